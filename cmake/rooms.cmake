@@ -1,0 +1,32 @@
+# Rooms of the house: one static library a folder of src/, all of them together liblongstride.
+add_library(longstride_options INTERFACE)
+target_compile_options(longstride_options INTERFACE -Wall -Wextra -Wshadow -ffp-contract=off)
+if(LONGSTRIDE_SANITIZE)
+  target_compile_options(longstride_options INTERFACE -fsanitize=${LONGSTRIDE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(longstride_options INTERFACE -fsanitize=${LONGSTRIDE_SANITIZE})
+endif()
+
+# longstride_room(NAME LINKS room... PRIVATE library...): sources are src/NAME/*.cpp.
+function(longstride_room name)
+  cmake_parse_arguments(ROOM "" "" "LINKS;PRIVATE" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
+  set(target longstride_${name})
+  if(NOT sources)  # while the house is being built
+    add_library(${target} INTERFACE)
+    return()
+  endif()
+  add_library(${target} STATIC ${sources})
+  target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/include PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(${target} PRIVATE longstride_options fmt::fmt ${ROOM_PRIVATE})
+  foreach(room ${ROOM_LINKS})
+    target_link_libraries(${target} PUBLIC longstride_${room})
+  endforeach()
+  set_property(GLOBAL APPEND PROPERTY LONGSTRIDE_ROOMS ${target})
+endfunction()
+
+function(longstride_library)
+  get_property(rooms GLOBAL PROPERTY LONGSTRIDE_ROOMS)
+  add_library(longstride INTERFACE)
+  target_include_directories(longstride INTERFACE ${CMAKE_SOURCE_DIR}/include)
+  target_link_libraries(longstride INTERFACE -Wl,--start-group ${rooms} -Wl,--end-group)
+endfunction()

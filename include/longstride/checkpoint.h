@@ -1,0 +1,27 @@
+// What a run or a checkpoint is (model.md, section 6; interface.md, section 3).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "longstride/config.h"
+
+namespace longstride {
+
+struct CheckpointInfo {
+  std::string path;  // of model.safetensors
+  Config config;
+  std::int64_t step = 0;
+  std::int64_t parameters = 0;
+  std::vector<std::pair<std::string, std::vector<std::int64_t>>> tensors;  // name, shape
+  double valid_bits = -1;  // the last validation up to that step; -1: none
+};
+
+// run: a run directory, a checkpoint directory or a .safetensors file. which: best | latest | a step.
+// Errors: invalid_argument where there is none, corrupt_data where it is damaged.
+std::string find_checkpoint(const std::string& run, const std::string& which);
+CheckpointInfo describe_checkpoint(const std::string& path);
+
+}  // namespace longstride

@@ -1,0 +1,93 @@
+// The configuration of a run: what interface.md, section 2, calls model, data and training.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "longstride/pattern.h"
+
+namespace longstride {
+
+enum class Precision { automatic, float32, bfloat16 };
+enum class Recompute { automatic, none, block };
+enum class Initialisation { variance, paper };  // std sqrt(0.125 / fan_in) (DistAug), or 0.125 / sqrt(fan_in) as printed
+
+struct ModelConfig {
+  std::int64_t vocabulary = 256;
+  std::int64_t context = 1024;  // n, tokens
+  std::int64_t layers = 4;      // N, residual blocks
+  std::int64_t width = 256;     // d, channels
+  std::int64_t heads = 4;
+  double feedforward = 4;       // hidden width = feedforward x width, whole
+  double query_key = 1;         // query and key width = query_key x width, a multiple of heads
+  double dropout = 0;           // [0, 1)
+  AttentionLayout attention;
+  std::vector<std::int64_t> positions;  // extents, row-major, product >= context
+  Initialisation initialisation = Initialisation::variance;
+
+  std::int64_t hidden_width() const;   // C_ff
+  std::int64_t query_width() const;    // C_qk, all heads
+  std::int64_t query_head() const { return query_width() / heads; }
+  std::int64_t value_head() const { return width / heads; }
+};
+
+struct DataConfig {
+  std::string kind;  // text | image | sound; empty: found from the files
+  std::vector<std::string> paths;
+  std::vector<double> split = {0.9, 0.05, 0.05};  // shares of bytes in file order: train, valid, test
+  std::vector<std::int64_t> image_size;
+  std::int64_t sample_rate = 12000;
+};
+
+struct TrainingConfig {
+  std::int64_t steps = 1000;
+  double minutes = 0;  // > 0: stop by the clock, the schedule stretched to it
+  std::int64_t batch = 1;
+  std::int64_t accumulate = 1;
+  double learning_rate = 0.001;
+  std::int64_t warmup_steps = 5000;
+  double final_rate = 0;  // share of learning_rate at the end of the cosine
+  double weight_decay = 0.01;
+  double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+  double clip = 1.0;   // global gradient norm; 0: off
+  double ema = 0.999;  // 0: off
+  std::int64_t seed = 1;
+  std::int64_t threads = 0;  // 0: every core
+  Precision precision = Precision::automatic;
+  Recompute recompute = Recompute::automatic;
+  double checkpoint_minutes = 10;
+  std::int64_t keep = 3;
+  double validate_minutes = 5;
+  double sample_minutes = 10;
+};
+
+struct Config {
+  ModelConfig model;
+  DataConfig data;
+  TrainingConfig training;
+};
+
+// Names of the presets, and the JSON of one. Error invalid_argument names the nearest.
+std::vector<std::string> preset_names();
+std::string preset_json(const std::string& name);
+
+// Layers JSON texts (comments allowed) in order, later ones over earlier; then the assignments "model.width=256" (the
+// value JSON, or a word as a string). Unknown keys, wrong types and numbers out of range are errors that name key,
+// source and remedy. `sources` gives each text's name for messages (same length as texts).
+Config read_config(const std::vector<std::string>& texts, const std::vector<std::string>& sources,
+                   const std::vector<std::string>& assignments);
+
+// The whole configuration as JSON text, indented, every key present; read_config reads it back to the same values.
+std::string write_config(const Config& config);
+std::string write_attention(const AttentionLayout& layout);  // the JSON of model.attention alone
+
+// Reads the JSON of model.attention: a pattern's text (bare or quoted), or a list.
+AttentionLayout read_attention(const std::string& json_or_text);
+
+// Throws where the model cannot be: divisibility of heads, widths, positions too few, sizes out of range.
+void check(const ModelConfig& model);
+void check(const Config& config);
+
+}  // namespace longstride

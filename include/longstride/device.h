@@ -1,0 +1,33 @@
+// What this machine offers, and what the library uses of it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace longstride {
+
+struct MachineInfo {
+  std::string processor;
+  std::vector<std::string> instruction_sets;  // those that the kernels can use here, best last
+  std::string instruction_set;                // the one in use (LONGSTRIDE_ISA forces one)
+  int threads = 1;                            // threads in use
+  std::int64_t memory_bytes = 0;
+  std::int64_t memory_available_bytes = 0;
+  bool bfloat16 = false;                      // products of bfloat16 run natively
+  std::vector<std::string> libraries;         // "oneDNN 2.6.3", ...
+};
+
+MachineInfo machine_info();
+
+// Threads that every operation uses from now on; 0: every core this process may run on.
+void set_threads(int threads);
+
+// Measured now: oneDNN's best product on all threads, multiply-adds (not flops) a second. Takes about 0.2 s.
+double measure_peak_multiply_adds(bool bfloat16);
+
+// Resident memory of this process: now, and its largest so far.
+std::int64_t resident_bytes();
+std::int64_t peak_resident_bytes();
+
+}  // namespace longstride

@@ -1,0 +1,27 @@
+// The one exception of the library: a kind that a caller can act on, and one sentence that says where, what was
+// needed and what was found instead.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace longstride {
+
+enum class ErrorKind {
+  invalid_argument,  // what the caller asked for cannot be: an option, a shape, a pattern, a path that does not exist
+  corrupt_data,      // a file that is cut, damaged or of another kind
+  unavailable,       // this machine or build lacks it: an instruction set, a device, a library
+  exhausted,         // memory or disk is full, or the system refused a read or a write
+  diverged,          // training met losses or gradients that are not finite, too often to go on
+};
+
+class Error : public std::runtime_error {
+ public:
+  Error(ErrorKind kind, const std::string& sentence) : std::runtime_error(sentence), kind_(kind) {}
+  ErrorKind kind() const { return kind_; }
+
+ private:
+  ErrorKind kind_;
+};
+
+}  // namespace longstride

@@ -1,0 +1,29 @@
+// What a run will need, before it starts.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "longstride/config.h"
+
+namespace longstride {
+
+struct Plan {
+  std::int64_t parameters = 0;
+  std::vector<std::pair<std::string, std::int64_t>> parameters_by_part;
+  std::vector<std::pair<std::string, std::int64_t>> bytes_by_part;  // of memory; sums to total_bytes
+  std::int64_t total_bytes = 0;
+  std::int64_t multiply_adds_per_step = 0;  // that the definition needs: no recomputation, pairs that attend
+  std::int64_t memory_available_bytes = 0;
+  bool fits = false;
+  std::string advice;          // where it does not fit: what to change
+  Precision precision = Precision::float32;  // as resolved from automatic
+  Recompute recompute = Recompute::none;
+};
+
+// Resolves `automatic` choices for this machine and sums the memory. data_bytes: bytes of data that stay mapped.
+Plan plan_training(const Config& config, std::int64_t data_bytes);
+
+}  // namespace longstride

@@ -1,0 +1,34 @@
+// Sampling: one token at a time, with a cache that follows the pattern (model.md, section 5).
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "longstride/config.h"
+
+namespace longstride {
+
+struct SampleOptions {
+  std::string run;
+  std::string checkpoint = "best";
+  std::int64_t tokens = 256;  // new ones
+  double temperature = 1;     // 0: greedy, the lowest index among equals
+  std::int64_t top_k = 0;     // 0: off
+  double top_p = 1;
+  double min_p = 0;
+  std::int64_t seed = 1;
+  std::int64_t count = 1;               // sequences made side by side
+  std::vector<std::uint8_t> prompt;     // every sequence begins with it
+  // Called with each new token of each sequence, in order of position; may be empty.
+  std::function<void(std::int64_t sequence, std::uint8_t token)> made;
+  std::function<void(const std::string& sentence)> noted;
+  const std::atomic<bool>* stop = nullptr;
+};
+
+// (count) sequences, prompt included.
+std::vector<std::vector<std::uint8_t>> sample(const SampleOptions& options);
+
+}  // namespace longstride

@@ -1,0 +1,62 @@
+// Training: from files to a run directory, resumable to the same bits.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "longstride/config.h"
+#include "longstride/plan.h"
+
+namespace longstride {
+
+struct StepReport {
+  std::int64_t step = 0;  // steps done, this one included
+  std::int64_t steps = 0;  // planned; by the clock: an estimate
+  double share = 0;        // of the run that is done, [0, 1]
+  std::int64_t tokens = 0;  // seen so far
+  double epoch = 0;
+  double loss_bits = 0;
+  double smoothed_bits = 0;
+  double learning_rate = 0;
+  double gradient_norm = 0;
+  double step_s = 0;
+  double tokens_per_s = 0;
+  double utilisation = 0;  // needed multiply-adds / time / measured peak
+  double time_left_s = 0;
+  std::int64_t memory_bytes = 0;
+  bool skipped = false;  // the step's loss or gradient was not finite
+};
+
+// What a program may show while training runs. Called from the training thread; must not throw.
+struct TrainObserver {
+  std::function<void(const Config& resolved, const Plan& plan, const std::string& data)> started;
+  std::function<void(const StepReport&)> stepped;
+  std::function<void(std::int64_t step, double bits, bool best)> validated;
+  std::function<void(std::int64_t step, const std::string& path)> saved;
+  std::function<void(std::int64_t step, const std::string& sample)> sampled;
+  std::function<void(const std::string& sentence)> noted;
+};
+
+struct TrainResult {
+  std::int64_t step = 0;
+  bool interrupted = false;
+  double valid_bits = -1;  // -1: no such part
+  double test_bits = -1;
+  double test_order0_bits = -1;  // order-0 entropy of the test part's bytes
+  std::int64_t test_bytes = 0;
+  std::string checkpoint;  // the last one saved
+};
+
+struct TrainOptions {
+  std::string out;         // the run directory
+  bool resume = false;
+  bool overwrite = false;
+  const std::atomic<bool>* stop = nullptr;  // set: finish the step, save, return interrupted
+};
+
+// config is ignored with resume except for training.threads; the rest is in the run directory.
+TrainResult train(const Config& config, const TrainOptions& options, const TrainObserver& observer);
+
+}  // namespace longstride
