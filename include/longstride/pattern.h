@@ -42,7 +42,8 @@ struct Pattern {
 // Reads "fixed(128,32)", "local(7) | column(8)", ... Error invalid_argument points at the offending character.
 Pattern parse_pattern(std::string_view text);
 
-// The shortest text that parse_pattern reads as the same pattern.
+// A short text that parse_pattern reads as the same pattern: strided and fixed where they are, local(w - 1) or window(w)
+// by which number is even.
 std::string to_string(const Pattern& pattern);
 
 // The pattern as head h of a layer uses it: spread summaries get their sub-block.
@@ -54,7 +55,7 @@ bool attends(const Pattern& pattern, std::int64_t i, std::int64_t j);
 // |S_i|.
 std::int64_t count_keys(const Pattern& pattern, std::int64_t i);
 
-// Sum of |S_i| over i in [0, n): exact.
+// Sum of |S_i| over i in [0, n): exact. n <= 2^31.
 std::int64_t count_pairs(const Pattern& pattern, std::int64_t n);
 
 // max |S_i| over i in [0, n).
@@ -76,11 +77,14 @@ struct Reach {
   int steps = 0;           // attention steps that this takes (layers used, in order); 0 where `all` is false
   std::int64_t query = 0;  // where `all` is false: a query and an earlier key that never reaches it
   std::int64_t key = 0;
-  bool exact = true;       // false: n was too large to try every query; a spread of them was tried
+  bool exact = true;       // false: n was too large to try every query; a few were tried, `steps` is theirs
 };
 
-// Whether information from every j <= i can arrive at i, layers applied in order b = 0, 1, ... cycled over the
-// layout's blocks (starting at any block), residual connections included.
+// Whether information from every j <= i can arrive at i: layers applied in order, block 0 first and cycled, residual
+// connections included, a layer's key sets the union over its heads. `steps` is the least number of layers after which
+// all of it has arrived. Whether it ever does depends on no starting block; the number of steps may.
+// Exact for n <= 4096, and for windows alone at any n; beyond, eight queries below 2^22 are tried, the last ones among
+// them, at memory O(n).
 Reach reach(const AttentionLayout& layout, std::int64_t heads, std::int64_t n);
 
 // What is wrong or doubtful, one sentence each: summaries whose last sub-block no head owns, windows too narrow to be

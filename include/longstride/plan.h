@@ -15,6 +15,9 @@ struct Plan {
   std::vector<std::pair<std::string, std::int64_t>> parameters_by_part;
   std::vector<std::pair<std::string, std::int64_t>> bytes_by_part;  // of memory; sums to total_bytes
   std::int64_t total_bytes = 0;
+  // Activations and workspace alone, either way:
+  std::int64_t bytes_without_recomputation = 0;
+  std::int64_t bytes_with_recomputation = 0;
   std::int64_t multiply_adds_per_step = 0;  // that the definition needs: no recomputation, pairs that attend
   std::int64_t memory_available_bytes = 0;
   bool fits = false;
@@ -23,7 +26,7 @@ struct Plan {
   Recompute recompute = Recompute::none;
 };
 
-// Resolves `automatic` choices for this machine and sums the memory. data_bytes: bytes of data that stay mapped.
-Plan plan_training(const Config& config, std::int64_t data_bytes);
+// Resolves `automatic` choices for this machine and sums the memory.
+Plan plan_training(const Config& config);
 
 }  // namespace longstride

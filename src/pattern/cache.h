@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "longstride/pattern.h"
+#include "pattern/parts.h"
 
 namespace longstride {
 
@@ -27,16 +28,17 @@ class CacheLayout {
   bool operator==(const CacheLayout&) const = default;
 
  private:
-  struct Cells {  // a summary's store
-    std::int64_t length, cells, block, first_slot;
-    bool operator==(const Cells&) const = default;
+  struct Store {  // a summary's: cell t lies in slot first_slot + t
+    Cells cells;
+    std::int64_t first_slot = 0;
+    bool operator==(const Store&) const = default;
   };
-  Pattern pattern_;
-  std::int64_t n_ = 0;
+  const Store* store_of(std::int64_t j) const;
+  Parts parts_;
   std::int64_t slots_ = 0;
-  std::int64_t ring_ = 0;          // slots [0, ring_); a ring of n or more holds everything
-  std::int64_t prefix_ = 0;        // slots [ring_, ring_ + prefix_)
-  std::vector<Cells> summaries_;
+  std::int64_t ring_ = 0;    // slots [0, ring_): position j in j mod ring_; a ring of n holds everything
+  std::int64_t prefix_ = 0;  // slots [ring_, ring_ + prefix_)
+  std::vector<Store> summaries_;
 };
 
 }  // namespace longstride

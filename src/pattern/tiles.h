@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "longstride/pattern.h"
+#include "pattern/intervals.h"
+#include "pattern/parts.h"
 
 namespace longstride {
 
@@ -47,7 +49,7 @@ class Tiling {
  public:
   Tiling(const Pattern& pattern, std::int64_t n);
 
-  int sweeps() const { return static_cast<int>(sweeps_.size()); }  // at least 1
+  int sweeps() const { return contiguous_ + static_cast<int>(residues_.size()); }  // at least 1
   // Blocks of one sweep; together they hold every query once, also one that reads no key.
   std::int64_t blocks(int sweep) const;
   QueryBlock block(int sweep, std::int64_t index) const;
@@ -57,35 +59,48 @@ class Tiling {
 
  private:
   friend class TileCursor;
-  struct Sweep {
-    std::int64_t step = 1;      // residue classes modulo step; 1: contiguous
-    std::vector<Part> parts;    // that this sweep has
-    std::vector<Part> earlier;  // that earlier sweeps have: masked here
+  // One residue sweep. Positions of a class are counted in units of its step: query r + u * step, key r + k * step.
+  struct Residue {
+    std::int64_t step = 1;
+    std::int64_t width = 1;           // reads u - k in [0, width)
+    std::int64_t window = 0;          // an earlier window has u - k in [0, window)
+    std::vector<Diagonal> diagonals;  // earlier residue sweeps, in the same units
   };
   Pattern pattern_;
-  std::int64_t n_;
-  std::vector<Sweep> sweeps_;
+  std::int64_t n_ = 0;
+  Parts parts_;
+  bool contiguous_ = true;         // sweep 0 is the contiguous one
+  std::vector<Residue> residues_;  // the sweeps after it
 };
 
 // Walks the tiles of one query block in ascending order of key within each of its intervals and summaries:
 //   TileCursor cursor(tiling, block);  while (cursor.next(tile)) ...
-// Key spans lie on a grid that does not depend on the query block (multiples of kTileKeys in the position, or in the
-// gathered index), so that a kernel may pack a tile's keys once for every block that reads them.
+// Key spans lie on a grid that does not depend on the query block, so that a kernel may pack a tile's keys once for
+// every block that reads them: multiples of kTileKeys in the position or in the class's index, cut at the ends of what the
+// block reads; for a summary as many whole runs of cells as a tile holds, or kTileKeys of a run at a time where one run
+// is longer, counted from its first cell.
 class TileCursor {
  public:
   TileCursor(const Tiling& tiling, const QueryBlock& block);
   bool next(Tile& tile);
 
  private:
-  // Private parts belong to tiles.cpp's author: intervals left, summary at hand, position.
-  struct Interval {
-    std::int64_t begin, end;
-  };
+  bool open_stream();
+  std::int64_t grid_end(std::int64_t at) const;
+  bool fill(std::int64_t begin, std::int64_t end, Tile& tile) const;
+  bool fill_contiguous(std::int64_t begin, std::int64_t end, Tile& tile) const;
+  bool fill_cells(std::int64_t begin, std::int64_t end, Tile& tile) const;
+  bool fill_residue(std::int64_t begin, std::int64_t end, Tile& tile) const;
+
   const Tiling* tiling_;
   QueryBlock block_;
-  std::vector<Interval> intervals_;  // merged, ascending; at most one a part
-  std::size_t at_ = 0;
-  std::int64_t position_ = 0;
+  std::int64_t first_query_, last_query_;  // positions
+  const Tiling::Residue* residue_ = nullptr;
+  Intervals near_;    // contiguous sweep: the positions that windows, rows and prefixes reach from this block
+  int stream_ = -1;   // -1: near_, or the residue class; s: cells of summary s outside of near_
+  Intervals ranges_;  // what is left to walk of the stream: positions, gathered indices, or class indices
+  int range_ = 0;
+  std::int64_t at_ = 0;
 };
 
 }  // namespace longstride

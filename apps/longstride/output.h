@@ -1,0 +1,25 @@
+// Results: standard output, and files that are there whole or not at all. Rule: a result that did not arrive is an error,
+// never a silent loss.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace longstride::program {
+
+// Writes to standard output and flushes. Error exhausted where it is closed or full.
+void print(std::string_view bytes);
+
+// One object, indented, with a line end. Text that is no UTF-8 is written with U+FFFD in the place of what is wrong.
+void print_json(const nlohmann::ordered_json& object);
+
+// Errors: invalid_argument where the path cannot be read.
+std::string read_file(const std::string& path);
+
+// Written aside, synced, renamed. Errors: exhausted where the system refuses.
+void write_file(const std::string& path, std::string_view bytes);
+
+}  // namespace longstride::program

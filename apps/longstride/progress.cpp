@@ -1,0 +1,61 @@
+#include "progress.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace longstride::program {
+namespace {
+
+constexpr std::chrono::milliseconds kRenewal{100};
+constexpr std::chrono::seconds kPlainLines{5};
+
+std::size_t terminal_columns() {
+  winsize size{};
+  return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
+}
+
+}  // namespace
+
+ProgressLine::ProgressLine(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1) {}
+
+void ProgressLine::draw(const std::string& line) {
+  if (terminal_) {  // to the line's start, clear it; one column stays free so that the line never wraps
+    const std::string visible = line.substr(0, std::min(line.size(), terminal_columns() - 1));
+    std::fprintf(stderr, "\r\x1b[K%s", visible.c_str());
+    drawn_ = true;
+  } else {
+    std::fprintf(stderr, "%s\n", line.c_str());
+  }
+  std::fflush(stderr);
+  shown_ = Clock::now();
+  pending_.clear();
+}
+
+void ProgressLine::show(const std::string& line) {
+  if (quiet_) return;
+  const bool due = terminal_ ? Clock::now() - shown_ >= kRenewal : Clock::now() - shown_ >= kPlainLines;
+  if (due) {
+    draw(line);
+  } else {
+    pending_ = line;
+  }
+}
+
+void ProgressLine::print(const std::string& text) {
+  if (quiet_) return;
+  if (drawn_) std::fprintf(stderr, "\r\x1b[K");
+  drawn_ = false;
+  std::fprintf(stderr, "%s%s", text.c_str(), text.empty() || text.back() != '\n' ? "\n" : "");
+  std::fflush(stderr);
+}
+
+void ProgressLine::finish() {
+  if (!pending_.empty()) draw(pending_);
+  if (drawn_) std::fprintf(stderr, "\n");
+  drawn_ = false;
+}
+
+}  // namespace longstride::program

@@ -1,0 +1,32 @@
+// What a person sees while a command works, on standard error: one line that renews itself on a terminal, a plain line
+// every few seconds elsewhere. Quiet shows nothing.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+namespace longstride::program {
+
+class ProgressLine {
+ public:
+  explicit ProgressLine(bool quiet);
+  ~ProgressLine() { finish(); }
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  void show(const std::string& line);   // the state now; not every one is shown
+  void print(const std::string& text);  // lines that stay, above the one that renews; a line end is added
+  void finish();                        // shows the last state and leaves it
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void draw(const std::string& line);
+
+  bool quiet_;
+  bool terminal_;
+  bool drawn_ = false;   // a renewing line is on the screen
+  std::string pending_;  // the last state, where it was not shown
+  Clock::time_point shown_{};
+};
+
+}  // namespace longstride::program

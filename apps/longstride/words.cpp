@@ -1,0 +1,102 @@
+#include "words.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace longstride::program {
+
+std::string with_commas(std::int64_t number) {
+  std::string digits = std::to_string(number);
+  const std::int64_t first = number < 0 ? 1 : 0;
+  for (auto at = static_cast<std::int64_t>(digits.size()) - 3; at > first; at -= 3) {
+    digits.insert(static_cast<std::size_t>(at), ",");
+  }
+  return digits;
+}
+
+namespace {
+
+std::string scaled(double number, const std::vector<const char*>& units) {
+  std::size_t unit = 0;
+  while (number >= 999.5 && unit + 1 < units.size()) {
+    number /= 1000;
+    ++unit;
+  }
+  const int decimals = unit == 0 || number >= 99.95 ? 0 : number >= 9.995 ? 1 : 2;
+  return fmt::format("{:.{}f}{}", number, decimals, units[unit]);
+}
+
+// Length of the UTF-8 sequence at the front of `bytes`, or 0 where it is none.
+std::size_t utf8_length(std::string_view bytes) {
+  const auto first = static_cast<unsigned char>(bytes[0]);
+  const std::size_t length = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3
+                             : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+  if (length == 0 || bytes.size() < length) return 0;
+  const auto second = length > 1 ? static_cast<unsigned char>(bytes[1]) : 0x80;
+  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) ||
+      (first == 0xf4 && second > 0x8f) || (first == 0xc2 && second < 0xa0)) {
+    return 0;  // overlong, a surrogate, beyond Unicode, or a control character of Latin-1
+  }
+  for (std::size_t at = 1; at < length; ++at) {
+    if ((static_cast<unsigned char>(bytes[at]) & 0xc0) != 0x80) return 0;
+  }
+  return length;
+}
+
+}  // namespace
+
+std::string bytes_words(std::int64_t bytes) {
+  return scaled(static_cast<double>(bytes), {" bytes", " kB", " MB", " GB", " TB", " PB", " EB"});
+}
+
+std::string rate_words(double a_second) { return scaled(a_second, {"", "k", "M", "G", "T"}); }
+
+std::string duration_words(double seconds) {
+  if (!(seconds >= 0) || seconds > 1e12) return "unknown";
+  const auto whole = static_cast<std::int64_t>(std::llround(seconds));
+  if (whole < 90) return fmt::format("{} s", whole);
+  const std::int64_t minutes = (whole + 30) / 60;
+  if (minutes < 90) return fmt::format("{} min", minutes);
+  if (minutes < 48 * 60) return fmt::format("{} h {:02} min", minutes / 60, minutes % 60);
+  return fmt::format("{} days {} h", with_commas(minutes / 60 / 24), minutes / 60 % 24);
+}
+
+std::string attention_words(const ModelConfig& model) {
+  const std::string json = write_attention(model.attention);
+  const bool bare = json.size() > 2 && json.front() == '"';
+  return bare ? json.substr(1, json.size() - 2) : json;
+}
+
+std::string model_words(const ModelConfig& model) {
+  return fmt::format("{} layer{}, width {}, {} head{}, context {}", model.layers, model.layers == 1 ? "" : "s",
+                     model.width, model.heads, model.heads == 1 ? "" : "s", with_commas(model.context));
+}
+
+std::string printable(const std::string& bytes) {
+  std::string text;
+  for (std::size_t at = 0; at < bytes.size();) {
+    const std::size_t length = utf8_length(std::string_view(bytes).substr(at));
+    const auto byte = static_cast<unsigned char>(bytes[at]);
+    const bool command = length == 1 && byte != '\n' && byte != '\t' && (byte < 0x20 || byte == 0x7f);
+    if (length == 0 || command) {
+      text += '.';
+      ++at;
+    } else {
+      text += bytes.substr(at, length);
+      at += length;
+    }
+  }
+  return text;
+}
+
+std::string two_columns(const std::vector<std::pair<std::string, std::string>>& rows) {
+  std::size_t widest = 0;
+  for (const auto& row : rows) widest = std::max(widest, row.first.size());
+  std::string text;
+  for (const auto& [name, value] : rows) text += fmt::format("  {:<{}}  {}\n", name, widest, value);
+  return text;
+}
+
+}  // namespace longstride::program

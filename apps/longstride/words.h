@@ -1,0 +1,26 @@
+// Numbers as people read them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "longstride/config.h"
+
+namespace longstride::program {
+
+std::string with_commas(std::int64_t number);        // 4,812,331
+std::string bytes_words(std::int64_t bytes);         // 412 MB (powers of 1,000)
+std::string duration_words(double seconds);          // 8 s, 3 min, 2 h 05 min, 3 days 4 h
+std::string rate_words(double a_second);             // 812, 45.2k, 1.3M
+std::string attention_words(const ModelConfig& model);  // fixed(32,8); or the JSON of a list
+// 4 layers, width 256, 4 heads, context 1,024
+std::string model_words(const ModelConfig& model);
+
+// Every byte that a terminal could take for a command, and every byte that is not UTF-8, as a dot; line ends stay.
+std::string printable(const std::string& bytes);
+
+// Left column padded to the widest, right column as given: "  name   value\n" a row.
+std::string two_columns(const std::vector<std::pair<std::string, std::string>>& rows);
+
+}  // namespace longstride::program

@@ -1,0 +1,107 @@
+// Vector operations, 8 lanes of AVX2 with FMA. See vector_avx512.h for what each means.
+constexpr int kLanes = 8;
+constexpr bool kNativeBf16 = false;
+struct F {
+  __m256 v;
+};
+struct P {
+  __m256i v;
+};
+
+LONGSTRIDE_INLINE __m256i first_lanes(int count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+LONGSTRIDE_INLINE F zero() { return {_mm256_setzero_ps()}; }
+LONGSTRIDE_INLINE F broadcast(float x) { return {_mm256_set1_ps(x)}; }
+LONGSTRIDE_INLINE F load(const float* p) { return {_mm256_loadu_ps(p)}; }
+LONGSTRIDE_INLINE F load_partial(const float* p, int count) { return {_mm256_maskload_ps(p, first_lanes(count))}; }
+LONGSTRIDE_INLINE void store(float* p, F x) { _mm256_storeu_ps(p, x.v); }
+LONGSTRIDE_INLINE void store_partial(float* p, F x, int count) { _mm256_maskstore_ps(p, first_lanes(count), x.v); }
+LONGSTRIDE_INLINE F add(F a, F b) { return {_mm256_add_ps(a.v, b.v)}; }
+LONGSTRIDE_INLINE F sub(F a, F b) { return {_mm256_sub_ps(a.v, b.v)}; }
+LONGSTRIDE_INLINE F mul(F a, F b) { return {_mm256_mul_ps(a.v, b.v)}; }
+LONGSTRIDE_INLINE F div(F a, F b) { return {_mm256_div_ps(a.v, b.v)}; }
+LONGSTRIDE_INLINE F fma(F a, F b, F c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
+LONGSTRIDE_INLINE F max(F a, F b) { return {_mm256_max_ps(a.v, b.v)}; }
+LONGSTRIDE_INLINE F min(F a, F b) { return {_mm256_min_ps(a.v, b.v)}; }
+LONGSTRIDE_INLINE F sqrt(F a) { return {_mm256_sqrt_ps(a.v)}; }
+LONGSTRIDE_INLINE F select(std::uint32_t bits, F yes, F no) {
+  const __m256i lane = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+  const __m256i set = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_set1_epi32(static_cast<int>(bits)), lane), lane);
+  return {_mm256_blendv_ps(no.v, yes.v, _mm256_castsi256_ps(set))};
+}
+LONGSTRIDE_INLINE float sum(F a) {
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+LONGSTRIDE_INLINE float max_of(F a) {
+  __m128 s = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+LONGSTRIDE_INLINE F load_bf16(const std::uint16_t* p) {
+  const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(wide, 16))};
+}
+LONGSTRIDE_INLINE F load_bf16_partial(const std::uint16_t* p, int count) {
+  std::uint16_t lanes[8] = {};
+  for (int i = 0; i < count && i < 8; ++i) lanes[i] = p[i];
+  return load_bf16(lanes);
+}
+// Rounded bfloat16 of each lane in the low half of it.
+LONGSTRIDE_INLINE __m256i rounded_bf16(F x) {
+  const __m256i bits = _mm256_castps_si256(x.v);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i up = _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(_mm256_set1_epi32(0x7fff), odd)), 16);
+  const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x.v, x.v, _CMP_UNORD_Q));
+  const __m256i quiet = _mm256_or_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(0x40));
+  return _mm256_blendv_epi8(up, quiet, nan);
+}
+LONGSTRIDE_INLINE void store_bf16(std::uint16_t* p, F x) {
+  const __m256i r = rounded_bf16(x);
+  const __m128i narrow = _mm_packus_epi32(_mm256_castsi256_si128(r), _mm256_extracti128_si256(r, 1));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), narrow);
+}
+LONGSTRIDE_INLINE void store_bf16_partial(std::uint16_t* p, F x, int count) {
+  std::uint16_t lanes[8];
+  store_bf16(lanes, x);
+  for (int i = 0; i < count && i < 8; ++i) p[i] = lanes[i];
+}
+LONGSTRIDE_INLINE P load_pairs(const std::uint32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
+LONGSTRIDE_INLINE P broadcast_pair(std::uint32_t x) { return {_mm256_set1_epi32(static_cast<int>(x))}; }
+LONGSTRIDE_INLINE P pair(F even, F odd) {
+  return {_mm256_or_si256(rounded_bf16(even), _mm256_slli_epi32(rounded_bf16(odd), 16))};
+}
+LONGSTRIDE_INLINE void store_pairs(std::uint32_t* p, P x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x.v); }
+LONGSTRIDE_INLINE F dot_pairs(P a, P b, F c) {
+  const __m256i high = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
+  const __m256 odd_a = _mm256_castsi256_ps(_mm256_and_si256(a.v, high));
+  const __m256 odd_b = _mm256_castsi256_ps(_mm256_and_si256(b.v, high));
+  const __m256 even_a = _mm256_castsi256_ps(_mm256_slli_epi32(a.v, 16));
+  const __m256 even_b = _mm256_castsi256_ps(_mm256_slli_epi32(b.v, 16));
+  return {_mm256_fmadd_ps(even_a, even_b, _mm256_fmadd_ps(odd_a, odd_b, c.v))};
+}
+LONGSTRIDE_INLINE F exp(F x) {
+  const __m256 tiny = _mm256_cmp_ps(x.v, _mm256_set1_ps(-87.336544f), _CMP_LT_OQ);
+  const __m256 t = _mm256_max_ps(_mm256_set1_ps(-87.336544f), _mm256_min_ps(_mm256_set1_ps(88.376262f), x.v));
+  const __m256 n = _mm256_round_ps(_mm256_mul_ps(t, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), t);
+  r = _mm256_fmadd_ps(n, _mm256_set1_ps(2.12194440e-4f), r);
+  __m256 y = _mm256_set1_ps(1.9875691500e-4f);
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(1.3981999507e-3f));
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(8.3334519073e-3f));
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(4.1665795894e-2f));
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(1.6666665459e-1f));
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(5.0000001201e-1f));
+  y = _mm256_fmadd_ps(y, _mm256_mul_ps(r, r), _mm256_add_ps(r, _mm256_set1_ps(1.0f)));
+  // 2^n in two factors, n / 2 and the rest: each has an exponent in range for n in [-126, 128].
+  const __m256i whole = _mm256_cvtps_epi32(n);
+  const __m256i half = _mm256_srai_epi32(whole, 1);
+  const __m256i rest = _mm256_sub_epi32(whole, half);
+  const __m256i one = _mm256_set1_epi32(127);
+  y = _mm256_mul_ps(y, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, one), 23)));
+  y = _mm256_mul_ps(y, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, one), 23)));
+  y = _mm256_andnot_ps(tiny, y);
+  return {_mm256_blendv_ps(y, x.v, _mm256_cmp_ps(x.v, x.v, _CMP_UNORD_Q))};
+}

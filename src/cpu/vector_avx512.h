@@ -1,0 +1,89 @@
+// Vector operations, 16 lanes of AVX-512 (LONGSTRIDE_NATIVE_BF16: with its bfloat16 products).
+//
+// F is kLanes floats, P is kLanes pairs of bfloat16. *_partial touches the first `count` elements in memory, the other
+// lanes read as 0. select: lane i takes `yes` where bit i is set. pair rounds to nearest even. dot_pairs adds both
+// products of each lane's pair to c; the native instruction flushes subnormals. exp: relative error below 2e-7 (Cephes'
+// polynomial), 0 below -87.34, saturates above 88.37, NaN stays NaN. max and min return b where a is NaN or b is NaN.
+constexpr int kLanes = 16;
+constexpr bool kNativeBf16 = LONGSTRIDE_NATIVE_BF16 != 0;
+struct F {
+  __m512 v;
+};
+struct P {
+  __m512i v;
+};
+
+LONGSTRIDE_INLINE __mmask16 first_lanes(int count) {
+  return static_cast<__mmask16>(count >= 16 ? 0xffffu : (1u << (count > 0 ? count : 0)) - 1u);
+}
+LONGSTRIDE_INLINE F zero() { return {_mm512_setzero_ps()}; }
+LONGSTRIDE_INLINE F broadcast(float x) { return {_mm512_set1_ps(x)}; }
+LONGSTRIDE_INLINE F load(const float* p) { return {_mm512_loadu_ps(p)}; }
+LONGSTRIDE_INLINE F load_partial(const float* p, int count) { return {_mm512_maskz_loadu_ps(first_lanes(count), p)}; }
+LONGSTRIDE_INLINE void store(float* p, F x) { _mm512_storeu_ps(p, x.v); }
+LONGSTRIDE_INLINE void store_partial(float* p, F x, int count) { _mm512_mask_storeu_ps(p, first_lanes(count), x.v); }
+LONGSTRIDE_INLINE F add(F a, F b) { return {_mm512_add_ps(a.v, b.v)}; }
+LONGSTRIDE_INLINE F sub(F a, F b) { return {_mm512_sub_ps(a.v, b.v)}; }
+LONGSTRIDE_INLINE F mul(F a, F b) { return {_mm512_mul_ps(a.v, b.v)}; }
+LONGSTRIDE_INLINE F div(F a, F b) { return {_mm512_div_ps(a.v, b.v)}; }
+LONGSTRIDE_INLINE F fma(F a, F b, F c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+LONGSTRIDE_INLINE F max(F a, F b) { return {_mm512_max_ps(a.v, b.v)}; }
+LONGSTRIDE_INLINE F min(F a, F b) { return {_mm512_min_ps(a.v, b.v)}; }
+LONGSTRIDE_INLINE F sqrt(F a) { return {_mm512_sqrt_ps(a.v)}; }
+LONGSTRIDE_INLINE F select(std::uint32_t bits, F yes, F no) {
+  return {_mm512_mask_blend_ps(static_cast<__mmask16>(bits), no.v, yes.v)};
+}
+LONGSTRIDE_INLINE float sum(F a) { return _mm512_reduce_add_ps(a.v); }
+LONGSTRIDE_INLINE float max_of(F a) { return _mm512_reduce_max_ps(a.v); }
+LONGSTRIDE_INLINE F widened(__m256i x) { return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16))}; }
+LONGSTRIDE_INLINE F load_bf16(const std::uint16_t* p) { return widened(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+LONGSTRIDE_INLINE F load_bf16_partial(const std::uint16_t* p, int count) {
+  return widened(_mm256_maskz_loadu_epi16(first_lanes(count), p));
+}
+// Rounded bfloat16 of each lane in the low half of it.
+LONGSTRIDE_INLINE __m512i rounded_bf16(F x) {
+  const __m512i bits = _mm512_castps_si512(x.v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i up = _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(_mm512_set1_epi32(0x7fff), odd)), 16);
+  const __m512i quiet = _mm512_or_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(0x40));
+  return _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(x.v, x.v, _CMP_UNORD_Q), up, quiet);
+}
+LONGSTRIDE_INLINE void store_bf16(std::uint16_t* p, F x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(rounded_bf16(x)));
+}
+LONGSTRIDE_INLINE void store_bf16_partial(std::uint16_t* p, F x, int count) {
+  _mm256_mask_storeu_epi16(p, first_lanes(count), _mm512_cvtepi32_epi16(rounded_bf16(x)));
+}
+LONGSTRIDE_INLINE P load_pairs(const std::uint32_t* p) { return {_mm512_loadu_si512(p)}; }
+LONGSTRIDE_INLINE P broadcast_pair(std::uint32_t x) { return {_mm512_set1_epi32(static_cast<int>(x))}; }
+LONGSTRIDE_INLINE P pair(F even, F odd) {
+  return {_mm512_or_si512(rounded_bf16(even), _mm512_slli_epi32(rounded_bf16(odd), 16))};
+}
+LONGSTRIDE_INLINE void store_pairs(std::uint32_t* p, P x) { _mm512_storeu_si512(p, x.v); }
+LONGSTRIDE_INLINE F dot_pairs(P a, P b, F c) {
+#if LONGSTRIDE_NATIVE_BF16
+  return {_mm512_dpbf16_ps(c.v, (__m512bh)a.v, (__m512bh)b.v)};
+#else
+  const __m512i high = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+  const __m512 odd_a = _mm512_castsi512_ps(_mm512_and_si512(a.v, high));
+  const __m512 odd_b = _mm512_castsi512_ps(_mm512_and_si512(b.v, high));
+  const __m512 even_a = _mm512_castsi512_ps(_mm512_slli_epi32(a.v, 16));
+  const __m512 even_b = _mm512_castsi512_ps(_mm512_slli_epi32(b.v, 16));
+  return {_mm512_fmadd_ps(even_a, even_b, _mm512_fmadd_ps(odd_a, odd_b, c.v))};
+#endif
+}
+LONGSTRIDE_INLINE F exp(F x) {
+  const __mmask16 tiny = _mm512_cmp_ps_mask(x.v, _mm512_set1_ps(-87.336544f), _CMP_LT_OQ);
+  const __m512 t = _mm512_max_ps(_mm512_set1_ps(-87.336544f), _mm512_min_ps(_mm512_set1_ps(88.376262f), x.v));
+  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(t, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), t);
+  r = _mm512_fmadd_ps(n, _mm512_set1_ps(2.12194440e-4f), r);
+  __m512 y = _mm512_set1_ps(1.9875691500e-4f);
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(1.3981999507e-3f));
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(8.3334519073e-3f));
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(4.1665795894e-2f));
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(1.6666665459e-1f));
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(5.0000001201e-1f));
+  y = _mm512_fmadd_ps(y, _mm512_mul_ps(r, r), _mm512_add_ps(r, _mm512_set1_ps(1.0f)));
+  return {_mm512_maskz_scalef_ps(static_cast<__mmask16>(~tiny), y, n)};
+}

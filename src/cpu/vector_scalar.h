@@ -1,0 +1,57 @@
+// Vector operations, one lane: what the others are checked against. See vector_avx512.h for what each means.
+constexpr int kLanes = 1;
+constexpr bool kNativeBf16 = false;
+using F = float;
+using P = std::uint32_t;  // a pair of bfloat16 a lane, the even one in the low half
+
+LONGSTRIDE_INLINE F zero() { return 0; }
+LONGSTRIDE_INLINE F broadcast(float x) { return x; }
+LONGSTRIDE_INLINE F load(const float* p) { return *p; }
+LONGSTRIDE_INLINE F load_partial(const float* p, int count) { return count > 0 ? *p : 0; }
+LONGSTRIDE_INLINE void store(float* p, F x) { *p = x; }
+LONGSTRIDE_INLINE void store_partial(float* p, F x, int count) {
+  if (count > 0) *p = x;
+}
+LONGSTRIDE_INLINE F add(F a, F b) { return a + b; }
+LONGSTRIDE_INLINE F sub(F a, F b) { return a - b; }
+LONGSTRIDE_INLINE F mul(F a, F b) { return a * b; }
+LONGSTRIDE_INLINE F div(F a, F b) { return a / b; }
+LONGSTRIDE_INLINE F fma(F a, F b, F c) { return a * b + c; }  // two roundings: the baseline machine has no fused one
+LONGSTRIDE_INLINE F max(F a, F b) { return a > b ? a : b; }
+LONGSTRIDE_INLINE F min(F a, F b) { return a < b ? a : b; }
+LONGSTRIDE_INLINE F sqrt(F a) { return std::sqrt(a); }
+LONGSTRIDE_INLINE F select(std::uint32_t bits, F yes, F no) { return (bits & 1) ? yes : no; }
+LONGSTRIDE_INLINE float sum(F a) { return a; }
+LONGSTRIDE_INLINE float max_of(F a) { return a; }
+LONGSTRIDE_INLINE F load_bf16(const std::uint16_t* p) { return float_from_bfloat16(*p); }
+LONGSTRIDE_INLINE F load_bf16_partial(const std::uint16_t* p, int count) { return count > 0 ? float_from_bfloat16(*p) : 0; }
+LONGSTRIDE_INLINE void store_bf16(std::uint16_t* p, F x) { *p = bfloat16_from_float(x); }
+LONGSTRIDE_INLINE void store_bf16_partial(std::uint16_t* p, F x, int count) {
+  if (count > 0) *p = bfloat16_from_float(x);
+}
+LONGSTRIDE_INLINE P load_pairs(const std::uint32_t* p) { return *p; }
+LONGSTRIDE_INLINE P broadcast_pair(std::uint32_t x) { return x; }
+LONGSTRIDE_INLINE P pair(F even, F odd) {
+  return bfloat16_from_float(even) | static_cast<std::uint32_t>(bfloat16_from_float(odd)) << 16;
+}
+LONGSTRIDE_INLINE void store_pairs(std::uint32_t* p, P x) { *p = x; }
+LONGSTRIDE_INLINE F dot_pairs(P a, P b, F c) {
+  const float even = std::bit_cast<float>(a << 16) * std::bit_cast<float>(b << 16);
+  const float odd = std::bit_cast<float>(a & 0xffff0000u) * std::bit_cast<float>(b & 0xffff0000u);
+  return c + odd + even;
+}
+LONGSTRIDE_INLINE F exp(F x) {
+  if (x < -87.336544f) return 0;
+  x = x > 88.376262f ? 88.376262f : x;
+  const float n = std::nearbyint(x * 1.44269504f);
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  float y = 1.9875691500e-4f;
+  y = y * r + 1.3981999507e-3f;
+  y = y * r + 8.3334519073e-3f;
+  y = y * r + 4.1665795894e-2f;
+  y = y * r + 1.6666665459e-1f;
+  y = y * r + 5.0000001201e-1f;
+  y = y * (r * r) + (r + 1);
+  if (!(n == n)) return n;
+  return std::ldexp(y, static_cast<int>(n));
+}

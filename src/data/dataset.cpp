@@ -1,0 +1,167 @@
+#include "data/dataset.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "data/files.h"
+#include "io/sha256.h"
+#include "io/system.h"
+#include "io/words.h"
+#include "longstride/error.h"
+
+namespace longstride {
+namespace {
+
+// Linux lets a process hold 65,530 maps (vm.max_map_count); a folder may have more files than that.
+constexpr std::size_t kMostMaps = 16384;
+
+[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
+
+void check_split(const std::vector<double>& split) {
+  const bool shares = split.size() == 3 && std::all_of(split.begin(), split.end(), [](double s) { return s >= 0; });
+  const double sum = std::accumulate(split.begin(), split.end(), 0.0);
+  if (!shares || !(std::abs(sum - 1) <= 1e-6)) {
+    fail(fmt::format("data.split: needs three shares (train, valid, test) that sum to 1, got [{}]",
+                     fmt::join(split, ", ")));
+  }
+}
+
+void check_kind(const std::string& kind, const std::string& first_file) {
+  if (kind == "text") return;
+  if (kind == "image" || kind == "sound") {
+    throw Error(
+        ErrorKind::unavailable,
+        fmt::format("data.kind: \"{}\" data (\"{}\") cannot be read by this version; --set data.kind=text takes "
+                    "the files as bytes",
+                    kind, first_file));
+  }
+  fail(fmt::format("data.kind: needs text, image or sound, got \"{}\"", kind));
+}
+
+}  // namespace
+
+Split parse_split(const std::string& word) {
+  for (const Split split : {Split::train, Split::valid, Split::test, Split::all}) {
+    if (word == to_string(split)) return split;
+  }
+  fail(fmt::format("split: needs train, valid, test or all, got \"{}\"", word));
+}
+
+std::string to_string(Split split) {
+  switch (split) {
+    case Split::train:
+      return "train";
+    case Split::valid:
+      return "valid";
+    case Split::test:
+      return "test";
+    case Split::all:
+      break;
+  }
+  return "all";
+}
+
+Dataset::Dataset(const DataConfig& config) : kind_(config.kind), split_(config.split) {
+  check_split(split_);
+  if (config.paths.empty()) fail("data.paths: no data was given; name files or folders with --data");
+  const std::vector<std::string> files = list_files(config.paths);
+  if (kind_.empty()) kind_ = find_kind(files, !config.image_size.empty());
+  check_kind(kind_, files.front());
+  files_ = static_cast<std::int64_t>(files.size());
+  for (const std::string& path : files) {
+    MappedFile map(path);
+    if (map.size() == 0) continue;
+    Piece& piece = pieces_.emplace_back();
+    piece.path = path;
+    piece.begin = size_;
+    piece.size = map.size();
+    size_ += map.size();
+    if (pieces_.size() <= kMostMaps) piece.map = std::move(map);
+  }
+  if (size_ == 0) {
+    fail(files_ == 1
+             ? fmt::format("\"{}\" is empty; name a file with data", files.front())
+             : fmt::format("\"{}\" and {} more files are all empty; name files with data", files.front(), files_ - 1));
+  }
+}
+
+std::string Dataset::name() const {
+  const std::string first = fmt::format("\"{}\"", pieces_.front().path);
+  return pieces_.size() == 1 ? first : fmt::format("{} and {} more", first, pieces_.size() - 1);
+}
+
+std::string Dataset::describe() const {
+  return fmt::format("{} {}, {} bytes", with_commas(files_), files_ == 1 ? "file" : "files", with_commas(size_));
+}
+
+ByteRange Dataset::part(Split split) const {
+  const auto bytes = [&](double share) {
+    return std::clamp<std::int64_t>(std::llround(share * static_cast<double>(size_)), 0, size_);
+  };
+  // The last part that has a share ends with the data, whatever rounding left.
+  const std::int64_t train_end = split_[1] == 0 && split_[2] == 0 ? size_ : bytes(split_[0]);
+  const std::int64_t valid_end = split_[2] == 0 ? size_ : std::max(train_end, bytes(split_[0] + split_[1]));
+  switch (split) {
+    case Split::train:
+      return {0, train_end};
+    case Split::valid:
+      return {train_end, valid_end};
+    case Split::test:
+      return {valid_end, size_};
+    case Split::all:
+      break;
+  }
+  return {0, size_};
+}
+
+void Dataset::require_context(Split split, std::int64_t context) const {
+  const std::int64_t size = part(split).size();
+  if (size >= context) return;
+  const std::string what = split == Split::all ? "the data has" : fmt::format("the {} part has", to_string(split));
+  const std::string remedy =
+      size > 0 ? fmt::format("give more data or --set model.context={}", size) : "give more data or another data.split";
+  fail(fmt::format("{}: {} {} of {} bytes, less than one context of {}; {}", name(), what, with_commas(size),
+                   with_commas(size_), with_commas(context), remedy));
+}
+
+void Dataset::read(std::int64_t offset, std::span<std::uint8_t> bytes) const {
+  const auto count = static_cast<std::int64_t>(bytes.size());
+  if (offset < 0 || offset > size_ || count > size_ - offset) {
+    fail(fmt::format("dataset: read of {} bytes at {} lies outside {} bytes", count, offset, size_));
+  }
+  auto piece = std::upper_bound(pieces_.begin(), pieces_.end(), offset,
+                                [](std::int64_t at, const Piece& p) { return at < p.begin; }) -
+               1;
+  for (; !bytes.empty(); ++piece) {
+    const std::int64_t within = offset - piece->begin;
+    const std::size_t taken = std::min(bytes.size(), static_cast<std::size_t>(piece->size - within));
+    if (piece->map) {
+      std::copy_n(piece->map->bytes().begin() + within, taken, bytes.begin());
+    } else {
+      const Descriptor file(::open(piece->path.c_str(), O_RDONLY | O_CLOEXEC));
+      if (file.get() < 0) fail_system("open", piece->path);
+      read_all(file.get(), within, bytes.first(taken), piece->path);
+    }
+    bytes = bytes.subspan(taken);
+    offset += static_cast<std::int64_t>(taken);
+  }
+}
+
+std::string Dataset::sha256(ByteRange range) const {
+  std::vector<std::uint8_t> block(std::size_t{1} << 20);
+  Sha256 hash;
+  for (std::int64_t at = range.begin; at < range.end;) {
+    const auto taken = static_cast<std::size_t>(std::min<std::int64_t>(range.end - at, 1 << 20));
+    read(at, std::span(block).first(taken));
+    hash.update(std::span<const std::uint8_t>(block).first(taken));
+    at += static_cast<std::int64_t>(taken);
+  }
+  return hash.hex();
+}
+
+}  // namespace longstride

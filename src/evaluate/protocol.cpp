@@ -1,0 +1,145 @@
+#include "evaluate/protocol.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "io/words.h"
+#include "longstride/error.h"
+
+namespace longstride {
+namespace {
+
+constexpr std::int64_t kRows = 16384;  // of a batch, where windows are smaller than that
+
+// Sums over windows that the mean and its standard error need.
+class Sums {
+ public:
+  void add(double bits, std::int64_t tokens) {
+    const auto t = static_cast<double>(tokens);
+    score_.bits_sum += bits;
+    score_.tokens += tokens;
+    ++score_.windows;
+    bits_squared_ += bits * bits;
+    bits_tokens_ += bits * t;
+    tokens_squared_ += t * t;
+  }
+
+  double bits() const { return score_.bits(); }
+
+  Score score() const {
+    Score score = score_;
+    if (score.windows < 2) return score;
+    const double mean = score.bits(), K = static_cast<double>(score.windows);
+    const double squares = bits_squared_ - 2 * mean * bits_tokens_ + mean * mean * tokens_squared_;
+    // Rounding may leave a negative zero of a sum of squares.
+    score.standard_error = std::sqrt(std::max(0.0, squares) * K / (K - 1)) / static_cast<double>(score.tokens);
+    return score;
+  }
+
+ private:
+  Score score_;
+  double bits_squared_ = 0, bits_tokens_ = 0, tokens_squared_ = 0;
+};
+
+// The windows of one pass in host memory: what the network reads and what it answers.
+class Batch {
+ public:
+  Batch(const Dataset& data, ByteRange range, std::int64_t B, std::int64_t T)
+      : data_(data), range_(range), T_(T), tokens_(static_cast<std::size_t>(B * T)), scored_(tokens_.size()),
+        bits_(tokens_.size()), bytes_(static_cast<std::size_t>(T)) {}
+
+  void clear() { windows_.clear(); }
+
+  void add(const ScoredWindow& window) {
+    const std::size_t row = windows_.size() * static_cast<std::size_t>(T_);
+    const auto used = static_cast<std::size_t>(window.end - window.begin);
+    data_.read(range_.begin + window.begin, std::span(bytes_).first(used));
+    for (std::size_t t = 0; t < static_cast<std::size_t>(T_); ++t) {
+      // What follows the end of a shorter window is padding: nothing that is scored reads it.
+      tokens_[row + t] = t < used ? bytes_[t] : 0;
+      scored_[row + t] = t < used && window.begin + static_cast<std::int64_t>(t) >= window.score_begin ? 1 : 0;
+    }
+    windows_.push_back(window);
+  }
+
+  void run(Network& network, const Weights& weights, Sums& sums) {
+    Pass pass;
+    pass.batch = static_cast<std::int64_t>(windows_.size());
+    pass.tokens = tokens_.data();
+    pass.scored = scored_.data();
+    network.forward(weights, pass, bits_.data());
+    const float* bits = bits_.data();
+    for (const ScoredWindow& window : windows_) {
+      double sum = 0;
+      for (std::int64_t at = window.score_begin; at < window.end; ++at) {
+        const float bits_here = bits[at - window.begin];
+        if (!std::isfinite(bits_here)) refuse_loss(bits_here, at);
+        sum += bits_here;
+      }
+      sums.add(sum, window.end - window.score_begin);
+      bits += T_;
+    }
+  }
+
+ private:
+  [[noreturn]] void refuse_loss(float bits, std::int64_t at) const {
+    throw Error(ErrorKind::diverged,
+                fmt::format("evaluate: the model's loss at offset {} of the data is {} bits; its values overflow, another "
+                            "checkpoint or --precision float32 may be sound",
+                            with_commas(range_.begin + at), bits));
+  }
+
+  const Dataset& data_;
+  ByteRange range_;
+  std::int64_t T_;
+  std::vector<ScoredWindow> windows_;
+  std::vector<std::int32_t> tokens_;  // (B, T)
+  std::vector<std::uint8_t> scored_;  // (B, T)
+  std::vector<float> bits_;           // (B, T)
+  std::vector<std::uint8_t> bytes_;   // (T)
+};
+
+}  // namespace
+
+std::int64_t count_windows(std::int64_t size, std::int64_t T, std::int64_t m) {
+  if (size <= 0) return 0;
+  return size <= T ? 1 : 1 + (size - T + (T - m) - 1) / (T - m);
+}
+
+ScoredWindow window_at(std::int64_t index, std::int64_t size, std::int64_t T, std::int64_t m) {
+  const std::int64_t begin = index * (T - m);
+  return {begin, index == 0 ? 0 : begin + m, std::min(begin + T, size)};
+}
+
+std::int64_t windows_at_once(std::int64_t windows, std::int64_t T) {
+  return std::clamp<std::int64_t>(kRows / T, 1, std::max<std::int64_t>(1, windows));
+}
+
+Score score_range(Network& network, const Weights& weights, const Dataset& data, ByteRange range,
+                  std::int64_t min_context, const std::function<void(double share, double bits)>& progress,
+                  const std::atomic<bool>* stop) {
+  const std::int64_t T = network.shape().tokens, size = range.size();
+  const std::int64_t m = size <= T ? 0 : min_context;  // one window scores all its tokens, whatever m
+  if (m < 0 || m >= T) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("evaluate: needs a minimum context in [0, {}], got {} (windows of {})", T - 1, m, T));
+  }
+  const std::int64_t windows = count_windows(size, T, m);
+  Batch batch(data, range, network.shape().batch, T);
+  Sums sums;
+  for (std::int64_t index = 0; index < windows;) {
+    if (stop != nullptr && stop->load()) break;
+    batch.clear();
+    for (std::int64_t b = 0; b < network.shape().batch && index < windows; ++b) {
+      batch.add(window_at(index++, size, T, m));
+    }
+    batch.run(network, weights, sums);
+    if (progress) progress(static_cast<double>(index) / static_cast<double>(windows), sums.bits());
+  }
+  return sums.score();
+}
+
+}  // namespace longstride

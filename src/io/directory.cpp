@@ -1,0 +1,97 @@
+// Directories and links that change in one step: renamed, then synced.
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "io/file.h"
+#include "io/system.h"
+#include "longstride/error.h"
+
+namespace longstride {
+namespace {
+
+namespace fs = std::filesystem;
+
+void sync_path(const std::string& path, int flags) {
+  const Descriptor entry(::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));
+  if (entry.get() < 0) fail_system("open", path);
+  // Some file systems cannot sync a directory (EINVAL); there is nothing more to do on those.
+  if (::fsync(entry.get()) != 0 && errno != EINVAL) fail_system("sync", path);
+}
+
+void sync_below(const fs::path& directory) {
+  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
+    if (entry.is_symlink()) continue;
+    if (entry.is_directory()) {
+      sync_below(entry.path());
+    } else {
+      sync_path(entry.path().string(), 0);
+    }
+  }
+  sync_directory(directory.string());
+}
+
+// A directory without its trailing slash, so that a suffix makes a neighbour of it.
+std::string without_slash(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
+[[noreturn]] void fail_filesystem(std::string_view action, const std::string& path, const std::error_code& code) {
+  errno = code.value();
+  fail_system(action, path);
+}
+
+}  // namespace
+
+void sync_directory(const std::string& path) { sync_path(path, O_DIRECTORY); }
+
+std::string begin_directory(const std::string& path) {
+  const std::string aside = without_slash(path) + ".partial";
+  std::error_code code;
+  fs::remove_all(aside, code);
+  if (!code) fs::create_directories(aside, code);
+  if (code) fail_filesystem("make the directory", aside, code);
+  return aside;
+}
+
+void commit_directory(const std::string& path) {
+  const std::string place = without_slash(path);
+  const std::string aside = place + ".partial";
+  try {
+    sync_below(aside);
+  } catch (const fs::filesystem_error& error) {
+    fail_filesystem("sync", aside, error.code());
+  }
+  if (::rename(aside.c_str(), place.c_str()) != 0) {
+    // The place is taken: exchange the two, so that one of them is there at every moment, then remove the old one.
+    if (errno != ENOTEMPTY && errno != EEXIST) fail_system("write", place);
+    if (::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE) != 0)
+      fail_system("write", place);
+    std::error_code code;
+    fs::remove_all(aside, code);
+    if (code) fail_filesystem("remove", aside, code);
+  }
+  sync_directory(parent_directory(place));
+}
+
+void replace_symlink(const std::string& target, const std::string& link) {
+  const std::string aside = link + ".partial";
+  ::unlink(aside.c_str());
+  if (::symlink(target.c_str(), aside.c_str()) != 0) fail_system("write", link);
+  if (::rename(aside.c_str(), link.c_str()) != 0) {
+    const int reason = errno;
+    ::unlink(aside.c_str());
+    errno = reason;
+    fail_system("write", link);
+  }
+  sync_directory(parent_directory(link));
+}
+
+}  // namespace longstride

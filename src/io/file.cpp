@@ -1,0 +1,142 @@
+#include "io/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <filesystem>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "io/system.h"
+#include "longstride/error.h"
+
+namespace longstride {
+
+MappedFile::MappedFile(const std::string& path) : path_(path) {
+  // O_NONBLOCK: a named pipe without a writer must be an error, not a wait.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (file.get() < 0) fail_system("open", path);
+  struct stat status = {};
+  if (::fstat(file.get(), &status) != 0) fail_system("open", path);
+  if (S_ISDIR(status.st_mode)) {
+    throw Error(ErrorKind::invalid_argument, fmt::format("\"{}\" is a directory, not a file", path));
+  }
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("\"{}\" is neither a file nor a directory; copy what it gives into a file first", path));
+  }
+  size_ = status.st_size;
+  if (size_ == 0) return;  // mmap refuses a length of 0
+  void* data = ::mmap(nullptr, static_cast<std::size_t>(size_), PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (data == MAP_FAILED) fail_system("map", path);
+  data_ = static_cast<const std::uint8_t*>(data);
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(const_cast<std::uint8_t*>(data_), static_cast<std::size_t>(size_));
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+std::string read_text(const std::string& path) {
+  const MappedFile file(path);
+  const std::span<const std::uint8_t> bytes = file.bytes();
+  return std::string(bytes.begin(), bytes.end());
+}
+
+AtomicFile::AtomicFile(const std::string& path) : path_(path) {
+  static std::atomic<int> counter = 0;  // several files of one process at once
+  aside_ = fmt::format("{}.{}-{}.partial", path, ::getpid(), counter++);
+  descriptor_ = ::open(aside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail_system("write", path);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(aside_.c_str());
+}
+
+void AtomicFile::append(std::span<const std::uint8_t> bytes) { write_all(descriptor_, bytes, path_); }
+
+void AtomicFile::overwrite(std::int64_t offset, std::span<const std::uint8_t> bytes) {
+  if (::lseek(descriptor_, offset, SEEK_SET) < 0) fail_system("write", path_);
+  write_all(descriptor_, bytes, path_);
+  if (::lseek(descriptor_, 0, SEEK_END) < 0) fail_system("write", path_);
+}
+
+void AtomicFile::commit() {
+  if (::fsync(descriptor_) != 0) fail_system("write", path_);
+  const int closed = ::close(std::exchange(descriptor_, -1));
+  if (closed != 0 || ::rename(aside_.c_str(), path_.c_str()) != 0) {
+    const int reason = errno;
+    ::unlink(aside_.c_str());
+    errno = reason;
+    fail_system("write", path_);
+  }
+  sync_directory(parent_directory(path_));
+}
+
+void write_file_atomically(const std::string& path, std::span<const std::uint8_t> bytes) {
+  AtomicFile file(path);
+  file.append(bytes);
+  file.commit();
+}
+
+void write_file_atomically(const std::string& path, std::string_view text) {
+  write_file_atomically(path, as_bytes(text));
+}
+
+LineWriter::LineWriter(const std::string& path, const std::function<bool(std::string_view line)>& keep) : path_(path) {
+  if (std::error_code ignored; std::filesystem::exists(path, ignored)) {
+    const std::string text = read_text(path);
+    std::string kept;
+    kept.reserve(text.size());
+    for (std::size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      const std::string_view line(text.data() + begin, end - begin);
+      if (!keep || keep(line)) kept.append(line).push_back('\n');
+    }
+    if (kept.size() != text.size()) write_file_atomically(path, kept);
+  }
+  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail_system("write", path);
+}
+
+LineWriter::~LineWriter() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+LineWriter::LineWriter(LineWriter&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+LineWriter& LineWriter::operator=(LineWriter&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+void LineWriter::write(std::string_view line) {
+  std::string text(line);
+  text.push_back('\n');
+  write_all(descriptor_, as_bytes(text), path_);
+}
+
+void LineWriter::sync() {
+  if (::fsync(descriptor_) != 0) fail_system("write", path_);
+}
+
+}  // namespace longstride

@@ -1,0 +1,191 @@
+// Reading. Nothing in the file is believed: each number is checked before it is used, so that a cut, damaged or foreign
+// file is an error and never a read outside the map.
+#include "io/safetensors.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "io/sha256.h"
+#include "io/system.h"
+#include "io/words.h"
+#include "longstride/error.h"
+
+namespace longstride {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t kLengthBytes = 8;
+constexpr std::int64_t kMostHeaderBytes = 100'000'000;  // the Python package's limit
+constexpr std::size_t kSha256Digits = 64;
+
+[[noreturn]] void fail(const std::string& path, const std::string& what) {
+  throw Error(ErrorKind::corrupt_data, fmt::format("checkpoint \"{}\" {}", path, what));
+}
+
+[[noreturn]] void fail_tensor(const std::string& path, const std::string& name, const std::string& what) {
+  fail(path, fmt::format("is damaged: tensor \"{}\" {}", name, what));
+}
+
+// The JSON between the length and the data.
+std::string_view header_text(const MappedFile& file) {
+  const std::span<const std::uint8_t> bytes = file.bytes();
+  if (bytes.empty()) fail(file.path(), "is empty");
+  if (file.size() < kLengthBytes) fail(file.path(), "is not a safetensors file");
+  std::uint64_t length = 0;
+  for (int i = 0; i < kLengthBytes; ++i) length |= std::uint64_t{bytes[i]} << (8 * i);
+  const bool brace = file.size() == kLengthBytes || bytes[kLengthBytes] == '{';
+  if (length < 2 || length > kMostHeaderBytes || !brace) fail(file.path(), "is not a safetensors file");
+  const std::int64_t end = kLengthBytes + static_cast<std::int64_t>(length);
+  if (end > file.size()) {
+    fail(file.path(), fmt::format("ends after {} bytes, within its header of {}; it was cut short",
+                                  with_commas(file.size()), with_commas(end)));
+  }
+  return {reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, static_cast<std::size_t>(length)};
+}
+
+// A whole number in [0, 2^63), or -1.
+std::int64_t natural(const json& value) {
+  if (!value.is_number_unsigned()) return -1;
+  const auto number = value.get<std::uint64_t>();
+  constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  return number > kMost ? -1 : static_cast<std::int64_t>(number);
+}
+
+std::map<std::string, std::string> read_metadata(const std::string& path, const json& entries) {
+  std::map<std::string, std::string> metadata;
+  if (!entries.is_object()) fail(path, "is damaged: its __metadata__ is no object");
+  for (const auto& [key, value] : entries.items()) {
+    if (!value.is_string()) fail(path, fmt::format("is damaged: its metadata \"{}\" is no text", key));
+    metadata[key] = value.get<std::string>();
+  }
+  return metadata;
+}
+
+struct Extent {
+  StoredTensor tensor;  // bytes still empty
+  std::int64_t begin = 0, end = 0;
+};
+
+Extent read_extent(const std::string& path, const std::string& name, const json& entry) {
+  const auto field = [&](const char* key, json::value_t type) -> const json& {
+    const auto found = entry.find(key);
+    if (found == entry.end() || found->type() != type) fail_tensor(path, name, fmt::format("has no \"{}\"", key));
+    return *found;
+  };
+  if (!entry.is_object()) fail_tensor(path, name, "has no description");
+  Extent extent;
+  extent.tensor.name = name;
+  extent.tensor.dtype = field("dtype", json::value_t::string).get<std::string>();
+  std::int64_t bytes = dtype_bytes(extent.tensor.dtype);
+  if (bytes == 0) fail_tensor(path, name, fmt::format("has dtype \"{}\", which is not known", extent.tensor.dtype));
+  bool too_large = false;
+  for (const json& value : field("shape", json::value_t::array)) {
+    const std::int64_t size = natural(value);
+    if (size < 0) fail_tensor(path, name, "has a shape that is no list of whole numbers");
+    extent.tensor.shape.push_back(size);
+    too_large = __builtin_mul_overflow(bytes, size, &bytes) || too_large;
+  }
+  const json& offsets = field("data_offsets", json::value_t::array);
+  if (offsets.size() != 2 || natural(offsets[0]) < 0 || natural(offsets[1]) < natural(offsets[0])) {
+    fail_tensor(path, name, "has no valid data_offsets");
+  }
+  extent.begin = natural(offsets[0]);
+  extent.end = natural(offsets[1]);
+  if (too_large || extent.end - extent.begin != bytes) {
+    fail_tensor(path, name,
+                fmt::format("has {} bytes, which its shape and dtype {} do not fill",
+                            with_commas(extent.end - extent.begin), extent.tensor.dtype));
+  }
+  return extent;
+}
+
+}  // namespace
+
+std::int64_t dtype_bytes(std::string_view dtype) {
+  static const std::map<std::string_view, std::int64_t> kBytes = {
+      {"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8},  {"I32", 4},     {"I16", 2},    {"I8", 1},
+      {"U64", 8}, {"U32", 4}, {"U16", 2}, {"U8", 1},   {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
+  const auto found = kBytes.find(dtype);
+  return found == kBytes.end() ? 0 : found->second;
+}
+
+SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path) {
+  const std::string_view text = header_text(file_);
+  json header;
+  try {
+    header = json::parse(text);
+  } catch (const json::exception&) {
+    fail(path, "is damaged: its header is not valid JSON");
+  }
+  if (!header.is_object()) fail(path, "is not a safetensors file");
+  std::vector<Extent> extents;
+  for (const auto& [name, entry] : header.items()) {
+    if (name == "__metadata__") {
+      metadata_ = read_metadata(path, entry);
+    } else {
+      extents.push_back(read_extent(path, name, entry));
+    }
+  }
+  std::sort(extents.begin(), extents.end(),
+            [](const Extent& a, const Extent& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+  std::int64_t at = 0;  // every byte of the data belongs to one tensor
+  for (const Extent& extent : extents) {
+    if (extent.begin != at) fail_tensor(path, extent.tensor.name, "does not begin where the one before it ends");
+    at = extent.end;
+  }
+  const std::int64_t data_begin = kLengthBytes + static_cast<std::int64_t>(text.size());
+  if (at > file_.size() - data_begin) {
+    const std::int64_t whole = std::min(at, std::numeric_limits<std::int64_t>::max() - data_begin) + data_begin;
+    fail(path,
+         fmt::format("ends after {} of {} bytes; it was cut short", with_commas(file_.size()), with_commas(whole)));
+  }
+  if (at < file_.size() - data_begin) {
+    fail(path, fmt::format("is damaged: it has {} bytes, its header describes {}", with_commas(file_.size()),
+                           with_commas(data_begin + at)));
+  }
+  for (Extent& extent : extents) {
+    extent.tensor.bytes = file_.bytes().subspan(static_cast<std::size_t>(data_begin + extent.begin),
+                                                static_cast<std::size_t>(extent.end - extent.begin));
+    by_name_[extent.tensor.name] = tensors_.size();
+    tensors_.push_back(std::move(extent.tensor));
+  }
+}
+
+const StoredTensor* SafetensorsFile::find(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : &tensors_[found->second];
+}
+
+const StoredTensor& SafetensorsFile::tensor(std::string_view name) const {
+  const StoredTensor* found = find(name);
+  if (found == nullptr) fail(path(), fmt::format("has no tensor \"{}\"", name));
+  return *found;
+}
+
+void SafetensorsFile::verify() const {
+  const auto stored = metadata_.find("sha256");
+  if (stored == metadata_.end()) return;
+  const std::string quoted = fmt::format("\"sha256\":\"{}\"", stored->second);
+  const std::size_t found = header_text(file_).find(quoted);
+  bool same = found != std::string_view::npos && stored->second.size() == kSha256Digits;
+  if (same) {
+    const std::size_t begin = kLengthBytes + found + quoted.size() - 1 - kSha256Digits;
+    Sha256 hash;
+    hash.update(bytes().first(begin));
+    hash.update(as_bytes(std::string(kSha256Digits, '0')));
+    hash.update(bytes().subspan(begin + kSha256Digits));
+    same = hash.hex() == stored->second;
+  }
+  if (!same) {
+    fail(path(),
+         "is damaged: its bytes do not give the sha256 in its metadata (a program that rewrites the file must "
+         "drop that key)");
+  }
+}
+
+}  // namespace longstride

@@ -1,0 +1,59 @@
+// Named tensors in one file (https://github.com/huggingface/safetensors; docs/files.md has the byte diagram), readable
+// by the Python package and reading what it writes. Everything a reader relies on is checked when the file is opened.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/file.h"
+
+namespace longstride {
+
+// One tensor of a file, or one to be written. `bytes` is not owned and may lie unaligned: copy it with memcpy.
+struct StoredTensor {
+  std::string name;
+  std::string dtype;  // F64 F32 F16 BF16 I64 I32 I16 I8 U64 U32 U16 U8 BOOL (F8_E4M3 F8_E5M2); little-endian
+  std::vector<std::int64_t> shape;      // row-major; empty: a scalar
+  std::span<const std::uint8_t> bytes;  // product of shape times the dtype's size
+};
+
+// Bytes of one element; 0 for a dtype that is not known.
+std::int64_t dtype_bytes(std::string_view dtype);
+
+class SafetensorsFile {
+ public:
+  // Maps the file and checks its layout: header within the file, tensors in range, without gap or overlap, sizes as
+  // dtype and shape say. Errors: invalid_argument where there is no such file, corrupt_data for all else.
+  explicit SafetensorsFile(const std::string& path);
+
+  const std::string& path() const { return file_.path(); }
+  std::int64_t size() const { return file_.size(); }                                // of the file, bytes
+  std::span<const std::uint8_t> bytes() const { return file_.bytes(); }             // of the file
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }  // __metadata__
+  const std::vector<StoredTensor>& tensors() const { return tensors_; }             // in the order of their bytes
+
+  const StoredTensor* find(std::string_view name) const;    // nullptr where there is none
+  const StoredTensor& tensor(std::string_view name) const;  // Error corrupt_data where there is none
+
+  // Reads the whole file against the `sha256` in its metadata: Error corrupt_data where a bit differs. Files without
+  // one (other programs') pass. Call before the tensors are used.
+  void verify() const;
+
+ private:
+  MappedFile file_;
+  std::map<std::string, std::string> metadata_;
+  std::vector<StoredTensor> tensors_;
+  std::map<std::string, std::size_t, std::less<>> by_name_;
+};
+
+// Writes the tensors in the order given, complete or not at all, without a second copy in memory. `sha256` is added to
+// the metadata: of all bytes of the file, its own 64 digits counted as zeros. Give dtypes of 8 bytes first, then 4, 2,
+// 1 where readers shall find them aligned. Error invalid_argument where bytes and shape disagree or a name comes twice.
+void write_safetensors(const std::string& path, const std::map<std::string, std::string>& metadata,
+                       const std::vector<StoredTensor>& tensors);
+
+}  // namespace longstride

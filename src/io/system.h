@@ -1,0 +1,44 @@
+// What the rooms' file code shares of POSIX: owned descriptors, complete writes, errors in words.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace longstride {
+
+class Descriptor {  // closes what it owns; negative: nothing
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return number_; }
+
+ private:
+  int number_;
+};
+
+// Throws for errno: invalid_argument where the path itself is wrong, else exhausted.
+// action: what was tried, "open", "write", ...: `cannot open "data.txt": No such file or directory`.
+[[noreturn]] void fail_system(std::string_view action, const std::string& path);
+
+// Writes all of it; a call that writes less or is interrupted goes on.
+void write_all(int descriptor, std::span<const std::uint8_t> bytes, const std::string& path);
+
+// Fills all of it from `offset` on; Error corrupt_data where the file ends before.
+void read_all(int descriptor, std::int64_t offset, std::span<std::uint8_t> bytes, const std::string& path);
+
+std::string parent_directory(const std::string& path);  // "." for a bare name
+
+inline std::span<const std::uint8_t> as_bytes(std::string_view text) {
+  return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+}
+
+}  // namespace longstride

@@ -1,0 +1,16 @@
+#include "io/words.h"
+
+namespace longstride {
+
+std::string with_commas(std::int64_t number) {
+  const std::string digits = std::to_string(number);
+  std::string words;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    const bool after_digit = i > 0 && digits[i - 1] != '-';
+    if (after_digit && (digits.size() - i) % 3 == 0) words.push_back(',');
+    words.push_back(digits[i]);
+  }
+  return words;
+}
+
+}  // namespace longstride

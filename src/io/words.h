@@ -1,0 +1,11 @@
+// Numbers as messages write them.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace longstride {
+
+std::string with_commas(std::int64_t number);  // 4,812,331
+
+}  // namespace longstride

@@ -1,0 +1,56 @@
+// A model in a file (model.md, section 6): model.safetensors holds every parameter of the table as F32 under its name, and
+// in its metadata `format`, `config` (the whole configuration as one JSON text), `step` and, where one is known,
+// `valid_bits`. Rule: nothing of a file is used before all of it was checked.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "io/safetensors.h"
+#include "longstride/checkpoint.h"
+#include "longstride/config.h"
+#include "model/memory.h"
+#include "model/network.h"
+#include "model/parameters.h"
+
+namespace longstride {
+
+inline constexpr const char* kCheckpointFormat = "longstride-1";
+inline constexpr const char* kModelFile = "model.safetensors";  // within a checkpoint directory
+inline constexpr const char* kCheckpointFolder = "checkpoints";  // within a run directory
+inline constexpr const char* kBestLink = "best";                 // within a run directory
+
+// "000001000": a checkpoint directory's name; names sort as their steps do.
+std::string checkpoint_name(std::int64_t step);
+
+// A model in a backend's memory, ready to compute.
+struct LoadedModel {
+  Config config;
+  ParameterTable table;
+  Buffer f32;   // (store_elements)
+  Buffer bf16;  // the same rounded; empty unless activations are bfloat16
+  std::int64_t step = 0;
+  std::string path;
+  Weights weights() const { return {&table, f32.f32(), bf16.bf16()}; }  // valid while this lives where it is
+};
+
+// Reads and verifies a checkpoint. activations: bfloat16 adds the rounded copy.
+// Errors: invalid_argument where there is no such file; corrupt_data where it is damaged, of another format, lacks a
+// tensor, has one too many, one of another shape or type, or a value that is not finite.
+LoadedModel load_model(Backend& backend, const std::string& safetensors_path, DType activations);
+
+// The metadata of a verified file: path, config, step, valid_bits; counts left 0. Error corrupt_data as above.
+CheckpointInfo read_checkpoint_metadata(const SafetensorsFile& file);
+
+// Fills host_store (store_elements) from the tensors prefix + name: each must be there, F32, of its shape and finite.
+// Gaps become 0. Errors: corrupt_data naming the tensor.
+void load_tensors_into(const SafetensorsFile& file, const ParameterTable& table, const std::string& prefix,
+                       float* host_store);
+
+// Writes model.safetensors at `path`, complete or not at all. host_store: (store_elements) in host memory.
+// extra: further metadata, e.g. {"valid_bits", "2.315000"}.
+void save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
+                const float* host_store, const std::map<std::string, std::string>& extra = {});
+
+}  // namespace longstride

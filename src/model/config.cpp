@@ -1,0 +1,170 @@
+// Reading and writing the configuration: layers of JSON, each key with the source it came from.
+#include "longstride/config.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "longstride/error.h"
+#include "model/config_fields.h"
+
+namespace longstride {
+namespace {
+
+using nlohmann::json;
+
+[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
+
+struct Setting {
+  json value;
+  std::string source;
+};
+constexpr int kMostDepth = 16;
+
+using Settings = std::map<std::string, Setting>;
+
+// Watches a parse: a key that comes twice in one object is an error (which of the two was meant?), and so is a depth
+// that no configuration has (nlohmann-json copies and prints by recursion).
+json::parser_callback_t watch_parse(const std::string& source) {
+  auto open = std::make_shared<std::vector<std::set<std::string>>>();
+  return [open, source](int depth, json::parse_event_t event, json& parsed) {
+    if (depth > kMostDepth) fail(fmt::format("{}: nested deeper than {} levels", source, kMostDepth));
+    if (event == json::parse_event_t::object_start) open->emplace_back();
+    if (event == json::parse_event_t::object_end) open->pop_back();
+    if (event == json::parse_event_t::key && !open->back().insert(parsed.get<std::string>()).second) {
+      fail(fmt::format("{}: the key comes twice (from {})", parsed.get<std::string>(), source));
+    }
+    return true;
+  };
+}
+
+json parse_json(const std::string& text, const std::string& source) {
+  try {
+    return json::parse(text, watch_parse(source), true, true);
+  } catch (const json::exception& error) {
+    std::string words = error.what();  // "[json.exception...] parse error at line 3, column 5: syntax error ..."
+    for (const std::string lead : {"] ", "parse error at "}) {
+      if (const std::size_t found = words.find(lead); found != std::string::npos) words.erase(0, found + lead.size());
+    }
+    fail(fmt::format("{} is not valid JSON: {}", source, words));
+  }
+}
+
+// The key of a value that lies alone inside objects: for {"modle": {"width": 3}} it is "modle.width".
+std::string innermost(std::string key, json value) {
+  while (value.is_object() && value.size() == 1) {
+    key += "." + value.begin().key();
+    value = json(value.begin().value());
+  }
+  return key;
+}
+
+// Puts the values below `object` into settings, over what is there.
+void collect(const json& object, const std::string& prefix, const std::string& source, Settings& settings) {
+  for (const auto& [name, value] : object.items()) {
+    const std::string key = prefix + name;
+    const bool section = prefix.empty() && (name == "model" || name == "data" || name == "training");
+    if (section && value.is_object()) {
+      collect(value, key + ".", source, settings);
+    } else if (section) {
+      fail(fmt::format("{}: needs an object with keys, got {} (from {})", key, value_words(value), source));
+    } else if (find_field(key) != nullptr) {
+      settings[key] = {value, source};
+    } else {
+      const std::string whole = innermost(key, value);
+      fail(fmt::format("{}: no such key; the nearest is {} (from {})", whole, nearest_key(whole), source));
+    }
+  }
+}
+
+// "model.width=256" as an object of objects.
+json parse_assignment(const std::string& assignment) {
+  const std::size_t sign = assignment.find('=');
+  if (sign == std::string::npos || sign == 0) {
+    fail(fmt::format("--set: needs key=value, such as model.width=256, got \"{}\"", assignment));
+  }
+  const std::string text = assignment.substr(sign + 1);
+  json value = json::parse(text, watch_parse("--set"), false, true);
+  if (value.is_discarded() && !text.empty() && std::string_view("[{\"").find(text[0]) != std::string_view::npos) {
+    fail(fmt::format(
+        "--set {}: what follows \"=\" is not valid JSON; texts in a list need quotation marks: [\"a\", \"b\"]",
+        assignment));
+  }
+  if (value.is_discarded()) value = text;
+  std::string key = assignment.substr(0, sign);
+  for (std::size_t dot; (dot = key.rfind('.')) != std::string::npos; key.resize(dot)) {
+    value = json{{key.substr(dot + 1), value}};
+  }
+  return json{{key, value}};
+}
+
+void store(const Settings& settings, Config& config) {
+  for (const auto& [key, setting] : settings) {
+    try {
+      find_field(key)->read(config, setting.value);
+    } catch (const std::string& needs) {
+      fail(fmt::format("{}: needs {}, got {} (from {})", key, needs, value_words(setting.value), setting.source));
+    } catch (const Error& error) {  // a pattern's
+      const std::string words = error.what();
+      fail(fmt::format("{}{} (from {})", words.starts_with(key) ? "" : key + ": ", words, setting.source));
+    }
+  }
+}
+
+std::string on_one_line(const json& value) {
+  if (!value.is_array()) return value.dump();
+  std::string words;
+  for (const json& item : value) words += (words.empty() ? "" : ", ") + on_one_line(item);
+  return "[" + words + "]";
+}
+
+}  // namespace
+
+Config read_config(const std::vector<std::string>& texts, const std::vector<std::string>& sources,
+                   const std::vector<std::string>& assignments) {
+  Settings settings;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const std::string source = i < sources.size() ? sources[i] : "a configuration without a name";
+    const json object = parse_json(texts[i], source);
+    if (!object.is_object()) fail(fmt::format("{}: needs an object with keys, got {}", source, value_words(object)));
+    collect(object, "", source, settings);
+  }
+  for (const std::string& assignment : assignments) collect(parse_assignment(assignment), "", "--set", settings);
+  Config config;
+  store(settings, config);
+  if (!settings.contains("model.attention")) config.model.attention = derive_attention(config.model.context);
+  if (!settings.contains("model.positions")) {
+    config.model.positions = derive_positions(config.model.attention, config.model.context);
+  }
+  if (!settings.contains("training.warmup_steps")) {
+    config.training.warmup_steps = std::min(config.training.warmup_steps, config.training.steps / 10);
+  }
+  check(config);
+  return config;
+}
+
+std::string write_config(const Config& config) {
+  std::string out = "{";
+  std::string section;
+  for (const ConfigField& field : config_fields()) {
+    const std::size_t dot = field.key.find('.');
+    const std::string name = field.key.substr(0, dot);
+    if (name != section) {
+      out += fmt::format("{}\n  \"{}\": {{\n", section.empty() ? "" : "\n  },", name);
+      section = name;
+    } else {
+      out += ",\n";
+    }
+    try {
+      out += fmt::format("    \"{}\": {}", field.key.substr(dot + 1), on_one_line(field.write(config)));
+    } catch (const json::type_error&) {
+      fail(fmt::format("{}: must be UTF-8 to be written as JSON; rename the files", field.key));
+    }
+  }
+  return out + "\n  }\n}\n";
+}
+
+}  // namespace longstride

@@ -1,0 +1,118 @@
+// What a configuration must satisfy beyond the range of each key.
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "longstride/error.h"
+#include "model/config_fields.h"
+
+namespace longstride {
+namespace {
+
+[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
+
+void check_ranges(const Config& config, std::string_view section) {
+  Config scratch;
+  for (const ConfigField& field : config_fields()) {
+    if (!field.key.starts_with(section)) continue;
+    const nlohmann::json value = field.write(config);
+    try {
+      field.read(scratch, value);
+    } catch (const std::string& needs) {
+      fail(fmt::format("{}: needs {}, got {}", field.key, needs, value_words(value)));
+    }
+  }
+}
+
+// factor x width as a whole number, or -1 where it is none.
+std::int64_t whole_product(double factor, std::int64_t width) {
+  const double product = factor * static_cast<double>(width);
+  const double rounded = std::round(product);
+  // A factor such as 1/3 is not exact: a product within its rounding of a whole number is that number.
+  const bool whole = rounded >= 1 && std::abs(product - rounded) <= 1e-9 * rounded;
+  return whole ? static_cast<std::int64_t>(rounded) : -1;
+}
+
+void check_widths(const ModelConfig& model) {
+  if (model.width % model.heads != 0) {
+    fail(fmt::format("model.heads: must divide model.width, got {} heads for width {}", model.heads, model.width));
+  }
+  if (whole_product(model.feedforward, model.width) < 1) {
+    fail(fmt::format("model.feedforward: times model.width must be a whole number, got {} x {} = {}", model.feedforward,
+                     model.width, model.feedforward * static_cast<double>(model.width)));
+  }
+  const std::int64_t query_width = whole_product(model.query_key, model.width);
+  if (query_width < 1 || query_width % model.heads != 0) {
+    fail(fmt::format(
+        "model.query_key: times model.width must be a multiple of model.heads, got {} x {} = {} for {} heads",
+        model.query_key, model.width, model.query_key * static_cast<double>(model.width), model.heads));
+  }
+}
+
+void check_positions(const ModelConfig& model) {
+  std::int64_t product = 1;  // stops growing once it is enough, so that it cannot overflow: both factors <= 2^30
+  for (const std::int64_t extent : model.positions) {
+    if (product < model.context) product *= extent;
+  }
+  if (product < model.context) {
+    fail(
+        fmt::format("model.positions: the product of the extents must be at least model.context, got {} = {} for a "
+                    "context of {}",
+                    fmt::join(model.positions, " x "), product, model.context));
+  }
+}
+
+// Parts that parse_pattern made are sound; a layout may also have been put together by a program.
+void check_attention(const AttentionLayout& attention) {
+  constexpr std::int64_t kMostLength = std::int64_t{1} << 40;
+  for (const std::vector<Pattern>& heads : attention.blocks) {
+    for (const Pattern& pattern : heads) {
+      if (pattern.parts.empty()) fail("model.attention: a pattern has no parts");
+      for (const Part& part : pattern.parts) {
+        if (part.primitive != Primitive::dense && (part.length < 1 || part.length > kMostLength)) {
+          fail(fmt::format("model.attention: the lengths in \"{}\" must be in [1, 2^40], got {}", to_string(pattern),
+                           part.length));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::int64_t ModelConfig::hidden_width() const { return std::llround(feedforward * static_cast<double>(width)); }
+
+std::int64_t ModelConfig::query_width() const { return std::llround(query_key * static_cast<double>(width)); }
+
+void check(const ModelConfig& model) {
+  Config config;
+  config.model = model;
+  if (model.attention.blocks.empty() || std::any_of(model.attention.blocks.begin(), model.attention.blocks.end(),
+                                                    [](const auto& heads) { return heads.empty(); })) {
+    fail("model.attention: needs a pattern for every block, got an empty list");
+  }
+  check_attention(model.attention);
+  check_ranges(config, "model.");
+  check_widths(model);
+  check_positions(model);
+}
+
+void check(const Config& config) {
+  check(config.model);
+  check_ranges(config, "data.");
+  check_ranges(config, "training.");
+  // The plan counts bytes in 64 bits: a few dozen buffers of layers x tokens x widest row at 4 bytes stay below 2^63.
+  const ModelConfig& model = config.model;
+  const double widest = static_cast<double>(std::max({model.width, model.hidden_width(), model.query_width()}));
+  const double elements = static_cast<double>(model.layers) * static_cast<double>(config.training.batch) *
+                          static_cast<double>(model.context) * widest;
+  if (elements > 0x1p54) {
+    fail(
+        fmt::format("training.batch: {} windows of {} tokens through {} layers of width {} are more than any machine "
+                    "holds; smaller ones are needed",
+                    config.training.batch, model.context, model.layers, model.width));
+  }
+}
+
+}  // namespace longstride

@@ -1,0 +1,40 @@
+// The keys of the configuration: one table that reading, writing, checking and messages share. A new key is one line of
+// config_fields.cpp and one in docs/configuration.md.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "longstride/config.h"
+
+namespace longstride {
+
+struct ConfigField {
+  std::string key;  // "model.width"
+  // Stores the value; throws std::string with what is needed ("a whole number in [1, 65536]") where it does not fit.
+  std::function<void(Config&, const nlohmann::json&)> read;
+  std::function<nlohmann::json(const Config&)> write;
+};
+
+const std::vector<ConfigField>& config_fields();  // in the order in which they are written
+const ConfigField* find_field(const std::string& key);
+
+// The known key that a user most likely meant: smallest edit distance, to the whole key or to what follows its dot.
+std::string nearest_key(const std::string& key);
+std::string nearest_word(const std::string& word, const std::vector<std::string>& known);
+
+std::string value_words(const nlohmann::json& value);  // as messages show it: JSON, cut where it is long
+
+// model.positions where it was left out: [ceil(context / l), l] with l the pattern's stride, or ceil(sqrt(context)).
+std::vector<std::int64_t> derive_positions(const AttentionLayout& attention, std::int64_t context);
+
+// model.attention where it was left out: fixed(l, c) with l = ceil(sqrt(context)), c = max(1, floor(l / 4)).
+AttentionLayout derive_attention(std::int64_t context);
+
+AttentionLayout attention_from_json(const nlohmann::json& value);  // Error invalid_argument
+nlohmann::json attention_to_json(const AttentionLayout& layout);
+
+}  // namespace longstride

@@ -1,0 +1,93 @@
+// Which file a run, a checkpoint directory or a path means. Rule: only complete checkpoints count; a directory that was
+// not renamed yet (*.partial) is as if it were not there.
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <optional>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "longstride/error.h"
+#include "model/checkpoint.h"
+
+namespace longstride {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
+
+// The step that a name stands for: digits only; nothing otherwise.
+std::optional<std::int64_t> parse_step(const std::string& name) {
+  std::int64_t step = 0;
+  const auto [stop, error] = std::from_chars(name.data(), name.data() + name.size(), step);
+  if (name.empty() || error != std::errc() || stop != name.data() + name.size() || step < 0) return std::nullopt;
+  return step;
+}
+
+struct Saved {
+  std::int64_t step = 0;
+  fs::path model;
+};
+
+// The complete checkpoints of a run, ascending by step.
+std::vector<Saved> saved_checkpoints(const fs::path& run) {
+  std::vector<Saved> saved;
+  std::error_code error;
+  for (fs::directory_iterator entry(run / kCheckpointFolder, error), end; !error && entry != end; entry.increment(error)) {
+    const std::optional<std::int64_t> step = parse_step(entry->path().filename().string());
+    std::error_code ignored;
+    if (step && fs::is_regular_file(entry->path() / kModelFile, ignored)) saved.push_back({*step, entry->path() / kModelFile});
+  }
+  if (error) fail(fmt::format("cannot read \"{}\": {}", (run / kCheckpointFolder).string(), error.message()));
+  std::sort(saved.begin(), saved.end(), [](const Saved& a, const Saved& b) { return a.step < b.step; });
+  return saved;
+}
+
+std::string steps_text(const std::vector<Saved>& saved) {
+  std::vector<std::int64_t> steps;
+  for (const Saved& checkpoint : saved) steps.push_back(checkpoint.step);
+  return fmt::format("{}", fmt::join(steps, ", "));
+}
+
+std::string find_in_run(const fs::path& run, const std::string& which) {
+  const std::vector<Saved> saved = saved_checkpoints(run);
+  if (saved.empty()) fail(fmt::format("run \"{}\" has no complete checkpoint yet", run.string()));
+  if (which == "latest") return saved.back().model.string();
+  if (which == "best") {
+    std::error_code error;
+    const fs::path target = fs::read_symlink(run / kBestLink, error);
+    if (error) return saved.back().model.string();  // nothing was validated: the latest is all there is
+    const fs::path model = (target.is_absolute() ? target : run / target) / kModelFile;
+    return fs::is_regular_file(model, error) ? model.string() : saved.back().model.string();
+  }
+  const std::optional<std::int64_t> step = parse_step(which);
+  if (!step) fail(fmt::format("--checkpoint: needs best, latest or a step, got \"{}\"", which));
+  for (const Saved& checkpoint : saved) {
+    if (checkpoint.step == *step) return checkpoint.model.string();
+  }
+  fail(fmt::format("--checkpoint: run \"{}\" has none of step {}; it has {}", run.string(), *step, steps_text(saved)));
+}
+
+}  // namespace
+
+std::string find_checkpoint(const std::string& run, const std::string& which) {
+  const fs::path path(run);
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status)) {
+    fail(fmt::format("\"{}\" does not exist; name a run directory, a checkpoint directory or a .safetensors file", run));
+  }
+  if (fs::is_directory(status) && fs::is_directory(path / kCheckpointFolder, error)) return find_in_run(path, which);
+  if (which != "best" && which != "latest") {
+    fail(fmt::format("--checkpoint: chooses within a run directory, and \"{}\" is none; leave it out", run));
+  }
+  if (!fs::is_directory(status)) return run;
+  if (fs::is_regular_file(path / kModelFile, error)) return (path / kModelFile).string();
+  fail(fmt::format("\"{}\" is neither a run directory (it has no {}/) nor a checkpoint directory (it has no {})", run,
+                   kCheckpointFolder, kModelFile));
+}
+
+}  // namespace longstride

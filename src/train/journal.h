@@ -1,0 +1,30 @@
+// What a run writes down as it goes: log.jsonl (interface.md, section 3) and TensorBoard's event files.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "io/file.h"
+#include "io/tensorboard.h"
+#include "longstride/train.h"
+#include "train/run_directory.h"
+
+namespace longstride {
+
+class Journal {
+ public:
+  // first_step: steps done before this session; lines beyond it, which a crash left, are dropped.
+  Journal(const RunDirectory& run, std::int64_t first_step);
+
+  void step(const StepReport& report);
+  void validation(std::int64_t step, double bits, double standard_error, std::int64_t min_context, std::int64_t tokens_scored);
+  void sample(std::int64_t step, const std::string& text);
+  void event(std::int64_t step, const std::string& name);  // started, resumed, interrupted, finished
+  void sync() { lines_.sync(); }
+
+ private:
+  LineWriter lines_;
+  EventWriter events_;
+};
+
+}  // namespace longstride

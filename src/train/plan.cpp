@@ -1,0 +1,103 @@
+// What a run needs, summed from the same tables that it allocates from (longstride/plan.h).
+#include "longstride/plan.h"
+
+#include <algorithm>
+
+#include "longstride/device.h"
+#include "model/decoder.h"
+#include "model/network.h"
+#include "train/limits.h"
+#include "train/state.h"
+
+namespace longstride {
+
+namespace {
+
+// Choosing to keep all activations: only where the run then leaves this share of what is free to others.
+constexpr double kShareOfFreeMemory = 0.8;
+
+void add_parameters(Plan& plan, const ParameterTable& table) {
+  plan.parameters = table.count();
+  for (const Parameter& entry : table.entries()) {
+    auto& parts = plan.parameters_by_part;
+    const auto same = [&](const auto& part) { return part.first == entry.part; };
+    auto found = std::find_if(parts.begin(), parts.end(), same);
+    if (found == parts.end()) found = parts.insert(parts.end(), {entry.part, 0});
+    found->second += entry.count;
+  }
+}
+
+// Products of one forward pass over one sequence, multiply-adds.
+std::int64_t forward_multiply_adds(const ModelConfig& model) {
+  const std::int64_t n = model.context, C = model.width, Cq = model.query_width(), F = model.hidden_width();
+  std::int64_t sum = n * (model.layers * (C * (2 * Cq + C) + C * C + 2 * C * F) + model.vocabulary * C);
+  const auto cycle = static_cast<std::int64_t>(model.attention.blocks.size());
+  for (std::int64_t first = 0; first < std::min(cycle, model.layers); ++first) {
+    const std::int64_t times = (model.layers - first + cycle - 1) / cycle;  // blocks first, first + cycle, ...
+    for (std::int64_t head = 0; head < model.heads; ++head)
+      sum += times * count_pairs(model.attention.head(first, head), n) * (model.query_head() + model.value_head());
+  }
+  return sum;
+}
+
+NetworkShape training_shape(const Config& config, DType type, bool recompute) {
+  return {config.training.batch, config.model.context, type, true, recompute};
+}
+
+std::int64_t bytes_of(const Network::Bytes& bytes) { return bytes.activations + bytes.workspace; }
+
+void sum_memory(Plan& plan, const Config& config, const Backend& backend, const ParameterTable& table, DType type) {
+  auto& parts = plan.bytes_by_part;
+  parts = TrainState::memory(table, config.training.ema > 0, type);
+  const Network::Bytes training =
+      Network::bytes(backend, config.model, training_shape(config, type, plan.recompute == Recompute::block));
+  parts.emplace_back("activations", training.activations);
+  parts.emplace_back("workspace", training.workspace);
+  if (samples(config))
+    for (const auto& part : Decoder::memory(config.model, decoder_shape(config.model, type))) parts.push_back(part);
+  parts.emplace_back("program", kProgramBytes);
+  plan.total_bytes = 0;
+  for (const auto& [name, bytes] : parts) plan.total_bytes += bytes;
+}
+
+std::string advice_for(const Plan& plan, const Config& config) {
+  if (plan.recompute == Recompute::none) return "try --set training.recompute=block";
+  if (config.training.batch > 1) return "try --batch " + std::to_string(config.training.batch / 2);
+  if (plan.precision == Precision::float32) return "try --precision bfloat16";
+  return "try fewer layers, a smaller width or a smaller context";
+}
+
+}  // namespace
+
+Plan plan_training(const Config& config) {
+  check(config);
+  const MachineInfo machine = machine_info();
+  const std::unique_ptr<Backend> backend = make_cpu_backend();
+  const ParameterTable table(config.model);
+  Plan plan;
+  add_parameters(plan, table);
+  plan.memory_available_bytes = machine.memory_available_bytes;
+  plan.precision = config.training.precision;
+  if (plan.precision == Precision::automatic)
+    plan.precision = machine.bfloat16 ? Precision::bfloat16 : Precision::float32;
+  const DType type = plan.precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
+  const auto fits = [&] { return plan.total_bytes <= plan.memory_available_bytes; };
+  plan.recompute = config.training.recompute == Recompute::automatic ? Recompute::none : config.training.recompute;
+  sum_memory(plan, config, *backend, table, type);
+  plan.bytes_without_recomputation =
+      bytes_of(Network::bytes(*backend, config.model, training_shape(config, type, false)));
+  plan.bytes_with_recomputation = bytes_of(Network::bytes(*backend, config.model, training_shape(config, type, true)));
+  const auto spare = kShareOfFreeMemory * static_cast<double>(plan.memory_available_bytes);
+  if (config.training.recompute == Recompute::automatic && static_cast<double>(plan.total_bytes) > spare) {
+    plan.recompute = Recompute::block;
+    sum_memory(plan, config, *backend, table, type);
+  }
+  plan.fits = fits();
+  if (!plan.fits) plan.advice = advice_for(plan, config);
+  // The backward pass needs two products for each of the forward pass.
+  plan.multiply_adds_per_step =
+      3 * forward_multiply_adds(config.model) * config.training.batch * config.training.accumulate;
+  return plan;
+}
+
+}  // namespace longstride

@@ -1,0 +1,170 @@
+#include "train/session.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "longstride/device.h"
+#include "longstride/error.h"
+#include "train/limits.h"
+#include "train/schedule.h"
+
+namespace longstride {
+
+namespace {
+
+constexpr std::int64_t kSkipsBeforeGivingUp = 10;  // in a row: no single window of bad luck, the run itself is lost
+constexpr double kValidationShare = 0.1;           // of the time between two validations
+constexpr double kSmoothing = 0.95;                // of reported bits and speed: about the last 20 steps
+
+DType activations(const Config& config) {
+  return config.training.precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point then) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
+}
+
+}  // namespace
+
+Session::Session(Backend& backend, const Config& config, const Plan& plan, double peak, RunDirectory run,
+                 const Dataset& data, const TrainOptions& options, const TrainObserver& observer)
+    : backend_(backend),
+      config_(config),
+      plan_(plan),
+      peak_(peak),
+      run_(std::move(run)),
+      data_(data),
+      options_(options),
+      observer_(observer),
+      state_(backend, config.model, config.training, activations(config)),
+      trainer_(backend, config, data, state_) {
+  if (samples(config)) decoder_.emplace(backend, config.model, decoder_shape(config.model, activations(config)));
+}
+
+void Session::note(const std::string& sentence) const {
+  if (observer_.noted) observer_.noted(sentence);
+}
+
+void Session::start() {
+  state_.initialise(config_.training.seed);
+  journal_.emplace(run_, 0);
+  journal_->event(0, "started");
+}
+
+void Session::resume() {
+  const std::vector<std::int64_t> checkpoints = run_.checkpoints();
+  if (checkpoints.empty()) {
+    note("the run has no checkpoint yet: it starts from the beginning");
+    start();
+    return;
+  }
+  progress_ = state_.load(run_.checkpoint_path(checkpoints.back()));
+  saved_step_ = progress_.step;
+  elapsed_before_ = progress_.elapsed_s;
+  journal_.emplace(run_, progress_.step);
+  journal_->event(progress_.step, "resumed");
+}
+
+double Session::elapsed() const { return elapsed_before_ + seconds_since(started_); }
+
+double Session::share() const {
+  const TrainingConfig& training = config_.training;
+  if (training.minutes > 0) return std::min(1.0, elapsed() / (60 * training.minutes));
+  return training.steps > 0 ? static_cast<double>(progress_.step) / static_cast<double>(training.steps) : 1;
+}
+
+bool Session::done() const {
+  const TrainingConfig& training = config_.training;
+  return training.minutes > 0 ? elapsed() >= 60 * training.minutes : progress_.step >= training.steps;
+}
+
+double Session::rate() {
+  const TrainingConfig& training = config_.training;
+  const std::int64_t update = progress_.updates + 1;
+  if (training.minutes <= 0) return learning_rate_by_steps(training, update);
+  if (update <= training.warmup_steps) progress_.warm_share = share();
+  return learning_rate_by_clock(training, update, share(), progress_.warm_share);
+}
+
+StepReport Session::report(const Trainer::Result& result, double rate, double step_s) {
+  const double now = static_cast<double>(trainer_.tokens_per_step()) / step_s;
+  tokens_per_s_ = tokens_per_s_ > 0 ? kSmoothing * tokens_per_s_ + (1 - kSmoothing) * now : now;
+  if (!result.skipped)
+    progress_.smoothed_bits = progress_.updates > 1 ? kSmoothing * progress_.smoothed_bits + (1 - kSmoothing) * result.loss_bits
+                                                    : result.loss_bits;
+  StepReport r;
+  r.step = progress_.step;
+  r.share = share();
+  r.steps = config_.training.minutes > 0 ? static_cast<std::int64_t>(static_cast<double>(r.step) / std::max(r.share, 1e-9))
+                                         : config_.training.steps;
+  r.tokens = progress_.step * trainer_.tokens_per_step();
+  r.epoch = trainer_.epoch(progress_.step);
+  r.loss_bits = result.loss_bits;
+  r.smoothed_bits = progress_.smoothed_bits;
+  r.learning_rate = rate;
+  r.gradient_norm = result.gradient_norm;
+  r.step_s = step_s;
+  r.tokens_per_s = now;
+  r.utilisation = static_cast<double>(plan_.multiply_adds_per_step) / step_s / peak_;
+  r.time_left_s = config_.training.minutes > 0
+                      ? std::max(0.0, 60 * config_.training.minutes - elapsed())
+                      : static_cast<double>((config_.training.steps - r.step) * trainer_.tokens_per_step()) / tokens_per_s_;
+  r.memory_bytes = resident_bytes();
+  r.skipped = result.skipped;
+  return r;
+}
+
+void Session::step() {
+  const double rate = this->rate();
+  const Clock::time_point begun = Clock::now();
+  const Trainer::Result result = trainer_.step(progress_, rate);
+  const StepReport r = report(result, rate, seconds_since(begun));
+  journal_->step(r);
+  if (observer_.stepped) observer_.stepped(r);
+  if (!result.skipped) return;
+  note("step " + std::to_string(r.step) + ": loss or gradient is not finite; the step is skipped, the weights stay");
+  if (progress_.skipped_in_a_row >= kSkipsBeforeGivingUp) give_up();
+}
+
+void Session::give_up() {
+  journal_->event(progress_.step, "diverged");
+  journal_->sync();
+  const std::vector<std::int64_t> checkpoints = run_.checkpoints();
+  const std::string last = checkpoints.empty() ? "there is no checkpoint yet"
+                                               : "the last good checkpoint is \"" + run_.checkpoint_path(checkpoints.back()) + "\"";
+  throw Error(ErrorKind::diverged, "train: losses or gradients were not finite " + std::to_string(kSkipsBeforeGivingUp) +
+                                       " steps in a row, up to step " + std::to_string(progress_.step) + "; " + last +
+                                       "; a lower training.learning_rate or a longer warm-up usually helps");
+}
+
+void Session::between_steps() {
+  const TrainingConfig& training = config_.training;
+  const auto due = [](Clock::time_point& since, double minutes) {
+    if (minutes <= 0 || seconds_since(since) < 60 * minutes) return false;
+    since = Clock::now();
+    return true;
+  };
+  if (due(validated_, training.validate_minutes)) validate(tokens_in(60 * training.validate_minutes * kValidationShare));
+  if (due(sampled_, training.sample_minutes)) make_sample();
+  if (due(saved_, training.checkpoint_minutes)) save();
+}
+
+TrainResult Session::run() {
+  started_ = validated_ = sampled_ = saved_ = Clock::now();
+  TrainResult result;
+  while (!done() && !stopped()) {
+    step();
+    if (!done() && !stopped()) between_steps();
+  }
+  result.interrupted = !done();
+  if (!result.interrupted && progress_.step > 0) finish(result);
+  save();
+  journal_->event(progress_.step, result.interrupted ? "interrupted" : "finished");
+  journal_->sync();
+  result.step = progress_.step;
+  result.valid_bits = progress_.valid_bits;
+  result.checkpoint = run_.checkpoint_path(progress_.step);
+  return result;
+}
+
+}  // namespace longstride

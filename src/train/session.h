@@ -1,0 +1,73 @@
+// A run from where it stands to its end or its interruption: steps by the schedule, and by the clock validations,
+// samples and checkpoints between them. Nothing that the clock decides touches the weights, unless the schedule itself
+// goes by the clock (training.minutes).
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "data/dataset.h"
+#include "evaluate/protocol.h"
+#include "longstride/plan.h"
+#include "longstride/train.h"
+#include "model/decoder.h"
+#include "train/journal.h"
+#include "train/run_directory.h"
+#include "train/state.h"
+#include "train/trainer.h"
+
+namespace longstride {
+
+class Session {
+ public:
+  // config: resolved by `plan`. peak: multiply-adds a second that the machine's best product reaches.
+  Session(Backend& backend, const Config& config, const Plan& plan, double peak, RunDirectory run, const Dataset& data,
+          const TrainOptions& options, const TrainObserver& observer);
+
+  void start();   // from the initial weights
+  void resume();  // from the last checkpoint; from the initial weights where there is none yet
+  TrainResult run();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  bool stopped() const { return options_.stop != nullptr && options_.stop->load(); }
+  bool done() const;
+  double elapsed() const;  // seconds of training, earlier sessions included
+  double share() const;    // of the run that is done
+  double rate();
+  void step();
+  StepReport report(const Trainer::Result& result, double rate, double step_s);
+  void give_up();
+  void between_steps();
+
+  // Bits of the first `tokens` bytes of a part, as many as there are; none where it is empty or the run was stopped.
+  std::optional<Score> score(Split split, std::int64_t tokens);
+  std::int64_t tokens_in(double seconds) const;
+  void validate(std::int64_t tokens);
+  void make_sample();
+  void save();
+  void finish(TrainResult& result);
+  void note(const std::string& sentence) const;
+
+  Backend& backend_;
+  Config config_;
+  Plan plan_;
+  double peak_;
+  RunDirectory run_;
+  const Dataset& data_;
+  TrainOptions options_;
+  TrainObserver observer_;
+  TrainState state_;
+  Trainer trainer_;
+  std::optional<Decoder> decoder_;
+  std::optional<Journal> journal_;
+  Progress progress_;
+  std::int64_t saved_step_ = -1;
+  double tokens_per_s_ = 0;  // of training, smoothed
+  Clock::time_point started_, validated_, sampled_, saved_;
+  double elapsed_before_ = 0;
+};
+
+}  // namespace longstride

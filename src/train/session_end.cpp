@@ -1,0 +1,94 @@
+// What a session does between steps and at its end: validation, samples, checkpoints, the test part.
+#include <algorithm>
+#include <cmath>
+
+#include "evaluate/order0.h"
+#include "sample/generate.h"
+#include "train/limits.h"
+#include "train/session.h"
+
+namespace longstride {
+
+namespace {
+
+constexpr double kScoringSpeed = 2.5;  // tokens scored in the time that training takes for one: no backward pass
+constexpr double kFinalSeconds = 60;   // for validation and for test at the end, each; more where training took long
+constexpr double kFinalShare = 0.05;   // of the training time
+
+}  // namespace
+
+std::int64_t Session::tokens_in(double seconds) const {
+  const std::int64_t n = config_.model.context;
+  const auto windows = static_cast<std::int64_t>(seconds * tokens_per_s_ * kScoringSpeed / static_cast<double>(n));
+  return std::max<std::int64_t>(1, windows) * n;
+}
+
+std::optional<Score> Session::score(Split split, std::int64_t tokens) {
+  ByteRange range = data_.part(split);
+  range.end = std::min(range.end, range.begin + tokens);
+  if (range.size() == 0) return std::nullopt;
+  TrainState::Averaged averaged(state_);
+  const Score score = score_range(trainer_.network(), averaged.weights(), data_, range, 0, {}, options_.stop);
+  if (score.tokens < range.size()) return std::nullopt;
+  return score;
+}
+
+void Session::validate(std::int64_t tokens) {
+  if (progress_.valid_tokens == 0) progress_.valid_tokens = tokens;  // the same bytes every time, so that figures compare
+  const std::optional<Score> scored = score(Split::valid, progress_.valid_tokens);
+  if (!scored) return;
+  const double bits = scored->bits();
+  const bool best = progress_.best_step < 0 || bits < progress_.best_bits;
+  progress_.valid_bits = bits;
+  if (best) {
+    progress_.best_bits = bits;
+    progress_.best_step = progress_.step;
+  }
+  journal_->validation(progress_.step, bits, scored->standard_error, 0, scored->tokens);
+  if (observer_.validated) observer_.validated(progress_.step, bits, best);
+  if (!best) return;
+  saved_step_ = -1;  // the checkpoint shall know its bits
+  save();
+  run_.set_best(progress_.step);
+  run_.rotate(config_.training.keep, progress_.best_step);
+}
+
+void Session::make_sample() {
+  if (!decoder_) return;
+  decoder_->restart();
+  SampleOptions options;
+  options.tokens = decoder_->shape().length;
+  options.seed = config_.training.seed;
+  options.stop = options_.stop;
+  TrainState::Averaged averaged(state_);
+  const std::vector<std::vector<std::uint8_t>> made = sample_tokens(*decoder_, averaged.weights(), options);
+  const std::string text(made.front().begin(), made.front().end());
+  run_.save_sample(progress_.step, text);
+  journal_->sample(progress_.step, text);
+  if (observer_.sampled) observer_.sampled(progress_.step, text);
+}
+
+void Session::save() {
+  if (saved_step_ == progress_.step) return;
+  progress_.elapsed_s = elapsed();
+  run_.save_checkpoint(progress_.step, [&](const std::string& directory) { state_.save(directory, config_, progress_); });
+  saved_step_ = progress_.step;
+  journal_->sync();
+  run_.rotate(config_.training.keep, progress_.best_step);
+  if (observer_.saved) observer_.saved(progress_.step, run_.checkpoint_path(progress_.step));
+}
+
+void Session::finish(TrainResult& result) {
+  save();  // first, so that whatever follows can be interrupted
+  const double seconds = std::max(kFinalSeconds, kFinalShare * elapsed());
+  validate(tokens_in(seconds));
+  make_sample();
+  const ByteRange test = data_.part(Split::test);
+  const std::optional<Score> scored = score(Split::test, tokens_in(seconds));
+  if (!scored) return;
+  result.test_bits = scored->bits();
+  result.test_bytes = scored->tokens;
+  result.test_order0_bits = order0_bits(data_, {test.begin, test.begin + scored->tokens});
+}
+
+}  // namespace longstride

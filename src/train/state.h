@@ -1,0 +1,82 @@
+// All that training carries from step to step: weights, moments, average, and where it stands. What is saved here and
+// the configuration determine every later step, to the bit.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "longstride/config.h"
+#include "model/memory.h"
+#include "model/network.h"
+#include "model/parameters.h"
+#include "ops/backend.h"
+
+namespace longstride {
+
+// Where a run stands. Saved in the metadata of state.safetensors.
+struct Progress {
+  std::int64_t step = 0;     // steps done, skipped ones included
+  std::int64_t updates = 0;  // steps that changed the weights
+  std::int64_t skipped = 0;
+  std::int64_t skipped_in_a_row = 0;
+  double elapsed_s = 0;       // of training, over all its sessions
+  double warm_share = 0;      // by the clock: the share of time used when warm-up ended
+  double smoothed_bits = 0;   // exponential average of loss_bits
+  double best_bits = 0;       // lowest on validation so far; meaningless where best_step is -1
+  std::int64_t best_step = -1;
+  double valid_bits = -1;     // the last validation; -1: none
+  std::int64_t valid_tokens = 0;  // that a validation scores; 0: not chosen yet
+};
+
+// Parameters in all their copies, in a backend's memory.
+class TrainState {
+ public:
+  TrainState(Backend& backend, const ModelConfig& model, const TrainingConfig& training, DType activations);
+
+  void initialise(std::int64_t seed);
+
+  // One update by AdamW with clipped gradients. gradient_norm: of the whole gradient, finite.
+  void update(const TrainingConfig& training, double rate, double gradient_norm, std::int64_t update);
+  void clear_gradients();
+  double gradient_norm() const;  // sqrt of the sum of squares over all parameters; not finite where one is not
+
+  Weights weights() const { return {&table_, weights_.f32(), rounded_.bf16()}; }
+  float* gradients() const { return gradients_.f32(); }
+  const ParameterTable& table() const { return table_; }
+
+  // While it lives, weights() of the state are the average's (where it is on): for validation and samples.
+  class Averaged {
+   public:
+    explicit Averaged(TrainState& state);
+    ~Averaged();
+    Averaged(const Averaged&) = delete;
+    Averaged& operator=(const Averaged&) = delete;
+    Weights weights() const;
+
+   private:
+    TrainState& state_;
+  };
+
+  // checkpoint: a directory that exists. Writes model.safetensors and state.safetensors.
+  void save(const std::string& checkpoint, const Config& config, const Progress& progress) const;
+  // Errors corrupt_data where one of the two is damaged or does not fit the model.
+  Progress load(const std::string& checkpoint);
+
+  // Bytes by name, before anything is made.
+  static std::vector<std::pair<std::string, std::int64_t>> memory(const ParameterTable& table, bool average,
+                                                                  DType activations);
+
+ private:
+  const float* host(const Buffer& buffer, std::vector<float>& staging) const;
+  void put(const Buffer& buffer, const std::vector<float>& values);
+
+  Backend& backend_;
+  ParameterTable table_;
+  Buffer weights_, first_moment_, second_moment_, gradients_;
+  Buffer average_;  // empty: off
+  Buffer rounded_;  // bfloat16; empty with float32 activations
+};
+
+}  // namespace longstride

@@ -1,0 +1,55 @@
+// longstride/train.h: from a configuration or a run directory to a session.
+#include "longstride/train.h"
+
+#include "longstride/device.h"
+#include "longstride/error.h"
+#include "train/run_directory.h"
+#include "train/session.h"
+
+namespace longstride {
+
+namespace {
+
+std::string gibibytes(std::int64_t bytes) {
+  const auto hundredths = static_cast<long>(static_cast<double>(bytes) / (1 << 30) * 100 + 0.5);
+  const std::string fraction = std::to_string(hundredths % 100);
+  return std::to_string(hundredths / 100) + "." + (fraction.size() < 2 ? "0" : "") + fraction + " GiB";
+}
+
+void require_memory(const Plan& plan) {
+  if (plan.fits) return;
+  throw Error(ErrorKind::exhausted, "train: this run needs " + gibibytes(plan.total_bytes) + " of memory, " +
+                                        gibibytes(plan.memory_available_bytes) + " are free; " + plan.advice);
+}
+
+}  // namespace
+
+TrainResult train(const Config& asked, const TrainOptions& options, const TrainObserver& observer) {
+  Config config = asked;
+  if (options.resume) {
+    config = RunDirectory::open(options.out).config();
+    config.training.threads = asked.training.threads;
+  }
+  check(config);
+  set_threads(static_cast<int>(config.training.threads));
+  config.training.threads = 0;  // results do not depend on it: no part of what a run is
+  const Dataset data(config.data);
+  config.data.kind = data.kind();
+  data.require_context(Split::train, config.model.context);
+  const Plan plan = plan_training(config);
+  require_memory(plan);
+  config.training.precision = plan.precision;
+  config.training.recompute = plan.recompute;
+  RunDirectory run = options.resume ? RunDirectory::open(options.out) : RunDirectory::create(options.out, config, options.overwrite);
+  const double peak = measure_peak_multiply_adds(plan.precision == Precision::bfloat16);
+  const std::unique_ptr<Backend> backend = make_cpu_backend();
+  Session session(*backend, config, plan, peak, std::move(run), data, options, observer);
+  if (options.resume)
+    session.resume();
+  else
+    session.start();
+  if (observer.started) observer.started(config, plan, data.describe());
+  return session.run();
+}
+
+}  // namespace longstride

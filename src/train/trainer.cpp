@@ -1,0 +1,79 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace longstride {
+
+namespace {
+
+NetworkShape shape_of(const Config& config) {
+  const DType type = config.training.precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
+  return {config.training.batch, config.model.context, type, true, config.training.recompute == Recompute::block};
+}
+
+}  // namespace
+
+Trainer::Trainer(Backend& backend, const Config& config, const Dataset& data, TrainState& state)
+    : config_(config),
+      data_(data),
+      state_(state),
+      part_(data.part(Split::train)),
+      order_(part_.size(), config.model.context, static_cast<std::uint64_t>(config.training.seed)),
+      network_(backend, config.model, shape_of(config)) {
+  const auto rows = static_cast<std::size_t>(config.training.batch * config.model.context);
+  bytes_.resize(rows);
+  scored_.resize(rows);
+  tokens_.resize(rows);
+  bits_.resize(rows);
+}
+
+void Trainer::read_windows(std::int64_t first) {
+  const std::int64_t n = config_.model.context;
+  std::fill(scored_.begin(), scored_.end(), std::uint8_t{0});
+  scored_tokens_ = 0;
+  for (std::int64_t b = 0; b < config_.training.batch; ++b) {
+    const Window window = order_.window(first + b);
+    data_.read(part_.begin + window.begin, {bytes_.data() + b * n, static_cast<std::size_t>(n)});
+    std::fill_n(scored_.begin() + b * n + window.score_begin, window.score_count, std::uint8_t{1});
+    scored_tokens_ += static_cast<double>(window.score_count);
+  }
+  std::copy(bytes_.begin(), bytes_.end(), tokens_.begin());
+}
+
+Trainer::Result Trainer::step(Progress& progress, double rate) {
+  const TrainingConfig& training = config_.training;
+  state_.clear_gradients();
+  Pass pass;
+  pass.batch = training.batch;
+  pass.tokens = tokens_.data();
+  pass.scored = scored_.data();
+  pass.dropout = static_cast<float>(config_.model.dropout);
+  pass.dropout_seed = training.seed;
+  // Every byte of the data weighs the same: the mean is over all tokens of a step, also where a window at the edge of
+  // the training part scores fewer.
+  pass.gradient = static_cast<float>(1.0 / static_cast<double>(tokens_per_step()));
+  double bits = 0, tokens = 0;
+  for (std::int64_t micro = 0; micro < training.accumulate; ++micro) {
+    pass.dropout_step = progress.step * training.accumulate + micro;
+    read_windows(pass.dropout_step * training.batch);
+    network_.forward_backward(state_.weights(), state_.gradients(), pass, bits_.data());
+    for (const float b : bits_) bits += b;
+    tokens += scored_tokens_;
+  }
+  Result result;
+  result.loss_bits = bits / tokens;
+  result.gradient_norm = state_.gradient_norm();
+  result.skipped = !std::isfinite(result.loss_bits) || !std::isfinite(result.gradient_norm);
+  ++progress.step;
+  if (result.skipped) {
+    ++progress.skipped;
+    ++progress.skipped_in_a_row;
+  } else {
+    progress.skipped_in_a_row = 0;
+    state_.update(training, rate, result.gradient_norm, ++progress.updates);
+  }
+  return result;
+}
+
+}  // namespace longstride

@@ -1,0 +1,241 @@
+#include "io/file.h"
+
+#include <algorithm>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <csignal>
+
+#include "io/scratch.h"
+#include "io/system.h"
+
+namespace longstride {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST(File, MapsTheBytesOfAFile) {
+  const Scratch scratch;
+  put(scratch / "a", std::string("one\0two", 7));
+  const MappedFile file(scratch / "a");
+  EXPECT_EQ(file.size(), 7);
+  EXPECT_EQ(std::string(file.bytes().begin(), file.bytes().end()), std::string("one\0two", 7));
+  EXPECT_EQ(read_text(scratch / "a"), std::string("one\0two", 7));
+}
+
+TEST(File, MapsAnEmptyFileAsNoBytes) {
+  const Scratch scratch;
+  put(scratch / "a", "");
+  EXPECT_TRUE(MappedFile(scratch / "a").bytes().empty());
+}
+
+TEST(File, AMapSurvivesBeingMoved) {
+  const Scratch scratch;
+  put(scratch / "a", "text");
+  MappedFile first(scratch / "a");
+  MappedFile second = std::move(first);
+  EXPECT_EQ(second.bytes()[0], 't');
+  EXPECT_TRUE(first.bytes().empty());
+  first = std::move(second);
+  EXPECT_EQ(first.size(), 4);
+}
+
+TEST(File, AMissingFileIsAnErrorThatNamesIt) {
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [] { MappedFile("/nowhere/a.txt"); }),
+            "cannot open \"/nowhere/a.txt\": No such file or directory");
+}
+
+TEST(File, ADirectoryIsAnErrorThatNamesIt) {
+  const Scratch scratch;
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { MappedFile file(scratch.path()); }),
+            "\"" + scratch.path() + "\" is a directory, not a file");
+}
+
+TEST(File, APipeIsAnErrorAndNotAWait) {
+  const Scratch scratch;
+  ASSERT_EQ(::mkfifo((scratch / "pipe").c_str(), 0600), 0);
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { MappedFile file(scratch / "pipe"); }),
+            "\"" + (scratch / "pipe") + "\" is neither a file nor a directory; copy what it gives into a file first");
+}
+
+TEST(File, AFileWithoutPermissionIsRefusedBySystem) {
+  if (::geteuid() == 0) GTEST_SKIP() << "root may read every file";
+  const Scratch scratch;
+  put(scratch / "a", "text");
+  ::chmod((scratch / "a").c_str(), 0);
+  EXPECT_EQ(error_words(ErrorKind::exhausted, [&] { MappedFile file(scratch / "a"); }),
+            "cannot open \"" + (scratch / "a") + "\": Permission denied");
+}
+
+TEST(File, AtomicWritingReplacesTheFileAndLeavesNothingElse) {
+  const Scratch scratch;
+  put(scratch / "a", "old");
+  write_file_atomically(scratch / "a", "new text");
+  EXPECT_EQ(get(scratch / "a"), "new text");
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{"a"});
+}
+
+TEST(File, AnAtomicFileThatIsNotCommittedLeavesTheOldOne) {
+  const Scratch scratch;
+  put(scratch / "a", "old");
+  {
+    AtomicFile file(scratch / "a");
+    file.append(as_bytes("half of the new"));
+  }
+  EXPECT_EQ(get(scratch / "a"), "old");
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{"a"});
+}
+
+TEST(File, AnAtomicFileCanBeOverwrittenBeforeItIsCommitted) {
+  const Scratch scratch;
+  AtomicFile file(scratch / "a");
+  file.append(as_bytes("0000 text"));
+  file.overwrite(1, as_bytes("12"));
+  file.append(as_bytes(" end"));
+  file.commit();
+  EXPECT_EQ(get(scratch / "a"), "0120 text end");
+}
+
+TEST(File, AParentThatIsAFileIsAnErrorThatNamesThePath) {
+  const Scratch scratch;
+  put(scratch / "a", "old");
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { write_file_atomically(scratch / "a/b", "text"); }),
+            "cannot write \"" + (scratch / "a/b") + "\": Not a directory");
+  EXPECT_EQ(get(scratch / "a"), "old");
+}
+
+TEST(File, ADirectoryInTheFilesPlaceIsAnErrorAndLeavesNothing) {
+  const Scratch scratch;
+  fs::create_directory(scratch / "a");
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { write_file_atomically(scratch / "a", "text"); }),
+            "cannot write \"" + (scratch / "a") + "\": Is a directory");
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{"a"});
+}
+
+// RLIMIT_FSIZE makes write fail in its middle as a full disk does.
+TEST(File, AWriteThatTheSystemCutsLeavesTheOldFileAndNothingElse) {
+  const Scratch scratch;
+  put(scratch / "a", "old");
+  struct rlimit before = {};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  struct rlimit small = before;
+  small.rlim_cur = 4096;
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  const std::string words =
+      error_words(ErrorKind::exhausted, [&] { write_file_atomically(scratch / "a", std::string(100000, 'x')); });
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  EXPECT_EQ(words, "cannot write \"" + (scratch / "a") + "\": File too large");
+  EXPECT_EQ(get(scratch / "a"), "old");
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{"a"});
+}
+
+TEST(File, AFullDeviceIsAnErrorInTheSystemsWords) {
+  const Descriptor full(::open("/dev/full", O_WRONLY));
+  if (full.get() < 0) GTEST_SKIP() << "no /dev/full here";
+  EXPECT_EQ(error_words(ErrorKind::exhausted, [&] { write_all(full.get(), as_bytes("text"), "/dev/full"); }),
+            "cannot write \"/dev/full\": No space left on device");
+}
+
+TEST(Lines, AreAppendedToWhatIsThere) {
+  const Scratch scratch;
+  put(scratch / "log", "one\n");
+  LineWriter lines(scratch / "log");
+  lines.write("two");
+  lines.sync();
+  lines.write("three");
+  EXPECT_EQ(get(scratch / "log"), "one\ntwo\nthree\n");
+}
+
+TEST(Lines, ALastLineThatACrashCutIsDropped) {
+  const Scratch scratch;
+  put(scratch / "log", "one\ntw");
+  LineWriter lines(scratch / "log");
+  EXPECT_EQ(get(scratch / "log"), "one\n");
+  lines.write("three");
+  EXPECT_EQ(get(scratch / "log"), "one\nthree\n");
+}
+
+TEST(Lines, AFileOfOneCutLineBecomesEmpty) {
+  const Scratch scratch;
+  put(scratch / "log", "{\"step\":");
+  LineWriter lines(scratch / "log");
+  EXPECT_EQ(get(scratch / "log"), "");
+}
+
+TEST(Lines, ThoseThatTheCallerDoesNotKeepAreDropped) {
+  const Scratch scratch;
+  put(scratch / "log", "1\n2\n9\n3\n10");
+  LineWriter lines(scratch / "log", [](std::string_view line) { return line < "5"; });
+  lines.write("4");
+  EXPECT_EQ(get(scratch / "log"), "1\n2\n3\n4\n");
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{"log"});
+}
+
+TEST(Directory, AppearsWholeWhenItIsCommitted) {
+  const Scratch scratch;
+  const std::string aside = begin_directory(scratch / "run/000001000");
+  EXPECT_EQ(aside, scratch / "run/000001000.partial");
+  put(aside + "/a", "text");
+  fs::create_directory(aside + "/below");
+  put(aside + "/below/b", "more");
+  EXPECT_FALSE(fs::exists(scratch / "run/000001000"));
+  commit_directory(scratch / "run/000001000");
+  EXPECT_EQ(get(scratch / "run/000001000/below/b"), "more");
+  EXPECT_FALSE(fs::exists(aside));
+}
+
+TEST(Directory, WhatAnInterruptedRunLeftIsRemoved) {
+  const Scratch scratch;
+  put(begin_directory(scratch / "a") + "/stale", "text");
+  put(begin_directory(scratch / "a/") + "/fresh", "text");
+  commit_directory(scratch / "a/");
+  EXPECT_EQ(scratch.names(), (std::vector<std::string>{"a", "a/fresh"}));
+}
+
+TEST(Directory, TakesThePlaceOfOneThatIsThere) {
+  const Scratch scratch;
+  fs::create_directory(scratch / "a");
+  put(scratch / "a/old", "text");
+  put(begin_directory(scratch / "a") + "/file", "text");
+  commit_directory(scratch / "a");
+  EXPECT_EQ(scratch.names(), (std::vector<std::string>{"a", "a/file"}));
+}
+
+TEST(Directory, WhoseParentIsAFileIsAnErrorThatNamesIt) {
+  const Scratch scratch;
+  put(scratch / "a", "text");
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { begin_directory(scratch / "a/b"); }),
+            "cannot make the directory \"" + (scratch / "a/b.partial") + "\": Not a directory");
+}
+
+TEST(Directory, CommittingWhatWasNeverBegunIsAnError) {
+  const Scratch scratch;
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { commit_directory(scratch / "a"); }),
+            "cannot sync \"" + (scratch / "a.partial") + "\": No such file or directory");
+}
+
+TEST(Symlink, PointsToItsNewTargetInOneStep) {
+  const Scratch scratch;
+  put(scratch / "a", "one");
+  put(scratch / "b", "two");
+  replace_symlink("a", scratch / "best");
+  EXPECT_EQ(get(scratch / "best"), "one");
+  replace_symlink("b", scratch / "best");
+  EXPECT_EQ(get(scratch / "best"), "two");
+  EXPECT_EQ(scratch.names(), (std::vector<std::string>{"a", "b", "best"}));
+}
+
+TEST(Symlink, DoesNotReplaceADirectory) {
+  const Scratch scratch;
+  fs::create_directory(scratch / "best");
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { replace_symlink("a", scratch / "best"); }),
+            "cannot write \"" + (scratch / "best") + "\": Is a directory");
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{"best"});
+}
+
+}  // namespace
+}  // namespace longstride

@@ -1,0 +1,302 @@
+#include "longstride/config.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <cmath>
+#include <limits>
+
+#include "io/scratch.h"
+
+namespace longstride {
+namespace {
+
+Config from_set(const std::vector<std::string>& assignments) { return read_config({}, {}, assignments); }
+
+std::string set_words(const std::string& assignment) {
+  return error_words(ErrorKind::invalid_argument, [&] { from_set({assignment}); });
+}
+
+std::string text_words(const std::string& text) {
+  return error_words(ErrorKind::invalid_argument, [&] { read_config({text}, {"run.json"}, {}); });
+}
+
+std::string check_words(const Config& config) {
+  return error_words(ErrorKind::invalid_argument, [&] { check(config); });
+}
+
+TEST(Config, LaterLayersGoOverEarlierOnesKeyByKey) {
+  const Config config = read_config(
+      {R"({"model": {"width": 64, "layers": 2}, "training": {"batch": 3}})", R"({"model": {"width": 128}})"},
+      {"preset", "run.json"}, {"training.batch=5", "training.batch=6"});
+  EXPECT_EQ(config.model.width, 128);
+  EXPECT_EQ(config.model.layers, 2);
+  EXPECT_EQ(config.training.batch, 6);
+}
+
+TEST(Config, CommentsAreAllowed) {
+  const Config config = read_config({"{ // one\n \"model\": { /* two */ \"layers\": 7 } }"}, {"run.json"}, {});
+  EXPECT_EQ(config.model.layers, 7);
+}
+
+TEST(Config, AssignmentsAreJsonOrAWord) {
+  const Config config = from_set({"model.context=1e4", "model.attention=local(7) | column(8)", "model.feedforward=2.5",
+                                  "data.paths=[\"a\", \"b c\"]", "training.precision=bfloat16", "training.minutes=3",
+                                  "training.threads=2", "model={\"layers\": 9}"});
+  EXPECT_EQ(config.model.context, 10000);
+  EXPECT_EQ(config.model.attention, read_attention("local(7) | column(8)"));
+  EXPECT_EQ(config.model.hidden_width(), 640);
+  EXPECT_EQ(config.data.paths, (std::vector<std::string>{"a", "b c"}));
+  EXPECT_EQ(config.training.precision, Precision::bfloat16);
+  EXPECT_EQ(config.training.minutes, 3);
+  EXPECT_EQ(config.training.threads, 2);
+  EXPECT_EQ(config.model.layers, 9);
+  EXPECT_EQ(from_set({"data.paths=one file.txt"}).data.paths, std::vector<std::string>{"one file.txt"});
+  EXPECT_EQ(from_set({"data.paths=a=b"}).data.paths, std::vector<std::string>{"a=b"});
+}
+
+TEST(Config, AnUnknownKeyNamesTheNearestAndItsSource) {
+  EXPECT_EQ(set_words("model.widht=3"), "model.widht: no such key; the nearest is model.width (from --set)");
+  EXPECT_EQ(set_words("width=3"), "width: no such key; the nearest is model.width (from --set)");
+  EXPECT_EQ(set_words("model.batch=3"), "model.batch: no such key; the nearest is training.batch (from --set)");
+  EXPECT_EQ(set_words("training.warmup=3"),
+            "training.warmup: no such key; the nearest is training.warmup_steps (from --set)");
+  EXPECT_EQ(text_words(R"({"modle": {"heads": 3}})"),
+            "modle.heads: no such key; the nearest is model.heads (from run.json)");
+  EXPECT_EQ(text_words(R"({"training": {"learning-rate": 3}})"),
+            "training.learning-rate: no such key; the nearest is training.learning_rate (from run.json)");
+}
+
+TEST(Config, WrongTypesNameKeyValueAndSource) {
+  EXPECT_EQ(set_words("model.width=abc"), "model.width: needs a whole number in [1, 65536], got \"abc\" (from --set)");
+  EXPECT_EQ(set_words("model.width=2.5"), "model.width: needs a whole number in [1, 65536], got 2.5 (from --set)");
+  EXPECT_EQ(set_words("model.width=true"), "model.width: needs a whole number in [1, 65536], got true (from --set)");
+  EXPECT_EQ(set_words("model.width=null"), "model.width: needs a whole number in [1, 65536], got null (from --set)");
+  EXPECT_EQ(set_words("model.width="), "model.width: needs a whole number in [1, 65536], got \"\" (from --set)");
+  EXPECT_EQ(text_words(R"({"model": 3})"), "model: needs an object with keys, got 3 (from run.json)");
+  EXPECT_EQ(text_words("[1]"), "run.json: needs an object with keys, got [1]");
+  EXPECT_EQ(set_words("training.precision=fp16"),
+            "training.precision: needs one of auto, float32, bfloat16, got \"fp16\" (from --set)");
+  EXPECT_EQ(set_words("model.positions=12"),
+            "model.positions: needs a list of 1 to 8 whole numbers in [1, 1073741824], got 12 (from --set)");
+  EXPECT_EQ(set_words("data.paths=[1]"), "data.paths: needs a path or a list of paths, got [1] (from --set)");
+  EXPECT_EQ(set_words("data.kind=video"), "data.kind: needs text, image or sound, got \"video\" (from --set)");
+  EXPECT_EQ(set_words("x"), "--set: needs key=value, such as model.width=256, got \"x\"");
+  EXPECT_EQ(set_words("model.attention=[local(7)]"),
+            "--set model.attention=[local(7)]: what follows \"=\" is not valid JSON; texts in a list need quotation "
+            "marks: [\"a\", \"b\"]");
+}
+
+TEST(Config, NumbersOutOfRangeNameTheRange) {
+  EXPECT_EQ(set_words("model.dropout=1"), "model.dropout: needs a number in [0, 1), got 1 (from --set)");
+  EXPECT_EQ(set_words("model.feedforward=0"), "model.feedforward: needs a number in (0, 64], got 0 (from --set)");
+  EXPECT_EQ(set_words("training.epsilon=NaN"), "training.epsilon: needs a number in (0, 1], got \"NaN\" (from --set)");
+  EXPECT_EQ(set_words("training.clip=-1"), "training.clip: needs a number in [0, 1000000000], got -1 (from --set)");
+  EXPECT_EQ(set_words("training.batch=99999999999999999999"),
+            "training.batch: needs a whole number in [1, 65536], got 1e+20 (from --set)");
+  EXPECT_EQ(set_words("training.seed=18446744073709551615"),
+            "training.seed: needs a whole number in [0, 4611686018427387904], got 18446744073709551615 (from --set)");
+  EXPECT_EQ(set_words("model.vocabulary=1"),
+            "model.vocabulary: needs a whole number in [2, 65536], got 1 (from --set)");
+  EXPECT_EQ(set_words("data.split=[0.5, 0.2, 0.2]"),
+            "data.split: needs three shares (train, valid, test) in [0, 1] that sum to 1, got [0.5,0.2,0.2] "
+            "(from --set)");
+}
+
+TEST(Config, JsonErrorsNameFileLineAndColumn) {
+  EXPECT_EQ(text_words("{\n\"model\": {\"width\" 64 }}"),
+            "run.json is not valid JSON: line 2, column 20: syntax error while parsing object separator - unexpected "
+            "number literal; expected ':'");
+  EXPECT_EQ(text_words(R"({"model": {"width": 3, "width": 4}})"), "width: the key comes twice (from run.json)");
+  const std::string deep = std::string(100000, '[') + std::string(100000, ']');
+  EXPECT_EQ(text_words("{\"model\": {\"attention\": " + deep + "}}"), "run.json: nested deeper than 16 levels");
+  EXPECT_EQ(set_words("model.attention=" + deep), "--set: nested deeper than 16 levels");
+}
+
+TEST(Config, AttentionIsAPatternAListOrAListOfLists) {
+  const Pattern local = parse_pattern("local(7)"), column = parse_pattern("column(8)");
+  EXPECT_EQ(read_attention("local(7)").blocks, (std::vector<std::vector<Pattern>>{{local}}));
+  EXPECT_EQ(read_attention(" \"local(7)\" ").blocks, (std::vector<std::vector<Pattern>>{{local}}));
+  EXPECT_EQ(read_attention("[\"local(7)\", \"column(8)\"]").blocks,
+            (std::vector<std::vector<Pattern>>{{local}, {column}}));
+  EXPECT_EQ(read_attention("[[\"local(7)\", \"column(8)\"], \"column(8)\"]").blocks,
+            (std::vector<std::vector<Pattern>>{{local, column}, {column}}));
+  for (const char* text : {"\"dense\"", "[\"dense\",\"column(8)\"]", "[[\"dense\",\"column(8)\"]]",
+                           "[[\"dense\",\"column(8)\"],\"dense\"]"}) {
+    EXPECT_EQ(write_attention(read_attention(text)), text);
+  }
+}
+
+TEST(Config, AttentionThatCannotBeReadSaysWhereItCameFrom) {
+  const std::string words = set_words("model.attention=fixde(8)");
+  EXPECT_TRUE(words.starts_with("model.attention: pattern \"fixde(8)\": ")) << words;
+  EXPECT_TRUE(words.ends_with(" (from --set)")) << words;
+  EXPECT_EQ(set_words("model.attention=5"),
+            "model.attention: needs a pattern, a list of patterns over blocks, or a list of lists over heads, got 5 "
+            "(from --set)");
+  set_words("model.attention=[]");
+  set_words("model.attention=[[]]");
+  set_words("model.attention=[\"dense\", 3]");
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [] { read_attention("[local(7)]"); }),
+            "model.attention: [local(7)] is not valid JSON; patterns in a list need quotation marks: "
+            "[\"local(7)\", \"column(8)\"]");
+}
+
+TEST(Config, PositionsLeftOutFollowTheStride) {
+  const auto positions = [](const std::string& attention, const std::string& context) {
+    return from_set({"model.attention=" + attention, "model.context=" + context}).model.positions;
+  };
+  using Extents = std::vector<std::int64_t>;
+  EXPECT_EQ(positions("fixed(128,32)", "12288"), (Extents{96, 128}));
+  EXPECT_EQ(positions("local(7) | column(8)", "100"), (Extents{13, 8}));
+  EXPECT_EQ(positions("[\"window(5)\", \"column(9)\"]", "100"), (Extents{12, 9}));
+  EXPECT_EQ(positions("dense", "100"), (Extents{10, 10}));
+  EXPECT_EQ(positions("local(50)", "101"), (Extents{10, 11}));
+  EXPECT_EQ(positions("column(5000)", "100"), (Extents{1, 100}));
+  EXPECT_EQ(positions("dense", "1"), (Extents{1, 1}));
+}
+
+TEST(Config, WhatElseIsLeftOutIsFilledIn) {
+  const Config config = from_set({"model.context=1000", "training.steps=500"});
+  EXPECT_EQ(write_attention(config.model.attention), "\"fixed(32,8)\"");
+  EXPECT_EQ(config.training.warmup_steps, 50);
+  EXPECT_EQ(from_set({"training.steps=100000"}).training.warmup_steps, 5000);
+  EXPECT_EQ(from_set({"training.steps=10", "training.warmup_steps=70"}).training.warmup_steps, 70);
+}
+
+TEST(Config, SizesThatDoNotFitEachOtherAreErrors) {
+  EXPECT_EQ(set_words("model.heads=3"), "model.heads: must divide model.width, got 3 heads for width 256");
+  EXPECT_EQ(set_words("model.query_key=0.3"),
+            "model.query_key: times model.width must be a multiple of model.heads, got 0.3 x 256 = 76.8 for 4 heads");
+  EXPECT_EQ(set_words("model.feedforward=0.3"),
+            "model.feedforward: times model.width must be a whole number, got 0.3 x 256 = 76.8");
+  EXPECT_EQ(set_words("model.positions=[3, 4]"),
+            "model.positions: the product of the extents must be at least model.context, got 3 x 4 = 12 for a context "
+            "of 1024");
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument,
+                        [] {
+                          from_set({"model.context=1000000000", "training.batch=60000"});
+                        }),
+            "training.batch: 60000 windows of 1000000000 tokens through 4 layers of width 256 are more than any "
+            "machine holds; smaller ones are needed");
+  from_set({"model.positions=[1073741824, 1073741824, 1073741824, 1073741824]"});  // the product leaves 64 bits
+}
+
+TEST(Config, CheckSeesWhatAProgramPutTogether) {
+  Config config = from_set({});
+  check(config);
+  config.model.dropout = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(check_words(config), "model.dropout: needs a number in [0, 1), got nan");
+  config = from_set({});
+  config.training.learning_rate = std::numeric_limits<double>::infinity();
+  EXPECT_EQ(check_words(config), "training.learning_rate: needs a number in [0, 100], got inf");
+  config = from_set({});
+  config.model.attention = {};
+  EXPECT_EQ(check_words(config), "model.attention: needs a pattern for every block, got an empty list");
+  config.model.attention.blocks = {{Pattern{}}};
+  EXPECT_EQ(check_words(config), "model.attention: a pattern has no parts");
+  config.model.attention.blocks = {{Pattern{{Part{Primitive::column, 0, 0, 0, false}}}}};
+  EXPECT_TRUE(check_words(config).starts_with("model.attention: the lengths in "));
+  config = from_set({});
+  config.model.positions = {};
+  check_words(config);
+  config = from_set({});
+  config.model.heads = std::numeric_limits<std::int64_t>::min();
+  EXPECT_EQ(check_words(config), "model.heads: needs a whole number in [1, 65536], got -9223372036854775808");
+}
+
+TEST(Config, AThirdTimesAWidthIsWhole) {
+  const Config config = from_set({"model.width=96", "model.heads=4", "model.query_key=0.3333333333333333"});
+  EXPECT_EQ(config.model.query_width(), 32);
+  EXPECT_EQ(config.model.query_head(), 8);
+  EXPECT_EQ(config.model.value_head(), 24);
+}
+
+TEST(Config, IsWrittenWholeInAFixedOrderAndReadBack) {
+  const std::string text =
+      write_config(read_config({preset_json("enwik8")}, {"enwik8"}, {"data.paths=[\"a\", \"b\"]"}));
+  EXPECT_TRUE(text.starts_with("{\n  \"model\": {\n    \"vocabulary\": 256,\n    \"context\": 12288,\n"));
+  EXPECT_NE(text.find("    \"positions\": [96, 128],\n"), std::string::npos);
+  EXPECT_NE(text.find("  },\n  \"data\": {\n    \"kind\": \"text\",\n    \"paths\": [\"a\", \"b\"],\n"),
+            std::string::npos);
+  EXPECT_TRUE(text.ends_with("\"sample_minutes\": 10\n  }\n}\n"));
+  EXPECT_EQ(write_config(read_config({text}, {"run.json"}, {})), text);
+}
+
+TEST(Config, ANameThatIsNotUtf8IsAnErrorWhenItIsWritten) {
+  Config config = from_set({});
+  config.data.paths = {"\xff.txt"};
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { write_config(config); }),
+            "data.paths: must be UTF-8 to be written as JSON; rename the files");
+}
+
+TEST(Config, RandomNumbersComeBackExactly) {
+  const bool holds = rc::check([]() {
+    Config config = from_set({});
+    const auto share = [] { return *rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 53) * 0x1p-53; };
+    config.model.dropout = share();
+    config.training.learning_rate = share() * 100;
+    config.training.beta2 = share();
+    config.training.epsilon = std::ldexp(share() + 0x1p-53, -*rc::gen::inRange(1, 900));
+    config.training.seed = *rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 62);
+    config.training.steps = *rc::gen::inRange<std::int64_t>(0, 1'000'000'000'000);
+    const double train = share(), valid = (1 - train) * share();
+    config.data.split = {train, valid, 1 - train - valid};
+    config.data.image_size = {*rc::gen::inRange<std::int64_t>(1, 65537), 7};
+    config.training.recompute = *rc::gen::element(Recompute::automatic, Recompute::none, Recompute::block);
+    config.model.initialisation = *rc::gen::element(Initialisation::variance, Initialisation::paper);
+    const Config back = read_config({write_config(config)}, {"text"}, {});
+    RC_ASSERT(back.model.dropout == config.model.dropout);
+    RC_ASSERT(back.training.learning_rate == config.training.learning_rate);
+    RC_ASSERT(back.training.beta2 == config.training.beta2);
+    RC_ASSERT(back.training.epsilon == config.training.epsilon);
+    RC_ASSERT(back.training.seed == config.training.seed);
+    RC_ASSERT(back.training.steps == config.training.steps);
+    RC_ASSERT(back.data.split == config.data.split);
+    RC_ASSERT(back.data.image_size == config.data.image_size);
+    RC_ASSERT(back.training.recompute == config.training.recompute);
+    RC_ASSERT(back.model.initialisation == config.model.initialisation);
+    RC_ASSERT(back.model.attention == config.model.attention);
+  });
+  EXPECT_TRUE(holds);
+}
+
+TEST(Config, RandomTextsAreReadOrAreErrors) {
+  const bool holds = rc::check([](const std::string& text, const std::string& value) {
+    try {
+      read_config({text}, {"text"}, {});
+    } catch (const Error&) {
+    }
+    for (const char* key : {"model.attention=", "model.positions=", "data.split=", "training.seed=", ""}) {
+      try {
+        from_set({key + value});
+      } catch (const Error&) {
+      }
+    }
+  });
+  EXPECT_TRUE(holds);
+}
+
+TEST(Preset, EachIsAConfigurationThatCanBe) {
+  for (const std::string& name : preset_names()) check(read_config({preset_json(name)}, {name}, {}));
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [] { preset_json("enwik9"); }),
+            "no preset \"enwik9\"; the nearest is enwik8 (there are: enwik8, text-small)");
+}
+
+TEST(Preset, Enwik8IsThePapers) {
+  const Config config = read_config({preset_json("enwik8")}, {"enwik8"}, {});
+  EXPECT_EQ(config.model.context, 12288);
+  EXPECT_EQ(config.model.layers, 30);
+  EXPECT_EQ(config.model.width, 512);
+  EXPECT_EQ(config.model.heads, 8);
+  EXPECT_EQ(config.model.hidden_width(), 2048);
+  EXPECT_EQ(config.model.dropout, 0.4);
+  EXPECT_EQ(write_attention(config.model.attention), "\"fixed(128,32)\"");
+  EXPECT_EQ(config.model.positions, (std::vector<std::int64_t>{96, 128}));
+  EXPECT_EQ(config.training.warmup_steps, 5000);
+  // 80 epochs of 90 MB in windows of 12,288 bytes.
+  EXPECT_EQ(config.training.steps, (80LL * 90'000'000 + 12287) / 12288);
+}
+
+}  // namespace
+}  // namespace longstride

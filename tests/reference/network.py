@@ -1,0 +1,119 @@
+"""The network, written once more in PyTorch with dense masks: slow, plain, and sharing nothing with the program.
+
+Reads a checkpoint (safetensors, with the configuration in its metadata). `dtype` is the format of activations and of the
+weights in products; the residual stream, norms, softmax and losses are float32 in either (float64 throughout for float64).
+"""
+import json
+import math
+
+import torch
+import torch.nn.functional as F
+from patterns import block_masks
+from safetensors import safe_open
+
+
+class Network:
+    def __init__(self, path, dtype=torch.float32):
+        with safe_open(path, framework="pt") as file:
+            self.metadata = file.metadata()
+            self.weights = {name: file.get_tensor(name) for name in file.keys()}
+        self.config = json.loads(self.metadata["config"])
+        self.model = self.config["model"]
+        self.dtype = dtype
+        self.wide = torch.float64 if dtype == torch.float64 else torch.float32
+        for name in self.weights:
+            self.weights[name] = self.weights[name].to(self.wide)
+        self.masks = {}
+
+    def parameters(self):
+        return self.weights
+
+    def rounded(self, x):
+        return x.to(self.dtype).to(self.wide)
+
+    def linear(self, x, name):
+        """x W^T + b in wide arithmetic on rounded operands; the result is rounded."""
+        bias = self.weights.get(name + ".bias")
+        return self.rounded(F.linear(x, self.rounded(self.weights[name + ".weight"]), bias))
+
+    def norm(self, x, name, eps):
+        x = F.layer_norm(x, x.shape[-1:], self.weights[name + ".weight"], self.weights[name + ".bias"], eps)
+        return self.rounded(x)
+
+    def embed(self, tokens):
+        """(B, T) -> (B, T, C): the start vector, then token and position of the place before."""
+        B, T = tokens.shape
+        w = self.weights
+        extents = self.model["positions"]
+        place = torch.arange(T - 1)
+        x = w["token_embedding.weight"][tokens[:, :-1]]
+        for j, extent in enumerate(extents):
+            divisor = math.prod(extents[j + 1 :])
+            x = x + w[f"position_embedding.{j}.weight"][place // divisor % extent]
+        return torch.cat([w["start"].expand(B, 1, -1), x], dim=1)
+
+    def attention(self, u, block):
+        B, T, C = u.shape
+        H = self.model["heads"]
+        name = f"blocks.{block}.attention."
+        q, k, v = (self.linear(u, name + part).view(B, T, H, -1).transpose(1, 2) for part in ("query", "key", "value"))
+        mask = self.mask(block, T)
+        scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])
+        shares = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1)
+        shares = torch.where(mask.any(-1, keepdim=True), shares, torch.zeros_like(shares))  # reads nothing: exactly 0
+        out = self.rounded(shares @ v).transpose(1, 2).reshape(B, T, C)
+        return self.linear(out, name + "projection")
+
+    def mask(self, block, T):
+        """(H, T, T)"""
+        if (block, T) not in self.masks:
+            masks = block_masks(self.model["attention"], block, self.model["heads"], T)
+            self.masks[block, T] = torch.from_numpy(masks)
+        return self.masks[block, T]
+
+    def feedforward(self, u, block):
+        x = self.linear(u, f"blocks.{block}.feedforward.expand")
+        x = self.rounded(x * torch.sigmoid(1.702 * x))
+        return self.linear(x, f"blocks.{block}.feedforward.contract")
+
+    def logits(self, tokens):
+        """(B, T) int64 -> (B, T, V); position t predicts tokens[:, t]. tokens[:, -1] is not read."""
+        h = self.embed(tokens)
+        for block in range(self.model["layers"]):
+            h = h + self.attention(self.norm(h, f"blocks.{block}.attention_norm", 1e-5), block)
+            h = h + self.feedforward(self.norm(h, f"blocks.{block}.feedforward_norm", 1e-5), block)
+        h = self.norm(h, "final_norm", 1e-6)
+        return F.linear(h, self.rounded(self.weights["output.weight"]))
+
+    def bits(self, tokens):
+        """(B, T) -> (B, T): -log2 p of each token given those before."""
+        logits = self.logits(tokens)
+        loss = F.cross_entropy(logits.transpose(1, 2), tokens, reduction="none")
+        return loss / math.log(2)
+
+
+def windows(size, context, min_context):
+    """The minimum-context protocol: (begin, end, scored from) of each window; every token is scored once."""
+    begin, scored = 0, 0
+    while scored < size:
+        end = min(begin + context, size)
+        yield begin, end, scored
+        begin, scored = begin + context - min_context, end
+
+
+@torch.no_grad()
+def bits_per_byte(network, data, min_context=0):
+    """Mean bits of all of `data` (bytes) in windows of the model's context."""
+    tokens = torch.frombuffer(bytearray(data), dtype=torch.uint8).long()
+    total = 0.0
+    for begin, end, scored in windows(len(tokens), network.model["context"], min_context):
+        bits = network.bits(tokens[None, begin:end])[0]
+        total += bits[scored - begin :].double().sum().item()
+    return total / len(tokens)
+
+
+@torch.no_grad()
+def next_logits(network, window):
+    """Logits of the token after `window` (bytes, shorter than the context)."""
+    tokens = torch.tensor([list(window) + [0]])
+    return network.logits(tokens)[0, -1]
