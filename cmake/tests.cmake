@@ -35,10 +35,3 @@ set_target_properties(gradients_dump PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE
 target_include_directories(gradients_dump PRIVATE ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(gradients_dump PRIVATE longstride longstride_options)
 add_dependencies(test-programs gradients_dump)
-
-# Gradients of the whole network in a file, for tests/reference.
-add_executable(gradients_dump ${CMAKE_SOURCE_DIR}/tests/reference/gradients_dump.cpp)
-set_target_properties(gradients_dump PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-target_include_directories(gradients_dump PRIVATE ${CMAKE_SOURCE_DIR}/src)
-target_link_libraries(gradients_dump PRIVATE longstride_model longstride_cpu longstride_options)
-add_dependencies(test-programs gradients_dump)

@@ -1,11 +1,13 @@
 // longstride COMMAND ...: parses, runs one command, turns errors into one sentence and an exit status (interface.md, 1).
 #include <cstdio>
 #include <exception>
-#include <iostream>
 #include <new>
+#include <sstream>
 
 #include "command.h"
 #include "longstride/error.h"
+#include "output.h"
+#include "signals.h"
 
 namespace {
 
@@ -18,7 +20,9 @@ int report(const Command& command, const char* sentence, int status) {
 
 int run(const Command& command) {
   try {
-    return command.run();
+    const int status = command.run();
+    longstride::program::print("");  // what is left in the stream's buffer, or the error that keeps it there
+    return status;
   } catch (const longstride::Error& error) {
     return report(command, error.what(), error.kind() == longstride::ErrorKind::invalid_argument ? 2 : 1);
   } catch (const std::bad_alloc&) {
@@ -28,9 +32,29 @@ int run(const Command& command) {
   }
 }
 
+// --help and --version are results; everything else that parsing throws is one sentence about the command line.
+int report_parsing(const CLI::App& program, const CLI::ParseError& error) {
+  const std::vector<CLI::App*> chosen = program.get_subcommands();
+  const std::string command = chosen.empty() ? "longstride" : "longstride " + chosen.front()->get_name();
+  if (error.get_exit_code() != 0) {
+    std::fprintf(stderr, "%s: %s; `%s --help` lists what there is\n", command.c_str(), error.what(), command.c_str());
+    return 2;
+  }
+  std::ostringstream text;
+  program.exit(error, text, text);
+  try {
+    longstride::program::print(text.str());
+  } catch (const longstride::Error& unwritten) {
+    std::fprintf(stderr, "%s: %s\n", command.c_str(), unwritten.what());
+    return 1;
+  }
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  longstride::program::report_closed_pipes();
   CLI::App program{"Sparse Transformers over bytes: train, measure in bits per byte, sample.", "longstride"};
   program.set_version_flag("--version", LONGSTRIDE_VERSION);
   program.require_subcommand(1);
@@ -40,8 +64,7 @@ int main(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int status = program.exit(error, std::cout, std::cerr);
-    return status == 0 ? 0 : 2;
+    return report_parsing(program, error);
   }
   for (const Command& command : commands)
     if (command.app->parsed()) return run(command);

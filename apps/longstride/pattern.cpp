@@ -4,15 +4,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "command.h"
 #include "longstride/error.h"
 #include "longstride/image.h"
 #include "longstride/pattern.h"
+#include "output.h"
+#include "words.h"
 
 namespace longstride::program {
 
@@ -20,15 +23,17 @@ namespace {
 
 constexpr std::int64_t kLongest = std::int64_t{1} << 31;  // counts of pairs fit 64 bits
 constexpr std::int64_t kMostHeads = 4096;
-constexpr int kDrawings = 4;       // of different patterns at most
-constexpr int kColumns = 72;       // of a drawing at most
+constexpr int kDrawings = 4;            // of different patterns, at most
+constexpr int kColumns = 72;            // of a drawing
+constexpr int kColumnsOfSeveral = 100;  // of drawings side by side
+constexpr int kGap = 3;                 // columns between them
 constexpr int kPicturePixels = 768;
 constexpr int kPictureGap = 24;
 
 struct Options {
   std::string attention;
   std::int64_t length = 0;
-  std::int64_t heads = 0;  // 0: as many as the longest list over heads
+  std::optional<std::int64_t> heads;  // left out: as many as the longest list over heads
   std::string picture;
   bool json = false;
   bool quiet = false;
@@ -55,27 +60,21 @@ struct Report {
 
 [[noreturn]] void refuse(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
 
-// "19470336" -> "19,470,336".
-std::string grouped(std::int64_t number) {
-  std::string digits = std::to_string(number);
-  for (int at = static_cast<int>(digits.size()) - 3; at > 0; at -= 3) digits.insert(static_cast<std::size_t>(at), ",");
-  return digits;
-}
-
 Report examine(const Options& options) {
   Report report;
   report.layout = read_attention(options.attention);
   report.n = options.length;
   std::size_t listed = 1;
   for (const std::vector<Pattern>& heads : report.layout.blocks) listed = std::max(listed, heads.size());
-  report.heads = options.heads > 0 ? options.heads : static_cast<std::int64_t>(listed);
+  report.heads = options.heads.value_or(static_cast<std::int64_t>(listed));
   double pairs = 0;
   std::vector<Head> counted;  // heads that share a pattern are counted once
   for (std::size_t b = 0; b < report.layout.blocks.size(); ++b) {
     report.blocks.emplace_back();
     for (std::int64_t h = 0; h < report.heads; ++h) {
       const Pattern pattern = report.layout.head(static_cast<std::int64_t>(b), h);
-      auto known = std::find_if(counted.begin(), counted.end(), [&](const Head& head) { return head.pattern == pattern; });
+      auto known =
+          std::find_if(counted.begin(), counted.end(), [&](const Head& head) { return head.pattern == pattern; });
       if (known == counted.end()) {
         known = counted.insert(known, {pattern, count_pairs(pattern, report.n), max_keys(pattern, report.n)});
         report.distinct.push_back(pattern);
@@ -85,7 +84,8 @@ Report examine(const Options& options) {
       report.most = std::max(report.most, known->most);
     }
   }
-  const double n = static_cast<double>(report.n), all = static_cast<double>(report.blocks.size()) * static_cast<double>(report.heads);
+  const double n = static_cast<double>(report.n),
+               all = static_cast<double>(report.blocks.size()) * static_cast<double>(report.heads);
   report.share = pairs / all / (n * (n + 1) / 2);
   report.mean = pairs / all / n;
   report.reach = reach(report.layout, report.heads, report.n);
@@ -99,7 +99,7 @@ std::string written(const AttentionLayout& layout) {
   return write_attention(layout);
 }
 
-std::string json_text(const Report& report) {
+nlohmann::ordered_json json_of(const Report& report) {
   nlohmann::ordered_json json;
   json["pattern"] = written(report.layout);
   json["length"] = report.n;
@@ -117,25 +117,29 @@ std::string json_text(const Report& report) {
   json["reaches_all"] = report.reach.all;
   json["steps_to_reach"] = report.reach.steps;
   json["problems"] = report.problems;
-  return json.dump(2) + "\n";
+  return json;
 }
 
 std::string reach_text(const Report& report) {
   const Reach& reach = report.reach;
   const char* tried = reach.exact ? "" : " (tried on a few queries)";
-  if (!reach.all) return fmt::format("not everything: position {} never arrives at {}", grouped(reach.key), grouped(reach.query));
-  return fmt::format("every earlier position, in {} layer{}{}", grouped(reach.steps), reach.steps == 1 ? "" : "s", tried);
+  if (!reach.all)
+    return fmt::format("not everything: position {} never arrives at {}", with_commas(reach.key),
+                       with_commas(reach.query));
+  return fmt::format("every earlier position, in {} layer{}{}", with_commas(reach.steps), reach.steps == 1 ? "" : "s",
+                     tried);
 }
 
-void print_line(const char* name, const std::string& text) { std::printf("  %-14s %s\n", name, text.c_str()); }
+std::string line(const std::string& name, const std::string& text) { return fmt::format("  {:<19} {}\n", name, text); }
 
 std::string pairs_text(std::int64_t pairs, std::int64_t n) {
   const double all = static_cast<double>(n) * (static_cast<double>(n) + 1) / 2;
-  return fmt::format("{:>15}  {:6.2f} %", grouped(pairs), 100 * static_cast<double>(pairs) / all);
+  return fmt::format("{:>15}  {:6.2f} %", with_commas(pairs), 100 * static_cast<double>(pairs) / all);
 }
 
 // One line a pattern: where several differ.
-void print_heads(const Report& report) {
+std::string heads_text(const Report& report) {
+  std::string text;
   for (std::size_t b = 0; b < report.blocks.size(); ++b)
     for (std::size_t h = 0; h < report.blocks[b].size(); ++h) {
       const Head& head = report.blocks[b][h];
@@ -143,70 +147,99 @@ void print_heads(const Report& report) {
       while (last + 1 < report.blocks[b].size() && report.blocks[b][last + 1].pattern == head.pattern) ++last;
       const std::string heads = h == last ? fmt::format("head {}", h) : fmt::format("heads {}-{}", h, last);
       const std::string where = report.blocks.size() > 1 ? fmt::format("block {}, {}", b, heads) : heads;
-      print_line(where.c_str(), fmt::format("{}  {}", pairs_text(head.pairs, report.n), to_string(head.pattern)));
+      text += line(where, fmt::format("{}  {}", pairs_text(head.pairs, report.n), to_string(head.pattern)));
       h = last;
     }
+  return text;
 }
 
-// Blocks of colour and faint dots, on a terminal.
+// On a terminal: what is read in colour, what is not faint.
 std::string coloured(const std::string& drawing) {
-  constexpr const char* kDot = "·";
-  std::string text = "\x1b[36m";
+  constexpr std::string_view kDot = "·", kFaint = "\x1b[90m", kStrong = "\x1b[36m", kPlain = "\x1b[0m";
+  std::string text(kStrong);
   for (std::size_t at = 0; at < drawing.size();) {
-    if (drawing.compare(at, 2, kDot) == 0) {
-      std::size_t end = at;
-      while (drawing.compare(end, 2, kDot) == 0) end += 2;
-      text += "\x1b[90m" + drawing.substr(at, end - at) + "\x1b[36m";
-      at = end;
-    } else {
+    if (drawing.compare(at, kDot.size(), kDot) != 0) {
       text += drawing[at++];
+      continue;
     }
+    text += kFaint;
+    for (; drawing.compare(at, kDot.size(), kDot) == 0; at += kDot.size()) text += kDot;
+    text += kStrong;
   }
-  return text + "\x1b[0m";
+  text += kPlain;
+  return text;
 }
 
-void print_drawings(const Report& report) {
-  const bool terminal = isatty(STDOUT_FILENO) != 0;
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
+// Characters that a line of UTF-8 shows.
+int shown(const std::string& line) {
+  return static_cast<int>(std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+int terminal_columns() {
   winsize size{};
-  int columns = kColumns;
-  if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 8)
-    columns = std::min<int>(kColumns, size.ws_col - 4);
-  const std::size_t drawn = std::min<std::size_t>(kDrawings, report.distinct.size());
-  for (std::size_t d = 0; d < drawn; ++d) {
-    const std::string drawing = draw_text(report.distinct[d], report.n, columns);
-    std::printf("\n%s (query down, key across)\n%s", to_string(report.distinct[d]).c_str(),
-                (terminal ? coloured(drawing) : drawing).c_str());
-  }
-  if (drawn < report.distinct.size()) std::printf("\n%zu more are not drawn\n", report.distinct.size() - drawn);
+  return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 8 ? size.ws_col - 2 : kColumns;
 }
 
-void print_report(const Report& report) {
-  std::printf("%s\n", written(report.layout).c_str());
-  print_line("length", fmt::format("{} positions, {} head{}", grouped(report.n), report.heads, report.heads == 1 ? "" : "s"));
-  print_line("keys a query", fmt::format("{:.1f} on average, {} at most", report.mean, grouped(report.most)));
-  print_line("pairs a head", fmt::format("{} of {} ({:.2f} % of dense)",
-                                         grouped(static_cast<std::int64_t>(report.mean * static_cast<double>(report.n) + 0.5)),
-                                         grouped(report.n * (report.n + 1) / 2), 100 * report.share));
-  if (report.distinct.size() > 1) print_heads(report);
-  print_line("reaches", reach_text(report));
-  if (report.problems.empty()) print_line("problems", "none found");
-  for (const std::string& problem : report.problems) print_line(&problem == &report.problems[0] ? "problems" : "", "- " + problem);
-  print_drawings(report);
+// Different patterns side by side, each under its name.
+std::string drawings_text(const Report& report) {
+  const bool terminal = isatty(STDOUT_FILENO) != 0;
+  const int distinct = static_cast<int>(report.distinct.size());
+  const int most = distinct == 1 ? kColumns : kColumnsOfSeveral;
+  const int total = terminal ? std::min(most, terminal_columns()) : most;
+  int drawn = std::min(kDrawings, distinct);
+  // Short sequences are drawn pair by pair: as many as fit so.
+  if (report.n <= kColumns) drawn = std::clamp((total + kGap) / (static_cast<int>(report.n) + kGap), 1, drawn);
+  const int columns = std::max(1, (total - kGap * (drawn - 1)) / drawn);
+  std::vector<std::vector<std::string>> drawings;
+  std::string text = "\n";
+  for (int d = 0; d < drawn; ++d) {
+    const Pattern& pattern = report.distinct[static_cast<std::size_t>(d)];
+    drawings.push_back(lines_of(draw_text(pattern, report.n, columns)));
+    const std::string name = to_string(pattern).substr(0, static_cast<std::size_t>(drawn == 1 ? 200 : columns));
+    text += d + 1 < drawn ? fmt::format("{:<{}}", name, columns + kGap) : name + "\n";
+  }
+  std::string picture;
+  for (std::size_t row = 0; row < drawings[0].size(); ++row)
+    for (int d = 0; d < drawn; ++d) {
+      const std::string& line = drawings[static_cast<std::size_t>(d)][row];
+      picture += line;
+      picture += d + 1 < drawn ? std::string(static_cast<std::size_t>(columns + kGap - shown(line)), ' ') : "\n";
+    }
+  text += terminal ? coloured(picture) : picture;
+  text += "query down, key across";
+  if (report.n > columns) text += "; a cell's shade is the share of its pairs that attend";
+  if (drawn < distinct) text += fmt::format("; {} more are not drawn", distinct - drawn);
+  return text + "\n";
+}
+
+std::string report_text(const Report& report) {
+  const double pairs = report.mean * static_cast<double>(report.n);  // a head, on average
+  std::string text = written(report.layout) + "\n";
+  text += line("length", fmt::format("{} positions, {} head{}", with_commas(report.n), report.heads,
+                                     report.heads == 1 ? "" : "s"));
+  text += line("keys a query", fmt::format("{:.1f} on average, {} at most", report.mean, with_commas(report.most)));
+  text += line("pairs a head", fmt::format("{} of {}, {:.2f} % of dense", with_commas(std::llround(pairs)),
+                                           with_commas(report.n * (report.n + 1) / 2), 100 * report.share));
+  if (report.distinct.size() > 1) text += heads_text(report);
+  text += line("reaches", reach_text(report));
+  if (report.problems.empty()) text += line("problems", "none found");
+  for (std::size_t p = 0; p < report.problems.size(); ++p)
+    text += line(p == 0 ? "problems" : "", "- " + report.problems[p]);
+  return text + drawings_text(report);
 }
 
 bool ends_with(const std::string& text, const std::string& end) {
   return text.size() > end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
-// Written aside and renamed: complete or not at all.
-void write_text(const std::string& text, const std::string& path) {
-  const std::string aside = fmt::format("{}.{}.part", path, getpid());
-  std::ofstream file(aside, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  if (file && std::rename(aside.c_str(), path.c_str()) == 0) return;
-  std::remove(aside.c_str());
-  throw Error(ErrorKind::exhausted, fmt::format("--picture: \"{}\" could not be written; does its folder exist, and is there room?", path));
 }
 
 // Different patterns side by side.
@@ -214,12 +247,13 @@ void write_picture(const Report& report, const std::string& path) {
   const int count = static_cast<int>(std::min<std::size_t>(kDrawings, report.distinct.size()));
   if (ends_with(path, ".svg")) {
     const int width = count * (kPicturePixels + kPictureGap) - kPictureGap;
-    std::string svg = fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\">\n",
-                                  width, kPicturePixels);
+    std::string svg =
+        fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\">\n",
+                    width, kPicturePixels);
     for (int d = 0; d < count; ++d)
       svg += fmt::format("<g transform=\"translate({},0)\">\n{}</g>\n", d * (kPicturePixels + kPictureGap),
                          draw_svg(report.distinct[static_cast<std::size_t>(d)], report.n, kPicturePixels));
-    write_text(svg + "</svg>\n", path);
+    write_file(path, svg + "</svg>\n");
     return;
   }
   Image strip;
@@ -232,7 +266,8 @@ void write_picture(const Report& report, const std::string& path) {
     }
     for (int y = 0; y < image.height; ++y)
       std::copy_n(image.bytes.begin() + std::ptrdiff_t{3} * y * image.width, std::ptrdiff_t{3} * image.width,
-                  strip.bytes.begin() + std::ptrdiff_t{3} * (std::ptrdiff_t{y} * strip.width + d * (image.width + kPictureGap)));
+                  strip.bytes.begin() +
+                      std::ptrdiff_t{3} * (std::ptrdiff_t{y} * strip.width + d * (image.width + kPictureGap)));
   }
   write_png(strip, path);
 }
@@ -240,8 +275,8 @@ void write_picture(const Report& report, const std::string& path) {
 int run(const Options& options) {
   if (options.length < 1 || options.length > kLongest)
     refuse(fmt::format("--length: needs a whole number in [1, {}], got {}", kLongest, options.length));
-  if (options.heads < 0 || options.heads > kMostHeads)
-    refuse(fmt::format("--heads: needs a whole number in [1, {}], got {}", kMostHeads, options.heads));
+  if (options.heads && (*options.heads < 1 || *options.heads > kMostHeads))
+    refuse(fmt::format("--heads: needs a whole number in [1, {}], got {}", kMostHeads, *options.heads));
   if (!options.picture.empty() && !ends_with(options.picture, ".png") && !ends_with(options.picture, ".svg"))
     refuse(fmt::format("--picture: needs a name that ends in .png or .svg, got \"{}\"", options.picture));
   const Report report = examine(options);
@@ -250,9 +285,9 @@ int run(const Options& options) {
     if (!options.quiet) std::fprintf(stderr, "wrote %s\n", options.picture.c_str());
   }
   if (options.json) {
-    std::fputs(json_text(report).c_str(), stdout);
+    print_json(json_of(report));
   } else {
-    print_report(report);
+    print(report_text(report));
   }
   return 0;
 }
@@ -261,7 +296,8 @@ int run(const Options& options) {
 
 Command pattern_command(CLI::App& program) {
   auto options = std::make_shared<Options>();
-  CLI::App* app = program.add_subcommand("pattern", "Explains an attention pattern: what it reads, costs, reaches; draws it");
+  CLI::App* app =
+      program.add_subcommand("pattern", "Explains an attention pattern: what it reads, costs, reaches; draws it");
   app->add_option("PATTERN", options->attention,
                   "A pattern, or as in a configuration a JSON list over blocks, inner lists over heads.\n"
                   "dense, window(w), local(l), column(l), strided(l), row(l), summary(l,c[,o]),\n"

@@ -8,12 +8,14 @@
 namespace longstride::program {
 
 std::string with_commas(std::int64_t number) {
-  std::string digits = std::to_string(number);
-  const std::int64_t first = number < 0 ? 1 : 0;
-  for (auto at = static_cast<std::int64_t>(digits.size()) - 3; at > first; at -= 3) {
-    digits.insert(static_cast<std::size_t>(at), ",");
+  const std::string digits = std::to_string(number);
+  const std::size_t first = number < 0 ? 1 : 0;  // of the digits
+  std::string text;
+  for (std::size_t at = 0; at < digits.size(); ++at) {
+    if (at > first && (digits.size() - at) % 3 == 0) text += ',';
+    text += digits[at];
   }
-  return digits;
+  return text;
 }
 
 namespace {

@@ -105,3 +105,87 @@ LONGSTRIDE_INLINE F exp(F x) {
   y = _mm256_andnot_ps(tiny, y);
   return {_mm256_blendv_ps(y, x.v, _mm256_cmp_ps(x.v, x.v, _CMP_UNORD_Q))};
 }
+
+// x = n + r with n = floor(x): polynomial(r) * 2^n in two factors, as in exp.
+LONGSTRIDE_INLINE F scaled_by_floor(__m256 y, __m256 n, __m256 x) {
+  const __m256 bounded = _mm256_max_ps(_mm256_set1_ps(-126), _mm256_min_ps(_mm256_set1_ps(128), n));
+  const __m256i whole = _mm256_cvtps_epi32(bounded);
+  const __m256i half = _mm256_srai_epi32(whole, 1);
+  const __m256i rest = _mm256_sub_epi32(whole, half);
+  const __m256i one = _mm256_set1_epi32(127);
+  y = _mm256_mul_ps(y, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, one), 23)));
+  y = _mm256_mul_ps(y, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, one), 23)));
+  y = _mm256_andnot_ps(_mm256_cmp_ps(n, _mm256_set1_ps(-126), _CMP_LT_OQ), y);
+  y = _mm256_blendv_ps(y, _mm256_set1_ps(INFINITY), _mm256_cmp_ps(n, _mm256_set1_ps(128), _CMP_GT_OQ));
+  return {_mm256_blendv_ps(y, x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q))};
+}
+LONGSTRIDE_INLINE F exp2(F x) {
+  const __m256 n = _mm256_floor_ps(x.v);
+  const __m256 r = _mm256_sub_ps(x.v, n);
+  __m256 y = _mm256_set1_ps(0.0018775767f);
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(0.008989340024f));
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(0.05582631812f));
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(0.240153617f));
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(0.6931530732f));
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(0.9999999251f));
+  return scaled_by_floor(y, n, x.v);
+}
+LONGSTRIDE_INLINE F exp2_coarse(F x) {
+  const __m256 n = _mm256_floor_ps(x.v);
+  const __m256 r = _mm256_sub_ps(x.v, n);
+  __m256 y = _mm256_set1_ps(0.01353416806f);
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(0.0520114603f));
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(0.2414427571f));
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(0.6930038344f));
+  y = _mm256_fmadd_ps(y, r, _mm256_set1_ps(1.000002593f));
+  return scaled_by_floor(y, n, x.v);
+}
+LONGSTRIDE_INLINE F log2(F x) {
+  const __m256i from = _mm256_set1_epi32(0x3f400000);  // 0.75: mantissas in [0.75, 1.5)
+  const __m256i bits = _mm256_castps_si256(x.v);
+  const __m256i e = _mm256_srai_epi32(_mm256_sub_epi32(bits, from), 23);
+  const __m256 f = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_sub_epi32(bits, _mm256_slli_epi32(e, 23))), _mm256_set1_ps(1));
+  __m256 y = _mm256_set1_ps(0.07806672678f);
+  y = _mm256_fmadd_ps(y, f, _mm256_set1_ps(-0.1742302188f));
+  y = _mm256_fmadd_ps(y, f, _mm256_set1_ps(0.2163248632f));
+  y = _mm256_fmadd_ps(y, f, _mm256_set1_ps(-0.2427235189f));
+  y = _mm256_fmadd_ps(y, f, _mm256_set1_ps(0.2881915047f));
+  y = _mm256_fmadd_ps(y, f, _mm256_set1_ps(-0.3605759219f));
+  y = _mm256_fmadd_ps(y, f, _mm256_set1_ps(0.4809020805f));
+  y = _mm256_fmadd_ps(y, f, _mm256_set1_ps(-0.7213484784f));
+  y = _mm256_fmadd_ps(y, f, _mm256_set1_ps(1.442695032f));
+  y = _mm256_fmadd_ps(y, f, _mm256_cvtepi32_ps(e));
+  return {_mm256_blendv_ps(y, x.v, _mm256_cmp_ps(x.v, x.v, _CMP_UNORD_Q))};
+}
+LONGSTRIDE_INLINE bool any_above(F a, F b) { return _mm256_movemask_ps(_mm256_cmp_ps(a.v, b.v, _CMP_GT_OQ)) != 0; }
+LONGSTRIDE_INLINE P operand_pair(F even, F odd) { return pair(even, odd); }
+LONGSTRIDE_INLINE P operand_neighbours(F a, F b) {
+  const __m256i mixed = _mm256_packus_epi32(rounded_bf16(a), rounded_bf16(b));  // quarters a0 b0 a1 b1
+  return {_mm256_permute4x64_epi64(mixed, 0xd8)};
+}
+LONGSTRIDE_INLINE P interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count) {
+  std::uint32_t lanes[8] = {};
+  for (int i = 0; i < count && i < 8; ++i) lanes[i] = even[i] | static_cast<std::uint32_t>(odd[i]) << 16;
+  return load_pairs(lanes);
+}
+LONGSTRIDE_INLINE void transpose(F* rows) {
+  __m256 a[8], b[8];
+  for (int i = 0; i < 8; i += 2) {
+    a[i] = _mm256_unpacklo_ps(rows[i].v, rows[i + 1].v);
+    a[i + 1] = _mm256_unpackhi_ps(rows[i].v, rows[i + 1].v);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int j = 0; j < 2; ++j) {
+      b[i + 2 * j] = _mm256_shuffle_ps(a[i + j], a[i + j + 2], 0x44);
+      b[i + 2 * j + 1] = _mm256_shuffle_ps(a[i + j], a[i + j + 2], 0xee);
+    }
+  for (int j = 0; j < 4; ++j) {
+    rows[j].v = _mm256_permute2f128_ps(b[j], b[j + 4], 0x20);
+    rows[j + 4].v = _mm256_permute2f128_ps(b[j], b[j + 4], 0x31);
+  }
+}
+LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
+  std::uint16_t elements[16] = {};
+  for (int i = 0; i < count && i < 16; ++i) elements[i] = p[i];
+  return {_mm256_loadu_ps(reinterpret_cast<const float*>(elements))};
+}

@@ -87,3 +87,99 @@ LONGSTRIDE_INLINE F exp(F x) {
   y = _mm512_fmadd_ps(y, _mm512_mul_ps(r, r), _mm512_add_ps(r, _mm512_set1_ps(1.0f)));
   return {_mm512_maskz_scalef_ps(static_cast<__mmask16>(~tiny), y, n)};
 }
+
+// exp2: relative error below 3e-7. exp2_coarse: below 4e-6, for what is rounded to bfloat16 afterwards. Both: 0 where x is
+// far below -126, infinity far above 127, NaN stays NaN. log2: absolute error below 2e-7 times the result or 1e-7, for
+// normal x > 0; NaN stays NaN. Minimax polynomials on [0, 1) and, for log2(1 + f) / f, on [-1/4, 1/2).
+LONGSTRIDE_INLINE F exp2(F x) {
+  const __m512 r = _mm512_reduce_ps(x.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);  // x - floor(x)
+  __m512 y = _mm512_set1_ps(0.0018775767f);
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.008989340024f));
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.05582631812f));
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.240153617f));
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.6931530732f));
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.9999999251f));
+  return {_mm512_scalef_ps(y, x.v)};  // y * 2^floor(x)
+}
+LONGSTRIDE_INLINE F exp2_coarse(F x) {
+  const __m512 r = _mm512_reduce_ps(x.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+  __m512 y = _mm512_set1_ps(0.01353416806f);
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.0520114603f));
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.2414427571f));
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(0.6930038344f));
+  y = _mm512_fmadd_ps(y, r, _mm512_set1_ps(1.000002593f));
+  return {_mm512_scalef_ps(y, x.v)};
+}
+LONGSTRIDE_INLINE F log2(F x) {
+  const __m512 one = _mm512_set1_ps(1);
+  const __m512 m = _mm512_getmant_ps(x.v, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+  __m512 e = _mm512_getexp_ps(x.v);
+  e = _mm512_mask_add_ps(e, _mm512_cmp_ps_mask(m, one, _CMP_LT_OQ), e, one);
+  const __m512 f = _mm512_sub_ps(m, one);
+  __m512 y = _mm512_set1_ps(0.07806672678f);
+  y = _mm512_fmadd_ps(y, f, _mm512_set1_ps(-0.1742302188f));
+  y = _mm512_fmadd_ps(y, f, _mm512_set1_ps(0.2163248632f));
+  y = _mm512_fmadd_ps(y, f, _mm512_set1_ps(-0.2427235189f));
+  y = _mm512_fmadd_ps(y, f, _mm512_set1_ps(0.2881915047f));
+  y = _mm512_fmadd_ps(y, f, _mm512_set1_ps(-0.3605759219f));
+  y = _mm512_fmadd_ps(y, f, _mm512_set1_ps(0.4809020805f));
+  y = _mm512_fmadd_ps(y, f, _mm512_set1_ps(-0.7213484784f));
+  y = _mm512_fmadd_ps(y, f, _mm512_set1_ps(1.442695032f));
+  return {_mm512_fmadd_ps(y, f, e)};
+}
+// True if a > b in a lane; NaN is not.
+LONGSTRIDE_INLINE bool any_above(F a, F b) { return _mm512_cmp_ps_mask(a.v, b.v, _CMP_GT_OQ) != 0; }
+// As pair, for what goes into dot_pairs: subnormals may become 0.
+LONGSTRIDE_INLINE P operand_pair(F even, F odd) {
+#if LONGSTRIDE_NATIVE_BF16
+  const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,  //
+                                         23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+  return {_mm512_permutexvar_epi16(order, (__m512i)_mm512_cvtne2ps_pbh(odd.v, even.v))};
+#else
+  return pair(even, odd);
+#endif
+}
+// Pairs of neighbouring lanes: lanes 0 and 1 of a in the first pair, ..., the last two of b in the last.
+LONGSTRIDE_INLINE P operand_neighbours(F a, F b) {
+#if LONGSTRIDE_NATIVE_BF16
+  return {(__m512i)_mm512_cvtne2ps_pbh(b.v, a.v)};
+#else
+  const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(rounded_bf16(a))),
+                                          _mm512_cvtepi32_epi16(rounded_bf16(b)), 1);
+  return {both};
+#endif
+}
+// The first `count` elements of two rows, element by element: pair (even[i], odd[i]) in lane i, the other lanes 0.
+LONGSTRIDE_INLINE P interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count) {
+  const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first_lanes(count), even));
+  const __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first_lanes(count), odd));
+  return {_mm512_or_si512(low, _mm512_slli_epi32(high, 16))};
+}
+// rows: kLanes of them. Row i, lane j becomes row j, lane i.
+LONGSTRIDE_INLINE void transpose(F* rows) {
+  __m512 a[16], b[16];
+  for (int i = 0; i < 16; i += 2) {
+    a[i] = _mm512_unpacklo_ps(rows[i].v, rows[i + 1].v);
+    a[i + 1] = _mm512_unpackhi_ps(rows[i].v, rows[i + 1].v);
+  }
+  for (int i = 0; i < 16; i += 4)
+    for (int j = 0; j < 2; ++j) {
+      const __m512d low = _mm512_castps_pd(a[i + j]), high = _mm512_castps_pd(a[i + j + 2]);
+      b[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+      b[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+    }
+  for (int j = 0; j < 4; ++j)
+    for (int i = 0; i < 16; i += 8) {
+      a[i + j] = _mm512_shuffle_f32x4(b[i + j], b[i + j + 4], 0x88);
+      a[i + j + 4] = _mm512_shuffle_f32x4(b[i + j], b[i + j + 4], 0xdd);
+    }
+  for (int j = 0; j < 8; ++j) {
+    rows[j].v = _mm512_shuffle_f32x4(a[j], a[j + 8], 0x88);
+    rows[j + 8].v = _mm512_shuffle_f32x4(a[j], a[j + 8], 0xdd);
+  }
+}
+// The first `count` elements as pairs of neighbours, two a lane, the others 0: bits to move, not numbers.
+LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
+  const __mmask32 some = count >= 32 ? ~__mmask32{0} : (__mmask32{1} << (count > 0 ? count : 0)) - 1;
+  return {_mm512_castsi512_ps(_mm512_maskz_loadu_epi16(some, p))};
+}

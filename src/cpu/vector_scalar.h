@@ -55,3 +55,29 @@ LONGSTRIDE_INLINE F exp(F x) {
   if (!(n == n)) return n;
   return std::ldexp(y, static_cast<int>(n));
 }
+
+LONGSTRIDE_INLINE F exp2(F x) {
+  if (!(x >= -126)) return x == x ? 0 : x;
+  if (x > 128) return INFINITY;
+  const float n = std::floor(x), r = x - n;
+  float y = 0.0018775767f;
+  y = y * r + 0.008989340024f;
+  y = y * r + 0.05582631812f;
+  y = y * r + 0.240153617f;
+  y = y * r + 0.6931530732f;
+  y = y * r + 0.9999999251f;
+  return std::ldexp(y, static_cast<int>(n));
+}
+LONGSTRIDE_INLINE F exp2_coarse(F x) { return exp2(x); }
+LONGSTRIDE_INLINE F log2(F x) { return std::log2(x); }
+LONGSTRIDE_INLINE bool any_above(F a, F b) { return a > b; }
+LONGSTRIDE_INLINE P operand_pair(F even, F odd) { return pair(even, odd); }
+LONGSTRIDE_INLINE P operand_neighbours(F a, F b) { return pair(a, b); }
+LONGSTRIDE_INLINE P interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count) {
+  return count > 0 ? *even | static_cast<std::uint32_t>(*odd) << 16 : 0;
+}
+LONGSTRIDE_INLINE void transpose(F*) {}
+LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
+  const std::uint32_t even = count > 0 ? p[0] : 0, odd = count > 1 ? p[1] : 0;
+  return std::bit_cast<float>(even | odd << 16);
+}

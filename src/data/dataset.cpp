@@ -142,6 +142,7 @@ void Dataset::read(std::int64_t offset, std::span<std::uint8_t> bytes) const {
     const std::size_t taken = std::min(bytes.size(), static_cast<std::size_t>(piece->size - within));
     if (piece->map) {
       std::copy_n(piece->map->bytes().begin() + within, taken, bytes.begin());
+      piece->map->forget(within, within + static_cast<std::int64_t>(taken));  // memory does not grow with the data
     } else {
       const Descriptor file(::open(piece->path.c_str(), O_RDONLY | O_CLOEXEC));
       if (file.get() < 0) fail_system("open", piece->path);

@@ -38,6 +38,13 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   data_ = static_cast<const std::uint8_t*>(data);
 }
 
+void MappedFile::forget(std::int64_t begin, std::int64_t end) const {
+  constexpr std::int64_t kFaultAround = 1 << 16;  // Linux maps this much around a page that is touched
+  begin = begin / kFaultAround * kFaultAround;
+  end = std::min(size_, (end + kFaultAround - 1) / kFaultAround * kFaultAround);
+  if (begin < end) ::madvise(const_cast<std::uint8_t*>(data_) + begin, static_cast<std::size_t>(end - begin), MADV_DONTNEED);
+}
+
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::uint8_t*>(data_), static_cast<std::size_t>(size_));
 }

@@ -23,6 +23,8 @@ class MappedFile {
   const std::string& path() const { return path_; }
   std::int64_t size() const { return size_; }
   std::span<const std::uint8_t> bytes() const { return {data_, static_cast<std::size_t>(size_)}; }  // may be empty
+  // Gives the pages of [begin, end) back: reading them again finds the same bytes, the process no longer holds them.
+  void forget(std::int64_t begin, std::int64_t end) const;
 
  private:
   std::string path_;

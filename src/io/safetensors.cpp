@@ -178,7 +178,12 @@ void SafetensorsFile::verify() const {
     Sha256 hash;
     hash.update(bytes().first(begin));
     hash.update(as_bytes(std::string(kSha256Digits, '0')));
-    hash.update(bytes().subspan(begin + kSha256Digits));
+    constexpr std::int64_t kAtOnce = 1 << 22;  // held in memory at a time
+    for (std::int64_t at = static_cast<std::int64_t>(begin + kSha256Digits); at < size(); at += kAtOnce) {
+      const std::int64_t end = std::min(size(), at + kAtOnce);
+      hash.update(bytes().subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(end - at)));
+      file_.forget(at, end);
+    }
     same = hash.hex() == stored->second;
   }
   if (!same) {

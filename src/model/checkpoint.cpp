@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <optional>
 #include <set>
 #include <utility>
@@ -109,6 +110,24 @@ ParameterTable table_for(const SafetensorsFile& file, const ModelConfig& model) 
   return ParameterTable(model);
 }
 
+// -1 where the file names none.
+double stored_valid_bits(const SafetensorsFile& file) {
+  const auto found = file.metadata().find("valid_bits");
+  if (found == file.metadata().end()) return -1;
+  const std::optional<double> bits = parse_number<double>(found->second);
+  if (!bits || !std::isfinite(*bits)) {
+    fail(file.path(), fmt::format("is damaged: its valid_bits are \"{}\", no number", found->second));
+  }
+  return *bits;
+}
+
+// Training keeps its own numbers beside the model, so that the model's bytes do not depend on when it was validated.
+double valid_bits_beside(const std::string& model_path) {
+  const std::filesystem::path state = std::filesystem::path(model_path).parent_path() / kTrainingStateFile;
+  std::error_code error;
+  return std::filesystem::is_regular_file(state, error) ? stored_valid_bits(SafetensorsFile(state.string())) : -1;
+}
+
 }  // namespace
 
 std::string checkpoint_name(std::int64_t step) { return fmt::format("{:09}", step); }
@@ -124,13 +143,7 @@ CheckpointInfo read_checkpoint_metadata(const SafetensorsFile& file) {
   const std::string& step = metadata_of(file, "step");
   info.step = parse_number<std::int64_t>(step).value_or(-1);
   if (info.step < 0) fail(file.path(), fmt::format("is damaged: its step is \"{}\", no whole number", step));
-  if (const auto found = file.metadata().find("valid_bits"); found != file.metadata().end()) {
-    const std::optional<double> bits = parse_number<double>(found->second);
-    if (!bits || !std::isfinite(*bits)) {
-      fail(file.path(), fmt::format("is damaged: its valid_bits are \"{}\", no number", found->second));
-    }
-    info.valid_bits = *bits;
-  }
+  info.valid_bits = stored_valid_bits(file);
   return info;
 }
 
@@ -190,6 +203,7 @@ CheckpointInfo describe_checkpoint(const std::string& path) {
     info.tensors.emplace_back(entry.name, checked_tensor(file, entry, "").shape);
   }
   info.parameters = table.count();
+  if (info.valid_bits < 0) info.valid_bits = valid_bits_beside(path);
   return info;
 }
 

@@ -18,6 +18,7 @@ namespace longstride {
 
 inline constexpr const char* kCheckpointFormat = "longstride-1";
 inline constexpr const char* kModelFile = "model.safetensors";  // within a checkpoint directory
+inline constexpr const char* kTrainingStateFile = "state.safetensors";  // beside it, where training can go on
 inline constexpr const char* kCheckpointFolder = "checkpoints";  // within a run directory
 inline constexpr const char* kBestLink = "best";                 // within a run directory
 

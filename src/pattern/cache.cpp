@@ -66,7 +66,8 @@ void CacheLayout::read_slots(std::int64_t i, std::vector<std::int32_t>& slots) c
     std::int64_t j = begin;
     for (; j < std::min(end, ring_begin); ++j) {
       const Store* store = j < prefix_ ? nullptr : store_of(j);
-      slots.push_back(static_cast<std::int32_t>(store == nullptr ? ring_ + j : store->first_slot + store->cells.before(j)));
+      slots.push_back(
+          static_cast<std::int32_t>(store == nullptr ? ring_ + j : store->first_slot + store->cells.before(j)));
     }
     if (j == end) return;
     for (std::int64_t slot = j % ring_; j < end; ++j) {

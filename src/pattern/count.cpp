@@ -219,8 +219,9 @@ std::int64_t count_pairs(const Pattern& pattern, std::int64_t n) {
   return static_cast<std::int64_t>(sum);
 }
 
-// S_{i+P} has at least as many keys as S_i, P the common period: as many of the prefix, and for every other key j of S_i
-// the key j + P. The most are therefore among the last P queries.
+// S_{i+P} has at least as many keys as S_i, P the common period: as many of the prefix, and for every other key j of
+// S_i the key j + P. The most are therefore among the last P queries: O(P) work, O(P n / l)
+// where summaries of different lengths meet.
 std::int64_t max_keys(const Pattern& pattern, std::int64_t n) {
   const Parts parts = reduce(pattern, n);
   std::int64_t most = 0;

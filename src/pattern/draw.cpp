@@ -16,14 +16,20 @@ namespace {
 using Colour = std::array<std::uint8_t, 3>;
 
 // Colours that people with any colour vision tell apart (Okabe and Ito), in the order of a pattern's parts.
-constexpr std::array<Colour, 8> kPartColours = {{{0, 114, 178}, {230, 120, 0}, {0, 158, 115}, {204, 80, 150},
-                                                 {86, 160, 220}, {190, 160, 0}, {120, 90, 200}, {90, 90, 90}}};
+constexpr std::array<Colour, 8> kPartColours = {{{0, 114, 178},
+                                                 {230, 120, 0},
+                                                 {0, 158, 115},
+                                                 {204, 80, 150},
+                                                 {86, 160, 220},
+                                                 {190, 160, 0},
+                                                 {120, 90, 200},
+                                                 {90, 90, 90}}};
 constexpr Colour kForbidden = {247, 247, 245};  // j > i
 constexpr Colour kUnread = {226, 228, 230};     // j <= i, read by nothing
 constexpr Colour kLine = {255, 255, 255};
-constexpr int kLinesFrom = 6;                   // pixels of a cell from which lines between cells are drawn
-constexpr std::int64_t kSvgCells = 128;         // a side at most: one element a run of equal cells
-constexpr double kFaintest = 0.15;              // how strong the colour of a cell is in which one pair of many attends
+constexpr int kLinesFrom = 6;            // pixels of a cell from which lines between cells are drawn
+constexpr std::int64_t kSvgCells = 128;  // a side at most: one element a run of equal cells
+constexpr double kFaintest = 0.15;       // how strong the colour of a cell is in which one pair of many attends
 
 Colour colour_of(const CellShare& cell) {
   if (!cell.causal) return kForbidden;

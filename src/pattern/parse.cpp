@@ -194,13 +194,20 @@ std::string window_text(std::int64_t w) {
 
 std::string text_of(const Part& part) {
   switch (part.primitive) {
-    case Primitive::dense: return "dense";
-    case Primitive::window: return window_text(part.length);
-    case Primitive::column: return fmt::format("column({})", part.length);
-    case Primitive::row: return fmt::format("row({})", part.length);
-    case Primitive::previous_row: return fmt::format("previous_row({})", part.length);
-    case Primitive::prefix: return fmt::format("prefix({})", part.length);
-    case Primitive::digits: return fmt::format("digits({},{})", part.length, part.cells);
+    case Primitive::dense:
+      return "dense";
+    case Primitive::window:
+      return window_text(part.length);
+    case Primitive::column:
+      return fmt::format("column({})", part.length);
+    case Primitive::row:
+      return fmt::format("row({})", part.length);
+    case Primitive::previous_row:
+      return fmt::format("previous_row({})", part.length);
+    case Primitive::prefix:
+      return fmt::format("prefix({})", part.length);
+    case Primitive::digits:
+      return fmt::format("digits({},{})", part.length, part.cells);
     case Primitive::summary:
       if (part.block == 0) return fmt::format("summary({},{})", part.length, part.cells);
       return fmt::format("summary({},{},{})", part.length, part.cells, part.block);

@@ -39,9 +39,15 @@ void add_summary(Parts& parts, const Part& part) {
 void add(Parts& parts, const Part& part) {
   const std::int64_t n = parts.n;
   switch (part.primitive) {
-    case Primitive::dense: parts.window = n; return;
-    case Primitive::window: add_diagonal(parts, 1, part.length); return;
-    case Primitive::column: add_diagonal(parts, part.length, kLargest); return;
+    case Primitive::dense:
+      parts.window = n;
+      return;
+    case Primitive::window:
+      add_diagonal(parts, 1, part.length);
+      return;
+    case Primitive::column:
+      add_diagonal(parts, part.length, kLargest);
+      return;
     case Primitive::digits:
       add_diagonal(parts, power(part.length, part.cells - 1), power(part.length, part.cells));
       return;
@@ -55,8 +61,12 @@ void add(Parts& parts, const Part& part) {
     case Primitive::previous_row:
       if (part.length < n) parts.previous_rows.push_back(part.length);
       return;
-    case Primitive::prefix: parts.prefix = std::max(parts.prefix, std::min(part.length, n)); return;
-    case Primitive::summary: add_summary(parts, part); return;
+    case Primitive::prefix:
+      parts.prefix = std::max(parts.prefix, std::min(part.length, n));
+      return;
+    case Primitive::summary:
+      add_summary(parts, part);
+      return;
   }
 }
 
@@ -110,9 +120,8 @@ Parts reduce(const Pattern& pattern, std::int64_t n) {
   drop_contained(parts.summaries, [](const Cells& a, const Cells& b) {
     return a.length == b.length && a.first <= b.first && b.first + b.count <= a.first + a.count;
   });
-  drop_contained(parts.diagonals, [](const Diagonal& a, const Diagonal& b) {
-    return b.step % a.step == 0 && b.extent <= a.extent;
-  });
+  drop_contained(parts.diagonals,
+                 [](const Diagonal& a, const Diagonal& b) { return b.step % a.step == 0 && b.extent <= a.extent; });
   std::erase_if(parts.diagonals, [&](const Diagonal& diagonal) { return diagonal.extent <= parts.window; });
   return parts;
 }

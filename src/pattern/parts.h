@@ -12,7 +12,7 @@ namespace longstride {
 
 inline constexpr int kMaxParts = 8;  // parts of one pattern; inclusion-exclusion walks 2^parts subsets
 
-// Keys j with j mod length in [first, first + count): a summary. 0 <= first, first + count < = length.
+// Keys j with j mod length in [first, first + count): a summary. 0 <= first, first + count <= length.
 struct Cells {
   std::int64_t length = 1;
   std::int64_t first = 0;
@@ -39,8 +39,8 @@ struct Diagonal {
 
 struct Parts {
   std::int64_t n = 0;
-  std::int64_t window = 0;  // the widest; 0: none; n: dense, and then nothing else is here
-  std::int64_t prefix = 0;  // the longest; 0: none
+  std::int64_t window = 0;                  // the widest; 0: none; n: dense, and then nothing else is here
+  std::int64_t prefix = 0;                  // the longest; 0: none
   std::vector<std::int64_t> rows;           // lengths below n
   std::vector<std::int64_t> previous_rows;  // lengths below n
   std::vector<Cells> summaries;

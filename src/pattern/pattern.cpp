@@ -10,13 +10,20 @@ namespace {
 bool attends(const Part& part, std::int64_t i, std::int64_t j) {
   const std::int64_t l = part.length;
   switch (part.primitive) {
-    case Primitive::dense: return true;
-    case Primitive::window: return i - j < l;
-    case Primitive::column: return (i - j) % l == 0;
-    case Primitive::row: return j / l == i / l;
-    case Primitive::previous_row: return j / l == i / l - 1;
-    case Primitive::prefix: return j < l;
-    case Primitive::digits: return (i - j) % power(l, part.cells - 1) == 0 && i - j < power(l, part.cells);
+    case Primitive::dense:
+      return true;
+    case Primitive::window:
+      return i - j < l;
+    case Primitive::column:
+      return (i - j) % l == 0;
+    case Primitive::row:
+      return j / l == i / l;
+    case Primitive::previous_row:
+      return j / l == i / l - 1;
+    case Primitive::prefix:
+      return j < l;
+    case Primitive::digits:
+      return (i - j) % power(l, part.cells - 1) == 0 && i - j < power(l, part.cells);
     case Primitive::summary: {
       const std::int64_t from_end = l - 1 - j % l;  // 0: the last of its row
       return from_end / part.cells == (part.spread ? 0 : part.block);

@@ -56,7 +56,8 @@ class Examination {
   void unused_heads() {
     for (std::size_t b = 0; b < layout_.blocks.size(); ++b)
       if (static_cast<std::int64_t>(layout_.blocks[b].size()) > heads_)
-        say("block {} lists {} patterns for {} head{}: those beyond are never used; give the model as many heads, or drop them",
+        say("block {} lists {} patterns for {} head{}: those beyond are never used; give the model as many heads, or "
+            "drop them",
             b, layout_.blocks[b].size(), heads_, heads_ == 1 ? "" : "s");
   }
 
@@ -65,7 +66,8 @@ class Examination {
     const std::string text = text_of(part);
     switch (part.primitive) {
       case Primitive::window:
-        if (l >= n_ && n_ > 1) say("{} is as wide as the whole length {}: it is dense; write dense, or a smaller number", text, n_);
+        if (l >= n_ && n_ > 1)
+          say("{} is as wide as the whole length {}: it is dense; write dense, or a smaller number", text, n_);
         return;
       case Primitive::prefix:
         if (l > n_) say("{} is longer than the length {}: it is dense; write dense, or a smaller number", text, n_);
@@ -73,18 +75,27 @@ class Examination {
       case Primitive::column:
       case Primitive::digits:
         if (part.primitive == Primitive::digits ? power(l, part.cells - 1) >= n_ && part.cells > 1 : l > n_)
-          say("{} does not fit the length {}: each query reads itself alone; its stride must be below the length", text, n_);
+          say("{} does not fit the length {}: each query reads itself alone; its stride must be below the length", text,
+              n_);
         return;
       case Primitive::row:
-        if (l > n_) say("{} does not fit the length {}: one row holds everything, which is dense; write dense, or a smaller number", text, n_);
+        if (l > n_)
+          say("{} does not fit the length {}: one row holds everything, which is dense; write dense, or a smaller "
+              "number",
+              text, n_);
         return;
       case Primitive::summary:
-        if (l > n_) say("{} does not fit the length {}: no row is complete, so nothing is summarised; its row must be shorter", text, n_);
+        if (l > n_)
+          say("{} does not fit the length {}: no row is complete, so nothing is summarised; its row must be shorter",
+              text, n_);
         return;
       case Primitive::previous_row:
-        if (l >= n_) say("{} does not fit the length {}: there is no previous row, so it reads nothing; its row must be shorter", text, n_);
+        if (l >= n_)
+          say("{} does not fit the length {}: there is no previous row, so it reads nothing; its row must be shorter",
+              text, n_);
         return;
-      case Primitive::dense: return;
+      case Primitive::dense:
+        return;
     }
   }
 
@@ -93,7 +104,8 @@ class Examination {
     if (part.primitive != Primitive::summary || part.block == 0 || has_dense()) return;
     for (const Part& other : parts_)
       if (other.primitive == Primitive::summary && other.length == part.length && other.block == 0) return;
-    say("{}: no head owns the last sub-block of the rows of {}, so the positions after the cells are summarised nowhere; "
+    say("{}: no head owns the last sub-block of the rows of {}, so the positions after the cells are summarised "
+        "nowhere; "
         "add summary({},{}) or use fixed({},{})",
         text_of(part), part.length, part.length, part.cells, part.length, part.cells);
   }
@@ -107,8 +119,10 @@ class Examination {
     std::int64_t widest = 0;
     for (const Part& other : parts_) {
       if (other.primitive == Primitive::window) widest = std::max(widest, other.length);
-      if (other.primitive == Primitive::digits && power(other.length, other.cells - 1) == 1) widest = std::max(widest, other.length);
-      if (other.primitive == Primitive::digits && other.cells > 1 && part.primitive == Primitive::digits && other.cells < part.cells)
+      if (other.primitive == Primitive::digits && power(other.length, other.cells - 1) == 1)
+        widest = std::max(widest, other.length);
+      if (other.primitive == Primitive::digits && other.cells > 1 && part.primitive == Primitive::digits &&
+          other.cells < part.cells)
         return;  // lower digits fill the gap
     }
     if (widest > 0 && widest < stride)
@@ -120,9 +134,9 @@ class Examination {
     if (part.primitive != Primitive::column && part.primitive != Primitive::summary) return;
     const double root = std::sqrt(static_cast<double>(n_)), l = static_cast<double>(part.length);
     if (part.length > n_ || (l <= kFarStride * root && l * kFarStride >= root)) return;
-    say("the stride {} is far from the square root of the length {}, {:.0f}: {}; choose one nearer to {:.0f}", part.length,
-        n_, root, l > root ? "windows and rows of that size dominate the work" : "columns and summaries dominate the work",
-        root);
+    say("the stride {} is far from the square root of the length {}, {:.0f}: {}; choose one nearer to {:.0f}",
+        part.length, n_, root,
+        l > root ? "windows and rows of that size dominate the work" : "columns and summaries dominate the work", root);
   }
 
   void never_reached() {

@@ -13,7 +13,7 @@ namespace {
 
 using Word = std::uint64_t;
 constexpr int kBits = 64;
-constexpr std::int64_t kForwardMost = 4096;                   // 2 MB of sets
+constexpr std::int64_t kForwardMost = 4096;                    // 2 MB of sets
 constexpr std::int64_t kBackwardMost = std::int64_t{1} << 22;  // some 32 MB a layer
 constexpr int kQueriesTried = 8;
 
@@ -27,7 +27,8 @@ class Bits {
   template <class Visit>
   void add(std::int64_t begin, std::int64_t end, Visit visit) {
     for (std::int64_t w = begin / kBits; begin < end && w * kBits < end; ++w) {
-      const std::int64_t from = std::max(begin - w * kBits, std::int64_t{0}), to = std::min<std::int64_t>(end - w * kBits, kBits);
+      const std::int64_t from = std::max(begin - w * kBits, std::int64_t{0}),
+                         to = std::min<std::int64_t>(end - w * kBits, kBits);
       Word added = (~Word{0} >> (kBits - (to - from)) << from) & ~words_[w];
       words_[w] |= added;
       for (; added != 0; added &= added - 1) visit(w * kBits + __builtin_ctzll(added));

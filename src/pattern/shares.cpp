@@ -34,7 +34,8 @@ CellShare Shares::cell(std::int64_t row, std::int64_t column) const {
   for (std::int64_t s = 0; s < counted; ++s) {
     // Equal slices of the cell's queries, in each another place.
     const std::int64_t begin = i0 + (i1 - i0) * s / counted, size = i0 + (i1 - i0) * (s + 1) / counted - begin;
-    const std::int64_t i = begin + static_cast<std::int64_t>(static_cast<__int128>(size) * (s * 7 % kQueriesCounted) / kQueriesCounted);
+    const std::int64_t i =
+        begin + static_cast<std::int64_t>(static_cast<__int128>(size) * (s * 7 % kQueriesCounted) / kQueriesCounted);
     if (i < j0) continue;
     causal += std::min(j1, i + 1) - j0;
     for (std::size_t p = 0; p < unions_.size(); ++p) upto[p] += count_keys_in(unions_[p], i, j0, j1);

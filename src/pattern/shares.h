@@ -14,8 +14,8 @@ struct CellShare {
   double share = 0;     // of the causal pairs, in [0, 1]; > 0 wherever a counted pair attends
 };
 
-// Cells of a grid with `rows` x `columns` cells over [0, n) x [0, n). Where a cell holds more than 16 queries, 16 of them
-// are counted, spread so that no usual stride lines up with them.
+// Cells of a grid with `rows` x `columns` cells over [0, n) x [0, n). Where a cell holds more than 16 queries, 16 of
+// them are counted, spread so that no usual stride lines up with them.
 class Shares {
  public:
   // 1 <= rows, columns <= n.

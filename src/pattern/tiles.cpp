@@ -137,9 +137,8 @@ bool TileCursor::open_stream() {
   while (++stream_ < static_cast<int>(summaries.size())) {
     const Cells& cells = summaries[stream_];
     ranges_ = {};
-    near_.each_gap(0, last_query_ + 1, [&](std::int64_t begin, std::int64_t end) {
-      ranges_.add(cells.before(begin), cells.before(end));
-    });
+    near_.each_gap(0, last_query_ + 1,
+                   [&](std::int64_t begin, std::int64_t end) { ranges_.add(cells.before(begin), cells.before(end)); });
     range_ = 0;
     if (ranges_.size() == 0) continue;
     at_ = ranges_[0].begin;

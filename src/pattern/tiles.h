@@ -76,9 +76,9 @@ class Tiling {
 // Walks the tiles of one query block in ascending order of key within each of its intervals and summaries:
 //   TileCursor cursor(tiling, block);  while (cursor.next(tile)) ...
 // Key spans lie on a grid that does not depend on the query block, so that a kernel may pack a tile's keys once for
-// every block that reads them: multiples of kTileKeys in the position or in the class's index, cut at the ends of what the
-// block reads; for a summary as many whole runs of cells as a tile holds, or kTileKeys of a run at a time where one run
-// is longer, counted from its first cell.
+// every block that reads them: multiples of kTileKeys in the position or in the class's index, cut at the ends of what
+// the block reads; for a summary as many whole runs of cells as a tile holds, or kTileKeys of a run at a time where one
+// run is longer, counted from its first cell.
 class TileCursor {
  public:
   TileCursor(const Tiling& tiling, const QueryBlock& block);

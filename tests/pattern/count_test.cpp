@@ -91,7 +91,8 @@ TEST(Counts, OfRandomPatternsAreTheDefinitions) {
 
 TEST(Counts, OfAMillionPositionsAreTheSumsOfTheirQueries) {
   const std::int64_t n = std::int64_t{1} << 20;
-  for (const char* text : {"strided(1024)", "fixed(1024,32)", "window(7) | row(1000)", "summary(999,5) | column(1001)"}) {
+  for (const char* text :
+       {"strided(1024)", "fixed(1024,32)", "window(7) | row(1000)", "summary(999,5) | column(1001)"}) {
     const Pattern pattern = parse_pattern(text);
     const Parts parts = reduce(pattern, n);
     std::int64_t sum = 0, most = 0;

@@ -100,7 +100,8 @@ TEST(Reach, ForwardAndBackwardAgree) {
     const std::vector<Layer> cycle = layers_of(layout, heads, n);
     std::vector<std::int64_t> queries(n);
     std::iota(queries.begin(), queries.end(), 0);
-    const Reach forward = reach_forward(cycle, n), backward = reach_backward(cycle, n, queries), either = reach(layout, heads, n);
+    const Reach forward = reach_forward(cycle, n), backward = reach_backward(cycle, n, queries),
+                either = reach(layout, heads, n);
     RC_ASSERT(forward.all == backward.all);
     RC_ASSERT(forward.steps == backward.steps);
     RC_ASSERT(forward.query == backward.query);

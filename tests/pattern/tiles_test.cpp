@@ -11,9 +11,7 @@
 namespace longstride {
 namespace {
 
-bool visible(const Tile& tile, std::int64_t u, std::int64_t t) {
-  return tile.whole || (tile.visible[t] >> u & 1) != 0;
-}
+bool visible(const Tile& tile, std::int64_t u, std::int64_t t) { return tile.whole || (tile.visible[t] >> u & 1) != 0; }
 
 void expect_sane(const QueryBlock& block, const Tile& tile) {
   ASSERT_GE(tile.keys.count, 1);
@@ -83,7 +81,8 @@ TEST(Tiles, HoldEveryPairOfRandomPatternsExactlyOnce) {
     RC_ASSERT(!testing::Test::HasFatalFailure());
     for (std::int64_t i = 0; i < n; ++i)
       for (std::int64_t j = 0; j < n; ++j)
-        if (had[i * n + j] != (attends(pattern, i, j) ? 1 : 0)) RC_FAIL("query " + std::to_string(i) + " key " + std::to_string(j));
+        if (had[i * n + j] != (attends(pattern, i, j) ? 1 : 0))
+          RC_FAIL("query " + std::to_string(i) + " key " + std::to_string(j));
   }));
 }
 
@@ -120,7 +119,8 @@ TEST(Tiles, AreWholeWhereverTheClosedFormShowsIt) {
         TileCursor cursor(tiling, tiling.block(sweep, b));
         for (Tile tile; cursor.next(tile); ++tiles) masked += !tile.whole;
       }
-    EXPECT_LE(static_cast<double>(masked), c.most_masked * static_cast<double>(tiles)) << c.text << " " << masked << " of " << tiles;
+    EXPECT_LE(static_cast<double>(masked), c.most_masked * static_cast<double>(tiles))
+        << c.text << " " << masked << " of " << tiles;
   }
 }
 
@@ -161,7 +161,8 @@ TEST(Tiles, OfAMillionPositionsHoldAsManyPairsAsTheCount) {
         TileCursor cursor(tiling, block);
         for (Tile tile; cursor.next(tile);) {
           if (tile.whole) pairs += block.queries.count * tile.keys.count;
-          for (std::int64_t t = 0; t < tile.keys.count && !tile.whole; ++t) pairs += __builtin_popcountll(tile.visible[t]);
+          for (std::int64_t t = 0; t < tile.keys.count && !tile.whole; ++t)
+            pairs += __builtin_popcountll(tile.visible[t]);
         }
       }
     EXPECT_EQ(pairs, count_pairs(pattern, n)) << text;

@@ -10,8 +10,8 @@ PART = re.compile(r"\s*([a-z_]+)\s*(?:\(([^()]*)\))?\s*")
 
 
 def part_mask(name, numbers, n, head):
-    i = np.arange(n)[:, None]
-    j = np.arange(n)[None, :]
+    i = np.arange(n, dtype=np.int32)[:, None]
+    j = np.arange(n, dtype=np.int32)[None, :]
     if name == "dense":
         reads = np.full((n, n), True)
     elif name == "local":  # the paper: l + 1 keys

@@ -33,9 +33,12 @@ def settings(**keys):
 
 # A model that trains in seconds. Every test says what it needs besides. Nothing divides anything here.
 TINY = dict(
-    model__context=101, model__layers=2, model__width=32, model__heads=4, model__positions=[11, 10], model__dropout=0,
-    training__batch=2, training__learning_rate=0.01, training__warmup_steps=5, training__ema=0, training__precision="float32",
-    training__sample_minutes=0, training__validate_minutes=0, training__checkpoint_minutes=0,
+    model__context=101, model__layers=2, model__width=32, model__heads=4, model__feedforward=4, model__query_key=1,
+    model__attention="fixed(11,3)", model__positions=[11, 10], model__dropout=0,
+    training__batch=2, training__accumulate=1, training__learning_rate=0.01, training__warmup_steps=5, training__final_rate=0,
+    training__weight_decay=0.01, training__beta1=0.9, training__beta2=0.999, training__epsilon=1e-8, training__clip=1,
+    training__ema=0, training__precision="float32", training__sample_minutes=0, training__validate_minutes=0,
+    training__checkpoint_minutes=0,
 )  # fmt: skip
 
 
@@ -47,7 +50,7 @@ def train(out, data, steps, **keys):
 
 
 def last_checkpoint(out):
-    found = sorted((pathlib.Path(out) / "checkpoints").glob("*/model.safetensors"))
+    found = sorted((pathlib.Path(out) / "checkpoints").glob("[0-9]*[0-9]/model.safetensors"))
     assert found, f"no checkpoint below {out}"
     return found[-1]
 

@@ -18,7 +18,7 @@ def files(corpus, runs, tmp_path_factory):
     contents = {
         "empty": b"", "short": b"only a few bytes", "cut": model[: len(model) // 2], "header": model[:20],
         "flipped": model[:-100] + bytes([model[-100] ^ 1]) + model[-99:], "text": b"no tensors here at all\n" * 9,
-        "bad.json": b'{"model": {"width": }', "unknown.json": b'{"model": {"widht": 32}}', "list.json": b"[1, 2]",
+        "bad": b'{"model": {"width": }', "unknown": b'{"model": {"widht": 32}}', "list": b"[1, 2]",
         "huge": b"\xff" * 7 + b"\x7f" + b"{}",
     }  # fmt: skip
     for name, content in contents.items():
@@ -54,9 +54,9 @@ WRONG = [  # command, exit status, a word that the sentence must hold
     (TRAIN + " --precision float64", 2, "float"),
     (TRAIN + " --preset text-smal", 2, "text-small"),
     (TRAIN + " --steps -1", 2, "steps"),
-    (TRAIN + " --config {bad.json}", 2, "bad.json"),
-    (TRAIN + " --config {unknown.json}", 2, "model.width"),
-    (TRAIN + " --config {list.json}", 2, "list.json"),
+    (TRAIN + " --config {bad}", 2, "bad"),
+    (TRAIN + " --config {unknown}", 2, "model.width"),
+    (TRAIN + " --config {list}", 2, "list"),
     (TRAIN + " --config {missing}", 2, "missing"),
     (TRAIN + " --colour", 2, "colour"),
     ("train --data {corpus} --out {run} --steps 1", 2, "--overwrite"),

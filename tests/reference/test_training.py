@@ -9,6 +9,9 @@ from safetensors.torch import load_file
 
 STEPS = 4
 WARMUP = 2
+# Of the way that a tensor moved. Torch's own float32 differs from its float64 by 3e-5 here: Adam divides each gradient by
+# its own size, so that elements with small ones move as far as any other.
+MOVED = 1e-3
 
 
 def learning_rate(update, steps, rate=TINY["training__learning_rate"], final=0.1):
@@ -52,11 +55,18 @@ class Reference:
 
 
 def assert_near(found, expected, initial, tolerance):
-    """Distance between the two, relative to how far training moved, over each tensor."""
+    """Distance between the two, relative to how far training moved, over each tensor.
+
+    Not for biases of keys: softmax ignores what all keys share, so their gradient is 0 but for rounding, which Adam then
+    blows up to steps of full length; no output depends on it.
+    """
     for name, w in expected.items():
+        assert torch.isfinite(found[name]).all(), name
+        if name.endswith(".key.bias"):
+            continue
         moved = (w.detach() - initial[name]).norm()
         distance = (found[name].double() - w.detach()).norm()
-        assert distance <= tolerance * moved + 1e-7, f"{name}: {distance / moved:.2e}"
+        assert distance <= tolerance * moved, f"{name}: {distance / moved:.2e}"
 
 
 @pytest.mark.parametrize("clip,decay,ema", [(1.0, 0.01, 0), (0.05, 0.3, 0.5)])
@@ -82,14 +92,11 @@ def test_updates_are_those_of_adamw(clip, decay, ema, text, tmp_path):
         assert line["gradient_norm"] == pytest.approx(norm, rel=1e-3)
         assert line["tokens"] == line["step"] * len(window)
     assert steps[0]["loss_bits"] == pytest.approx(8, abs=1e-6)
-    # Adam divides a gradient by its own size, so an element whose gradient is rounding noise moves as far as any other:
-    # float32 differs from float64 by more than its rounding here. 2e-2 of the way moved is far below any mistake's.
-    saved = load_file(final)
-    assert_near(saved, reference.average if ema else reference.weights, started, 2e-2)
+    assert_near(load_file(final), reference.average if ema else reference.weights, started, MOVED)
     if ema:
         state = load_file(final.parent / "state.safetensors")
         trained = {name.removeprefix("weights."): w for name, w in state.items() if name.startswith("weights.")}
-        assert_near(trained, reference.weights, started, 2e-2)
+        assert_near(trained, reference.weights, started, MOVED)
 
 
 def test_it_learns_a_window_by_heart(text, tmp_path):

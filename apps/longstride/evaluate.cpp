@@ -1,0 +1,113 @@
+// longstride evaluate RUN --data PATH...: bits per byte, never without its protocol.
+#include "longstride/evaluate.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "longstride/error.h"
+#include "options.h"
+#include "output.h"
+#include "progress.h"
+#include "signals.h"
+#include "words.h"
+
+namespace longstride::program {
+namespace {
+
+struct EvaluateArguments {
+  RunOptions run;
+  OutputOptions output;
+  EvaluateOptions what;
+  std::string precision = "auto";
+  std::int64_t threads = 0;
+};
+
+nlohmann::ordered_json to_json(const Evaluation& result) {
+  nlohmann::ordered_json json;
+  json["bits_per_byte"] = result.bits_per_byte;
+  json["standard_error"] = nullptr;  // one window alone has none
+  if (result.standard_error >= 0) json["standard_error"] = result.standard_error;
+  json["tokens_scored"] = result.tokens_scored;
+  json["context"] = result.context;
+  json["min_context"] = result.min_context;
+  json["data"] = result.data;
+  json["data_sha256"] = result.data_sha256;
+  json["offset"] = result.offset;
+  json["checkpoint"] = result.checkpoint;
+  json["checkpoint_sha256"] = result.checkpoint_sha256;
+  json["step"] = result.step;
+  json["precision"] = result.precision;
+  json["seconds"] = result.seconds;
+  return json;
+}
+
+std::string to_words(const Evaluation& result) {
+  const std::string spread = result.standard_error < 0
+                                 ? " (one window: no standard error)"
+                                 : fmt::format(" ± {:.4f} (standard error over windows)", result.standard_error);
+  return fmt::format(
+      "{:.4f} bits per byte{}\n"
+      "{} bytes of {} from offset {} on (sha256 {}); windows of {} with a minimum context of {}; {} at step {} (sha256 "
+      "{}); {}; {}\n",
+      result.bits_per_byte, spread, with_commas(result.tokens_scored), result.data, with_commas(result.offset),
+      result.data_sha256.substr(0, 12), with_commas(result.context), with_commas(result.min_context), result.checkpoint,
+      with_commas(result.step), result.checkpoint_sha256.substr(0, 12), result.precision,
+      duration_words(result.seconds));
+}
+
+int run(EvaluateArguments& arguments) {
+  apply_threads(arguments.threads);
+  EvaluateOptions& options = arguments.what;
+  options.run = arguments.run.run;
+  options.checkpoint = arguments.run.checkpoint;
+  options.precision = parse_precision(arguments.precision);
+  if (options.paths.empty()) {
+    throw Error(ErrorKind::invalid_argument, "--data: needs the files or folders to score, got none");
+  }
+  options.stop = stop_on_signals();
+  ProgressLine line(arguments.output.quiet);
+  options.progress = [&](double share, double bits) {
+    line.show(fmt::format("{:3.0f}%  {:.4f} bits per byte so far", 100 * share, bits));
+  };
+  const Evaluation result = evaluate(options);
+  line.finish();
+  if (options.stop->load()) {
+    line.print(fmt::format("interrupted after {} bytes: no result", with_commas(result.tokens_scored)));
+    return kInterrupted;
+  }
+  if (arguments.output.json) {
+    print_json(to_json(result));
+  } else {
+    print(to_words(result));
+  }
+  return 0;
+}
+
+}  // namespace
+
+Command evaluate_command(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("evaluate", "Measure a model in bits per byte under a stated protocol");
+  auto arguments = std::make_shared<EvaluateArguments>();
+  EvaluateOptions& what = arguments->what;
+  add_run_options(*app, arguments->run);
+  app->add_option("--data", what.paths, "Files and folders to score")->type_name("PATH...");
+  app->add_option("--split", what.split, "train, valid, test or all of the data, by the run's own shares")
+      ->type_name("PART")
+      ->capture_default_str();
+  app->add_option("--offset", what.offset, "Bytes of the part to skip")->type_name("N")->capture_default_str();
+  app->add_option("--bytes", what.bytes, "Bytes to score at most (default all)")->type_name("N");
+  app->add_option("--min-context", what.min_context, "Tokens of context that every scored token has, the first window's aside")
+      ->type_name("M")
+      ->capture_default_str();
+  app->add_option("--precision", arguments->precision, "auto (what the run trained with), float32 or bfloat16")
+      ->type_name("P");
+  add_threads_option(*app, arguments->threads);
+  add_output_options(*app, arguments->output);
+  add_example(*app, "longstride evaluate runs/first --data README.md --min-context 512");
+  return {app, [arguments] { return run(*arguments); }};
+}
+
+}  // namespace longstride::program

@@ -1,0 +1,128 @@
+#include "options.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "longstride/device.h"
+#include "longstride/error.h"
+#include "output.h"
+
+namespace longstride::program {
+namespace {
+
+constexpr const char* kDefaultPreset = "text-small";
+constexpr std::int64_t kMostThreads = 4096;
+
+std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), ", ")); }
+
+}  // namespace
+
+void add_config_options(CLI::App& app, ConfigOptions& options) {
+  app.add_option("--data", options.data, "Files and folders to learn from")->type_name("PATH...");
+  app.add_option("--preset", options.preset,
+                 fmt::format("Where the configuration starts: {} (default {}, without --config)", preset_list(),
+                             kDefaultPreset))
+      ->type_name("NAME");
+  app.add_option("--config", options.config, "A configuration in JSON, over the preset")->type_name("FILE");
+  app.add_option("--set", options.sets, "Any key, over preset and file, e.g. model.width=512")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
+  app.add_option("--steps", options.steps, "Steps in all (training.steps); 0 writes the initial weights")->type_name("N");
+  app.add_option("--minutes", options.minutes, "Stop by the clock, the schedule stretched to it (training.minutes)")
+      ->type_name("M");
+  app.add_option("--batch", options.batch, "Sequences a step (training.batch)")->type_name("B");
+  app.add_option("--seed", options.seed, "Of weights, data order and dropout (training.seed)")->type_name("S");
+  app.add_option("--precision", options.precision, "auto, float32 or bfloat16 (training.precision)")->type_name("P");
+  app.add_option("--threads", options.threads, "0: every core (training.threads)")->type_name("N");
+}
+
+Config read_options(const ConfigOptions& options) {
+  std::vector<std::string> texts, sources;
+  const std::string preset = options.preset.empty() && options.config.empty() ? kDefaultPreset : options.preset;
+  if (!preset.empty()) {
+    texts.push_back(preset_json(preset));
+    sources.push_back("preset " + preset);
+  }
+  if (!options.config.empty()) {
+    texts.push_back(read_file(options.config));
+    sources.push_back(options.config);
+  }
+  std::vector<std::string> assignments = options.sets;
+  if (!options.data.empty()) {
+    nlohmann::json paths = nlohmann::json::array();
+    for (const std::string& path : options.data) paths.push_back(std::filesystem::absolute(path).lexically_normal().string());
+    assignments.push_back("data.paths=" + paths.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  }
+  if (options.steps && options.minutes) {
+    throw Error(ErrorKind::invalid_argument, "--steps and --minutes: a run ends by one of them, got both");
+  }
+  const auto assign = [&](const char* key, const auto& value) {
+    if (value) assignments.push_back(fmt::format("training.{}={}", key, *value));
+  };
+  if (options.steps) assignments.push_back("training.minutes=0");  // a preset may go by the clock
+  assign("steps", options.steps);
+  assign("minutes", options.minutes);
+  assign("batch", options.batch);
+  assign("seed", options.seed);
+  assign("threads", options.threads);
+  assign("precision", options.precision);
+  return read_config(texts, sources, assignments);
+}
+
+std::vector<std::string> given_config_options(const ConfigOptions& options) {
+  std::vector<std::string> given;
+  const auto add = [&](bool is_given, const char* name) {
+    if (is_given) given.emplace_back(name);
+  };
+  add(!options.data.empty(), "--data");
+  add(!options.preset.empty(), "--preset");
+  add(!options.config.empty(), "--config");
+  add(!options.sets.empty(), "--set");
+  add(options.steps.has_value(), "--steps");
+  add(options.minutes.has_value(), "--minutes");
+  add(options.batch.has_value(), "--batch");
+  add(options.seed.has_value(), "--seed");
+  add(options.precision.has_value(), "--precision");
+  return given;
+}
+
+void add_output_options(CLI::App& app, OutputOptions& options) {
+  app.add_flag("--json", options.json, "One JSON object on standard output and nothing else there");
+  app.add_flag("--quiet", options.quiet, "No progress and no messages on standard error");
+}
+
+void add_run_options(CLI::App& app, RunOptions& options) {
+  app.add_option("RUN", options.run, "A run directory, a checkpoint directory or a .safetensors file")->required();
+  app.add_option("--checkpoint", options.checkpoint, "Of a run directory: best, latest or a step")
+      ->type_name("WHICH")
+      ->capture_default_str();
+}
+
+void add_threads_option(CLI::App& app, std::int64_t& threads) {
+  app.add_option("--threads", threads, "0: every core")->type_name("N");
+}
+
+void apply_threads(std::int64_t threads) {
+  if (threads < 0 || threads > kMostThreads) {
+    throw Error(ErrorKind::invalid_argument, fmt::format("--threads: needs a whole number in [0, {}] (0: every core), got {}",
+                                                         kMostThreads, threads));
+  }
+  set_threads(static_cast<int>(threads));
+}
+
+Precision parse_precision(const std::string& word) {
+  if (word == "auto") return Precision::automatic;
+  if (word == "float32") return Precision::float32;
+  if (word == "bfloat16") return Precision::bfloat16;
+  throw Error(ErrorKind::invalid_argument,
+              fmt::format("--precision: needs auto, float32 or bfloat16, got \"{}\"", word));
+}
+
+void add_example(CLI::App& app, const std::string& example) { app.footer("Example:\n  " + example); }
+
+}  // namespace longstride::program

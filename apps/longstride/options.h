@@ -1,0 +1,57 @@
+// Options that several commands share: the configuration of a run, precision, threads, output.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "longstride/config.h"
+
+namespace longstride::program {
+
+// A run's configuration as the command line gives it. Precedence: preset < file < --set < flags.
+struct ConfigOptions {
+  std::string preset;
+  std::string config;
+  std::vector<std::string> sets;
+  std::vector<std::string> data;
+  std::optional<std::int64_t> steps, batch, seed, threads;
+  std::optional<std::string> precision;
+  std::optional<double> minutes;
+};
+
+void add_config_options(CLI::App& app, ConfigOptions& options);
+
+// The configuration that they describe; with neither preset nor file, the preset text-small. Data paths become absolute.
+Config read_options(const ConfigOptions& options);
+
+// Names of the given options that say something about the configuration, e.g. "--preset"; --threads aside.
+std::vector<std::string> given_config_options(const ConfigOptions& options);
+
+// How a command tells its results.
+struct OutputOptions {
+  bool json = false;
+  bool quiet = false;
+};
+void add_output_options(CLI::App& app, OutputOptions& options);
+
+// RUN and --checkpoint.
+struct RunOptions {
+  std::string run;
+  std::string checkpoint = "best";
+};
+void add_run_options(CLI::App& app, RunOptions& options);
+
+// --threads; apply_threads sets them (0: every core).
+void add_threads_option(CLI::App& app, std::int64_t& threads);
+void apply_threads(std::int64_t threads);
+
+// "auto", "float32" or "bfloat16"; Error invalid_argument naming --precision.
+Precision parse_precision(const std::string& word);
+
+// The help's last lines: what to type for a start.
+void add_example(CLI::App& app, const std::string& example);
+
+}  // namespace longstride::program

@@ -1,0 +1,94 @@
+// longstride train: from files to a run directory, with something to look at meanwhile.
+#include "longstride/train.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "longstride/error.h"
+#include "options.h"
+#include "output.h"
+#include "signals.h"
+#include "train_screen.h"
+
+namespace longstride::program {
+namespace {
+
+struct TrainArguments {
+  ConfigOptions config;
+  OutputOptions output;
+  TrainOptions what;
+};
+
+nlohmann::ordered_json to_json(const TrainResult& result, const std::string& out) {
+  const auto known = [](double bits) { return bits < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(bits); };
+  nlohmann::ordered_json json;
+  json["run"] = out;
+  json["step"] = result.step;
+  json["interrupted"] = result.interrupted;
+  json["valid_bits"] = known(result.valid_bits);
+  json["test_bits"] = known(result.test_bits);
+  json["test_order0_bits"] = known(result.test_order0_bits);
+  json["test_bytes"] = result.test_bytes;
+  json["checkpoint"] = result.checkpoint;
+  return json;
+}
+
+Config configuration(const TrainArguments& arguments, TrainScreen& screen) {
+  const std::vector<std::string> given = given_config_options(arguments.config);
+  if (!arguments.what.resume) {
+    const Config config = read_options(arguments.config);
+    if (config.data.paths.empty()) {
+      throw Error(ErrorKind::invalid_argument, "--data: needs the files or folders to learn from, got none");
+    }
+    return config;
+  }
+  if (arguments.what.overwrite) {
+    throw Error(ErrorKind::invalid_argument, "--resume and --overwrite: a run is gone on with or replaced, got both");
+  }
+  if (!given.empty()) {
+    screen.note(fmt::format("--resume goes on with the run's own configuration; {} {} not looked at",
+                            fmt::join(given, ", "), given.size() == 1 ? "is" : "are"));
+  }
+  Config config;
+  config.training.threads = arguments.config.threads.value_or(0);
+  return config;
+}
+
+int run(TrainArguments& arguments) {
+  TrainScreen screen(arguments.output.quiet);
+  const Config config = configuration(arguments, screen);
+  if (arguments.what.out.empty()) {
+    throw Error(ErrorKind::invalid_argument, "--out: needs the run directory to write or to go on with, got none");
+  }
+  arguments.what.stop = stop_on_signals();
+  const TrainResult result = train(config, arguments.what, screen.observer());
+  screen.finish();
+  if (arguments.output.json) {
+    print_json(to_json(result, arguments.what.out));
+  } else if (!result.interrupted) {
+    print(result_words(result, screen.config(), arguments.what.out));
+  }
+  if (!result.interrupted) return 0;
+  screen.note(fmt::format("stopped at step {}; `longstride train --resume --out {}` goes on", result.step,
+                          shell_word(arguments.what.out)));
+  return kInterrupted;
+}
+
+}  // namespace
+
+Command train_command(CLI::App& program) {
+  CLI::App* app = program.add_subcommand("train", "Learn from files and write a run directory");
+  auto arguments = std::make_shared<TrainArguments>();
+  add_config_options(*app, arguments->config);
+  app->add_option("--out", arguments->what.out, "The run directory to write")->type_name("RUN");
+  app->add_flag("--resume", arguments->what.resume, "Go on exactly where RUN stopped; needs --out alone");
+  app->add_flag("--overwrite", arguments->what.overwrite, "Replace the run that RUN holds");
+  add_output_options(*app, arguments->output);
+  add_example(*app, "longstride train --data /usr/include/c++ --out runs/first --minutes 3");
+  return {app, [arguments] { return run(*arguments); }};
+}
+
+}  // namespace longstride::program

@@ -1,0 +1,115 @@
+#include "train_screen.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "longstride/device.h"
+#include "words.h"
+
+namespace longstride::program {
+namespace {
+
+// Share of the best product's speed that whole steps reach, for the guess before the first one; measured soon after.
+constexpr double kUsualUtilisation = 0.4;
+constexpr std::size_t kPartsNamed = 4;  // of the memory, the largest
+
+std::string memory_words(const Plan& plan) {
+  auto parts = plan.bytes_by_part;
+  std::stable_sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  parts.resize(std::min(parts.size(), kPartsNamed));
+  std::vector<std::string> named;
+  for (const auto& [name, bytes] : parts) named.push_back(fmt::format("{} {}", name, bytes_words(bytes)));
+  return fmt::format("{} planned ({}{}) of {} that are free", bytes_words(plan.total_bytes), fmt::join(named, ", "),
+                     parts.size() < plan.bytes_by_part.size() ? ", ..." : "", bytes_words(plan.memory_available_bytes));
+}
+
+std::string length_words(const Config& config, const Plan& plan) {
+  const TrainingConfig& training = config.training;
+  if (training.minutes > 0) return fmt::format("{} by the clock", duration_words(60 * training.minutes));
+  if (training.steps == 0) return "no step: the initial weights are written";
+  const double peak = measure_peak_multiply_adds(plan.precision == Precision::bfloat16);
+  const double seconds = static_cast<double>(plan.multiply_adds_per_step) * static_cast<double>(training.steps) /
+                         (kUsualUtilisation * peak);
+  return fmt::format("about {} at {:.0f}% of this machine's measured peak", duration_words(seconds),
+                     100 * kUsualUtilisation);
+}
+
+std::string batch_words(const Config& config, const Plan& plan) {
+  const TrainingConfig& training = config.training;
+  const std::string steps = training.minutes > 0 ? "steps" : with_commas(training.steps) + " steps";
+  const std::string parts = training.accumulate > 1 ? fmt::format(" in {} parts", training.accumulate) : "";
+  return fmt::format("{} of {} x {} tokens{}, {}, {} recomputation, {} threads", steps,
+                     training.batch * training.accumulate, with_commas(config.model.context), parts,
+                     plan.precision == Precision::bfloat16 ? "bfloat16" : "float32",
+                     plan.recompute == Recompute::block ? "with" : "without", machine_info().threads);
+}
+
+}  // namespace
+
+std::string shell_word(const std::string& word) {
+  const auto plain = [](unsigned char c) { return std::isalnum(c) != 0 || std::string_view("/._-+,:@%").find(static_cast<char>(c)) != std::string_view::npos; };
+  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
+  std::string quoted = "'";
+  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+void TrainScreen::started(const Config& resolved, const Plan& plan, const std::string& data) {
+  config_ = resolved;
+  if (quiet_) return;
+  line_.print(two_columns({{"model", fmt::format("{}: {} parameters", model_words(resolved.model), with_commas(plan.parameters))},
+                           {"attention", attention_words(resolved.model)},
+                           {"data", data},
+                           {"training", batch_words(resolved, plan)},
+                           {"memory", memory_words(plan)},
+                           {"time", length_words(resolved, plan)}}));
+  if (!plan.fits) note("this may not fit in memory; " + plan.advice);
+}
+
+void TrainScreen::stepped(const StepReport& report) {
+  line_.show(fmt::format("step {}/{}  {:.0f}%  {:.3f} bits/byte  {} tokens/s  {:.0f}% of peak  {} left",
+                         with_commas(report.step), with_commas(std::max(report.step, report.steps)), 100 * report.share,
+                         report.smoothed_bits, rate_words(report.tokens_per_s), 100 * report.utilisation,
+                         duration_words(report.time_left_s)));
+}
+
+TrainObserver TrainScreen::observer() {
+  TrainObserver observer;
+  observer.started = [this](const Config& resolved, const Plan& plan, const std::string& data) {
+    started(resolved, plan, data);
+  };
+  observer.stepped = [this](const StepReport& report) { stepped(report); };
+  observer.validated = [this](std::int64_t step, double bits, bool best) {
+    line_.print(fmt::format("step {}: {:.4f} bits per byte on validation{}", with_commas(step), bits,
+                            best ? ", the best so far" : ""));
+  };
+  observer.saved = [this](std::int64_t step, const std::string& path) {
+    line_.print(fmt::format("step {}: saved {}", with_commas(step), path));
+  };
+  observer.sampled = [this](std::int64_t step, const std::string& sample) {
+    line_.print(fmt::format("step {}: a sample\n{}\n", with_commas(step), printable(sample)));
+  };
+  observer.noted = [this](const std::string& sentence) { note(sentence); };
+  return observer;
+}
+
+std::string result_words(const TrainResult& result, const Config& config, const std::string& out) {
+  std::vector<std::pair<std::string, std::string>> rows;
+  if (result.valid_bits >= 0) rows.emplace_back("validation", fmt::format("{:.4f} bits per byte", result.valid_bits));
+  if (result.test_bits >= 0) {
+    rows.emplace_back("test", fmt::format("{:.4f} bits per byte on {} bytes; the same bytes: 8 raw, {:.4f} by their "
+                                          "order-0 entropy",
+                                          result.test_bits, with_commas(result.test_bytes), result.test_order0_bits));
+  }
+  rows.emplace_back("run", fmt::format("{}, {} steps; checkpoint {}", out, with_commas(result.step), result.checkpoint));
+  std::vector<std::string> paths;
+  for (const std::string& path : config.data.paths) paths.push_back(shell_word(path));
+  const std::string run = shell_word(out);
+  rows.emplace_back("next", fmt::format("longstride sample {} --tokens 500", run));
+  rows.emplace_back("", fmt::format("longstride evaluate {} --split test --data {}", run, fmt::join(paths, " ")));
+  return two_columns(rows);
+}
+
+}  // namespace longstride::program

@@ -1,0 +1,35 @@
+// What training shows on standard error, and its result in words.
+#pragma once
+
+#include <string>
+
+#include "longstride/train.h"
+#include "progress.h"
+
+namespace longstride::program {
+
+class TrainScreen {
+ public:
+  explicit TrainScreen(bool quiet) : line_(quiet), quiet_(quiet) {}
+
+  TrainObserver observer();  // refers to this object
+  void note(const std::string& sentence) { line_.print("longstride train: " + sentence); }
+  void finish() { line_.finish(); }
+  const Config& config() const { return config_; }  // as resolved, once training has started
+
+ private:
+  void started(const Config& resolved, const Plan& plan, const std::string& data);
+  void stepped(const StepReport& report);
+
+  ProgressLine line_;
+  bool quiet_;
+  Config config_;
+};
+
+// Bits beside marks for the same bytes, where the run lies, what to try next.
+std::string result_words(const TrainResult& result, const Config& config, const std::string& out);
+
+// As a shell takes it for one word.
+std::string shell_word(const std::string& word);
+
+}  // namespace longstride::program

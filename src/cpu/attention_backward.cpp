@@ -1,0 +1,262 @@
+// The backward pass: the tiles of the forward pass again, with the one final log-sum-exp. A unit of work owns float32
+// sums of dk and dv: a head, or, where heads are few, one of kFewHeadsPieces interleaved shares of a head's blocks whose
+// sums are added in a fixed order. Neither depends on the number of threads.
+#include <omp.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "cpu/attention.h"
+#include "cpu/attention_kernels.h"
+#include "cpu/attention_rows.h"
+#include "cpu/threads.h"
+#include "cpu/workspace.h"
+
+#define LONGSTRIDE_KERNELS "cpu/attention_backward.inl"
+#include "cpu/for_each_isa.h"
+
+namespace longstride {
+
+namespace {
+
+constexpr std::int64_t kFewHeadsPieces = 2;
+constexpr std::int64_t kRowsAtOnce = 256;  // of the last pass over dk and dv
+
+struct Shape {
+  std::int64_t heads, pieces, T, Dq, Dv;
+  bool sweeps_in_place;  // sums of dq between sweeps need no memory of their own
+  explicit Shape(const AttentionBackward& op)
+      : heads(op.forward.B * op.forward.H),
+        pieces(heads < 8 && heads % 2 == 1 ? kFewHeadsPieces : 1),
+        T(op.forward.T),
+        Dq(op.forward.q.cols / op.forward.H),
+        Dv(op.forward.v.cols / op.forward.H),
+        sweeps_in_place(op.dq.type == DType::float32) {}
+  std::int64_t in_flight() const { return pieces > 1 ? 1 : std::min<std::int64_t>(heads, threads()); }
+};
+
+// One thread's memory.
+struct Scratch {
+  BackwardTile tile;
+  float *q, *dout, *q_rows, *dout_rows, *lse, *delta, *factor, *k, *k_pairs, *v;
+  std::int64_t floats;
+
+  Scratch(float* memory, const Shape& shape) {
+    Pieces pieces(memory);
+    tile.q = q = pieces.take(shape.Dq * kTileQueries);
+    tile.dout = dout = pieces.take(shape.Dv * kTileQueries);
+    tile.q_rows = q_rows = pieces.take(padded(shape.Dq) * kTileQueries);
+    tile.dout_rows = dout_rows = pieces.take(padded(shape.Dv) * kTileQueries);
+    tile.lse = lse = pieces.take(kTileQueries);
+    tile.delta = delta = pieces.take(kTileQueries);
+    factor = pieces.take(kTileQueries);
+    tile.dq = pieces.take(shape.Dq * kTileQueries);
+    tile.k = k = pieces.take(padded(shape.Dq) * kTileKeys);
+    tile.k_pairs = k_pairs = pieces.take(padded(shape.Dq) * kTileKeys);
+    tile.v = v = pieces.take(padded(shape.Dv) * kTileKeys);
+    tile.scores = pieces.take(kKeyGroup * kTileQueries);
+    tile.dweights = pieces.take(kKeyGroup * kTileQueries);
+    tile.p_rows = pieces.take(kTileKeys * kTileQueries);
+    tile.ds_rows = pieces.take(kTileKeys * kTileQueries);
+    tile.ds_pairs = pieces.take(kTileKeys * kTileQueries);
+    floats = pieces.floats();
+  }
+};
+
+// Sums of one head: dk and dv a piece, and dq between sweeps.
+struct Sums {
+  float* dk[kFewHeadsPieces];  // (T, padded(Dq)) each
+  float* dv[kFewHeadsPieces];  // (T, padded(Dv)) each
+  float* dq;                   // (T, Dq); nullptr where dq itself is float32
+  std::int64_t floats;
+
+  Sums(float* memory, const Shape& shape) {
+    Pieces pieces(memory);
+    for (std::int64_t p = 0; p < shape.pieces; ++p) {
+      dk[p] = pieces.take(shape.T * padded(shape.Dq));
+      dv[p] = pieces.take(shape.T * padded(shape.Dv));
+    }
+    dq = shape.sweeps_in_place ? nullptr : pieces.take(shape.T * shape.Dq);
+    floats = pieces.floats();
+  }
+};
+
+// One head of one sequence.
+struct Head {
+  const Tiling& tiling;
+  HeadMatrix q, k, v, out, dout, dq, dk, dv;
+  HeadMatrix dq_sums;
+  const float* lse;  // (T)
+};
+
+class Backward {
+ public:
+  explicit Backward(const AttentionBackward& op)
+      : op_(op), shape_(op), kernels_(LONGSTRIDE_CHOOSE(kBackwardKernels)[op.dq.type == DType::bfloat16]) {}
+
+  Head head(std::int64_t bh, const Sums& sums) const {
+    const Attention& op = op_.forward;
+    const std::int64_t first_row = bh / op.H * op.T, h = bh % op.H, q = h * shape_.Dq, v = h * shape_.Dv;
+    Head head{*op.tilings[h],      {op.q, first_row, q},  {op.k, first_row, q},  {op.v, first_row, v},
+              {op.out, first_row, v}, {op_.dout, first_row, v}, {op_.dq, first_row, q}, {op_.dk, first_row, q},
+              {op_.dv, first_row, v}, {},                       op.lse + bh * op.T};
+    if (shape_.sweeps_in_place) {
+      head.dq_sums = head.dq;
+    } else {
+      head.dq_sums.data = reinterpret_cast<char*>(sums.dq);
+      head.dq_sums.row_bytes = shape_.Dq * static_cast<std::int64_t>(sizeof(float));
+    }
+    return head;
+  }
+
+  // Every pieces-th block of a sweep.
+  void piece(const Head& head, const Sums& sums, std::int64_t piece, int sweep, Scratch& scratch) const {
+    scratch.tile.dk = sums.dk[piece];
+    scratch.tile.dv = sums.dv[piece];
+    const std::int64_t blocks = head.tiling.blocks(sweep);
+    for (std::int64_t index = piece; index < blocks; index += shape_.pieces)
+      block(head, head.tiling.block(sweep, index), scratch);
+  }
+
+  void clear(const Sums& sums, std::int64_t piece) const {
+    std::fill_n(sums.dk[piece], shape_.T * padded(shape_.Dq), 0.0f);
+    std::fill_n(sums.dv[piece], shape_.T * padded(shape_.Dv), 0.0f);
+  }
+
+  // dk and dv of rows [begin, end).
+  void finish(const Head& head, const Sums& sums, std::int64_t begin, std::int64_t end) const {
+    const std::int64_t dk_stride = padded(shape_.Dq), dv_stride = padded(shape_.Dv);
+    for (std::int64_t j = begin; j < end; ++j) {
+      float *dk = sums.dk[0] + j * dk_stride, *dv = sums.dv[0] + j * dv_stride;
+      for (std::int64_t p = 1; p < shape_.pieces; ++p) {
+        for (std::int64_t d = 0; d < shape_.Dq; ++d) dk[d] += sums.dk[p][j * dk_stride + d];
+        for (std::int64_t d = 0; d < shape_.Dv; ++d) dv[d] += sums.dv[p][j * dv_stride + d];
+      }
+      kernels_.scale_row(dk, op_.forward.scale, static_cast<int>(shape_.Dq), head.dk.data + j * head.dk.row_bytes);
+      kernels_.scale_row(dv, 1, static_cast<int>(shape_.Dv), head.dv.data + j * head.dv.row_bytes);
+    }
+  }
+
+ private:
+  void block(const Head& head, const QueryBlock& block, Scratch& scratch) const {
+    TileCursor cursor(head.tiling, block);
+    Tile keys;
+    begin(head, block, scratch);
+    while (cursor.next(keys)) read(head, keys, scratch);
+    char* to[kTileQueries];
+    const bool last = block.sweep + 1 == head.tiling.sweeps();
+    (last ? head.dq : head.dq_sums).rows(block.queries, to);
+    std::fill_n(scratch.factor, kTileQueries, last ? op_.forward.scale : 1.0f);
+    kernels_.rows.unpack_lanes(scratch.tile.dq, scratch.factor, scratch.tile.queries, scratch.tile.Dq, to, !last);
+  }
+
+  void begin(const Head& head, const QueryBlock& block, Scratch& scratch) const {
+    BackwardTile& tile = scratch.tile;
+    const AttentionKernels& rows = kernels_.rows;
+    const int count = static_cast<int>(block.queries.count), lanes = rows.vector_lanes;
+    tile.queries = count;
+    tile.lanes = (count + lanes - 1) / lanes * lanes;
+    tile.Dq = static_cast<int>(shape_.Dq);
+    tile.Dv = static_cast<int>(shape_.Dv);
+    tile.depth = rows.paired ? (tile.Dq + 1) / 2 : tile.Dq;
+    tile.depth_v = rows.paired ? (tile.Dv + 1) / 2 : tile.Dv;
+    tile.scale = op_.forward.scale * kLog2e;
+    const char *from[kTileQueries], *out[kTileQueries];
+    head.q.rows(block.queries, from);
+    rows.pack_lanes(from, count, tile.Dq, scratch.q);
+    rows.pack_pairs(from, count, tile.Dq, scratch.q_rows);
+    head.dout.rows(block.queries, from);
+    rows.pack_lanes(from, count, tile.Dv, scratch.dout);
+    rows.pack_pairs(from, count, tile.Dv, scratch.dout_rows);
+    head.out.rows(block.queries, out);
+    std::fill_n(scratch.delta, kTileQueries, 0.0f);
+    kernels_.delta(out, from, count, tile.Dv, scratch.delta);
+    std::fill_n(scratch.lse, kTileQueries, INFINITY);
+    each_position(block.queries, [&](std::int64_t u, std::int64_t i) {
+      if (head.lse[i] != -INFINITY) scratch.lse[u] = head.lse[i] * kLog2e;
+    });
+    if (block.sweep == 0) {
+      std::fill_n(tile.dq, shape_.Dq * kTileQueries, 0.0f);
+    } else {
+      head.dq_sums.rows(block.queries, from);
+      rows.pack_float_lanes(from, count, tile.Dq, tile.dq);
+    }
+  }
+
+  void read(const Head& head, const Tile& keys, Scratch& scratch) const {
+    BackwardTile& tile = scratch.tile;
+    const int count = static_cast<int>(keys.keys.count);
+    tile.span = keys.keys;
+    tile.visible = keys.whole ? nullptr : keys.visible;
+    const char* rows[kTileKeys];
+    head.k.rows(keys.keys, rows);
+    kernels_.rows.pack_rows(rows, count, tile.Dq, scratch.k);
+    kernels_.rows.pack_pairs(rows, count, tile.Dq, scratch.k_pairs);
+    head.v.rows(keys.keys, rows);
+    kernels_.rows.pack_rows(rows, count, tile.Dv, scratch.v);
+    kernels_.tile(tile);
+  }
+
+  const AttentionBackward& op_;
+  Shape shape_;
+  const BackwardKernels& kernels_;
+};
+
+void backward_by_head(const AttentionBackward& op, const Shape& shape, float* memory) {
+  const Backward backward(op);
+  const std::int64_t scratch_floats = Scratch(nullptr, shape).floats, sums_floats = Sums(nullptr, shape).floats;
+#pragma omp parallel for schedule(dynamic) num_threads(static_cast<int>(shape.in_flight()))
+  for (std::int64_t bh = 0; bh < shape.heads; ++bh) {
+    float* mine = memory + omp_get_thread_num() * (scratch_floats + sums_floats);
+    const Sums sums(mine, shape);
+    Scratch scratch(mine + sums_floats, shape);
+    const Head head = backward.head(bh, sums);
+    backward.clear(sums, 0);
+    for (int sweep = 0; sweep < head.tiling.sweeps(); ++sweep) backward.piece(head, sums, 0, sweep, scratch);
+    backward.finish(head, sums, 0, shape.T);
+  }
+}
+
+void backward_by_piece(const AttentionBackward& op, const Shape& shape, float* memory) {
+  const Backward backward(op);
+  const std::int64_t scratch_floats = Scratch(nullptr, shape).floats;
+  const Sums sums(memory, shape);
+  memory += sums.floats;
+  for (std::int64_t bh = 0; bh < shape.heads; ++bh) {
+    const Head head = backward.head(bh, sums);
+    for (int sweep = 0; sweep < head.tiling.sweeps(); ++sweep) {
+#pragma omp parallel for schedule(static) num_threads(threads())
+      for (std::int64_t piece = 0; piece < shape.pieces; ++piece) {
+        Scratch scratch(memory + piece * scratch_floats, shape);
+        if (sweep == 0) backward.clear(sums, piece);
+        backward.piece(head, sums, piece, sweep, scratch);
+      }
+    }
+#pragma omp parallel for schedule(static) num_threads(threads())
+    for (std::int64_t j = 0; j < shape.T; j += kRowsAtOnce)
+      backward.finish(head, sums, j, std::min(j + kRowsAtOnce, shape.T));
+  }
+}
+
+}  // namespace
+
+std::int64_t attention_backward_workspace_bytes(const AttentionBackward& op) {
+  const Shape shape(op);
+  const std::int64_t scratches = shape.pieces > 1 ? shape.pieces : shape.in_flight();
+  const std::int64_t floats =
+      scratches * Scratch(nullptr, shape).floats + shape.in_flight() * Sums(nullptr, shape).floats;
+  return floats * static_cast<std::int64_t>(sizeof(float));
+}
+
+void attention_backward(const AttentionBackward& op, Workspace& workspace) {
+  const Shape shape(op);
+  const Workspace::Scope scope(workspace);
+  float* memory = static_cast<float*>(workspace.take(attention_backward_workspace_bytes(op)));
+  if (shape.pieces > 1)
+    backward_by_piece(op, shape, memory);
+  else
+    backward_by_head(op, shape, memory);
+}
+
+}  // namespace longstride

@@ -1,0 +1,78 @@
+// Rows of matrices to words of products and back. E: float or std::uint16_t, a bfloat16.
+
+template <class E>
+constexpr bool kPaired = sizeof(E) == 2 && kNativeBf16;
+
+template <class E>
+constexpr int words_of(int D) {
+  return kPaired<E> ? (D + 1) / 2 : D;
+}
+
+// Words w .. w + kLanes - 1 of a row of D channels, 0 past its end.
+template <class E>
+LONGSTRIDE_INLINE F load_row_words(const char* row, int w, int D) {
+  const E* p = reinterpret_cast<const E*>(row);
+  if constexpr (sizeof(E) == 4)
+    return load_partial(p + w, D - w);
+  else if constexpr (kPaired<E>)
+    return load_bf16_neighbours(p + 2 * w, D - 2 * w);
+  else
+    return load_bf16_partial(p + w, D - w);
+}
+
+template <class E>
+void pack_lanes(RowPointers rows, int count, int D, float* to) {
+  const int depth = words_of<E>(D);
+  for (int u = 0; u < count; u += kLanes)
+    for (int w = 0; w < depth; w += kLanes) {
+      F block[kLanes];
+      for (int i = 0; i < kLanes; ++i) block[i] = u + i < count ? load_row_words<E>(rows[u + i], w, D) : zero();
+      transpose(block);
+      for (int i = 0; i < kLanes && w + i < depth; ++i) store(to + (w + i) * kTileQueries + u, block[i]);
+    }
+}
+
+template <class E>
+void pack_rows(RowPointers rows, int count, int D, float* to) {
+  const int depth = words_of<E>(D);
+  const std::int64_t stride = padded(depth);
+  for (int t = 0; t < count; ++t)
+    for (int w = 0; w < depth; w += kLanes) store(to + t * stride + w, load_row_words<E>(rows[t], w, D));
+}
+
+template <class E>
+void pack_pairs(RowPointers rows, int count, int D, float* to) {
+  if constexpr (!kPaired<E>) {
+    pack_rows<E>(rows, count, D, to);
+  } else {
+    alignas(64) static constexpr std::uint16_t kNoRow[kMostChannels] = {};
+    for (int t = 0; t < count; t += 2, to += padded(D)) {
+      const auto* even = reinterpret_cast<const std::uint16_t*>(rows[t]);
+      const auto* odd = t + 1 < count ? reinterpret_cast<const std::uint16_t*>(rows[t + 1]) : kNoRow;
+      for (int d = 0; d < D; d += kLanes)
+        store_pairs(reinterpret_cast<std::uint32_t*>(to + d), interleave_bf16(even + d, odd + d, D - d));
+    }
+  }
+}
+
+template <class E>
+void unpack_lanes(const float* from, const float* factor, int count, int D, char* const* rows, bool to_float) {
+  for (int u = 0; u < count; u += kLanes) {
+    const F scale = load(factor + u);
+    for (int d = 0; d < D; d += kLanes) {
+      F block[kLanes];
+      for (int i = 0; i < kLanes; ++i)
+        block[i] = d + i < D ? mul(load(from + (d + i) * kTileQueries + u), scale) : zero();
+      transpose(block);
+      for (int i = 0; i < kLanes && u + i < count; ++i) {
+        if (sizeof(E) == 4 || to_float)
+          store_partial(reinterpret_cast<float*>(rows[u + i]) + d, block[i], D - d);
+        else
+          store_bf16_partial(reinterpret_cast<std::uint16_t*>(rows[u + i]) + d, block[i], D - d);
+      }
+    }
+  }
+}
+
+#define LONGSTRIDE_ROW_KERNELS(E) \
+  { kLanes, kPaired<E>, pack_lanes<E>, pack_rows<E>, pack_pairs<E>, unpack_lanes<E>, pack_lanes<float> }

@@ -1,0 +1,51 @@
+// Where the rows of a span of positions lie, for attention's drivers.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/attention_kernels.h"
+#include "ops/tensor.h"
+#include "pattern/tiles.h"
+
+namespace longstride {
+
+// Calls visit(t, position) for t in [0, count): without the division of Span::at.
+template <class Visit>
+void each_position(const Span& span, Visit visit) {
+  std::int64_t begin = span.begin;
+  for (std::int64_t t = 0; t < span.count; begin += span.step)
+    for (std::int64_t r = 0; r < span.run && t < span.count; ++r, ++t) visit(t, begin + r);
+}
+
+// A head's columns of one sequence's rows.
+struct HeadMatrix {
+  char* data = nullptr;  // row of position 0, first column
+  std::int64_t row_bytes = 0;
+
+  HeadMatrix() = default;
+  HeadMatrix(const Matrix& m, std::int64_t first_row, std::int64_t first_col)
+      : data(static_cast<char*>(m.data) + (first_row * m.stride + first_col) * size_of(m.type)),
+        row_bytes(m.stride * size_of(m.type)) {}
+  template <class Pointer>
+  void rows(const Span& span, Pointer* to) const {
+    each_position(span, [&](std::int64_t t, std::int64_t position) { to[t] = data + position * row_bytes; });
+  }
+};
+
+// Consecutive pieces of one allocation, each aligned to a cache line. Without memory it only counts.
+class Pieces {
+ public:
+  explicit Pieces(float* begin) : begin_(begin) {}
+  float* take(std::int64_t floats) {
+    float* piece = begin_ == nullptr ? nullptr : begin_ + taken_;
+    taken_ += padded(floats);
+    return piece;
+  }
+  std::int64_t floats() const { return taken_; }
+
+ private:
+  float* begin_;
+  std::int64_t taken_ = 0;
+};
+
+}  // namespace longstride

@@ -1,0 +1,11 @@
+// The embedding of tokens and positions, and its gradient.
+#pragma once
+
+#include "ops/ops.h"
+
+namespace longstride {
+
+void embed_forward(const Embed& op);
+void embed_backward(const EmbedBackward& op);
+
+}  // namespace longstride

@@ -1,0 +1,10 @@
+#include "cpu/linear_kernels.h"
+
+#define LONGSTRIDE_KERNELS "cpu/linear_kernels.inl"
+#include "cpu/for_each_isa.h"
+
+namespace longstride {
+
+const LinearKernels& linear_kernels() { return LONGSTRIDE_CHOOSE(kLinearKernels); }
+
+}  // namespace longstride

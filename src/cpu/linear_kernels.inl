@@ -1,0 +1,181 @@
+#include "cpu/typed.inl"
+
+LONGSTRIDE_INLINE F sigmoid(F x) {
+  return div(broadcast(1), add(broadcast(1), exp(sub(zero(), x))));
+}
+
+LONGSTRIDE_INLINE void activate_row(const void* pre, bool pre_bf16, void* y, bool y_bf16, std::int64_t count) {
+  for (std::int64_t c = 0; c < count; c += kLanes) {
+    const int lanes = lanes_left(c, count);
+    const F x = load_up_to(pre, c, lanes, pre_bf16);
+    store_up_to(y, c, mul(x, sigmoid(mul(x, broadcast(1.702f)))), lanes, y_bf16);
+  }
+}
+static void activate(const void* pre, bool pre_bf16, void* y, bool y_bf16, std::int64_t count) {
+  if (pre_bf16 && y_bf16) activate_row(pre, true, y, true, count);
+  if (pre_bf16 && !y_bf16) activate_row(pre, true, y, false, count);
+  if (!pre_bf16 && y_bf16) activate_row(pre, false, y, true, count);
+  if (!pre_bf16 && !y_bf16) activate_row(pre, false, y, false, count);
+}
+
+// f'(x) = s (1 + 1.702 x (1 - s)), s = sigmoid(1.702 x)
+LONGSTRIDE_INLINE void activate_backward_row(const void* pre, void* dx, bool bf16, std::int64_t count) {
+  for (std::int64_t c = 0; c < count; c += kLanes) {
+    const int lanes = lanes_left(c, count);
+    const F t = mul(load_up_to(pre, c, lanes, bf16), broadcast(1.702f));
+    const F s = sigmoid(t);
+    const F slope = mul(s, fma(t, sub(broadcast(1), s), broadcast(1)));
+    store_up_to(dx, c, mul(load_up_to(dx, c, lanes, bf16), slope), lanes, bf16);
+  }
+}
+static void activate_backward(const void* pre, void* dx, bool bf16, std::int64_t count) {
+  if (bf16) {
+    activate_backward_row(pre, dx, true, count);
+  } else {
+    activate_backward_row(pre, dx, false, count);
+  }
+}
+
+static void widen(const std::uint16_t* from, float* to, std::int64_t count) {
+  for (std::int64_t c = 0; c < count; c += kLanes) {
+    const int lanes = lanes_left(c, count);
+    store_up_to(to, c, load_up_to(from, c, lanes, true), lanes, false);
+  }
+}
+static void narrow(const float* from, std::uint16_t* to, std::int64_t count) {
+  for (std::int64_t c = 0; c < count; c += kLanes) {
+    const int lanes = lanes_left(c, count);
+    store_up_to(to, c, load_up_to(from, c, lanes, false), lanes, true);
+  }
+}
+
+LONGSTRIDE_INLINE void column_sums_of(const void* x, bool bf16, std::int64_t stride, std::int64_t rows, std::int64_t cols,
+                                      float* sums) {
+  std::int64_t c = 0;
+  for (; c + 4 * kLanes <= cols; c += 4 * kLanes) {
+    F s0 = zero(), s1 = zero(), s2 = zero(), s3 = zero();
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const std::int64_t at = r * stride + c;
+      s0 = add(s0, load_at(x, at, bf16));
+      s1 = add(s1, load_at(x, at + kLanes, bf16));
+      s2 = add(s2, load_at(x, at + 2 * kLanes, bf16));
+      s3 = add(s3, load_at(x, at + 3 * kLanes, bf16));
+    }
+    store(sums + c, add(load(sums + c), s0));
+    store(sums + c + kLanes, add(load(sums + c + kLanes), s1));
+    store(sums + c + 2 * kLanes, add(load(sums + c + 2 * kLanes), s2));
+    store(sums + c + 3 * kLanes, add(load(sums + c + 3 * kLanes), s3));
+  }
+  for (; c < cols; c += kLanes) {
+    const int lanes = lanes_left(c, cols);
+    F s = zero();
+    for (std::int64_t r = 0; r < rows; ++r) s = add(s, load_up_to(x, r * stride + c, lanes, bf16));
+    store_up_to(sums, c, add(load_up_to(sums, c, lanes, false), s), lanes, false);
+  }
+}
+static void column_sums(const void* x, bool bf16, std::int64_t stride, std::int64_t rows, std::int64_t cols, float* sums) {
+  if (bf16) {
+    column_sums_of(x, true, stride, rows, cols, sums);
+  } else {
+    column_sums_of(x, false, stride, rows, cols, sums);
+  }
+}
+
+// kM rows of w against kN of x. One accumulator an element: the order of its sum is the same for every kM and kN.
+#define LONGSTRIDE_DOTS(kM, kN)                                                                                    \
+  {                                                                                                                \
+    F sums[kM][kN];                                                                                                \
+    for (int m = 0; m < kM; ++m)                                                                                   \
+      for (int n = 0; n < kN; ++n) sums[m][n] = zero();                                                            \
+    std::int64_t c = 0;                                                                                            \
+    for (; c + kLanes <= K; c += kLanes) {                                                                         \
+      F rows[kN];                                                                                                  \
+      for (int n = 0; n < kN; ++n) rows[n] = load_at(x, n * x_stride + c, bf16);                                   \
+      for (int m = 0; m < kM; ++m) {                                                                               \
+        const F weight = load_at(w, (first + m) * w_stride + c, bf16);                                             \
+        for (int n = 0; n < kN; ++n) sums[m][n] = fma(weight, rows[n], sums[m][n]);                                \
+      }                                                                                                            \
+    }                                                                                                              \
+    if (c < K) {                                                                                                   \
+      const int lanes = lanes_left(c, K);                                                                          \
+      for (int m = 0; m < kM; ++m) {                                                                               \
+        const F weight = load_partial_at(w, (first + m) * w_stride + c, lanes, bf16);                              \
+        for (int n = 0; n < kN; ++n)                                                                               \
+          sums[m][n] = fma(weight, load_partial_at(x, n * x_stride + c, lanes, bf16), sums[m][n]);                 \
+      }                                                                                                            \
+    }                                                                                                              \
+    for (int m = 0; m < kM; ++m)                                                                                   \
+      for (int n = 0; n < kN; ++n)                                                                                 \
+        out[n * out_stride + first + m] = sum(sums[m][n]) + (bias == nullptr ? 0 : bias[first + m]);               \
+  }
+
+LONGSTRIDE_INLINE void few_rows_of(const void* x, std::int64_t x_stride, std::int64_t N, const void* w,
+                                   std::int64_t w_stride, std::int64_t M, std::int64_t K, bool bf16, const float* bias,
+                                   float* out, std::int64_t out_stride) {
+  std::int64_t first = 0;
+  if (N == 1) {
+    for (; first + 4 <= M; first += 4) LONGSTRIDE_DOTS(4, 1)
+  } else if (N == 2) {
+    for (; first + 4 <= M; first += 4) LONGSTRIDE_DOTS(4, 2)
+  } else if (N == 4) {
+    for (; first + 2 <= M; first += 2) LONGSTRIDE_DOTS(2, 4)
+  }
+  for (; first < M; ++first) {
+    switch (N) {
+      case 1: LONGSTRIDE_DOTS(1, 1) break;
+      case 2: LONGSTRIDE_DOTS(1, 2) break;
+      case 3: LONGSTRIDE_DOTS(1, 3) break;
+      case 4: LONGSTRIDE_DOTS(1, 4) break;
+      case 5: LONGSTRIDE_DOTS(1, 5) break;
+      case 6: LONGSTRIDE_DOTS(1, 6) break;
+      case 7: LONGSTRIDE_DOTS(1, 7) break;
+      default: LONGSTRIDE_DOTS(1, 8) break;
+    }
+  }
+}
+#undef LONGSTRIDE_DOTS
+static void few_rows(const void* x, std::int64_t x_stride, std::int64_t N, const void* w, std::int64_t w_stride,
+                     std::int64_t M, std::int64_t K, bool bf16, const float* bias, float* out, std::int64_t out_stride) {
+  if (bf16) {
+    few_rows_of(x, x_stride, N, w, w_stride, M, K, true, bias, out, out_stride);
+  } else {
+    few_rows_of(x, x_stride, N, w, w_stride, M, K, false, bias, out, out_stride);
+  }
+}
+
+static void softmax(const float* logits, float* exps, std::int64_t V, float* largest, float* sum_of_exps) {
+  F most = broadcast(logits[0]);
+  for (std::int64_t c = 0; c < V; c += kLanes) {
+    const int lanes = lanes_left(c, V);
+    const F x = load_up_to(logits, c, lanes, false);
+    // Lanes past the end read as 0, which could exceed every logit: they keep what they have.
+    most = select((1u << lanes) - 1u, max(most, x), most);
+  }
+  *largest = max_of(most);
+  const F shift = broadcast(*largest);
+  F total = zero();
+  for (std::int64_t c = 0; c < V; c += kLanes) {
+    const int lanes = lanes_left(c, V);
+    const F e = exp(sub(load_up_to(logits, c, lanes, false), shift));
+    total = add(total, select((1u << lanes) - 1u, e, zero()));
+    store_up_to(exps, c, e, lanes, false);
+  }
+  *sum_of_exps = sum(total);
+}
+
+LONGSTRIDE_INLINE void scale_row(const float* x, float factor, void* y, bool bf16, std::int64_t count) {
+  for (std::int64_t c = 0; c < count; c += kLanes) {
+    const int lanes = lanes_left(c, count);
+    store_up_to(y, c, mul(load_up_to(x, c, lanes, false), broadcast(factor)), lanes, bf16);
+  }
+}
+static void scale(const float* x, float factor, void* y, bool bf16, std::int64_t count) {
+  if (bf16) {
+    scale_row(x, factor, y, true, count);
+  } else {
+    scale_row(x, factor, y, false, count);
+  }
+}
+
+static const LinearKernels kLinearKernels = {activate, activate_backward, widen,   narrow, column_sums,
+                                             few_rows, softmax,           scale};

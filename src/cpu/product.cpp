@@ -1,0 +1,161 @@
+#include "cpu/product.h"
+
+#include <omp.h>
+
+#include <oneapi/dnnl/dnnl.hpp>
+#include <string>
+#include <vector>
+
+#include "cpu/isa.h"
+#include "cpu/threads.h"
+#include "longstride/error.h"
+
+namespace longstride {
+
+namespace {
+
+using dnnl::memory;
+
+dnnl::cpu_isa limit_for(Isa isa) {
+  switch (isa) {
+    case Isa::scalar: return dnnl::cpu_isa::sse41;  // the least that oneDNN knows
+    case Isa::avx2: return dnnl::cpu_isa::avx2;
+    case Isa::avx512: return dnnl::cpu_isa::avx512_core;
+    case Isa::avx512_bf16: return dnnl::cpu_isa::all;  // AMX too, where there is
+  }
+  return dnnl::cpu_isa::all;
+}
+
+const dnnl::engine& engine() {
+  static const dnnl::engine made = [] {
+    dnnl_set_max_cpu_isa(static_cast<dnnl_cpu_isa_t>(limit_for(isa())));  // refused where oneDNN was used before us
+    return dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
+  return made;
+}
+
+memory::data_type type_of(DType type) {
+  return type == DType::float32 ? memory::data_type::f32 : memory::data_type::bf16;
+}
+
+[[noreturn]] void refuse(const dnnl::error& error) {
+  throw Error(error.status == dnnl_out_of_memory ? ErrorKind::exhausted : ErrorKind::unavailable,
+              "product: oneDNN cannot make it: " + std::string(error.what()));
+}
+
+struct Slot {  // what one thread needs to run a product without making anything
+  dnnl::stream stream;
+  memory a, b, c, bias, scratch;
+};
+
+}  // namespace
+
+struct Product::Parts {
+  ProductShape shape;
+  dnnl::matmul::primitive_desc desc;
+  dnnl::matmul primitive;
+  memory::desc plain, bias;
+  memory pack_from, pack_to;
+  dnnl::reorder reorder;
+  std::vector<Slot> slots;
+};
+
+OneThread::OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+OneThread::~OneThread() { omp_set_num_threads(before_); }
+
+Product::Product(const ProductShape& shape) : parts_(std::make_unique<Parts>()) {
+  const OneThread one;
+  Parts& p = *parts_;
+  p.shape = shape;
+  try {
+    const auto type = type_of(shape.type);
+    const memory::desc a({shape.m, shape.k}, type, memory::dims{shape.a_row, shape.a_column});
+    p.plain = memory::desc({shape.k, shape.n}, type, memory::dims{shape.b_row, shape.b_column});
+    const memory::desc b = shape.pack ? memory::desc({shape.k, shape.n}, type, memory::format_tag::any) : p.plain;
+    const memory::desc c({shape.m, shape.n}, type_of(shape.result), memory::dims{shape.c_row, 1});
+    p.bias = memory::desc({1, shape.n}, memory::data_type::f32, memory::format_tag::ab);
+    dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    if (shape.accumulate) {
+      dnnl::post_ops sum;
+      sum.append_sum(1);
+      attributes.set_post_ops(sum);
+    }
+    p.desc = shape.bias ? dnnl::matmul::primitive_desc({a, b, p.bias, c}, attributes, engine())
+                        : dnnl::matmul::primitive_desc({a, b, c}, attributes, engine());
+    p.primitive = dnnl::matmul(p.desc);
+    if (shape.pack) {
+      p.pack_from = memory(p.plain, engine(), nullptr);
+      p.pack_to = memory(p.desc.weights_desc(), engine(), nullptr);
+      p.reorder = dnnl::reorder(p.pack_from, p.pack_to);
+    }
+  } catch (const dnnl::error& error) {
+    refuse(error);
+  }
+}
+
+Product::~Product() = default;
+
+std::int64_t Product::scratch_bytes() const { return static_cast<std::int64_t>(parts_->desc.scratchpad_desc().get_size()); }
+std::int64_t Product::packed_bytes() const { return static_cast<std::int64_t>(parts_->desc.weights_desc().get_size()); }
+bool Product::packs_like(const Product& other) const {
+  return parts_->desc.weights_desc() == other.parts_->desc.weights_desc();
+}
+
+void Product::pack(const void* b, void* packed) {
+  Parts& p = *parts_;
+  prepare(1);
+  const int before = omp_get_max_threads();
+  omp_set_num_threads(threads());
+  p.pack_from.set_data_handle(const_cast<void*>(b));
+  p.pack_to.set_data_handle(packed);
+  const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, p.pack_from.get()}, {DNNL_ARG_TO, p.pack_to.get()}};
+  const auto status = dnnl_primitive_execute(p.reorder.get(), p.slots[0].stream.get(), 2, arguments);
+  omp_set_num_threads(before);
+  check_ran("product", status == dnnl_success);
+}
+
+void Product::prepare(int threads) {
+  Parts& p = *parts_;
+  while (static_cast<int>(p.slots.size()) < threads) {
+    p.slots.push_back({dnnl::stream(engine()), memory(p.desc.src_desc(), engine(), nullptr),
+                       memory(p.desc.weights_desc(), engine(), nullptr), memory(p.desc.dst_desc(), engine(), nullptr),
+                       memory(p.bias, engine(), nullptr), memory(p.desc.scratchpad_desc(), engine(), nullptr)});
+  }
+}
+
+bool Product::run(int thread, const void* a, const void* b, void* c, const float* bias, void* scratch) const {
+  const Parts& p = *parts_;
+  const Slot& slot = p.slots[static_cast<std::size_t>(thread)];
+  slot.a.set_data_handle(const_cast<void*>(a));
+  slot.b.set_data_handle(const_cast<void*>(b));
+  slot.c.set_data_handle(c);
+  slot.scratch.set_data_handle(scratch);
+  if (p.shape.bias) slot.bias.set_data_handle(const_cast<float*>(bias));
+  const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, slot.a.get()},
+                                       {DNNL_ARG_WEIGHTS, slot.b.get()},
+                                       {DNNL_ARG_DST, slot.c.get()},
+                                       {DNNL_ARG_SCRATCHPAD, slot.scratch.get()},
+                                       {DNNL_ARG_BIAS, slot.bias.get()}};
+  return dnnl_primitive_execute(p.primitive.get(), slot.stream.get(), p.shape.bias ? 5 : 4, arguments) == dnnl_success;
+}
+
+Product& Products::find(const ProductShape& shape) {
+  std::unique_ptr<Product>& product = made_[shape];
+  if (product == nullptr) product = std::make_unique<Product>(shape);
+  product->prepare(threads());
+  return *product;
+}
+
+bool native_bfloat16_products() {
+  if (isa() != Isa::avx512_bf16) return false;
+  engine();
+  return (static_cast<unsigned>(dnnl::get_effective_cpu_isa()) & dnnl_cpu_isa_avx512_core_bf16) ==
+         dnnl_cpu_isa_avx512_core_bf16;
+}
+
+void check_ran(const char* operation, bool ran) {
+  if (!ran) throw Error(ErrorKind::exhausted, std::string(operation) + ": oneDNN could not run a product of it");
+}
+
+}  // namespace longstride

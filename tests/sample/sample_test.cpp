@@ -1,0 +1,201 @@
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <numeric>
+
+#include "longstride/error.h"
+#include "longstride/sample.h"
+#include "model/checkpoint.h"
+#include "ops/philox.h"
+#include "sample/choose.h"
+#include "sample/generate.h"
+
+namespace longstride {
+namespace {
+
+namespace fs = std::filesystem;
+
+using Bytes = std::vector<std::uint8_t>;
+constexpr std::int64_t kContext = 11;
+
+Config small_config(const std::string& attention) {
+  Config config;
+  config.model.vocabulary = 23;
+  config.model.context = kContext;
+  config.model.layers = 2;
+  config.model.width = 16;
+  config.model.heads = 2;
+  config.model.feedforward = 2;
+  config.model.positions = {4, 3};
+  config.model.attention = read_attention(attention);
+  return read_config({write_config(config)}, {"test"}, {});
+}
+
+// A checkpoint of random weights in a folder of the test's own.
+class Sample : public testing::Test {
+ protected:
+  Sample() : config_(small_config("fixed(4,1)")), table_(config_.model) {
+    std::string pattern = (fs::temp_directory_path() / "longstride-sample-XXXXXX").string();
+    root_ = ::mkdtemp(pattern.data());
+    store_.resize(static_cast<std::size_t>(table_.store_elements()));
+    initialise(table_, 4, store_.data());
+    const PhiloxKey key = philox_key(6, Purpose::test);
+    for (const Parameter& p : table_.entries()) {
+      for (std::int64_t e = p.offset; e < p.offset + p.count; ++e) {
+        const PhiloxBlock words = philox({static_cast<std::uint32_t>(e), 0, 0, 0}, key);
+        store_[static_cast<std::size_t>(e)] += 0.8f * (uniform_float(words[0]) - 0.5f);
+      }
+    }
+    save_model(model_path(), config_, 1, table_, store_.data());
+  }
+  ~Sample() override { fs::remove_all(root_); }
+
+  std::string model_path() const { return (root_ / "model.safetensors").string(); }
+
+  SampleOptions options(std::int64_t tokens, Bytes prompt = {}) const {
+    SampleOptions o;
+    o.run = model_path();
+    o.tokens = tokens;
+    o.prompt = std::move(prompt);
+    return o;
+  }
+
+  // Logits of the token after `window`, by the whole sequence at once.
+  std::vector<float> next_logits(const Bytes& window) {
+    const LoadedModel loaded = load_model(*backend_, model_path(), DType::float32);
+    const auto T = static_cast<std::int64_t>(window.size()) + 1;
+    Network network(*backend_, config_.model, {1, T, DType::float32, false, false});
+    std::vector<std::int32_t> tokens(window.begin(), window.end());
+    tokens.push_back(0);  // the token whose logits are asked for: not read
+    Pass pass;
+    pass.tokens = tokens.data();
+    const std::vector<float> all = network.logits(loaded.weights(), pass);
+    return {all.end() - config_.model.vocabulary, all.end()};
+  }
+
+  Config config_;
+  ParameterTable table_;
+  std::vector<float> store_;
+  fs::path root_;
+  std::unique_ptr<Backend> backend_ = make_cpu_backend();
+};
+
+TEST_F(Sample, TakesTheLikeliestTokenEachTimeWhereGreedyAlsoBeyondTheContext) {
+  for (const std::size_t prompt_size : {0u, 3u, 10u, 11u, 30u}) {
+    Bytes prompt(prompt_size);
+    for (std::size_t i = 0; i < prompt_size; ++i) prompt[i] = static_cast<std::uint8_t>(i * 7 % 23);
+    SampleOptions o = options(25, prompt);
+    o.temperature = 0;
+    const Bytes made = sample(o).front();
+    ASSERT_EQ(made.size(), prompt_size + 25);
+    EXPECT_TRUE(std::equal(prompt.begin(), prompt.end(), made.begin()));
+    std::size_t begin = 0;  // the window moves on by half a context whenever it is full
+    for (std::size_t at = prompt_size; at < made.size(); ++at) {
+      while (at - begin >= static_cast<std::size_t>(kContext)) begin += kContext / 2;
+      const std::vector<float> logits = next_logits({made.begin() + static_cast<std::ptrdiff_t>(begin),
+                                                     made.begin() + static_cast<std::ptrdiff_t>(at)});
+      const float highest = *std::max_element(logits.begin(), logits.end());
+      EXPECT_GE(logits[made[at]], highest - 1e-4f) << prompt_size << " " << at;
+    }
+  }
+}
+
+TEST_F(Sample, SaysOnceThatTheWindowMovesOn) {
+  std::vector<std::string> said;
+  SampleOptions o = options(40);
+  o.noted = [&](const std::string& sentence) { said.push_back(sentence); };
+  sample(o);
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_EQ(said.front(), "the sequence has outgrown the context of 11 tokens: the window moves on by 5 whenever it is full, "
+                          "reading again what it keeps");
+  said.clear();
+  o.tokens = kContext;
+  sample(o);
+  EXPECT_TRUE(said.empty());
+}
+
+TEST_F(Sample, TellsEachTokenInOrderOfPosition) {
+  std::vector<std::pair<std::int64_t, std::uint8_t>> told;
+  SampleOptions o = options(6, {1, 2});
+  o.count = 3;
+  o.made = [&](std::int64_t sequence, std::uint8_t token) { told.emplace_back(sequence, token); };
+  const std::vector<Bytes> made = sample(o);
+  ASSERT_EQ(made.size(), 3u);
+  ASSERT_EQ(told.size(), 18u);
+  for (std::size_t i = 0; i < told.size(); ++i) {
+    EXPECT_EQ(told[i].first, static_cast<std::int64_t>(i % 3));
+    EXPECT_EQ(told[i].second, made[i % 3][2 + i / 3]);
+  }
+}
+
+TEST_F(Sample, DependsOnSeedAndSequenceAndNotOnItsNeighbours) {
+  SampleOptions o = options(9, {5});
+  o.count = 4;
+  const std::vector<Bytes> four = sample(o);
+  EXPECT_EQ(sample(o), four);
+  EXPECT_NE(four[0], four[1]);
+  o.count = 1;
+  EXPECT_EQ(sample(o).front(), four[0]);
+  o.seed = 2;
+  EXPECT_NE(sample(o).front(), four[0]);
+  const LoadedModel loaded = load_model(*backend_, model_path(), DType::float32);
+  Decoder decoder(*backend_, config_.model, {2, kContext, DType::float32});
+  o.seed = 1;
+  EXPECT_EQ(sample_tokens(decoder, loaded.weights(), o, 2), (std::vector<Bytes>{four[2], four[3]}));
+}
+
+TEST_F(Sample, DrawsTokensAsOftenAsTheModelSays) {
+  SampleOptions o = options(1);
+  o.count = 2000;
+  const std::vector<float> logits = next_logits({});
+  std::vector<double> p;
+  for (const float logit : logits) p.push_back(std::exp(static_cast<double>(logit)));
+  const double sum = std::accumulate(p.begin(), p.end(), 0.0);
+  std::vector<double> counts(p.size());
+  for (const Bytes& made : sample(o)) ++counts[made.at(0)];
+  double chi2 = 0;
+  for (std::size_t t = 0; t < p.size(); ++t) {
+    const double expected = 2000 * p[t] / sum;
+    chi2 += (counts[t] - expected) * (counts[t] - expected) / expected;
+  }
+  EXPECT_LT(chi2, 60);  // 22 degrees of freedom: one in 20,000 seeds would fail, this one is fixed
+}
+
+TEST_F(Sample, StopsWhereItIsAsked) {
+  std::atomic<bool> stop = false;
+  SampleOptions o = options(100);
+  o.stop = &stop;
+  o.made = [&, made = 0](std::int64_t, std::uint8_t) mutable {
+    if (++made == 7) stop = true;
+  };
+  EXPECT_EQ(sample(o).front().size(), 7u);
+}
+
+TEST_F(Sample, OfNoTokensIsThePrompt) { EXPECT_EQ(sample(options(0, {3, 4})).front(), (Bytes{3, 4})); }
+
+TEST_F(Sample, RefusesWhatItCannotMake) {
+  const auto words = [](const SampleOptions& o) -> std::string {
+    try {
+      sample(o);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_EQ(words(options(-5)), "--tokens: needs a whole number of at least 0, got -5");
+  SampleOptions o = options(1);
+  o.count = 0;
+  EXPECT_EQ(words(o), "--count: needs a whole number of at least 1, got 0");
+  EXPECT_EQ(words(options(1, {22, 23})), "prompt: byte 23 at 1 is outside the model's vocabulary of 23");
+  o = options(1);
+  o.temperature = -1;
+  EXPECT_EQ(words(o), "--temperature: needs a number of at least 0, got -1");
+}
+
+}  // namespace
+}  // namespace longstride

@@ -1,0 +1,195 @@
+#include "longstride/train.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "io/file.h"
+#include "longstride/checkpoint.h"
+#include "longstride/error.h"
+#include "longstride/evaluate.h"
+
+namespace longstride {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Training : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::temp_directory_path() / ("longstride-train-" + std::to_string(::getpid()));
+    fs::create_directories(root_);
+    std::ofstream data(root_ / "data.txt");
+    for (int i = 0; i < 700; ++i) data << "line " << i * i % 97 << " of a text that repeats itself\n";
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  std::string path(const std::string& name) const { return (root_ / name).string(); }
+
+  Config config(std::int64_t steps) const {
+    const std::string text = R"x({"model": {"context": 70, "layers": 2, "width": 32, "heads": 2, "feedforward": 2,
+      "attention": "fixed(9,2)", "dropout": 0.1}, "training": {"batch": 2, "learning_rate": 0.003, "warmup_steps": 4,
+      "sample_minutes": 0, "validate_minutes": 0, "precision": "float32"}})x";
+    return read_config({text}, {"test"},
+                       {"training.steps=" + std::to_string(steps), "data.paths=[\"" + path("data.txt") + "\"]"});
+  }
+
+  TrainResult run(const Config& c, const std::string& name, std::int64_t stop_at = -1, bool resume = false) {
+    std::atomic<bool> stop = false;
+    TrainObserver observer;
+    observer.stepped = [&](const StepReport& r) {
+      reports_.push_back(r);
+      if (r.step == stop_at) stop = true;
+    };
+    TrainOptions options;
+    options.out = path(name);
+    options.resume = resume;
+    options.stop = &stop;
+    return train(c, options, observer);
+  }
+
+  std::string model_bytes(const std::string& run) const { return read_text(find_checkpoint(path(run), "latest")); }
+
+  fs::path root_;
+  std::vector<StepReport> reports_;
+};
+
+TEST_F(Training, LowersTheLossAndLeavesACompleteRun) {
+  const TrainResult result = run(config(60), "run");
+  EXPECT_FALSE(result.interrupted);
+  EXPECT_EQ(result.step, 60);
+  ASSERT_EQ(reports_.size(), 60u);
+  EXPECT_EQ(reports_.front().loss_bits, 8.0);
+  EXPECT_LT(reports_.back().loss_bits, 5.0);
+  EXPECT_GT(result.test_bits, 0);
+  EXPECT_LT(result.test_bits, 5.0);
+  EXPECT_GT(result.test_order0_bits, result.test_bits * 0.5);
+  for (const char* file : {"config.json", "log.jsonl", "checkpoints/000000060/model.safetensors",
+                           "checkpoints/000000060/state.safetensors", "best/model.safetensors"})
+    EXPECT_TRUE(fs::exists(root_ / "run" / file)) << file;
+  EXPECT_NEAR(describe_checkpoint(find_checkpoint(path("run"), "best")).valid_bits, result.valid_bits, 0);
+}
+
+TEST_F(Training, WritesOneObjectAStepIntoTheLog) {
+  run(config(5), "run");
+  std::ifstream log(path("run/log.jsonl"));
+  std::string line;
+  std::int64_t steps = 0, validations = 0;
+  while (std::getline(log, line)) {
+    const auto json = nlohmann::json::parse(line);
+    if (json.contains("loss_bits")) {
+      EXPECT_EQ(json["step"], ++steps);
+      for (const char* key : {"tokens", "epoch", "learning_rate", "gradient_norm", "step_s", "tokens_per_s", "utilisation",
+                              "memory_bytes"})
+        EXPECT_TRUE(json.contains(key)) << key;
+    }
+    if (json.contains("valid_bits")) {
+      ++validations;
+      EXPECT_TRUE(json.contains("min_context") && json.contains("tokens_scored"));
+    }
+  }
+  EXPECT_EQ(steps, 5);
+  EXPECT_EQ(validations, 1);
+}
+
+TEST_F(Training, GoesOnToTheSameBitsAfterAnyInterruption) {
+  for (const char* ema : {"0", "0.9"}) {
+    Config c = config(12);
+    c.training.ema = std::stod(ema);
+    const std::string whole = std::string("whole") + ema, parts = std::string("parts") + ema;
+    run(c, whole);
+    EXPECT_TRUE(run(c, parts, 3).interrupted);
+    EXPECT_TRUE(run(c, parts, 7, true).interrupted);
+    EXPECT_FALSE(run(c, parts, -1, true).interrupted);
+    EXPECT_EQ(model_bytes(parts), model_bytes(whole)) << "ema " << ema;
+  }
+}
+
+TEST_F(Training, GivesTheSameBytesForAnyNumberOfThreadsAndWithRecomputation) {
+  for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
+    std::vector<std::string> bytes;
+    for (const int threads : {1, 2, 3}) {
+      Config c = config(4);
+      c.training.precision = precision;
+      c.training.threads = threads;
+      const std::string name = "threads" + std::to_string(threads) + (precision == Precision::float32 ? "f" : "b");
+      run(c, name);
+      bytes.push_back(model_bytes(name));
+    }
+    EXPECT_EQ(bytes[0], bytes[1]);
+    EXPECT_EQ(bytes[0], bytes[2]);
+  }
+}
+
+TEST_F(Training, WritesTheInitialWeightsWhereNoStepIsAskedFor) {
+  run(config(0), "run");
+  EvaluateOptions options;
+  options.run = path("run");
+  options.paths = {path("data.txt")};
+  options.bytes = 500;
+  const Evaluation evaluation = evaluate(options);
+  EXPECT_EQ(evaluation.bits_per_byte, 8.0);
+  EXPECT_EQ(evaluation.tokens_scored, 500);
+}
+
+TEST_F(Training, EndsWithAnExplanationAndItsLastCheckpointWhereGradientsStopBeingFinite) {
+  Config c = config(8);
+  run(c, "run", 4);
+  const std::string good = model_bytes("run");
+  // The same run, its learning rate made absurd: the weights overflow, every step after that is skipped.
+  std::string text = read_text(path("run/config.json"));
+  const auto at = text.find("\"learning_rate\": 0.003");
+  ASSERT_NE(at, std::string::npos);
+  text.replace(at, 22, "\"learning_rate\": 1e30, \"steps\": 90");
+  const auto steps = text.find("\"steps\": 8,");
+  ASSERT_NE(steps, std::string::npos);
+  text.replace(steps, 11, "");
+  write_file_atomically(path("run/config.json"), text);
+  reports_.clear();
+  try {
+    run(c, "run", -1, true);
+    FAIL() << "nothing was said";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::diverged);
+    EXPECT_NE(std::string(error.what()).find("not finite 10 steps in a row"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("000000004"), std::string::npos) << error.what();
+  }
+  EXPECT_TRUE(reports_.back().skipped);
+  EXPECT_EQ(model_bytes("run"), good);
+}
+
+TEST_F(Training, RefusesWhatCannotBeTrainedOnWithoutLeavingAnything) {
+  Config c = config(5);
+  c.model.context = 100000;
+  c.model.positions = {400, 250};
+  EXPECT_THROW(run(c, "run"), Error);
+  EXPECT_FALSE(fs::exists(path("run")));
+  run(config(1), "run");
+  EXPECT_THROW(run(config(1), "run"), Error);                    // holds a run
+  EXPECT_THROW(run(config(1), "none", -1, true), Error);         // nothing to go on with
+  EXPECT_THROW(run(config(1), "data.txt"), Error);               // a file
+  fs::create_directories(root_ / "other");
+  std::ofstream(root_ / "other" / "letter.txt") << "dear";
+  EXPECT_THROW(run(config(1), "other"), Error);
+  EXPECT_TRUE(fs::exists(root_ / "other" / "letter.txt"));
+}
+
+TEST_F(Training, AccumulatesGradientsToThoseOfTheLargerBatch) {
+  Config large = config(1);
+  large.model.dropout = 0;
+  large.training.batch = 4;
+  Config parts = large;
+  parts.training.batch = 2;
+  parts.training.accumulate = 2;
+  run(large, "large");
+  run(parts, "parts");
+  EXPECT_EQ(reports_[0].loss_bits, reports_[1].loss_bits);
+  EXPECT_NEAR(reports_[0].gradient_norm, reports_[1].gradient_norm, 1e-6 * reports_[0].gradient_norm);
+}
+
+}  // namespace
+}  // namespace longstride
