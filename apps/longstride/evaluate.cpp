@@ -93,7 +93,7 @@ Command evaluate_command(CLI::App& program) {
   auto arguments = std::make_shared<EvaluateArguments>();
   EvaluateOptions& what = arguments->what;
   add_run_options(*app, arguments->run);
-  app->add_option("--data", what.paths, "Files and folders to score")->type_name("PATH...");
+  app->add_option("--data", what.paths, "Files and folders to score")->type_name("PATH");
   app->add_option("--split", what.split, "train, valid, test or all of the data, by the run's own shares")
       ->type_name("PART")
       ->capture_default_str();

@@ -3,6 +3,8 @@
 #include <exception>
 #include <new>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "command.h"
 #include "longstride/error.h"
@@ -33,11 +35,13 @@ int run(const Command& command) {
 }
 
 // --help and --version are results; everything else that parsing throws is one sentence about the command line.
-int report_parsing(const CLI::App& program, const CLI::ParseError& error) {
+int report_parsing(const CLI::App& program, const CLI::ParseError& error, const std::string& first_word) {
   const std::vector<CLI::App*> chosen = program.get_subcommands();
   const std::string command = chosen.empty() ? "longstride" : "longstride " + chosen.front()->get_name();
   if (error.get_exit_code() != 0) {
-    std::fprintf(stderr, "%s: %s; `%s --help` lists what there is\n", command.c_str(), error.what(), command.c_str());
+    const bool unknown = chosen.empty() && !first_word.empty() && first_word.front() != '-';
+    const std::string wrong = unknown ? "there is no command \"" + first_word + "\"" : error.what();
+    std::fprintf(stderr, "%s: %s; `%s --help` lists what there is\n", command.c_str(), wrong.c_str(), command.c_str());
     return 2;
   }
   std::ostringstream text;
@@ -64,7 +68,7 @@ int main(int argc, char** argv) {
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return report_parsing(program, error);
+    return report_parsing(program, error, argc > 1 ? argv[1] : "");
   }
   for (const Command& command : commands)
     if (command.app->parsed()) return run(command);

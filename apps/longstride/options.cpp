@@ -21,7 +21,7 @@ std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), "
 }  // namespace
 
 void add_config_options(CLI::App& app, ConfigOptions& options) {
-  app.add_option("--data", options.data, "Files and folders to learn from")->type_name("PATH...");
+  app.add_option("--data", options.data, "Files and folders to learn from")->type_name("PATH");
   app.add_option("--preset", options.preset,
                  fmt::format("Where the configuration starts: {} (default {}, without --config)", preset_list(),
                              kDefaultPreset))
@@ -123,6 +123,6 @@ Precision parse_precision(const std::string& word) {
               fmt::format("--precision: needs auto, float32 or bfloat16, got \"{}\"", word));
 }
 
-void add_example(CLI::App& app, const std::string& example) { app.footer("Example:\n  " + example); }
+void add_example(CLI::App& app, const std::string& example) { app.footer("Example:\n  " + example + "\n"); }
 
 }  // namespace longstride::program

@@ -52,8 +52,8 @@ std::string to_words(const Config& config, const Plan& plan) {
 
   text += fmt::format("\n{} multiply-adds a step of {} tokens\n", with_commas(plan.multiply_adds_per_step),
                       with_commas(config.training.batch * config.training.accumulate * config.model.context));
-  text += fmt::format("{} of {} that are free{}\n", plan.fits ? "fits in the" : "does not fit in the",
-                      bytes_words(plan.memory_available_bytes), plan.fits ? "" : ", " + plan.advice);
+  text += fmt::format("{}: {} of memory are free{}\n", plan.fits ? "fits" : "does not fit",
+                      bytes_words(plan.memory_available_bytes), plan.fits ? "" : "; " + plan.advice);
   return text;
 }
 

@@ -128,7 +128,8 @@ bool Product::run(int thread, const void* a, const void* b, void* c, const float
   const Parts& p = *parts_;
   const Slot& slot = p.slots[static_cast<std::size_t>(thread)];
   slot.a.set_data_handle(const_cast<void*>(a));
-  slot.b.set_data_handle(const_cast<void*>(b));
+  // Telling oneDNN of a buffer clears its padding: once is enough for the packed weights, which pack has cleared too.
+  if (slot.b.get_data_handle() != b) slot.b.set_data_handle(const_cast<void*>(b));
   slot.c.set_data_handle(c);
   slot.scratch.set_data_handle(scratch);
   if (p.shape.bias) slot.bias.set_data_handle(const_cast<float*>(bias));

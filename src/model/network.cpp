@@ -248,7 +248,9 @@ void Network::run_forward(const Weights& w, const Pass& pass) {
 
 void Network::store_bits(const Pass& pass, float* bits) {
   backend_.wait();
-  backend_.download(bits, floats(memory_.losses), pass.batch * shape().tokens * 4);
+  const std::int64_t rows = pass.batch * shape().tokens;
+  backend_.download(bits, floats(memory_.losses), rows * 4);  // nats
+  for (std::int64_t row = 0; row < rows; ++row) bits[row] = static_cast<float>(bits[row] / std::numbers::ln2);
 }
 
 void Network::forward(const Weights& weights, const Pass& pass, float* bits) {

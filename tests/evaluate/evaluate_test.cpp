@@ -96,6 +96,19 @@ class Evaluate : public testing::Test {
     return words(ErrorKind::invalid_argument, [&] { evaluate(o); });
   }
 
+  // -log2 of the softmax of each row's logits at its token, in double.
+  static std::vector<double> bits_of(const std::vector<float>& logits, const std::vector<std::int32_t>& tokens) {
+    const std::size_t V = logits.size() / tokens.size();
+    std::vector<double> bits;
+    for (std::size_t t = 0; t < tokens.size(); ++t) {
+      const double own = logits[t * V + static_cast<std::size_t>(tokens[t])];
+      double sum_exp = 0;
+      for (std::size_t v = 0; v < V; ++v) sum_exp += std::exp(static_cast<double>(logits[t * V + v]) - own);
+      bits.push_back(std::log2(sum_exp));
+    }
+    return bits;
+  }
+
   // The definition: bits of each token of text, each window by a network of exactly its length.
   std::vector<double> bits_by_window(const std::string& text, std::int64_t m) {
     const LoadedModel loaded = load_model(*backend_, find_checkpoint(path("run"), "latest"), DType::float32);
@@ -110,8 +123,7 @@ class Evaluate : public testing::Test {
       }
       Pass pass;
       pass.tokens = tokens.data();
-      std::vector<float> bits(tokens.size());
-      network.forward(loaded.weights(), pass, bits.data());
+      const std::vector<double> bits = bits_of(network.logits(loaded.weights(), pass), tokens);
       for (std::int64_t at = begin == 0 ? 0 : begin + m; at < end; ++at) {
         all.push_back(bits[static_cast<std::size_t>(at - begin)]);
       }
@@ -177,6 +189,12 @@ TEST_F(Evaluate, GivesTheBitsOfTheDefinition) {
     EXPECT_NEAR(result.bits_per_byte, sum(expected) / 203, 2e-6) << m;  // losses of about 8 bits, float32
     EXPECT_GT(result.standard_error, 0);
   }
+}
+
+TEST_F(Evaluate, GivesExactlyEightBitsBeforeTraining) {
+  initialise(table_, 9, store_.data());
+  save();
+  EXPECT_EQ(evaluate(options()).bits_per_byte, 8.0);
 }
 
 TEST_F(Evaluate, ScoresFilesShorterThanAContextAndAroundOne) {

@@ -231,7 +231,8 @@ TEST(House, DocumentsNameOnlyFilesThatAreThere) {
     EXPECT_FALSE(text.empty()) << document;
     for (auto match = std::sregex_iterator(text.begin(), text.end(), path); match != std::sregex_iterator(); ++match) {
       const std::string named = (*match)[2];
-      const bool there = fs::exists(kRoot / named) || fs::exists(kRoot / "src" / named) || fs::exists(kRoot / "docs" / named);
+      const bool there =
+          fs::exists(kRoot / named) || fs::exists(kRoot / "src" / named) || fs::exists(kRoot / "docs" / named);
       EXPECT_TRUE(there) << document << " names " << named;
       ++seen;
     }

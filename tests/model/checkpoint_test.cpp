@@ -172,7 +172,7 @@ TEST_F(Checkpoint, OfAnotherProgramIsRefused) {
 
 TEST_F(Checkpoint, ThatClaimsFarMoreLayersThanItHasIsRefusedAtOnce) {
   Config config = config_;
-  config.model.layers = 5000;
+  config.model.layers = 4096;
   auto about = metadata();
   about["config"] = write_config(config);
   EXPECT_NE(loading(about, tensors()).find("too few for the"), std::string::npos);

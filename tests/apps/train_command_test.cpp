@@ -1,0 +1,129 @@
+#include <fcntl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <thread>
+
+#include "apps/program.h"
+
+namespace longstride {
+namespace {
+
+using nlohmann::json;
+
+std::set<std::string> keys(const json& object) {
+  std::set<std::string> names;
+  for (const auto& [key, value] : object.items()) names.insert(key);
+  return names;
+}
+
+class TrainCommand : public Program {};
+
+TEST_F(TrainCommand, WritesARunAndSaysWhatItDidAndWhatToTryNext) {
+  const Finished done = run(training("train", {"--out", path("run"), "--steps", "3"}));
+  ASSERT_EQ(done.status, 0) << done.err;
+  for (const char* word : {"parameters", "planned", "3 steps", "fixed(7,2)"}) {
+    EXPECT_NE(done.err.find(word), std::string::npos) << word << "\n" << done.err;
+  }
+  for (const char* word : {"test", "bits per byte", "8 raw", "order-0 entropy", "longstride sample", "longstride evaluate"}) {
+    EXPECT_NE(done.out.find(word), std::string::npos) << word << "\n" << done.out;
+  }
+  EXPECT_TRUE(exists("run/config.json"));
+  EXPECT_TRUE(exists("run/checkpoints/000000003/model.safetensors"));
+}
+
+TEST_F(TrainCommand, TellsItsResultAsOneObject) {
+  const Finished done = run(training("train", {"--out", path("run"), "--steps", "2", "--json", "--quiet"}));
+  ASSERT_EQ(done.status, 0) << done.err;
+  EXPECT_EQ(done.err, "");
+  const json result = done.json();
+  EXPECT_EQ(keys(result), (std::set<std::string>{"run", "step", "interrupted", "valid_bits", "test_bits", "test_order0_bits",
+                                                 "test_bytes", "checkpoint"}));
+  EXPECT_EQ(result["step"], 2);
+  EXPECT_EQ(result["interrupted"], false);
+  EXPECT_GT(result["test_bits"], 0);
+}
+
+TEST_F(TrainCommand, WritesTheInitialWeightsWhereNoStepIsAskedFor) {
+  train(0);
+  EXPECT_TRUE(exists("run/checkpoints/000000000/model.safetensors"));
+  const Finished done = run({"evaluate", path("run"), "--data", path("text"), "--json", "--quiet"});
+  EXPECT_EQ(done.json()["bits_per_byte"], 8.0) << done.err;
+}
+
+TEST_F(TrainCommand, FinishesItsStepSavesAndExitsWith130WhereItIsInterrupted) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const pid_t process = start(training("train", {"--out", path("run"), "--steps", "1000000", "--overwrite"}));
+    for (int tries = 0; tries < 600 && read("run/log.jsonl").size() < 600; ++tries) {  // some steps
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    ::kill(process, signal);
+    const Finished done = finish(process);
+    EXPECT_EQ(done.status, 130) << done.err;
+    EXPECT_NE(done.err.find("longstride train --resume --out " + path("run") + "` goes on"), std::string::npos) << done.err;
+    const Finished info = run({"info", path("run"), "--checkpoint", "latest", "--json"});
+    EXPECT_EQ(info.status, 0) << info.err;
+    EXPECT_GT(info.json()["step"], 0);
+  }
+}
+
+TEST_F(TrainCommand, GoesOnWithNothingButTheRun) {
+  train(2);
+  const Finished done = run({"train", "--resume", "--out", path("run"), "--steps", "9", "--json"});
+  EXPECT_EQ(done.status, 0) << done.err;
+  EXPECT_EQ(done.json()["step"], 2);
+  EXPECT_NE(done.err.find("--resume goes on with the run's own configuration; --steps is not looked at"), std::string::npos)
+      << done.err;
+}
+
+TEST_F(TrainCommand, RefusesWhatCannotBeTrainedInOneSentence) {
+  EXPECT_EQ(refused({"train", "--steps", "1"}),
+            "longstride train: --data: needs the files or folders to learn from, got none\n");
+  EXPECT_EQ(refused(training("train", {"--steps", "1"})),
+            "longstride train: --out: needs the run directory to write or to go on with, got none\n");
+  EXPECT_EQ(refused(training("train", {"--steps", "1", "--minutes", "1", "--out", path("run")})),
+            "longstride train: --steps and --minutes: a run ends by one of them, got both\n");
+  EXPECT_EQ(refused({"train", "--resume", "--overwrite", "--out", path("run")}),
+            "longstride train: --resume and --overwrite: a run is gone on with or replaced, got both\n");
+  EXPECT_EQ(refused(training("train", {"--config", path("none"), "--out", path("run")})),
+            "longstride train: cannot read \"/none\": No such file or directory\n");
+  EXPECT_NE(refused(training("train", {"--set", "model.widht=3", "--out", path("run")})).find("model.width"),
+            std::string::npos);
+  EXPECT_NE(refused({"train", "--colour"}).find("--colour"), std::string::npos);
+  EXPECT_NE(refused({"trian"}).find("trian"), std::string::npos);
+  EXPECT_NE(refused({}).find("longstride --help"), std::string::npos);
+  EXPECT_FALSE(exists("run"));
+}
+
+TEST_F(TrainCommand, PlansWhatItWillNeed) {
+  const Finished words = run(training("plan", {"--steps", "5"}));
+  ASSERT_EQ(words.status, 0) << words.err;
+  for (const char* word : {"parameters", "memory", "multiply-adds a step", "fits", "without recomputation"}) {
+    EXPECT_NE(words.out.find(word), std::string::npos) << word << "\n" << words.out;
+  }
+  const Finished done = run(training("plan", {"--steps", "5", "--json"}));
+  const json plan = done.json();
+  EXPECT_EQ(keys(plan),
+            (std::set<std::string>{"parameters", "parameters_by_part", "bytes", "multiply_adds_per_step", "fits"}));
+  std::int64_t parameters = 0, bytes = 0;
+  for (const auto& [part, count] : plan["parameters_by_part"].items()) parameters += count.get<std::int64_t>();
+  for (const auto& [part, count] : plan["bytes"].items()) bytes += part == "total" ? 0 : count.get<std::int64_t>();
+  EXPECT_EQ(plan["parameters"], parameters);
+  EXPECT_EQ(plan["bytes"]["total"], bytes);
+  EXPECT_EQ(plan["fits"], true);
+  EXPECT_EQ(run({"plan", "--json"}).status, 0);  // data is not needed
+}
+
+TEST_F(TrainCommand, ShowsHelpWithAnExampleForEveryCommand) {
+  for (const char* command : {"train", "evaluate", "sample", "pattern", "plan", "info"}) {
+    const Finished done = run({command, "--help"});
+    EXPECT_EQ(done.status, 0);
+    EXPECT_EQ(done.err, "");
+    EXPECT_NE(done.out.find(std::string("  longstride ") + command + " "), std::string::npos) << done.out;
+  }
+  EXPECT_EQ(run({"--version"}).out.find("longstride "), 0u);
+}
+
+}  // namespace
+}  // namespace longstride
