@@ -99,7 +99,8 @@ Command evaluate_command(CLI::App& program) {
       ->capture_default_str();
   app->add_option("--offset", what.offset, "Bytes of the part to skip")->type_name("N")->capture_default_str();
   app->add_option("--bytes", what.bytes, "Bytes to score at most (default all)")->type_name("N");
-  app->add_option("--min-context", what.min_context, "Tokens of context that every scored token has, the first window's aside")
+  app->add_option("--min-context", what.min_context,
+                  "Tokens of context that every scored token has, the first window's aside")
       ->type_name("M")
       ->capture_default_str();
   app->add_option("--precision", arguments->precision, "auto (what the run trained with), float32 or bfloat16")

@@ -38,9 +38,9 @@ std::string to_words(const CheckpointInfo& info) {
       {"attention", attention_words(config.model)},
       {"parameters", fmt::format("{} in {} tensors", with_commas(info.parameters), info.tensors.size())},
       {"data", fmt::format("{}", fmt::join(config.data.paths, ", "))}};
-  rows.emplace_back("validation", info.valid_bits < 0 ? "none up to this step"
-                                                      : fmt::format("{:.4f} bits per byte, the last up to this step",
-                                                                    info.valid_bits));
+  rows.emplace_back("validation", info.valid_bits < 0
+                                      ? "none up to this step"
+                                      : fmt::format("{:.4f} bits per byte, the last up to this step", info.valid_bits));
   return two_columns(rows);
 }
 

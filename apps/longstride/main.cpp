@@ -1,4 +1,5 @@
-// longstride COMMAND ...: parses, runs one command, turns errors into one sentence and an exit status (interface.md, 1).
+// longstride COMMAND ...: parses, runs one command, turns errors into one sentence and an exit status (interface.md,
+// 1).
 #include <cstdio>
 #include <exception>
 #include <new>

@@ -32,7 +32,8 @@ void add_config_options(CLI::App& app, ConfigOptions& options) {
       ->expected(1)
       ->take_all()
       ->allow_extra_args(false);
-  app.add_option("--steps", options.steps, "Steps in all (training.steps); 0 writes the initial weights")->type_name("N");
+  app.add_option("--steps", options.steps, "Steps in all (training.steps); 0 writes the initial weights")
+      ->type_name("N");
   app.add_option("--minutes", options.minutes, "Stop by the clock, the schedule stretched to it (training.minutes)")
       ->type_name("M");
   app.add_option("--batch", options.batch, "Sequences a step (training.batch)")->type_name("B");
@@ -55,7 +56,8 @@ Config read_options(const ConfigOptions& options) {
   std::vector<std::string> assignments = options.sets;
   if (!options.data.empty()) {
     nlohmann::json paths = nlohmann::json::array();
-    for (const std::string& path : options.data) paths.push_back(std::filesystem::absolute(path).lexically_normal().string());
+    for (const std::string& path : options.data)
+      paths.push_back(std::filesystem::absolute(path).lexically_normal().string());
     assignments.push_back("data.paths=" + paths.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   }
   if (options.steps && options.minutes) {
@@ -109,8 +111,9 @@ void add_threads_option(CLI::App& app, std::int64_t& threads) {
 
 void apply_threads(std::int64_t threads) {
   if (threads < 0 || threads > kMostThreads) {
-    throw Error(ErrorKind::invalid_argument, fmt::format("--threads: needs a whole number in [0, {}] (0: every core), got {}",
-                                                         kMostThreads, threads));
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("--threads: needs a whole number in [0, {}] (0: every core), got {}", kMostThreads, threads));
   }
   set_threads(static_cast<int>(threads));
 }

@@ -1,5 +1,5 @@
-// Results: standard output, and files that are there whole or not at all. Rule: a result that did not arrive is an error,
-// never a silent loss.
+// Results: standard output, and files that are there whole or not at all. Rule: a result that did not arrive is an
+// error, never a silent loss.
 #pragma once
 
 #include <cstdint>

@@ -46,6 +46,7 @@ void ProgressLine::show(const std::string& line) {
 
 void ProgressLine::print(const std::string& text) {
   if (quiet_) return;
+  if (!pending_.empty() && !terminal_) draw(pending_);  // the state that the text follows on
   if (drawn_) std::fprintf(stderr, "\r\x1b[K");
   drawn_ = false;
   std::fprintf(stderr, "%s%s", text.c_str(), text.empty() || text.back() != '\n' ? "\n" : "");

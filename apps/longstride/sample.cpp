@@ -112,7 +112,9 @@ int run(SampleArguments& arguments) {
       line.show(fmt::format("{} of {} tokens", made, options.tokens));
     }
   };
-  options.noted = [&](const std::string& sentence) { line.print((streams ? "\nlongstride sample: " : "longstride sample: ") + sentence); };
+  options.noted = [&](const std::string& sentence) {
+    line.print((streams ? "\nlongstride sample: " : "longstride sample: ") + sentence);
+  };
   if (options.count > 1 && streams) line.print(fmt::format("--- sample 1 of {} ---", options.count));
   const Sequences sequences = sample(options);
   if (streams && made == 0) print(text_of(options.prompt));
@@ -144,7 +146,8 @@ void add_choice_options(CLI::App& app, SampleOptions& what) {
 }  // namespace
 
 Command sample_command(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("sample", "Let a model write; the prompt comes first, then what is made of it");
+  CLI::App* app =
+      program.add_subcommand("sample", "Let a model write; the prompt comes first, then what is made of it");
   auto arguments = std::make_shared<SampleArguments>();
   add_run_options(*app, arguments->run);
   add_choice_options(*app, arguments->what);

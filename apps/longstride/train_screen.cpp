@@ -49,7 +49,9 @@ std::string batch_words(const Config& config, const Plan& plan) {
 }  // namespace
 
 std::string shell_word(const std::string& word) {
-  const auto plain = [](unsigned char c) { return std::isalnum(c) != 0 || std::string_view("/._-+,:@%").find(static_cast<char>(c)) != std::string_view::npos; };
+  const auto plain = [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::string_view("/._-+,:@%").find(static_cast<char>(c)) != std::string_view::npos;
+  };
   if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
   std::string quoted = "'";
   for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -59,12 +61,13 @@ std::string shell_word(const std::string& word) {
 void TrainScreen::started(const Config& resolved, const Plan& plan, const std::string& data) {
   config_ = resolved;
   if (quiet_) return;
-  line_.print(two_columns({{"model", fmt::format("{}: {} parameters", model_words(resolved.model), with_commas(plan.parameters))},
-                           {"attention", attention_words(resolved.model)},
-                           {"data", data},
-                           {"training", batch_words(resolved, plan)},
-                           {"memory", memory_words(plan)},
-                           {"time", length_words(resolved, plan)}}));
+  line_.print(two_columns(
+      {{"model", fmt::format("{}: {} parameters", model_words(resolved.model), with_commas(plan.parameters))},
+       {"attention", attention_words(resolved.model)},
+       {"data", data},
+       {"training", batch_words(resolved, plan)},
+       {"memory", memory_words(plan)},
+       {"time", length_words(resolved, plan)}}));
   if (!plan.fits) note("this may not fit in memory; " + plan.advice);
 }
 
@@ -103,7 +106,8 @@ std::string result_words(const TrainResult& result, const Config& config, const 
                                           "order-0 entropy",
                                           result.test_bits, with_commas(result.test_bytes), result.test_order0_bits));
   }
-  rows.emplace_back("run", fmt::format("{}, {} steps; checkpoint {}", out, with_commas(result.step), result.checkpoint));
+  rows.emplace_back("run",
+                    fmt::format("{}, {} steps; checkpoint {}", out, with_commas(result.step), result.checkpoint));
   std::vector<std::string> paths;
   for (const std::string& path : config.data.paths) paths.push_back(shell_word(path));
   const std::string run = shell_word(out);

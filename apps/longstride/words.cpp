@@ -33,8 +33,11 @@ std::string scaled(double number, const std::vector<const char*>& units) {
 // Length of the UTF-8 sequence at the front of `bytes`, or 0 where it is none.
 std::size_t utf8_length(std::string_view bytes) {
   const auto first = static_cast<unsigned char>(bytes[0]);
-  const std::size_t length = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3
-                             : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+  const std::size_t length = first < 0x80                    ? 1
+                             : first >= 0xc2 && first < 0xe0 ? 2
+                             : first >= 0xe0 && first < 0xf0 ? 3
+                             : first >= 0xf0 && first < 0xf5 ? 4
+                                                             : 0;
   if (length == 0 || bytes.size() < length) return 0;
   const auto second = length > 1 ? static_cast<unsigned char>(bytes[1]) : 0x80;
   if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) ||
@@ -58,6 +61,7 @@ std::string rate_words(double a_second) { return scaled(a_second, {"", "k", "M",
 std::string duration_words(double seconds) {
   if (!(seconds >= 0) || seconds > 1e12) return "unknown";
   const auto whole = static_cast<std::int64_t>(std::llround(seconds));
+  if (whole < 1) return "under 1 s";
   if (whole < 90) return fmt::format("{} s", whole);
   const std::int64_t minutes = (whole + 30) / 60;
   if (minutes < 90) return fmt::format("{} min", minutes);

@@ -9,10 +9,10 @@
 
 namespace longstride::program {
 
-std::string with_commas(std::int64_t number);        // 4,812,331
-std::string bytes_words(std::int64_t bytes);         // 412 MB (powers of 1,000)
-std::string duration_words(double seconds);          // 8 s, 3 min, 2 h 05 min, 3 days 4 h
-std::string rate_words(double a_second);             // 812, 45.2k, 1.3M
+std::string with_commas(std::int64_t number);           // 4,812,331
+std::string bytes_words(std::int64_t bytes);            // 412 MB (powers of 1,000)
+std::string duration_words(double seconds);             // 8 s, 3 min, 2 h 05 min, 3 days 4 h
+std::string rate_words(double a_second);                // 812, 45.2k, 1.3M
 std::string attention_words(const ModelConfig& model);  // fixed(32,8); or the JSON of a list
 // 4 layers, width 256, 4 heads, context 1,024
 std::string model_words(const ModelConfig& model);

@@ -11,6 +11,7 @@
 #include "cpu/attention.h"
 #include "cpu/attention_kernels.h"
 #include "cpu/attention_rows.h"
+#include "cpu/attention_tiles.h"
 #include "cpu/threads.h"
 #include "cpu/workspace.h"
 
@@ -26,24 +27,32 @@ struct Shape {
   explicit Shape(const Attention& op) : Dq(op.q.cols / op.H), Dv(op.v.cols / op.H) {}
 };
 
-// One thread's memory.
+// One thread's memory: some blocks of queries, and the keys that they read next.
 struct Scratch {
-  ForwardTile tile;
-  float *q, *k, *v, *factor, *lse;
+  ForwardTile tiles[kBlocksInStep];
+  float* q[kBlocksInStep];  // what the tiles' q points to
+  float *k, *v, *factor, *lse;
   std::int64_t floats;
 
   Scratch(float* memory, const Shape& shape) {
     Pieces pieces(memory);
-    tile.out = pieces.take(shape.Dv * kTileQueries);
-    tile.maximum = pieces.take(kTileQueries);
-    tile.sum = pieces.take(kTileQueries);
-    tile.scores = pieces.take(kKeyGroup * kTileQueries);
-    tile.weights = pieces.take(kTileKeys * kTileQueries);
-    tile.q = q = pieces.take(shape.Dq * kTileQueries);
-    tile.k = k = pieces.take(kTileKeys * padded(shape.Dq));
-    tile.v = v = pieces.take(kTileKeys * padded(shape.Dv));
+    k = pieces.take(kTileKeys * padded(shape.Dq));
+    v = pieces.take(kTileKeys * padded(shape.Dv));
     factor = pieces.take(kTileQueries);
     lse = pieces.take(kTileQueries);
+    float* scores = pieces.take(kKeyGroup * kTileQueries);
+    float* weights = pieces.take(kTileKeys * kTileQueries);
+    for (int b = 0; b < kBlocksInStep; ++b) {
+      ForwardTile& tile = tiles[b];
+      tile.q = q[b] = pieces.take(shape.Dq * kTileQueries);
+      tile.out = pieces.take(shape.Dv * kTileQueries);
+      tile.maximum = pieces.take(kTileQueries);
+      tile.sum = pieces.take(kTileQueries);
+      tile.scores = scores;
+      tile.weights = weights;
+      tile.k = k;
+      tile.v = v;
+    }
     floats = pieces.floats();
   }
 };
@@ -83,41 +92,41 @@ class Forward {
     return head;
   }
 
-  void block(const Head& head, const QueryBlock& block, Scratch& scratch) const {
+  // Blocks [first, first + count) of a sweep, in step.
+  void blocks(const Head& head, int sweep, std::int64_t first, int count, Scratch& scratch) const {
+    for (int b = 0; b < count; ++b) begin(head, head.tiling.block(sweep, first + b), scratch, b, false);
+    read(head, sweep, first, count, 0, scratch);
+    for (int b = 0; b < count; ++b) {
+      const QueryBlock block = head.tiling.block(sweep, first + b);
+      if (!kernels_.finish(scratch.tiles[b], scratch.factor, scratch.lse)) {
+        begin(head, block, scratch, b, true);
+        read(head, sweep, first + b, 1, b, scratch);
+        kernels_.finish(scratch.tiles[b], scratch.factor, scratch.lse);
+      }
+      end(head, block, scratch, b);
+    }
+  }
+
+ private:
+  void begin(const Head& head, const QueryBlock& block, Scratch& scratch, int b, bool exact) const {
     const char* rows[kTileQueries];
     head.q.rows(block.queries, rows);
-    ForwardTile& tile = scratch.tile;
+    ForwardTile& tile = scratch.tiles[b];
     const int count = static_cast<int>(block.queries.count), lanes = kernels_.rows.vector_lanes;
     tile.lanes = (count + lanes - 1) / lanes * lanes;
     tile.depth = static_cast<int>(kernels_.rows.paired ? (shape_.Dq + 1) / 2 : shape_.Dq);
     tile.Dv = static_cast<int>(shape_.Dv);
     tile.scale = op_.scale * kLog2e;
-    tile.exact = false;
-    kernels_.rows.pack_lanes(rows, count, static_cast<int>(shape_.Dq), scratch.q);
-    read(head, block, scratch);
-    if (!kernels_.finish(tile, scratch.factor, scratch.lse)) {
-      tile.exact = true;
-      read(head, block, scratch);
-      kernels_.finish(tile, scratch.factor, scratch.lse);
-    }
-    char* to[kTileQueries];
-    const bool last = block.sweep + 1 == head.tiling.sweeps();
-    (last ? head.out : head.partial).rows(block.queries, to);
-    kernels_.rows.unpack_lanes(tile.out, scratch.factor, count, tile.Dv, to, !last);
-    each_position(block.queries, [&](std::int64_t u, std::int64_t i) { head.lse[i] = scratch.lse[u]; });
-  }
-
- private:
-  void begin(const Head& head, const QueryBlock& block, const ForwardTile& tile) const {
+    tile.exact = exact;
+    kernels_.rows.pack_lanes(rows, count, static_cast<int>(shape_.Dq), scratch.q[b]);
     std::fill_n(tile.maximum, kTileQueries, -FLT_MAX);
     std::fill_n(tile.sum, kTileQueries, 0.0f);
     if (block.sweep == 0) {
       std::fill_n(tile.out, shape_.Dv * kTileQueries, 0.0f);
       return;
     }
-    const char* rows[kTileQueries];
     head.partial.rows(block.queries, rows);
-    kernels_.rows.pack_float_lanes(rows, static_cast<int>(block.queries.count), tile.Dv, tile.out);
+    kernels_.rows.pack_float_lanes(rows, count, tile.Dv, tile.out);
     each_position(block.queries, [&](std::int64_t u, std::int64_t i) {
       if (head.lse[i] == -INFINITY) return;
       tile.maximum[u] = head.lse[i] * kLog2e;
@@ -125,21 +134,32 @@ class Forward {
     });
   }
 
-  void read(const Head& head, const QueryBlock& block, Scratch& scratch) const {
-    begin(head, block, scratch.tile);
-    TileCursor cursor(head.tiling, block);
-    Tile keys;
+  // slot: of the first block's memory.
+  void read(const Head& head, int sweep, std::int64_t first, int count, int slot, Scratch& scratch) const {
     const char* rows[kTileKeys];
-    while (cursor.next(keys)) {
-      ForwardTile& tile = scratch.tile;
-      tile.keys = static_cast<int>(keys.keys.count);
-      tile.visible = keys.whole ? nullptr : keys.visible;
-      head.k.rows(keys.keys, rows);
-      kernels_.rows.pack_rows(rows, tile.keys, static_cast<int>(shape_.Dq), scratch.k);
-      head.v.rows(keys.keys, rows);
-      kernels_.rows.pack_pairs(rows, tile.keys, tile.Dv, scratch.v);
-      kernels_.tile(tile);
+    for (TilesInStep tiles(head.tiling, sweep, first, count); tiles.next();) {
+      const int keys = static_cast<int>(tiles.keys().count);
+      head.k.rows(tiles.keys(), rows);
+      kernels_.rows.pack_rows(rows, keys, static_cast<int>(shape_.Dq), scratch.k);
+      head.v.rows(tiles.keys(), rows);
+      kernels_.rows.pack_pairs(rows, keys, static_cast<int>(shape_.Dv), scratch.v);
+      for (int b = 0; b < count; ++b) {
+        if (!tiles.reads(b)) continue;
+        ForwardTile& tile = scratch.tiles[slot + b];
+        tile.keys = keys;
+        tile.visible = tiles.tile(b).whole ? nullptr : tiles.tile(b).visible;
+        kernels_.tile(tile);
+      }
     }
+  }
+
+  void end(const Head& head, const QueryBlock& block, Scratch& scratch, int b) const {
+    char* to[kTileQueries];
+    const bool last = block.sweep + 1 == head.tiling.sweeps();
+    (last ? head.out : head.partial).rows(block.queries, to);
+    kernels_.rows.unpack_lanes(scratch.tiles[b].out, scratch.factor, static_cast<int>(block.queries.count),
+                               scratch.tiles[b].Dv, to, !last);
+    each_position(block.queries, [&](std::int64_t u, std::int64_t i) { head.lse[i] = scratch.lse[u]; });
   }
 
   const Attention& op_;
@@ -179,13 +199,16 @@ void attention_forward(const Attention& op, Workspace& workspace) {
       std::int64_t most = 0;
       for (std::int64_t h = 0; h < op.H; ++h)
         if (sweep < op.tilings[h]->sweeps()) most = std::max(most, op.tilings[h]->blocks(sweep));
+      most = (most + kBlocksInStep - 1) / kBlocksInStep;
 #pragma omp parallel for schedule(dynamic) num_threads(threads())
       for (std::int64_t task = 0; task < (end - first) * most; ++task) {
         Scratch scratch(memory + omp_get_thread_num() * scratch_floats, shape);
         const Head head = forward.head(first + task / most, task / most);
-        const std::int64_t index = most - 1 - task % most;  // late blocks read most: first
-        if (sweep >= head.tiling.sweeps() || index >= head.tiling.blocks(sweep)) continue;
-        forward.block(head, head.tiling.block(sweep, index), scratch);
+        const std::int64_t index = (most - 1 - task % most) * kBlocksInStep;  // late blocks read most: first
+        const std::int64_t blocks = sweep < head.tiling.sweeps() ? head.tiling.blocks(sweep) : 0;
+        if (index < blocks)
+          forward.blocks(head, sweep, index, static_cast<int>(std::min<std::int64_t>(kBlocksInStep, blocks - index)),
+                         scratch);
       }
     }
 }

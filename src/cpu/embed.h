@@ -1,4 +1,4 @@
-// The embedding of tokens and positions, and its gradient.
+// Token and position embeddings (ops.h), and their gradient.
 #pragma once
 
 #include "ops/ops.h"

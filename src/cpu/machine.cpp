@@ -1,106 +1,115 @@
-// longstride/device.h: what the machine is, how many threads are used, what its best product reaches.
-#include <fmt/format.h>
+// What this machine offers (longstride/device.h): from cpuid, /proc and a measurement.
 #include <omp.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <fstream>
 #include <oneapi/dnnl/dnnl.hpp>
-#include <sstream>
 #include <string>
+#include <vector>
 
 #include "cpu/isa.h"
-#include "cpu/onednn.h"
+#include "cpu/product.h"
+#include "cpu/row_product.h"
 #include "cpu/threads.h"
+#include "cpu/workspace.h"
 #include "longstride/device.h"
+#include "longstride/error.h"
 
 namespace longstride {
 
 namespace {
 
-int& chosen_threads() {
-  static int count = omp_get_max_threads();
-  return count;
-}
-
-// The value of "key: value" in a file of /proc; empty where there is none.
-std::string proc_value(const char* file, const std::string& key) {
+// The text after "key :" in a file of such lines, "" where there is none.
+std::string entry(const char* file, const std::string& key) {
   std::ifstream lines(file);
   for (std::string line; std::getline(lines, line);) {
-    if (line.compare(0, key.size(), key) != 0) continue;
     const std::size_t colon = line.find(':');
-    const std::size_t value = colon == std::string::npos ? colon : line.find_first_not_of(" \t", colon + 1);
-    if (value != std::string::npos) return line.substr(value);
+    if (!line.starts_with(key) || colon == std::string::npos) continue;
+    if (line.find_first_not_of(" \t", key.size()) != colon) continue;
+    const std::size_t first = line.find_first_not_of(" \t", colon + 1);
+    return first == std::string::npos ? "" : line.substr(first);
   }
   return "";
 }
 
-std::int64_t proc_kilobytes(const char* file, const std::string& key) {
-  std::int64_t kilobytes = 0;
-  std::istringstream(proc_value(file, key)) >> kilobytes;
-  return kilobytes * 1024;
+std::int64_t kilobytes(const char* file, const std::string& key) {  // "  1234 kB"
+  const std::string text = entry(file, key);
+  return text.empty() ? 0 : std::stoll(text) * 1024;
 }
 
-// Seconds of the best of several products of square matrices, all threads, weights in oneDNN's own layout.
-double best_product_s(bool bfloat16, std::int64_t size) {
-  using dnnl::memory;
-  const auto type = bfloat16 ? memory::data_type::bf16 : memory::data_type::f32;
-  const dnnl::engine& engine = onednn_engine();
-  dnnl::stream stream(engine);
-  const memory::desc plain({size, size}, type, memory::format_tag::ab), any({size, size}, type, memory::format_tag::any);
-  const dnnl::matmul::primitive_desc described({plain, any, plain}, engine);
-  dnnl::matmul product(described);
-  memory a(described.src_desc(), engine), b(described.weights_desc(), engine), c(described.dst_desc(), engine);
-  for (const memory& m : {a, b}) std::fill_n(static_cast<char*>(m.get_data_handle()), m.get_desc().get_size(), char{0});
-  double best = 1e9;
-  const auto begun = std::chrono::steady_clock::now();
-  for (int repeat = 0; repeat < 50; ++repeat) {
-    const auto start = std::chrono::steady_clock::now();
-    product.execute(stream, {{DNNL_ARG_SRC, a}, {DNNL_ARG_WEIGHTS, b}, {DNNL_ARG_DST, c}});
-    stream.wait();
-    const auto end = std::chrono::steady_clock::now();
-    best = std::min(best, std::chrono::duration<double>(end - start).count());
-    if (repeat >= 3 && end - begun > std::chrono::milliseconds(200)) break;
-  }
-  return best;
+std::atomic<int>& threads_in_use() {
+  static std::atomic<int> value(omp_get_max_threads());
+  return value;
 }
 
 }  // namespace
 
-int threads() { return chosen_threads(); }
+int threads() { return threads_in_use().load(std::memory_order_relaxed); }
 
-void set_threads(int count) {
-  chosen_threads() = count > 0 ? count : omp_get_num_procs();
-  omp_set_num_threads(chosen_threads());
+void set_threads(int threads) {
+  if (threads < 0)
+    throw Error(ErrorKind::invalid_argument, "set_threads: needs at least 0, got " + std::to_string(threads));
+  threads_in_use() = threads == 0 ? omp_get_num_procs() : threads;
+  omp_set_num_threads(threads_in_use());  // for what asks OpenMP itself, on this thread
 }
 
 MachineInfo machine_info() {
   MachineInfo info;
-  info.processor = proc_value("/proc/cpuinfo", "model name");
-  for (const Isa usable : usable_isas()) info.instruction_sets.emplace_back(to_string(usable));
+  info.processor = entry("/proc/cpuinfo", "model name");
+  for (const Isa one : usable_isas()) info.instruction_sets.emplace_back(to_string(one));
   info.instruction_set = to_string(isa());
   info.threads = threads();
-  info.memory_bytes = proc_kilobytes("/proc/meminfo", "MemTotal");
-  info.memory_available_bytes = proc_kilobytes("/proc/meminfo", "MemAvailable");
-  info.bfloat16 = isa() == Isa::avx512_bf16;
+  info.memory_bytes = kilobytes("/proc/meminfo", "MemTotal");
+  info.memory_available_bytes = kilobytes("/proc/meminfo", "MemAvailable");
+  info.bfloat16 = native_bfloat16_products();
   const dnnl_version_t* version = dnnl_version();
-  info.libraries.push_back(fmt::format("oneDNN {}.{}.{}", version->major, version->minor, version->patch));
+  info.libraries = {"oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+                        std::to_string(version->patch),
+                    "OpenMP " + std::to_string(_OPENMP)};
   return info;
 }
 
 double measure_peak_multiply_adds(bool bfloat16) {
-  constexpr std::int64_t kSize = 1024;  // fits the caches of one core's share, large enough for the best rate
-  const auto products = static_cast<double>(kSize) * kSize * kSize;
-  return products / best_product_s(bfloat16 && isa() >= Isa::avx512, kSize);
+  constexpr std::int64_t kSize = 2048;
+  constexpr double kLeast_s = 0.2;
+  if (bfloat16 && !native_bfloat16_products())
+    throw Error(ErrorKind::unavailable, "measure_peak_multiply_adds: products of bfloat16 do not run natively here");
+  const DType type = bfloat16 ? DType::bfloat16 : DType::float32;
+  Products products;
+  Workspace workspace;
+  const Workspace::Scope scope(workspace);
+  const auto zeros = [&] {
+    void* data = workspace.take(kSize * kSize * size_of(type));
+    std::fill_n(static_cast<char*>(data), kSize * kSize * size_of(type), char{0});
+    return matrix(data, type, kSize, kSize);
+  };
+  const Matrix a = zeros(), b = zeros(), c = zeros();
+  const RowProduct product(products, &workspace, b, true, nullptr, kSize, kSize, type, kSize);
+  using Clock = std::chrono::steady_clock;
+  check_ran("measure_peak_multiply_adds", product.run(a, c, {}));
+  const auto start = Clock::now();
+  double best_s = 0, total_s = 0;
+  while (total_s < kLeast_s) {
+    const auto before = Clock::now();
+    check_ran("measure_peak_multiply_adds", product.run(a, c, {}));
+    const auto after = Clock::now();
+    const double seconds = std::chrono::duration<double>(after - before).count();
+    best_s = best_s == 0 ? seconds : std::min(best_s, seconds);
+    total_s = std::chrono::duration<double>(after - start).count();
+  }
+  return static_cast<double>(kSize) * kSize * kSize / best_s;
 }
 
 std::int64_t resident_bytes() {
-  std::int64_t total = 0, resident = 0;
-  std::ifstream("/proc/self/statm") >> total >> resident;
+  std::ifstream statm("/proc/self/statm");
+  std::int64_t pages = 0, resident = 0;
+  statm >> pages >> resident;
   return resident * sysconf(_SC_PAGESIZE);
 }
 
-std::int64_t peak_resident_bytes() { return proc_kilobytes("/proc/self/status", "VmHWM"); }
+std::int64_t peak_resident_bytes() { return kilobytes("/proc/self/status", "VmHWM"); }
 
 }  // namespace longstride

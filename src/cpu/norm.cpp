@@ -1,62 +1,116 @@
 #include "cpu/norm.h"
 
-#include <algorithm>
-#include <cstring>
+#include <omp.h>
 
+#include <algorithm>
+#include <cmath>
+
+#include "cpu/norm_kernels.h"
 #include "cpu/threads.h"
-#include "cpu/workspace.h"
 #include "ops/philox.h"
 
 namespace longstride {
 
 namespace {
 
-// Rows whose gradients of weight and bias are summed together; the sums are then added in ascending order.
-constexpr std::int64_t kRows = 128;
+// Rows whose dweight and dbias are summed before the chunks are, in ascending order: fixed by N, so that sums do not
+// depend on threads; at most 256 chunks, so that their sums take little memory.
+std::int64_t chunk_rows(std::int64_t N) { return std::max<std::int64_t>(128, (N + 255) / 256); }
 
-std::int64_t pieces_of(std::int64_t rows) { return (rows + kRows - 1) / kRows; }
+DropoutWords words_of(const Dropout& dropout) {
+  DropoutWords words;
+  const PhiloxKey key = philox_key(dropout.seed, Purpose::dropout);
+  words.site = static_cast<std::uint32_t>(dropout.site);
+  words.layer = static_cast<std::uint32_t>(dropout.layer);
+  words.step = static_cast<std::uint32_t>(dropout.step);
+  words.key[0] = key[0];
+  words.key[1] = key[1];
+  // Both sides are exact: u / 2^24 >= rate is u >= ceil(rate * 2^24).
+  words.least = static_cast<std::uint32_t>(std::ceil(static_cast<double>(dropout.rate) * 0x1p24));
+  words.scale = 1 / (1 - dropout.rate);
+  return words;
+}
 
-struct NormKernels {
-  void (*forward)(const ResidualNorm& op, std::int64_t first, std::int64_t last);
-  void (*backward)(const ResidualNormBackward& op, std::int64_t first, std::int64_t last, float* dweight, float* dbias);
-};
+float* row(const Matrix& m, std::int64_t r) { return m ? m.f32() + r * m.stride : nullptr; }
+void* typed_row(const Matrix& m, std::int64_t r) { return m ? m.rows_from(r, 1).data : nullptr; }
 
 }  // namespace
 
-}  // namespace longstride
+std::int64_t residual_norm_workspace_bytes(std::int64_t C) { return threads() * Workspace::rounded(C * 4); }
 
-#define LONGSTRIDE_KERNELS "cpu/norm.inl"
-#include "cpu/for_each_isa.h"
-
-namespace longstride {
-
-std::int64_t residual_norm_backward_workspace_bytes(const ResidualNormBackward& op) {
-  return Workspace::rounded(pieces_of(op.dy.rows) * 2 * op.dy.cols * 4);
+void residual_norm(const ResidualNorm& op, Workspace& workspace) {
+  const Workspace::Scope scope(workspace);
+  const std::int64_t N = op.h_in.rows, C = op.h_in.cols;
+  const bool drops = op.branch && op.dropout.rate > 0;
+  const DropoutWords words = words_of(op.dropout);
+  const std::int64_t stride = Workspace::rounded(C * 4) / 4;
+  float* memory = drops ? workspace.floats(threads() * stride) : nullptr;
+#pragma omp parallel for schedule(static) num_threads(threads())
+  for (std::int64_t r = 0; r < N; ++r) {
+    NormRow at;
+    at.h_in = row(op.h_in, r);
+    at.branch = typed_row(op.branch, r);
+    at.h_out = row(op.h_out, r);
+    at.weight = op.weight;
+    at.bias = op.bias;
+    at.y = typed_row(op.y, r);
+    at.bf16 = op.y.type == DType::bfloat16;
+    at.eps = op.eps;
+    at.C = C;
+    if (drops) {
+      float* scales = memory + omp_get_thread_num() * stride;
+      norm_kernels().dropout_scales(words, r * C, C, scales);
+      at.scales = scales;
+    }
+    norm_kernels().norm(at, op.mean + r, op.rstd + r);
+  }
 }
 
-void residual_norm_forward(const ResidualNorm& op) {
-  const NormKernels& kernels = LONGSTRIDE_CHOOSE(kNormKernels);
-  const std::int64_t pieces = pieces_of(op.y.rows);
-#pragma omp parallel for num_threads(threads()) schedule(static) if (pieces > 1)
-  for (std::int64_t piece = 0; piece < pieces; ++piece)
-    kernels.forward(op, piece * kRows, std::min(op.y.rows, (piece + 1) * kRows));
+std::int64_t residual_norm_backward_workspace_bytes(const ResidualNormBackward& op) {
+  const std::int64_t N = op.dy.rows, C = op.dy.cols;
+  const std::int64_t chunks = (N + chunk_rows(N) - 1) / chunk_rows(N);
+  return residual_norm_workspace_bytes(C) + chunks * Workspace::rounded(2 * C * 4);
 }
 
 void residual_norm_backward(const ResidualNormBackward& op, Workspace& workspace) {
-  const NormKernels& kernels = LONGSTRIDE_CHOOSE(kNormKernels);
-  const std::int64_t pieces = pieces_of(op.dy.rows), C = op.dy.cols;
   const Workspace::Scope scope(workspace);
-  float* partial = workspace.floats(pieces * 2 * C);  // (pieces, 2, C) weight, bias
-#pragma omp parallel for num_threads(threads()) schedule(static) if (pieces > 1)
-  for (std::int64_t piece = 0; piece < pieces; ++piece) {
-    float* own = partial + piece * 2 * C;
-    std::memset(own, 0, static_cast<std::size_t>(2 * C) * sizeof(float));
-    kernels.backward(op, piece * kRows, std::min(op.dy.rows, (piece + 1) * kRows), own, own + C);
+  const std::int64_t N = op.dy.rows, C = op.dy.cols;
+  const bool drops = op.dbranch && op.dropout.rate > 0;
+  const DropoutWords words = words_of(op.dropout);
+  const std::int64_t stride = Workspace::rounded(C * 4) / 4;
+  float* memory = workspace.floats(threads() * stride);
+  const std::int64_t per_chunk = chunk_rows(N), chunks = (N + per_chunk - 1) / per_chunk;
+  const std::int64_t sums_stride = Workspace::rounded(2 * C * 4) / 4;
+  float* sums = workspace.floats(chunks * sums_stride);  // of each chunk: dweight (C), dbias (C)
+#pragma omp parallel for schedule(static) num_threads(threads())
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+    NormBackwardRow at;
+    at.weight = op.weight;
+    at.dweight = sums + chunk * sums_stride;
+    at.dbias = at.dweight + C;
+    std::fill_n(at.dweight, 2 * C, 0.0f);
+    at.bf16 = op.dy.type == DType::bfloat16;
+    at.C = C;
+    for (std::int64_t r = chunk * per_chunk; r < std::min(N, (chunk + 1) * per_chunk); ++r) {
+      at.dy = typed_row(op.dy, r);
+      at.h = row(op.h, r);
+      at.dh_out = row(op.dh_out, r);
+      at.dh = row(op.dh, r);
+      at.dbranch = typed_row(op.dbranch, r);
+      at.mean = op.mean[r];
+      at.rstd = op.rstd[r];
+      if (drops) {
+        float* scales = memory + omp_get_thread_num() * stride;
+        norm_kernels().dropout_scales(words, r * C, C, scales);
+        at.scales = scales;
+      }
+      norm_kernels().norm_backward(at);
+    }
   }
-  for (std::int64_t piece = 0; piece < pieces; ++piece) {
-    const float* own = partial + piece * 2 * C;
-    for (std::int64_t c = 0; c < C; ++c) op.dweight[c] += own[c];
-    for (std::int64_t c = 0; c < C; ++c) op.dbias[c] += own[C + c];
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const float* of_chunk = sums + chunk * sums_stride;
+    for (std::int64_t c = 0; c < C; ++c) op.dweight[c] += of_chunk[c];
+    for (std::int64_t c = 0; c < C; ++c) op.dbias[c] += of_chunk[C + c];
   }
 }
 

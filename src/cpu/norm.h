@@ -1,17 +1,16 @@
-// Layer norm with the residual addition and dropout of the branch in one pass over the rows, and its backward twin.
+// Layer norm with the residual addition and dropout fused in (ops.h), and its backward twin.
 #pragma once
 
 #include <cstdint>
 
+#include "cpu/workspace.h"
 #include "ops/ops.h"
 
 namespace longstride {
 
-class Workspace;
-
-std::int64_t residual_norm_backward_workspace_bytes(const ResidualNormBackward& op);
-
-void residual_norm_forward(const ResidualNorm& op);
+void residual_norm(const ResidualNorm& op, Workspace& workspace);
 void residual_norm_backward(const ResidualNormBackward& op, Workspace& workspace);
+std::int64_t residual_norm_workspace_bytes(std::int64_t C);
+std::int64_t residual_norm_backward_workspace_bytes(const ResidualNormBackward& op);
 
 }  // namespace longstride

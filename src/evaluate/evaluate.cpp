@@ -41,10 +41,11 @@ void check_min_context(std::int64_t min_context, std::int64_t context) {
 ByteRange scored_range(const EvaluateOptions& options, const Dataset& data, Split split) {
   const ByteRange part = data.part(split);
   const std::string what = split == Split::all ? "the data" : fmt::format("the {} part", to_string(split));
-  if (part.size() == 0) fail(fmt::format("--split: {} of {} is empty; give more data or another split", what, data.describe()));
+  if (part.size() == 0)
+    fail(fmt::format("--split: {} of {} is empty; give more data or another split", what, data.describe()));
   if (options.offset < 0 || options.offset >= part.size()) {
-    fail(fmt::format("--offset: needs a whole number in [0, {}], got {} ({} has {} bytes)", part.size() - 1, options.offset,
-                     what, with_commas(part.size())));
+    fail(fmt::format("--offset: needs a whole number in [0, {}], got {} ({} has {} bytes)", part.size() - 1,
+                     options.offset, what, with_commas(part.size())));
   }
   if (options.bytes == 0 || options.bytes < -1) {
     fail(fmt::format("--bytes: needs a whole number of at least 1, or -1 for all, got {}", options.bytes));
@@ -65,7 +66,8 @@ Evaluation evaluate(const EvaluateOptions& options) {
   const auto started = std::chrono::steady_clock::now();
   const Split split = parse_split(options.split);
   const std::string path = find_checkpoint(options.run, options.checkpoint);
-  const Config config = read_checkpoint_metadata(SafetensorsFile(path)).config;  // before the weights: cheap errors first
+  const Config config =
+      read_checkpoint_metadata(SafetensorsFile(path)).config;  // before the weights: cheap errors first
   check_min_context(options.min_context, config.model.context);
   DataConfig data_config = config.data;  // the run's shares and kind: its test part stays its test part
   data_config.paths = options.paths;
@@ -80,8 +82,8 @@ Evaluation evaluate(const EvaluateOptions& options) {
   shape.batch = windows_at_once(count_windows(range.size(), shape.tokens, options.min_context), shape.tokens);
   shape.type = type;
   Network network(*backend, config.model, shape);
-  const Score score = score_range(network, loaded.weights(), data, range, options.min_context, options.progress,
-                                  options.stop);
+  const Score score =
+      score_range(network, loaded.weights(), data, range, options.min_context, options.progress, options.stop);
 
   Evaluation result;
   result.bits_per_byte = score.bits();

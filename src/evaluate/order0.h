@@ -5,8 +5,8 @@
 
 namespace longstride {
 
-// Order-0 entropy of the bytes of a range, bits a byte: -sum p log2 p over the range's own frequencies (not counting what
-// it takes to tell them). 0 for an empty range.
+// Order-0 entropy of the bytes of a range, bits a byte: -sum p log2 p over the range's own frequencies (not counting
+// what it takes to tell them). 0 for an empty range.
 double order0_bits(const Dataset& data, ByteRange range);
 
 }  // namespace longstride

@@ -48,8 +48,13 @@ class Sums {
 class Batch {
  public:
   Batch(const Dataset& data, ByteRange range, std::int64_t B, std::int64_t T)
-      : data_(data), range_(range), T_(T), tokens_(static_cast<std::size_t>(B * T)), scored_(tokens_.size()),
-        bits_(tokens_.size()), bytes_(static_cast<std::size_t>(T)) {}
+      : data_(data),
+        range_(range),
+        T_(T),
+        tokens_(static_cast<std::size_t>(B * T)),
+        scored_(tokens_.size()),
+        bits_(tokens_.size()),
+        bytes_(static_cast<std::size_t>(T)) {}
 
   void clear() { windows_.clear(); }
 
@@ -86,10 +91,11 @@ class Batch {
 
  private:
   [[noreturn]] void refuse_loss(float bits, std::int64_t at) const {
-    throw Error(ErrorKind::diverged,
-                fmt::format("evaluate: the model's loss at offset {} of the data is {} bits; its values overflow, another "
-                            "checkpoint or --precision float32 may be sound",
-                            with_commas(range_.begin + at), bits));
+    throw Error(
+        ErrorKind::diverged,
+        fmt::format("evaluate: the model's loss at offset {} of the data is {} bits; its values overflow, another "
+                    "checkpoint or --precision float32 may be sound",
+                    with_commas(range_.begin + at), bits));
   }
 
   const Dataset& data_;

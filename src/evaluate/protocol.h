@@ -1,9 +1,9 @@
 // The protocol "minimum context m" (model.md, section 4), streaming over data of any size.
 //
-// The bytes of a range are cut into windows of T tokens; window k begins at byte k (T - m) of the range. The first scores
-// all its tokens, each later one its last T - m, so that every scored token but those of the first window has at least m
-// tokens of context. The last window ends with the range: it begins where the rule says, and is shorter than T where the
-// range ends before it is full. Every byte is scored exactly once. A range of at most T bytes is one window.
+// The bytes of a range are cut into windows of T tokens; window k begins at byte k (T - m) of the range. The first
+// scores all its tokens, each later one its last T - m, so that every scored token but those of the first window has at
+// least m tokens of context. The last window ends with the range: it begins where the rule says, and is shorter than T
+// where the range ends before it is full. Every byte is scored exactly once. A range of at most T bytes is one window.
 #pragma once
 
 #include <atomic>

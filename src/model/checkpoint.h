@@ -1,5 +1,5 @@
-// A model in a file (model.md, section 6): model.safetensors holds every parameter of the table as F32 under its name, and
-// in its metadata `format`, `config` (the whole configuration as one JSON text), `step` and, where one is known,
+// A model in a file (model.md, section 6): model.safetensors holds every parameter of the table as F32 under its name,
+// and in its metadata `format`, `config` (the whole configuration as one JSON text), `step` and, where one is known,
 // `valid_bits`. Rule: nothing of a file is used before all of it was checked.
 #pragma once
 
@@ -17,10 +17,10 @@
 namespace longstride {
 
 inline constexpr const char* kCheckpointFormat = "longstride-1";
-inline constexpr const char* kModelFile = "model.safetensors";  // within a checkpoint directory
+inline constexpr const char* kModelFile = "model.safetensors";          // within a checkpoint directory
 inline constexpr const char* kTrainingStateFile = "state.safetensors";  // beside it, where training can go on
-inline constexpr const char* kCheckpointFolder = "checkpoints";  // within a run directory
-inline constexpr const char* kBestLink = "best";                 // within a run directory
+inline constexpr const char* kCheckpointFolder = "checkpoints";         // within a run directory
+inline constexpr const char* kBestLink = "best";                        // within a run directory
 
 // "000001000": a checkpoint directory's name; names sort as their steps do.
 std::string checkpoint_name(std::int64_t step);

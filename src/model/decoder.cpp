@@ -99,7 +99,11 @@ std::int64_t Decoder::bytes(const ModelConfig& model, const DecoderShape& shape)
 }
 
 Decoder::Decoder(Backend& backend, const ModelConfig& model, const DecoderShape& shape)
-    : backend_(backend), model_(model), shape_(shape), table_(model), memory_(model, shape),
+    : backend_(backend),
+      model_(model),
+      shape_(shape),
+      table_(model),
+      memory_(model, shape),
       arena_(backend, memory_.plan.total_bytes()),
       logits_(static_cast<std::size_t>(shape.sequences * model.vocabulary)) {
   write_.reserve(static_cast<std::size_t>(memory_.most_writes));
@@ -131,9 +135,7 @@ void Decoder::load_heads() {
   backend_.upload(at(memory_.group), group.data(), static_cast<std::int64_t>(group.size()) * 4);
 }
 
-void* Decoder::at(std::size_t buffer) const {
-  return static_cast<char*>(arena_.data()) + memory_.plan.offset(buffer);
-}
+void* Decoder::at(std::size_t buffer) const { return static_cast<char*>(arena_.data()) + memory_.plan.offset(buffer); }
 
 Matrix Decoder::activation(std::size_t buffer, std::int64_t cols) const {
   return matrix(at(buffer), shape_.type, shape_.sequences, cols);

@@ -37,17 +37,17 @@ struct DecoderMemory {
   std::int64_t most_reads = 0;                    // slots that one query reads, over all patterns
 
   MemoryPlan plan;
-  std::vector<std::size_t> keys, values;  // (layers) (B, slots, Dq), (B, slots, Dv) float32
-  std::size_t tokens = 0;                 // (B) int32
-  std::size_t h = 0, mean = 0, rstd = 0;  // (B, C), (B), (B) float32
-  std::size_t y = 0;                      // (B, C) A
-  std::size_t qkv = 0;                    // (B, 2 Cq + C) float32
-  std::size_t attended = 0;               // (B, C) float32
-  std::size_t rounded = 0;                // (B, C) bfloat16: attended, where A is bfloat16
-  std::size_t branch = 0;                 // (B, C) A
-  std::size_t hidden = 0;                 // (B, F) A
-  std::size_t logits = 0;                 // (B, V) float32
-  std::size_t first_slot = 0, group = 0;  // (blocks of the cycle, H) int64, int32
+  std::vector<std::size_t> keys, values;                             // (layers) (B, slots, Dq), (B, slots, Dv) float32
+  std::size_t tokens = 0;                                            // (B) int32
+  std::size_t h = 0, mean = 0, rstd = 0;                             // (B, C), (B), (B) float32
+  std::size_t y = 0;                                                 // (B, C) A
+  std::size_t qkv = 0;                                               // (B, 2 Cq + C) float32
+  std::size_t attended = 0;                                          // (B, C) float32
+  std::size_t rounded = 0;                                           // (B, C) bfloat16: attended, where A is bfloat16
+  std::size_t branch = 0;                                            // (B, C) A
+  std::size_t hidden = 0;                                            // (B, F) A
+  std::size_t logits = 0;                                            // (B, V) float32
+  std::size_t first_slot = 0, group = 0;                             // (blocks of the cycle, H) int64, int32
   std::size_t write = 0, write_begin = 0, read = 0, read_begin = 0;  // as DecodeAttention has them
 };
 
@@ -98,9 +98,9 @@ class Decoder {
   DecoderMemory memory_;
   Buffer arena_;
   std::int64_t position_ = 0;
-  std::vector<std::int32_t> write_, read_;            // host, of the position at hand
+  std::vector<std::int32_t> write_, read_;              // host, of the position at hand
   std::vector<std::int64_t> write_begin_, read_begin_;  // (patterns + 1)
-  std::vector<float> logits_;                         // (B, V) host
+  std::vector<float> logits_;                           // (B, V) host
 };
 
 }  // namespace longstride

@@ -36,10 +36,12 @@ struct Saved {
 std::vector<Saved> saved_checkpoints(const fs::path& run) {
   std::vector<Saved> saved;
   std::error_code error;
-  for (fs::directory_iterator entry(run / kCheckpointFolder, error), end; !error && entry != end; entry.increment(error)) {
+  for (fs::directory_iterator entry(run / kCheckpointFolder, error), end; !error && entry != end;
+       entry.increment(error)) {
     const std::optional<std::int64_t> step = parse_step(entry->path().filename().string());
     std::error_code ignored;
-    if (step && fs::is_regular_file(entry->path() / kModelFile, ignored)) saved.push_back({*step, entry->path() / kModelFile});
+    if (step && fs::is_regular_file(entry->path() / kModelFile, ignored))
+      saved.push_back({*step, entry->path() / kModelFile});
   }
   if (error) fail(fmt::format("cannot read \"{}\": {}", (run / kCheckpointFolder).string(), error.message()));
   std::sort(saved.begin(), saved.end(), [](const Saved& a, const Saved& b) { return a.step < b.step; });
@@ -78,7 +80,8 @@ std::string find_checkpoint(const std::string& run, const std::string& which) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) {
-    fail(fmt::format("\"{}\" does not exist; name a run directory, a checkpoint directory or a .safetensors file", run));
+    fail(
+        fmt::format("\"{}\" does not exist; name a run directory, a checkpoint directory or a .safetensors file", run));
   }
   if (fs::is_directory(status) && fs::is_directory(path / kCheckpointFolder, error)) return find_in_run(path, which);
   if (which != "best" && which != "latest") {

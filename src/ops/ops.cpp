@@ -1,7 +1,7 @@
-// The one place where shapes and types of operations are checked; backends rely on it.
+// Shapes and types of every operation, checked once, here; backends rely on them.
 #include "ops/ops.h"
 
-#include <fmt/format.h>
+#include <string>
 
 #include "longstride/error.h"
 #include "ops/backend.h"
@@ -10,62 +10,87 @@ namespace longstride {
 
 namespace {
 
-// Checks of one operation: each says what it needs and what it got.
+std::string shape_of(std::int64_t rows, std::int64_t cols) {
+  return "(" + std::to_string(rows) + ", " + std::to_string(cols) + ")";
+}
+const char* name_of(DType type) { return type == DType::float32 ? "float32" : "bfloat16"; }
+
+// Checks of one operation; each failure is a sentence that begins with its name.
 class Check {
  public:
   explicit Check(const char* operation) : operation_(operation) {}
 
   [[noreturn]] void fail(const std::string& sentence) const {
-    throw Error(ErrorKind::invalid_argument, fmt::format("{}: {}", operation_, sentence));
+    throw Error(ErrorKind::invalid_argument, std::string(operation_) + ": " + sentence);
   }
-  void that(bool holds, const char* sentence) const {
-    if (!holds) fail(sentence);
+  void is(const char* name, const Matrix& m, DType type, std::int64_t rows, std::int64_t cols) const {
+    if (!m) fail(std::string(name) + " is missing");
+    if (m.type != type) fail(std::string(name) + " must be " + name_of(type) + ", got " + name_of(m.type));
+    if (m.rows != rows || m.cols != cols)
+      fail(std::string(name) + " must be " + shape_of(rows, cols) + ", got " + shape_of(m.rows, m.cols));
+    if (m.stride < m.cols)
+      fail(std::string(name) + " needs a stride of at least " + std::to_string(m.cols) + ", got " + std::to_string(m.stride));
   }
-  void shape(const char* name, const Matrix& m, std::int64_t rows, std::int64_t cols) const {
-    if (m.rows == rows && m.cols == cols && m.stride >= cols) return;
-    fail(fmt::format("{} must be ({}, {}), got ({}, {}) with stride {}", name, rows, cols, m.rows, m.cols, m.stride));
+  void optional(const char* name, const Matrix& m, DType type, std::int64_t rows, std::int64_t cols) const {
+    if (m) is(name, m, type, rows, cols);
   }
-  void matrix(const char* name, const Matrix& m, std::int64_t rows, std::int64_t cols, DType type) const {
-    shape(name, m, rows, cols);
-    if (!m) fail(fmt::format("{} has no data", name));
-    if (m.type != type) fail(fmt::format("{} must be {}, got {}", name, word(type), word(m.type)));
+  // m gives its shape to the others: any, but not empty.
+  void has_shape(const char* name, const Matrix& m) const {
+    if (!m) fail(std::string(name) + " is missing");
+    if (m.rows < 1 || m.cols < 1) fail(std::string(name) + " must not be empty, got " + shape_of(m.rows, m.cols));
+    is(name, m, m.type, m.rows, m.cols);
   }
-  void optional(const char* name, const Matrix& m, std::int64_t rows, std::int64_t cols, DType type) const {
-    if (m) matrix(name, m, rows, cols, type);
+  void given(const char* name, const void* pointer) const {
+    if (pointer == nullptr) fail(std::string(name) + " is missing");
   }
-  void rate(const Dropout& dropout) const {
-    if (!(dropout.rate >= 0 && dropout.rate < 1)) fail(fmt::format("dropout must be in [0, 1), got {}", dropout.rate));
+  void at_least(const char* name, std::int64_t value, std::int64_t least) const {
+    if (value < least)
+      fail(std::string(name) + " must be at least " + std::to_string(least) + ", got " + std::to_string(value));
+  }
+  void dropout(const Dropout& d) const {
+    if (!(d.rate >= 0 && d.rate < 1)) fail("dropout must be in [0, 1), got " + std::to_string(d.rate));
   }
 
  private:
-  static const char* word(DType type) { return type == DType::float32 ? "float32" : "bfloat16"; }
   const char* operation_;
 };
 
 void check_embed(const Check& check, const Embed& op) {
-  check.that(op.B > 0 && op.T > 0 && op.V > 0 && op.first >= 0, "B, T and V must be positive, first not negative");
-  check.that(op.tokens != nullptr && op.start != nullptr && op.token != nullptr, "tokens, start and token are needed");
-  check.that(op.positions >= 0 && op.positions <= kMaxPositionEmbeddings, "at most 4 position embeddings");
-  for (int j = 0; j < op.positions; ++j)
-    check.that(op.position[j] != nullptr && op.extent[j] > 0 && op.divisor[j] > 0,
-               "a position embedding needs its table, extent and divisor");
+  check.at_least("B", op.B, 1);
+  check.at_least("T", op.T, 1);
+  check.at_least("V", op.V, 1);
+  check.at_least("first", op.first, 0);
+  check.given("tokens", op.tokens);
+  if (op.positions < 0 || op.positions > kMaxPositionEmbeddings)
+    check.fail("positions must be 0 to " + std::to_string(kMaxPositionEmbeddings) + ", got " + std::to_string(op.positions));
+  for (int j = 0; j < op.positions; ++j) {
+    check.at_least("extent", op.extent[j], 1);
+    check.at_least("divisor", op.divisor[j], 1);
+  }
 }
 
 void check_attention(const Check& check, const Attention& op) {
-  check.that(op.B > 0 && op.T > 0 && op.H > 0, "B, T and H must be positive");
-  check.that(op.q.cols > 0 && op.q.cols % op.H == 0, "columns of q must be a multiple of the heads");
-  check.that(op.v.cols > 0 && op.v.cols % op.H == 0, "columns of v must be a multiple of the heads");
-  const std::int64_t N = op.B * op.T;
-  check.matrix("q", op.q, N, op.q.cols, op.q.type);
-  check.matrix("k", op.k, N, op.q.cols, op.q.type);
-  check.matrix("v", op.v, N, op.v.cols, op.q.type);
-  check.matrix("out", op.out, N, op.v.cols, op.q.type);
-  check.that(op.tilings != nullptr && op.lse != nullptr, "tilings and lse are needed");
-  const std::int64_t D = std::max(op.q.cols, op.v.cols) / op.H;
-  if (D > 256) check.fail(fmt::format("channels a head must be at most 256, got {}", D));
-  for (std::int64_t h = 0; h < op.H; ++h)
+  check.at_least("B", op.B, 1);
+  check.at_least("T", op.T, 1);
+  check.at_least("H", op.H, 1);
+  check.given("tilings", op.tilings);
+  if (!(op.scale > 0)) check.fail("scale must be above 0, got " + std::to_string(op.scale));
+  for (std::int64_t h = 0; h < op.H; ++h) {
+    check.given("a tiling", op.tilings[h]);
     if (op.tilings[h]->length() != op.T)
-      check.fail(fmt::format("the tiling of head {} is for {} tokens, T is {}", h, op.tilings[h]->length(), op.T));
+      check.fail("tiling of head " + std::to_string(h) + " must have length " + std::to_string(op.T) + ", got " +
+                 std::to_string(op.tilings[h]->length()));
+  }
+  check.has_shape("q", op.q);
+  check.has_shape("v", op.v);
+  check.is("q", op.q, op.q.type, op.B * op.T, op.q.cols);
+  if (op.q.cols % op.H != 0 || op.v.cols % op.H != 0)
+    check.fail("q and v must be divisible by " + std::to_string(op.H) + " heads, got widths " + std::to_string(op.q.cols) +
+               " and " + std::to_string(op.v.cols));
+  check.is("k", op.k, op.q.type, op.q.rows, op.q.cols);
+  check.is("v", op.v, op.q.type, op.q.rows, op.v.cols);
+  check.is("out", op.out, op.q.type, op.q.rows, op.v.cols);
+  check.given("lse", op.lse);
 }
 
 }  // namespace
@@ -73,75 +98,88 @@ void check_attention(const Check& check, const Attention& op) {
 void embed(Backend& backend, const Embed& op) {
   const Check check("embed");
   check_embed(check, op);
-  check.matrix("out", op.out, op.B * op.T, op.out.cols, DType::float32);
+  check.is("out", op.out, DType::float32, op.B * op.T, op.out.cols);
+  check.at_least("C", op.out.cols, 1);
+  check.given("start", op.start);
+  check.given("token", op.token);
+  for (int j = 0; j < op.positions; ++j) check.given("position", op.position[j]);
   backend.embed(op);
 }
 
 void embed_backward(Backend& backend, const EmbedBackward& op) {
   const Check check("embed_backward");
   check_embed(check, op.forward);
-  check.matrix("dout", op.dout, op.forward.B * op.forward.T, op.dout.cols, DType::float32);
-  check.that(op.dstart != nullptr && op.dtoken != nullptr, "dstart and dtoken are needed");
-  for (int j = 0; j < op.forward.positions; ++j) check.that(op.dposition[j] != nullptr, "dposition is needed");
+  check.is("dout", op.dout, DType::float32, op.forward.B * op.forward.T, op.dout.cols);
+  check.at_least("C", op.dout.cols, 1);
+  check.given("dstart", op.dstart);
+  check.given("dtoken", op.dtoken);
+  for (int j = 0; j < op.forward.positions; ++j) check.given("dposition", op.dposition[j]);
   backend.embed_backward(op);
 }
 
 void residual_norm(Backend& backend, const ResidualNorm& op) {
   const Check check("residual_norm");
-  const std::int64_t N = op.y.rows, C = op.y.cols;
-  check.matrix("h_in", op.h_in, N, C, DType::float32);
-  check.optional("branch", op.branch, N, C, op.y.type);
-  check.optional("h_out", op.h_out, N, C, DType::float32);
-  check.that(!op.branch || op.h_out, "a branch needs h_out");
-  check.matrix("y", op.y, N, C, op.y.type);
-  check.that(op.weight != nullptr && op.bias != nullptr && op.mean != nullptr && op.rstd != nullptr,
-             "weight, bias, mean and rstd are needed");
-  check.rate(op.dropout);
+  check.has_shape("h_in", op.h_in);
+  const std::int64_t N = op.h_in.rows, C = op.h_in.cols;
+  check.is("h_in", op.h_in, DType::float32, N, C);
+  check.has_shape("y", op.y);
+  check.is("y", op.y, op.y.type, N, C);
+  check.optional("branch", op.branch, op.y.type, N, C);
+  if (op.branch || op.h_out) check.is("h_out", op.h_out, DType::float32, N, C);
+  check.given("weight", op.weight);
+  check.given("bias", op.bias);
+  check.given("mean", op.mean);
+  check.given("rstd", op.rstd);
+  if (!(op.eps > 0)) check.fail("eps must be above 0, got " + std::to_string(op.eps));
+  check.dropout(op.dropout);
   backend.residual_norm(op);
 }
 
 void residual_norm_backward(Backend& backend, const ResidualNormBackward& op) {
   const Check check("residual_norm_backward");
+  check.has_shape("dy", op.dy);
   const std::int64_t N = op.dy.rows, C = op.dy.cols;
-  check.matrix("dy", op.dy, N, C, op.dy.type);
-  check.matrix("h", op.h, N, C, DType::float32);
-  check.optional("dh_out", op.dh_out, N, C, DType::float32);
-  check.matrix("dh", op.dh, N, C, DType::float32);
-  check.optional("dbranch", op.dbranch, N, C, op.dy.type);
-  check.that(op.mean != nullptr && op.rstd != nullptr && op.weight != nullptr && op.dweight != nullptr && op.dbias != nullptr,
-             "mean, rstd, weight, dweight and dbias are needed");
-  check.rate(op.dropout);
+  check.is("h", op.h, DType::float32, N, C);
+  check.optional("dh_out", op.dh_out, DType::float32, N, C);
+  check.is("dh", op.dh, DType::float32, N, C);
+  check.optional("dbranch", op.dbranch, op.dy.type, N, C);
+  check.given("mean", op.mean);
+  check.given("rstd", op.rstd);
+  check.given("weight", op.weight);
+  check.given("dweight", op.dweight);
+  check.given("dbias", op.dbias);
+  check.dropout(op.dropout);
   backend.residual_norm_backward(op);
 }
 
 void linear(Backend& backend, const Linear& op) {
   const Check check("linear");
-  const std::int64_t N = op.x.rows, K = op.x.cols, M = op.w.rows;
-  check.matrix("x", op.x, N, K, op.x.type);
-  check.matrix("w", op.w, M, K, op.x.type);
-  check.optional("pre", op.pre, N, M, op.x.type);
-  check.matrix("y", op.y, N, M, op.y.type);
-  check.that(op.y.type == op.x.type || op.y.type == DType::float32, "y must be of x's type or float32");
-  check.that(!op.pre || op.activation != Activation::none, "pre is kept for an activation, and there is none");
+  check.has_shape("x", op.x);
+  check.has_shape("w", op.w);
+  check.is("w", op.w, op.x.type, op.w.rows, op.x.cols);
+  check.optional("pre", op.pre, op.x.type, op.x.rows, op.w.rows);
+  check.has_shape("y", op.y);
+  if (op.y.type != DType::float32) check.is("y", op.y, op.x.type, op.x.rows, op.w.rows);
+  check.is("y", op.y, op.y.type, op.x.rows, op.w.rows);
   backend.linear(op);
 }
 
 void linear_backward_data(Backend& backend, const LinearBackwardData& op) {
   const Check check("linear_backward_data");
-  const std::int64_t N = op.dy.rows, M = op.dy.cols, K = op.w.cols;
-  check.matrix("dy", op.dy, N, M, op.dy.type);
-  check.matrix("w", op.w, M, K, op.dy.type);
-  check.optional("pre", op.pre, N, K, op.dy.type);
-  check.matrix("dx", op.dx, N, K, op.dy.type);
+  check.has_shape("dy", op.dy);
+  check.has_shape("w", op.w);
+  check.is("w", op.w, op.dy.type, op.dy.cols, op.w.cols);
+  check.optional("pre", op.pre, op.dy.type, op.dy.rows, op.w.cols);
+  check.is("dx", op.dx, op.dy.type, op.dy.rows, op.w.cols);
   backend.linear_backward_data(op);
 }
 
 void linear_backward_weights(Backend& backend, const LinearBackwardWeights& op) {
   const Check check("linear_backward_weights");
-  const std::int64_t N = op.dy.rows, M = op.dy.cols, K = op.x.cols;
-  check.matrix("dy", op.dy, N, M, op.dy.type);
-  check.matrix("x", op.x, N, K, op.dy.type);
-  check.matrix("dw", op.dw, M, K, DType::float32);
+  check.has_shape("dy", op.dy);
+  check.has_shape("x", op.x);
+  check.is("x", op.x, op.dy.type, op.dy.rows, op.x.cols);
+  check.is("dw", op.dw, DType::float32, op.dy.cols, op.x.cols);
   backend.linear_backward_weights(op);
 }
 
@@ -152,46 +190,62 @@ void attention(Backend& backend, const Attention& op) {
 
 void attention_backward(Backend& backend, const AttentionBackward& op) {
   const Check check("attention_backward");
-  check_attention(check, op.forward);
   const Attention& forward = op.forward;
-  check.matrix("dout", op.dout, forward.out.rows, forward.out.cols, forward.q.type);
-  check.matrix("dq", op.dq, forward.q.rows, forward.q.cols, forward.q.type);
-  check.matrix("dk", op.dk, forward.q.rows, forward.q.cols, forward.q.type);
-  check.matrix("dv", op.dv, forward.v.rows, forward.v.cols, forward.q.type);
+  check_attention(check, forward);
+  check.is("dout", op.dout, forward.q.type, forward.v.rows, forward.v.cols);
+  check.is("dq", op.dq, forward.q.type, forward.q.rows, forward.q.cols);
+  check.is("dk", op.dk, forward.q.type, forward.q.rows, forward.q.cols);
+  check.is("dv", op.dv, forward.q.type, forward.v.rows, forward.v.cols);
   backend.attention_backward(op);
 }
 
 void vocabulary_loss(Backend& backend, const VocabularyLoss& op) {
   const Check check("vocabulary_loss");
-  const std::int64_t N = op.x.rows, C = op.x.cols, V = op.w.rows;
-  check.matrix("x", op.x, N, C, op.x.type);
-  check.matrix("w", op.w, V, C, op.x.type);
-  check.that(op.targets != nullptr && op.losses != nullptr, "targets and losses are needed");
-  check.that(static_cast<bool>(op.dx) == static_cast<bool>(op.dw), "dx and dw go together");
-  check.optional("dx", op.dx, N, C, op.x.type);
-  check.optional("dw", op.dw, V, C, DType::float32);
+  check.has_shape("x", op.x);
+  check.has_shape("w", op.w);
+  check.is("w", op.w, op.x.type, op.w.rows, op.x.cols);
+  check.given("targets", op.targets);
+  check.given("losses", op.losses);
+  if (static_cast<bool>(op.dx) != static_cast<bool>(op.dw)) check.fail("dx and dw are given together or not at all");
+  check.optional("dx", op.dx, op.x.type, op.x.rows, op.x.cols);
+  check.optional("dw", op.dw, DType::float32, op.w.rows, op.w.cols);
   backend.vocabulary_loss(op);
 }
 
 void adamw(Backend& backend, const AdamW& op) {
   const Check check("adamw");
-  check.that(op.count >= 0 && op.w != nullptr && op.m != nullptr && op.v != nullptr && op.dw != nullptr,
-             "w, m, v and dw are needed");
-  check.that(op.correction1 > 0 && op.correction2 > 0, "corrections must be positive: updates are counted from 1");
+  check.at_least("count", op.count, 1);
+  check.given("w", op.w);
+  check.given("m", op.m);
+  check.given("v", op.v);
+  check.given("dw", op.dw);
+  if (!(op.correction1 > 0 && op.correction2 > 0))
+    check.fail("corrections must be above 0, got " + std::to_string(op.correction1) + " and " + std::to_string(op.correction2));
   backend.adamw(op);
 }
 
 void decode_attention(Backend& backend, const DecodeAttention& op) {
   const Check check("decode_attention");
-  check.that(op.B > 0 && op.H > 0 && op.slots >= 0 && op.groups > 0, "B, H and groups must be positive");
-  check.that(op.q.cols % op.H == 0 && op.v.cols % op.H == 0, "columns must be a multiple of the heads");
-  check.matrix("q", op.q, op.B, op.q.cols, DType::float32);
-  check.matrix("k", op.k, op.B, op.q.cols, DType::float32);
-  check.matrix("v", op.v, op.B, op.v.cols, DType::float32);
-  check.matrix("out", op.out, op.B, op.v.cols, DType::float32);
-  check.that(op.keys != nullptr && op.values != nullptr && op.first_slot != nullptr && op.group != nullptr,
-             "keys, values, first_slot and group are needed");
-  check.that(op.write_begin != nullptr && op.read_begin != nullptr, "slot lists are needed");
+  check.at_least("B", op.B, 1);
+  check.at_least("H", op.H, 1);
+  check.at_least("slots", op.slots, 1);
+  check.at_least("groups", op.groups, 1);
+  if (!(op.scale > 0)) check.fail("scale must be above 0, got " + std::to_string(op.scale));
+  check.has_shape("q", op.q);
+  check.has_shape("v", op.v);
+  check.is("q", op.q, DType::float32, op.B, op.q.cols);
+  check.is("k", op.k, DType::float32, op.B, op.q.cols);
+  check.is("v", op.v, DType::float32, op.B, op.v.cols);
+  check.is("out", op.out, DType::float32, op.B, op.v.cols);
+  if (op.q.cols % op.H != 0 || op.v.cols % op.H != 0)
+    check.fail("q and v must be divisible by " + std::to_string(op.H) + " heads, got widths " + std::to_string(op.q.cols) +
+               " and " + std::to_string(op.v.cols));
+  check.given("keys", op.keys);
+  check.given("values", op.values);
+  check.given("first_slot", op.first_slot);
+  check.given("group", op.group);
+  check.given("write_begin", op.write_begin);
+  check.given("read_begin", op.read_begin);
   backend.decode_attention(op);
 }
 

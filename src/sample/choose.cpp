@@ -40,10 +40,11 @@ double uniform_for(std::int64_t seed, std::int64_t sequence, std::int64_t positi
 std::int32_t Chooser::choose(const float* logits, std::int64_t V, double uniform) {
   for (std::int64_t token = 0; token < V; ++token) {
     if (!std::isfinite(logits[token])) {
-      throw Error(ErrorKind::diverged,
-                  fmt::format("sample: the logit of token {} is {}; the model's values overflow, another checkpoint may "
-                              "be sound",
-                              token, logits[token]));
+      throw Error(
+          ErrorKind::diverged,
+          fmt::format("sample: the logit of token {} is {}; the model's values overflow, another checkpoint may "
+                      "be sound",
+                      token, logits[token]));
     }
   }
   if (choice_.temperature == 0) return static_cast<std::int32_t>(std::max_element(logits, logits + V) - logits);

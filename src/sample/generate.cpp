@@ -21,7 +21,9 @@ Choice choice_of(const SampleOptions& options) {
 class Generation {
  public:
   Generation(Decoder& decoder, const Weights& weights, const SampleOptions& options)
-      : decoder_(decoder), weights_(weights), options_(options),
+      : decoder_(decoder),
+        weights_(weights),
+        options_(options),
         sequences_(static_cast<std::size_t>(decoder.shape().sequences), options.prompt),
         before_(sequences_.size()) {
     decoder.restart();
@@ -57,9 +59,10 @@ class Generation {
     begin_ += ((length() - begin_ - n) / shift + 1) * shift;
     decoder_.restart();
     if (options_.noted && !noted_) {
-      options_.noted(fmt::format("the sequence has outgrown the context of {} tokens: the window moves on by {} whenever "
-                                 "it is full, reading again what it keeps",
-                                 with_commas(n), with_commas(shift)));
+      options_.noted(
+          fmt::format("the sequence has outgrown the context of {} tokens: the window moves on by {} whenever "
+                      "it is full, reading again what it keeps",
+                      with_commas(n), with_commas(shift)));
     }
     noted_ = true;
   }

@@ -15,11 +15,11 @@ void check(const SampleOptions& options, const ModelConfig& model);
 // Positions that a decoder needs for these options: at most the context, fewer where prompt and new tokens are.
 std::int64_t decoder_length(const SampleOptions& options, const ModelConfig& model);
 
-// Makes options.tokens new tokens for each of the decoder's sequences, numbered from first_sequence on in randomness and
-// in `made`; each begins with options.prompt. run, checkpoint and count are not looked at.
+// Makes options.tokens new tokens for each of the decoder's sequences, numbered from first_sequence on in randomness
+// and in `made`; each begins with options.prompt. run, checkpoint and count are not looked at.
 //
-// Beyond the decoder's length n the window moves on: it forgets its first n/2 tokens (at least one), reads again what it
-// keeps as if the sequence began there, and says so once through `noted`. With options.stop set it ends early.
+// Beyond the decoder's length n the window moves on: it forgets its first n/2 tokens (at least one), reads again what
+// it keeps as if the sequence began there, and says so once through `noted`. With options.stop set it ends early.
 // Returns (decoder's sequences), prompt included. Errors: as check; diverged where logits are not finite.
 std::vector<std::vector<std::uint8_t>> sample_tokens(Decoder& decoder, const Weights& weights,
                                                      const SampleOptions& options, std::int64_t first_sequence = 0);

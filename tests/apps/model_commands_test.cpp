@@ -34,11 +34,12 @@ class ModelCommands : public Program {
 TEST_F(ModelCommands, EvaluateTellsBitsWithTheirProtocol) {
   const Finished words = run({"evaluate", path("run"), "--data", path("text"), "--min-context", "9"});
   ASSERT_EQ(words.status, 0) << words.err;
-  for (const char* word : {"bits per byte ± ", "windows of 40 with a minimum context of 9", "float32", "step 4", "sha256"}) {
+  for (const char* word :
+       {"bits per byte ± ", "windows of 40 with a minimum context of 9", "float32", "step 4", "sha256"}) {
     EXPECT_NE(words.out.find(word), std::string::npos) << word << "\n" << words.out;
   }
-  const Finished done =
-      run({"evaluate", path("run"), "--data", path("text"), "--min-context", "9", "--json", "--quiet", "--threads", "1"});
+  const Finished done = run(
+      {"evaluate", path("run"), "--data", path("text"), "--min-context", "9", "--json", "--quiet", "--threads", "1"});
   EXPECT_EQ(done.err, "");
   const json result = done.json();
   std::vector<std::string> names;
@@ -59,21 +60,24 @@ TEST_F(ModelCommands, EvaluateTellsBitsWithTheirProtocol) {
 TEST_F(ModelCommands, EvaluateRefusesInOneSentence) {
   EXPECT_EQ(refused({"evaluate", path("run")}),
             "longstride evaluate: --data: needs the files or folders to score, got none\n");
-  EXPECT_EQ(refused({"evaluate", path("run"), "--data", path("text"), "--min-context", "40"}),
-            "longstride evaluate: --min-context: needs a whole number in [0, 39], got 40 (the model's context is 40)\n");
+  EXPECT_EQ(
+      refused({"evaluate", path("run"), "--data", path("text"), "--min-context", "40"}),
+      "longstride evaluate: --min-context: needs a whole number in [0, 39], got 40 (the model's context is 40)\n");
   EXPECT_EQ(refused({"evaluate", path("run"), "--data", path("text"), "--precision", "half"}),
             "longstride evaluate: --precision: needs auto, float32 or bfloat16, got \"half\"\n");
   EXPECT_EQ(refused({"evaluate", path("run"), "--data", path("text"), "--threads", "-2"}),
             "longstride evaluate: --threads: needs a whole number in [0, 4096] (0: every core), got -2\n");
-  EXPECT_EQ(refused({"evaluate", path("none"), "--data", path("text")}),
-            "longstride evaluate: \"/none\" does not exist; name a run directory, a checkpoint directory or a .safetensors "
-            "file\n");
+  EXPECT_EQ(
+      refused({"evaluate", path("none"), "--data", path("text")}),
+      "longstride evaluate: \"/none\" does not exist; name a run directory, a checkpoint directory or a .safetensors "
+      "file\n");
   write("cut", read("run/checkpoints/000000004/model.safetensors").substr(0, 5000));
   EXPECT_NE(refused({"evaluate", path("cut"), "--data", path("text")}, 1).find("it was cut short"), std::string::npos);
 }
 
 TEST_F(ModelCommands, SamplePutsPromptAndTokensOnStandardOutputAndNothingElse) {
-  const std::vector<std::string> options = {"sample", path("run"), "--prompt", "line ", "--tokens", "60", "--seed", "3"};
+  const std::vector<std::string> options = {"sample",   path("run"), "--prompt", "line ",
+                                            "--tokens", "60",        "--seed",   "3"};
   const Finished done = run(options);
   ASSERT_EQ(done.status, 0) << done.err;
   EXPECT_EQ(done.out.size(), 65u);
@@ -100,9 +104,13 @@ TEST_F(ModelCommands, SampleMakesSeveralSideBySide) {
   const Finished done = run({"sample", path("run"), "--count", "3", "--tokens", "10", "--prompt", "of"});
   EXPECT_EQ(done.out.size(), 36u) << done.err;
   EXPECT_NE(done.err.find("--- sample 3 of 3 ---"), std::string::npos);
-  ASSERT_EQ(run({"sample", path("run"), "--count", "3", "--tokens", "10", "--prompt", "of", "--out", path("s.txt")}).status, 0);
+  ASSERT_EQ(
+      run({"sample", path("run"), "--count", "3", "--tokens", "10", "--prompt", "of", "--out", path("s.txt")}).status,
+      0);
   EXPECT_EQ(read("s-001.txt") + read("s-002.txt") + read("s-003.txt"), done.out);
-  ASSERT_EQ(run({"sample", path("run"), "--count", "2", "--tokens", "10", "--prompt", "of", "--out", path("many/")}).status, 0);
+  ASSERT_EQ(
+      run({"sample", path("run"), "--count", "2", "--tokens", "10", "--prompt", "of", "--out", path("many/")}).status,
+      0);
   EXPECT_EQ(read("many/002.txt"), done.out.substr(12, 12));
   const json result = run({"sample", path("run"), "--count", "2", "--tokens", "10", "--prompt", "of", "--json"}).json();
   ASSERT_EQ(result["samples"].size(), 2u);

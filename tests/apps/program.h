@@ -30,7 +30,8 @@ class Program : public testing::Test {
     std::string pattern = (std::filesystem::temp_directory_path() / "longstride-apps-XXXXXX").string();
     root_ = ::mkdtemp(pattern.data());
     std::string text;
-    for (int line = 0; text.size() < 4000; ++line) text += "line " + std::to_string(line * line % 97) + " of the text\n";
+    for (int line = 0; text.size() < 4000; ++line)
+      text += "line " + std::to_string(line * line % 97) + " of the text\n";
     write("text", text);
   }
   ~Program() override { std::filesystem::remove_all(root_); }

@@ -26,7 +26,8 @@ TEST_F(TrainCommand, WritesARunAndSaysWhatItDidAndWhatToTryNext) {
   for (const char* word : {"parameters", "planned", "3 steps", "fixed(7,2)"}) {
     EXPECT_NE(done.err.find(word), std::string::npos) << word << "\n" << done.err;
   }
-  for (const char* word : {"test", "bits per byte", "8 raw", "order-0 entropy", "longstride sample", "longstride evaluate"}) {
+  for (const char* word :
+       {"test", "bits per byte", "8 raw", "order-0 entropy", "longstride sample", "longstride evaluate"}) {
     EXPECT_NE(done.out.find(word), std::string::npos) << word << "\n" << done.out;
   }
   EXPECT_TRUE(exists("run/config.json"));
@@ -38,8 +39,8 @@ TEST_F(TrainCommand, TellsItsResultAsOneObject) {
   ASSERT_EQ(done.status, 0) << done.err;
   EXPECT_EQ(done.err, "");
   const json result = done.json();
-  EXPECT_EQ(keys(result), (std::set<std::string>{"run", "step", "interrupted", "valid_bits", "test_bits", "test_order0_bits",
-                                                 "test_bytes", "checkpoint"}));
+  EXPECT_EQ(keys(result), (std::set<std::string>{"run", "step", "interrupted", "valid_bits", "test_bits",
+                                                 "test_order0_bits", "test_bytes", "checkpoint"}));
   EXPECT_EQ(result["step"], 2);
   EXPECT_EQ(result["interrupted"], false);
   EXPECT_GT(result["test_bits"], 0);
@@ -54,15 +55,17 @@ TEST_F(TrainCommand, WritesTheInitialWeightsWhereNoStepIsAskedFor) {
 
 TEST_F(TrainCommand, FinishesItsStepSavesAndExitsWith130WhereItIsInterrupted) {
   for (const int signal : {SIGINT, SIGTERM}) {
-    const pid_t process = start(training("train", {"--out", path("run"), "--steps", "1000000", "--overwrite"}));
-    for (int tries = 0; tries < 600 && read("run/log.jsonl").size() < 600; ++tries) {  // some steps
+    const std::string out = "run" + std::to_string(signal);
+    const pid_t process = start(training("train", {"--out", path(out), "--steps", "1000000"}));
+    for (int tries = 0; tries < 600 && read(out + "/log.jsonl").size() < 600; ++tries) {  // some steps
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
     ::kill(process, signal);
     const Finished done = finish(process);
     EXPECT_EQ(done.status, 130) << done.err;
-    EXPECT_NE(done.err.find("longstride train --resume --out " + path("run") + "` goes on"), std::string::npos) << done.err;
-    const Finished info = run({"info", path("run"), "--checkpoint", "latest", "--json"});
+    EXPECT_NE(done.err.find("`longstride train --resume --out " + path(out) + "` goes on"), std::string::npos)
+        << done.err;
+    const Finished info = run({"info", path(out), "--checkpoint", "latest", "--json"});
     EXPECT_EQ(info.status, 0) << info.err;
     EXPECT_GT(info.json()["step"], 0);
   }
@@ -73,7 +76,8 @@ TEST_F(TrainCommand, GoesOnWithNothingButTheRun) {
   const Finished done = run({"train", "--resume", "--out", path("run"), "--steps", "9", "--json"});
   EXPECT_EQ(done.status, 0) << done.err;
   EXPECT_EQ(done.json()["step"], 2);
-  EXPECT_NE(done.err.find("--resume goes on with the run's own configuration; --steps is not looked at"), std::string::npos)
+  EXPECT_NE(done.err.find("--resume goes on with the run's own configuration; --steps is not looked at"),
+            std::string::npos)
       << done.err;
 }
 

@@ -316,7 +316,8 @@ TEST_F(Evaluate, RefusesWhatCannotBeScored) {
 TEST_F(Evaluate, NeverGivesAFigureThatIsNotFinite) {
   for (const Parameter& p : table_.entries()) {  // finite weights whose logits overflow
     if (p.name != "output.weight") continue;
-    for (std::int64_t e = 0; e < p.count; ++e) store_[static_cast<std::size_t>(p.offset + e)] = e % 2 == 0 ? 3e38f : -3e38f;
+    for (std::int64_t e = 0; e < p.count; ++e)
+      store_[static_cast<std::size_t>(p.offset + e)] = e % 2 == 0 ? 3e38f : -3e38f;
   }
   save();
   const std::string said = words(ErrorKind::diverged, [&] { evaluate(options()); });

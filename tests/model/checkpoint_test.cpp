@@ -74,7 +74,8 @@ class Checkpoint : public testing::Test {
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), kind) << error.what();
       std::string text = error.what();
-      for (std::size_t at; (at = text.find(root_.string())) != std::string::npos;) text.replace(at, root_.string().size(), "");
+      for (std::size_t at; (at = text.find(root_.string())) != std::string::npos;)
+        text.replace(at, root_.string().size(), "");
       return text;
     }
     return "no error";
@@ -117,15 +118,17 @@ TEST_F(Checkpoint, IsDescribed) {
 TEST_F(Checkpoint, WithATensorMissingNamesIt) {
   std::vector<StoredTensor> all = tensors();
   all.pop_back();
-  EXPECT_EQ(loading(metadata(), all), "checkpoint \"/m.safetensors\" has no tensor \"output.weight\", which its configuration "
-                                      "needs with shape [7, 8]");
+  EXPECT_EQ(loading(metadata(), all),
+            "checkpoint \"/m.safetensors\" has no tensor \"output.weight\", which its configuration "
+            "needs with shape [7, 8]");
 }
 
 TEST_F(Checkpoint, WithATensorOfAnotherShapeNamesBoth) {
   std::vector<StoredTensor> all = tensors();
   all.back().shape = {8, 7};
-  EXPECT_EQ(loading(metadata(), all),
-            "checkpoint \"/m.safetensors\" has tensor \"output.weight\" of shape [8, 7], its configuration needs [7, 8]");
+  EXPECT_EQ(
+      loading(metadata(), all),
+      "checkpoint \"/m.safetensors\" has tensor \"output.weight\" of shape [8, 7], its configuration needs [7, 8]");
 }
 
 TEST_F(Checkpoint, WithATensorOfAnotherTypeNamesIt) {
@@ -145,11 +148,13 @@ TEST_F(Checkpoint, WithATensorTooManyNamesIt) {
 TEST_F(Checkpoint, WithValuesThatAreNotFiniteNamesTheFirst) {
   const Parameter* output = table_.find("output.weight");
   store_[static_cast<std::size_t>(output->offset + 9)] = std::nanf("");
-  EXPECT_EQ(loading(metadata(), tensors()), "checkpoint \"/m.safetensors\" has NaN in tensor \"output.weight\" at element 9; a "
-                                            "model's weights must be finite");
+  EXPECT_EQ(loading(metadata(), tensors()),
+            "checkpoint \"/m.safetensors\" has NaN in tensor \"output.weight\" at element 9; a "
+            "model's weights must be finite");
   store_[static_cast<std::size_t>(output->offset + 2)] = -std::numeric_limits<float>::infinity();
-  EXPECT_EQ(loading(metadata(), tensors()), "checkpoint \"/m.safetensors\" has infinity in tensor \"output.weight\" at element "
-                                            "2; a model's weights must be finite");
+  EXPECT_EQ(loading(metadata(), tensors()),
+            "checkpoint \"/m.safetensors\" has infinity in tensor \"output.weight\" at element "
+            "2; a model's weights must be finite");
 }
 
 TEST_F(Checkpoint, OfAnotherProgramIsRefused) {
@@ -164,7 +169,8 @@ TEST_F(Checkpoint, OfAnotherProgramIsRefused) {
   EXPECT_EQ(loading(about, tensors()), "checkpoint \"/m.safetensors\" is damaged: its step is \"3x\", no whole number");
   about = metadata();
   about["valid_bits"] = "nan";
-  EXPECT_EQ(loading(about, tensors()), "checkpoint \"/m.safetensors\" is damaged: its valid_bits are \"nan\", no number");
+  EXPECT_EQ(loading(about, tensors()),
+            "checkpoint \"/m.safetensors\" is damaged: its valid_bits are \"nan\", no number");
   about = metadata();
   about["config"] = "{\"model\": {\"layers\": -1}}";
   EXPECT_NE(loading(about, tensors()).find("has a configuration that this version cannot use: "), std::string::npos);
@@ -226,8 +232,9 @@ TEST_F(Checkpoint, ThatIsNotThereIsAnErrorThatSaysWhatIs) {
   EXPECT_EQ(say("young", "best"), "run \"/young\" has no complete checkpoint yet");
   EXPECT_EQ(say("none", "best"),
             "\"/none\" does not exist; name a run directory, a checkpoint directory or a .safetensors file");
-  EXPECT_EQ(say("other", "best"), "\"/other\" is neither a run directory (it has no checkpoints/) nor a checkpoint directory (it "
-                                  "has no model.safetensors)");
+  EXPECT_EQ(say("other", "best"),
+            "\"/other\" is neither a run directory (it has no checkpoints/) nor a checkpoint directory (it "
+            "has no model.safetensors)");
   EXPECT_EQ(say("run/checkpoints/000000008", "12"),
             "--checkpoint: chooses within a run directory, and \"/run/checkpoints/000000008\" is none; leave it out");
 }
@@ -240,8 +247,9 @@ TEST_F(Checkpoint, FillsAStoreFromTensorsUnderAPrefix) {
   std::vector<float> read(store_.size(), 7.0f);
   load_tensors_into(file, table_, "moment.", read.data());
   EXPECT_EQ(read, store_);
-  EXPECT_EQ(words(ErrorKind::corrupt_data, [&] { load_tensors_into(file, table_, "other.", read.data()); }),
-            "checkpoint \"/state.safetensors\" has no tensor \"other.start\", which its configuration needs with shape [8]");
+  EXPECT_EQ(
+      words(ErrorKind::corrupt_data, [&] { load_tensors_into(file, table_, "other.", read.data()); }),
+      "checkpoint \"/state.safetensors\" has no tensor \"other.start\", which its configuration needs with shape [8]");
 }
 
 }  // namespace

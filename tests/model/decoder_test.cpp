@@ -107,16 +107,36 @@ void expect_near(const std::vector<float>& found, const std::vector<float>& expe
 }
 
 const std::vector<std::string> kLayouts = {
-    "dense", "window(1)", "window(7)", "local(7)", "column(6)", "column(1)", "row(7)", "row(64)", "summary(8,3)",
-    "summary(8,2,1)", "previous_row(7)", "prefix(5)", "digits(3,2)", "digits(3,3)",
+    "dense",
+    "window(1)",
+    "window(7)",
+    "local(7)",
+    "column(6)",
+    "column(1)",
+    "row(7)",
+    "row(64)",
+    "summary(8,3)",
+    "summary(8,2,1)",
+    "previous_row(7)",
+    "prefix(5)",
+    "digits(3,2)",
+    "digits(3,3)",
     // merged
-    "strided(7)", "fixed(8,2)", "fixed(11,5)", "local(6) | column(7)", "prefix(3) | window(4)",
-    "row(9) | summary(9,2) | prefix(4)", "previous_row(5) | summary(5,1) | column(10)", "digits(2,3) | window(3)",
+    "strided(7)",
+    "fixed(8,2)",
+    "fixed(11,5)",
+    "local(6) | column(7)",
+    "prefix(3) | window(4)",
+    "row(9) | summary(9,2) | prefix(4)",
+    "previous_row(5) | summary(5,1) | column(10)",
+    "digits(2,3) | window(3)",
     // interleaved
-    R"j(["local(6)", "column(7)"])j", R"j(["column(8)", "window(8)", "window(8)", "window(8)"])j",
+    R"j(["local(6)", "column(7)"])j",
+    R"j(["column(8)", "window(8)", "window(8)", "window(8)"])j",
     R"j(["row(8)", "summary(8,2)"])j",
     // multi-head
-    R"j([["local(7)", "column(8)"]])j", R"j([["fixed(9,2)", "dense", "summary(5,2)"], "window(3)"])j",
+    R"j([["local(7)", "column(8)"]])j",
+    R"j([["fixed(9,2)", "dense", "summary(5,2)"], "window(3)"])j",
     R"j([["prefix(4) | window(2)", "previous_row(6)"], ["digits(3,2)", "row(5)", "strided(4)"]])j",
 };
 
@@ -137,7 +157,8 @@ TEST(Decoder, GivesTheLogitsOfTheWholeSequenceForEveryPattern) {
 
 TEST(Decoder, GivesTheLogitsOfTheWholeSequenceForLengthsThatNothingDivides) {
   for (const std::int64_t context : {1, 2, 3, 31, 97}) {
-    for (const char* layout : {"fixed(8,3)", "strided(10)", R"j([["row(7)", "summary(7,2)", "digits(3,2)"], "dense"])j"}) {
+    for (const char* layout :
+         {"fixed(8,3)", "strided(10)", R"j([["row(7)", "summary(7,2)", "digits(3,2)"], "dense"])j"}) {
       Case c(model_with(layout, context), DType::float32);
       Decoder decoder(*c.backend, c.model, {kSequences, context, c.type});
       expect_near(c.decoded(decoder), c.whole(), kFloat32, std::string(layout) + " of " + std::to_string(context));

@@ -49,7 +49,8 @@ TEST(ParameterTable, PutsEveryTensorOnItsOwnElementsAndTheThreeProductsSideBySid
 }
 
 TEST(ParameterTable, DecaysWhatHasTwoDimensionsAndNothingElse) {
-  for (const Parameter& entry : ParameterTable(shape(2, 8, 2, 2, 1, {4, 4})).entries())
+  const ParameterTable table(shape(2, 8, 2, 2, 1, {4, 4}));
+  for (const Parameter& entry : table.entries())
     EXPECT_EQ(entry.decay, entry.shape.size() == 2) << entry.name;
 }
 

@@ -17,7 +17,8 @@ std::vector<int> histogram(const Choice& choice, const std::vector<float>& logit
   std::vector<int> counts(logits.size());
   for (int i = 1; i <= draws; ++i) {
     const double uniform = static_cast<double>(i) / draws;
-    ++counts[static_cast<std::size_t>(chooser.choose(logits.data(), static_cast<std::int64_t>(logits.size()), uniform))];
+    ++counts[static_cast<std::size_t>(
+        chooser.choose(logits.data(), static_cast<std::int64_t>(logits.size()), uniform))];
   }
   return counts;
 }

@@ -96,8 +96,8 @@ TEST_F(Sample, TakesTheLikeliestTokenEachTimeWhereGreedyAlsoBeyondTheContext) {
     std::size_t begin = 0;  // the window moves on by half a context whenever it is full
     for (std::size_t at = prompt_size; at < made.size(); ++at) {
       while (at - begin >= static_cast<std::size_t>(kContext)) begin += kContext / 2;
-      const std::vector<float> logits = next_logits({made.begin() + static_cast<std::ptrdiff_t>(begin),
-                                                     made.begin() + static_cast<std::ptrdiff_t>(at)});
+      const std::vector<float> logits = next_logits(
+          {made.begin() + static_cast<std::ptrdiff_t>(begin), made.begin() + static_cast<std::ptrdiff_t>(at)});
       const float highest = *std::max_element(logits.begin(), logits.end());
       EXPECT_GE(logits[made[at]], highest - 1e-4f) << prompt_size << " " << at;
     }
@@ -110,8 +110,9 @@ TEST_F(Sample, SaysOnceThatTheWindowMovesOn) {
   o.noted = [&](const std::string& sentence) { said.push_back(sentence); };
   sample(o);
   ASSERT_EQ(said.size(), 1u);
-  EXPECT_EQ(said.front(), "the sequence has outgrown the context of 11 tokens: the window moves on by 5 whenever it is full, "
-                          "reading again what it keeps");
+  EXPECT_EQ(said.front(),
+            "the sequence has outgrown the context of 11 tokens: the window moves on by 5 whenever it is full, "
+            "reading again what it keeps");
   said.clear();
   o.tokens = kContext;
   sample(o);

@@ -1,0 +1,10 @@
+#include "cpu/norm_kernels.h"
+
+#define LONGSTRIDE_KERNELS "cpu/norm_kernels.inl"
+#include "cpu/for_each_isa.h"
+
+namespace longstride {
+
+const NormKernels& norm_kernels() { return LONGSTRIDE_CHOOSE(kNormKernels); }
+
+}  // namespace longstride

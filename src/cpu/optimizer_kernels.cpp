@@ -1,0 +1,10 @@
+#include "cpu/optimizer_kernels.h"
+
+#define LONGSTRIDE_KERNELS "cpu/optimizer_kernels.inl"
+#include "cpu/for_each_isa.h"
+
+namespace longstride {
+
+const OptimizerKernels& optimizer_kernels() { return LONGSTRIDE_CHOOSE(kOptimizerKernels); }
+
+}  // namespace longstride

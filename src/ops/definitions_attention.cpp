@@ -1,0 +1,132 @@
+// Attention from the definition of its pattern alone: list_keys, no tiles.
+#include <cmath>
+#include <limits>
+
+#include "ops/definitions.h"
+
+namespace longstride::definitions {
+
+namespace {
+
+std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
+
+// The query of one sequence, head and position: what it reads and with which weights.
+struct Query {
+  std::vector<std::int64_t> keys;  // positions, ascending
+  Values p;                        // softmax over them
+  double lse = -std::numeric_limits<double>::infinity();
+};
+
+struct Heads {  // (N, H * D) as doubles
+  Values values;
+  std::int64_t width = 0, D = 0;
+  Heads(const Matrix& m, std::int64_t H) : values(values_of(m)), width(m.cols), D(m.cols / H) {}
+  const double* row(std::int64_t n, std::int64_t h) const { return values.data() + n * width + h * D; }
+};
+
+double dot(const double* a, const double* b, std::int64_t D) {
+  double sum = 0;
+  for (std::int64_t d = 0; d < D; ++d) sum += a[d] * b[d];
+  return sum;
+}
+
+// p_j = exp(s_j - lse), s_j = scale * q . k_j, lse = log sum exp of s
+void normalise(Query& query) {
+  double largest = -std::numeric_limits<double>::infinity(), sum = 0;
+  for (const double s : query.p) largest = std::fmax(largest, s);
+  for (const double s : query.p) sum += std::exp(s - largest);
+  if (!query.keys.empty()) query.lse = largest + std::log(sum);
+  for (double& s : query.p) s = std::exp(s - query.lse);
+}
+
+Query query_of(const Attention& op, const Heads& q, const Heads& k, std::int64_t b, std::int64_t h, std::int64_t i) {
+  Query query;
+  list_keys(op.tilings[h]->pattern(), i, query.keys);
+  for (const std::int64_t j : query.keys)
+    query.p.push_back(op.scale * dot(q.row(b * op.T + i, h), k.row(b * op.T + j, h), q.D));
+  normalise(query);
+  return query;
+}
+
+template <class Visit>
+void for_each_query(const Attention& op, const Heads& q, const Heads& k, const Visit& visit) {
+  for (std::int64_t b = 0; b < op.B; ++b) {
+    for (std::int64_t h = 0; h < op.H; ++h) {
+      for (std::int64_t i = 0; i < op.T; ++i) visit(b, h, i, query_of(op, q, k, b, h, i));
+    }
+  }
+}
+
+}  // namespace
+
+// out_i = sum_j p_j v_j; 0 where a query reads no key.
+AttentionValues attention(const Attention& op) {
+  const Heads q(op.q, op.H), k(op.k, op.H), v(op.v, op.H);
+  AttentionValues out{Values(v.values.size()), {}};
+  for_each_query(op, q, k, [&](std::int64_t b, std::int64_t h, std::int64_t i, const Query& query) {
+    out.lse.push_back(query.lse);
+    double* row = out.out.data() + (b * op.T + i) * v.width + h * v.D;
+    for (std::size_t at = 0; at < query.keys.size(); ++at) {
+      const double* value = v.row(b * op.T + query.keys[at], h);
+      for (std::int64_t d = 0; d < v.D; ++d) row[d] += query.p[at] * value[d];
+    }
+  });
+  return out;
+}
+
+// With delta_i = sum_d out * dout:  dv = P^T dout;  dS = P * (dout v^T - delta);  dq = scale * dS k;  dk = scale * dS^T q
+AttentionGradients attention_backward(const AttentionBackward& op) {
+  const Attention& forward = op.forward;
+  const Heads q(forward.q, forward.H), k(forward.k, forward.H), v(forward.v, forward.H), dout(op.dout, forward.H);
+  AttentionGradients d{Values(q.values.size()), Values(k.values.size()), Values(v.values.size())};
+  for_each_query(forward, q, k, [&](std::int64_t b, std::int64_t h, std::int64_t i, const Query& query) {
+    const std::int64_t n = b * forward.T + i;
+    const double* upper = dout.row(n, h);
+    double delta = 0;
+    Values dp;
+    for (std::size_t at = 0; at < query.keys.size(); ++at) {
+      dp.push_back(dot(upper, v.row(b * forward.T + query.keys[at], h), v.D));
+      delta += query.p[at] * dp[at];
+    }
+    for (std::size_t at = 0; at < query.keys.size(); ++at) {
+      const std::int64_t j = b * forward.T + query.keys[at];
+      const double ds = forward.scale * query.p[at] * (dp[at] - delta);
+      for (std::int64_t e = 0; e < q.D; ++e) {
+        d.dq[index(n * q.width + h * q.D + e)] += ds * k.row(j, h)[e];
+        d.dk[index(j * q.width + h * q.D + e)] += ds * q.row(n, h)[e];
+      }
+      for (std::int64_t e = 0; e < v.D; ++e) d.dv[index(j * v.width + h * v.D + e)] += query.p[at] * upper[e];
+    }
+  });
+  return d;
+}
+
+Values decode_attention(const DecodeAttention& op) {
+  const Heads q(op.q, op.H), k(op.k, op.H), v(op.v, op.H);
+  Values out(v.values.size());
+  for (std::int64_t b = 0; b < op.B; ++b) {
+    for (std::int64_t h = 0; h < op.H; ++h) {
+      const std::int32_t g = op.group[h];
+      const auto row_of = [&](const float* store, const double* fresh, std::int64_t slot, std::int64_t D) {
+        for (std::int64_t w = op.write_begin[g]; w < op.write_begin[g + 1]; ++w) {
+          if (op.write[w] == slot) return Values(fresh, fresh + D);
+        }
+        const float* row = store + (b * op.slots + op.first_slot[h] + slot) * D;
+        return Values(row, row + D);
+      };
+      Query query;
+      for (std::int64_t r = op.read_begin[g]; r < op.read_begin[g + 1]; ++r) {
+        query.keys.push_back(op.read[r]);
+        query.p.push_back(op.scale * dot(q.row(b, h), row_of(op.keys, k.row(b, h), op.read[r], q.D).data(), q.D));
+      }
+      normalise(query);
+      for (std::size_t at = 0; at < query.keys.size(); ++at) {
+        const Values value = row_of(op.values, v.row(b, h), query.keys[at], v.D);
+        for (std::int64_t d = 0; d < v.D; ++d) out[index(b * v.width + h * v.D + d)] += query.p[at] * value[index(d)];
+      }
+    }
+  }
+  return out;
+}
+
+}  // namespace longstride::definitions
