@@ -32,7 +32,8 @@ std::string length_words(const Config& config, const Plan& plan) {
   const double peak = measure_peak_multiply_adds(plan.precision == Precision::bfloat16);
   const double seconds = static_cast<double>(plan.multiply_adds_per_step) * static_cast<double>(training.steps) /
                          (kUsualUtilisation * peak);
-  return fmt::format("about {} at {:.0f}% of this machine's measured peak", duration_words(seconds),
+  const std::string about = seconds < 1 ? "" : "about ";
+  return fmt::format("{}{} at {:.0f}% of this machine's measured peak", about, duration_words(seconds),
                      100 * kUsualUtilisation);
 }
 

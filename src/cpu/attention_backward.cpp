@@ -10,6 +10,7 @@
 #include "cpu/attention.h"
 #include "cpu/attention_kernels.h"
 #include "cpu/attention_rows.h"
+#include "cpu/attention_tiles.h"
 #include "cpu/threads.h"
 #include "cpu/workspace.h"
 
@@ -36,30 +37,46 @@ struct Shape {
   std::int64_t in_flight() const { return pieces > 1 ? 1 : std::min<std::int64_t>(heads, threads()); }
 };
 
-// One thread's memory.
+// One thread's memory: some blocks of queries, and the keys that they read next.
 struct Scratch {
-  BackwardTile tile;
-  float *q, *dout, *q_rows, *dout_rows, *lse, *delta, *factor, *k, *k_pairs, *v;
+  struct Block {
+    float *q, *dout, *q_rows, *dout_rows, *lse, *delta;  // what its tile points to
+  };
+  BackwardTile tiles[kBlocksInStep];
+  Block blocks[kBlocksInStep];
+  float *k, *k_pairs, *v, *factor;
   std::int64_t floats;
 
   Scratch(float* memory, const Shape& shape) {
     Pieces pieces(memory);
-    tile.q = q = pieces.take(shape.Dq * kTileQueries);
-    tile.dout = dout = pieces.take(shape.Dv * kTileQueries);
-    tile.q_rows = q_rows = pieces.take(padded(shape.Dq) * kTileQueries);
-    tile.dout_rows = dout_rows = pieces.take(padded(shape.Dv) * kTileQueries);
-    tile.lse = lse = pieces.take(kTileQueries);
-    tile.delta = delta = pieces.take(kTileQueries);
+    k = pieces.take(padded(shape.Dq) * kTileKeys);
+    k_pairs = pieces.take(padded(shape.Dq) * kTileKeys);
+    v = pieces.take(padded(shape.Dv) * kTileKeys);
     factor = pieces.take(kTileQueries);
-    tile.dq = pieces.take(shape.Dq * kTileQueries);
-    tile.k = k = pieces.take(padded(shape.Dq) * kTileKeys);
-    tile.k_pairs = k_pairs = pieces.take(padded(shape.Dq) * kTileKeys);
-    tile.v = v = pieces.take(padded(shape.Dv) * kTileKeys);
-    tile.scores = pieces.take(kKeyGroup * kTileQueries);
-    tile.dweights = pieces.take(kKeyGroup * kTileQueries);
-    tile.p_rows = pieces.take(kTileKeys * kTileQueries);
-    tile.ds_rows = pieces.take(kTileKeys * kTileQueries);
-    tile.ds_pairs = pieces.take(kTileKeys * kTileQueries);
+    float* scores = pieces.take(kKeyGroup * kTileQueries);
+    float* dweights = pieces.take(kKeyGroup * kTileQueries);
+    float* p_rows = pieces.take(kTileKeys * kTileQueries);
+    float* ds_rows = pieces.take(kTileKeys * kTileQueries);
+    float* ds_pairs = pieces.take(kTileKeys * kTileQueries);
+    for (int b = 0; b < kBlocksInStep; ++b) {
+      BackwardTile& tile = tiles[b];
+      Block& block = blocks[b];
+      tile.q = block.q = pieces.take(shape.Dq * kTileQueries);
+      tile.dout = block.dout = pieces.take(shape.Dv * kTileQueries);
+      tile.q_rows = block.q_rows = pieces.take(padded(shape.Dq) * kTileQueries);
+      tile.dout_rows = block.dout_rows = pieces.take(padded(shape.Dv) * kTileQueries);
+      tile.lse = block.lse = pieces.take(kTileQueries);
+      tile.delta = block.delta = pieces.take(kTileQueries);
+      tile.dq = pieces.take(shape.Dq * kTileQueries);
+      tile.k = k;
+      tile.k_pairs = k_pairs;
+      tile.v = v;
+      tile.scores = scores;
+      tile.dweights = dweights;
+      tile.p_rows = p_rows;
+      tile.ds_rows = ds_rows;
+      tile.ds_pairs = ds_pairs;
+    }
     floats = pieces.floats();
   }
 };
@@ -110,13 +127,15 @@ class Backward {
     return head;
   }
 
-  // Every pieces-th block of a sweep.
+  // Every pieces-th few blocks of a sweep.
   void piece(const Head& head, const Sums& sums, std::int64_t piece, int sweep, Scratch& scratch) const {
-    scratch.tile.dk = sums.dk[piece];
-    scratch.tile.dv = sums.dv[piece];
-    const std::int64_t blocks = head.tiling.blocks(sweep);
-    for (std::int64_t index = piece; index < blocks; index += shape_.pieces)
-      block(head, head.tiling.block(sweep, index), scratch);
+    for (BackwardTile& tile : scratch.tiles) {
+      tile.dk = sums.dk[piece];
+      tile.dv = sums.dv[piece];
+    }
+    const std::int64_t all = head.tiling.blocks(sweep);
+    for (std::int64_t first = piece * kBlocksInStep; first < all; first += shape_.pieces * kBlocksInStep)
+      blocks(head, sweep, first, static_cast<int>(std::min<std::int64_t>(kBlocksInStep, all - first)), scratch);
   }
 
   void clear(const Sums& sums, std::int64_t piece) const {
@@ -139,20 +158,33 @@ class Backward {
   }
 
  private:
-  void block(const Head& head, const QueryBlock& block, Scratch& scratch) const {
-    TileCursor cursor(head.tiling, block);
-    Tile keys;
-    begin(head, block, scratch);
-    while (cursor.next(keys)) read(head, keys, scratch);
-    char* to[kTileQueries];
-    const bool last = block.sweep + 1 == head.tiling.sweeps();
-    (last ? head.dq : head.dq_sums).rows(block.queries, to);
+  // Blocks [first, first + count) of a sweep, in step.
+  void blocks(const Head& head, int sweep, std::int64_t first, int count, Scratch& scratch) const {
+    for (int b = 0; b < count; ++b)
+      begin(head, head.tiling.block(sweep, first + b), scratch.tiles[b], scratch.blocks[b]);
+    KeysAhead ahead(shape_.T, head.k, shape_.Dq, head.v, shape_.Dv, op_.dq.type);
+    for (TilesInStep tiles(head.tiling, sweep, first, count); tiles.next();) {
+      pack_keys(head, tiles.keys(), scratch);
+      ahead.begin(tiles.keys(), tiles.readers());
+      for (int b = 0; b < count; ++b) {
+        if (!tiles.reads(b)) continue;
+        ahead.prefetch(kernels_.rows);
+        scratch.tiles[b].span = tiles.keys();
+        scratch.tiles[b].visible = tiles.tile(b).whole ? nullptr : tiles.tile(b).visible;
+        kernels_.tile(scratch.tiles[b]);
+      }
+    }
+    const bool last = sweep + 1 == head.tiling.sweeps();
     std::fill_n(scratch.factor, kTileQueries, last ? op_.forward.scale : 1.0f);
-    kernels_.rows.unpack_lanes(scratch.tile.dq, scratch.factor, scratch.tile.queries, scratch.tile.Dq, to, !last);
+    for (int b = 0; b < count; ++b) {
+      char* to[kTileQueries];
+      (last ? head.dq : head.dq_sums).rows(head.tiling.block(sweep, first + b).queries, to);
+      const BackwardTile& tile = scratch.tiles[b];
+      kernels_.rows.unpack_lanes(tile.dq, scratch.factor, tile.queries, tile.Dq, to, !last);
+    }
   }
 
-  void begin(const Head& head, const QueryBlock& block, Scratch& scratch) const {
-    BackwardTile& tile = scratch.tile;
+  void begin(const Head& head, const QueryBlock& block, BackwardTile& tile, const Scratch::Block& to) const {
     const AttentionKernels& rows = kernels_.rows;
     const int count = static_cast<int>(block.queries.count), lanes = rows.vector_lanes;
     tile.queries = count;
@@ -164,17 +196,17 @@ class Backward {
     tile.scale = op_.forward.scale * kLog2e;
     const char *from[kTileQueries], *out[kTileQueries];
     head.q.rows(block.queries, from);
-    rows.pack_lanes(from, count, tile.Dq, scratch.q);
-    rows.pack_pairs(from, count, tile.Dq, scratch.q_rows);
+    rows.pack_lanes(from, count, tile.Dq, to.q);
+    rows.pack_pairs(from, count, tile.Dq, to.q_rows);
     head.dout.rows(block.queries, from);
-    rows.pack_lanes(from, count, tile.Dv, scratch.dout);
-    rows.pack_pairs(from, count, tile.Dv, scratch.dout_rows);
+    rows.pack_lanes(from, count, tile.Dv, to.dout);
+    rows.pack_pairs(from, count, tile.Dv, to.dout_rows);
     head.out.rows(block.queries, out);
-    std::fill_n(scratch.delta, kTileQueries, 0.0f);
-    kernels_.delta(out, from, count, tile.Dv, scratch.delta);
-    std::fill_n(scratch.lse, kTileQueries, INFINITY);
+    std::fill_n(to.delta, kTileQueries, 0.0f);
+    kernels_.delta(out, from, count, tile.Dv, to.delta);
+    std::fill_n(to.lse, kTileQueries, INFINITY);
     each_position(block.queries, [&](std::int64_t u, std::int64_t i) {
-      if (head.lse[i] != -INFINITY) scratch.lse[u] = head.lse[i] * kLog2e;
+      if (head.lse[i] != -INFINITY) to.lse[u] = head.lse[i] * kLog2e;
     });
     if (block.sweep == 0) {
       std::fill_n(tile.dq, shape_.Dq * kTileQueries, 0.0f);
@@ -184,18 +216,14 @@ class Backward {
     }
   }
 
-  void read(const Head& head, const Tile& keys, Scratch& scratch) const {
-    BackwardTile& tile = scratch.tile;
-    const int count = static_cast<int>(keys.keys.count);
-    tile.span = keys.keys;
-    tile.visible = keys.whole ? nullptr : keys.visible;
+  void pack_keys(const Head& head, const Span& keys, const Scratch& scratch) const {
     const char* rows[kTileKeys];
-    head.k.rows(keys.keys, rows);
-    kernels_.rows.pack_rows(rows, count, tile.Dq, scratch.k);
-    kernels_.rows.pack_pairs(rows, count, tile.Dq, scratch.k_pairs);
-    head.v.rows(keys.keys, rows);
-    kernels_.rows.pack_rows(rows, count, tile.Dv, scratch.v);
-    kernels_.tile(tile);
+    const int count = static_cast<int>(keys.count), Dq = static_cast<int>(shape_.Dq);
+    head.k.rows(keys, rows);
+    kernels_.rows.pack_rows(rows, count, Dq, scratch.k);
+    kernels_.rows.pack_pairs(rows, count, Dq, scratch.k_pairs);
+    head.v.rows(keys, rows);
+    kernels_.rows.pack_rows(rows, count, static_cast<int>(shape_.Dv), scratch.v);
   }
 
   const AttentionBackward& op_;

@@ -137,14 +137,17 @@ class Forward {
   // slot: of the first block's memory.
   void read(const Head& head, int sweep, std::int64_t first, int count, int slot, Scratch& scratch) const {
     const char* rows[kTileKeys];
+    KeysAhead ahead(op_.T, head.k, shape_.Dq, head.v, shape_.Dv, op_.k.type);
     for (TilesInStep tiles(head.tiling, sweep, first, count); tiles.next();) {
       const int keys = static_cast<int>(tiles.keys().count);
       head.k.rows(tiles.keys(), rows);
       kernels_.rows.pack_rows(rows, keys, static_cast<int>(shape_.Dq), scratch.k);
       head.v.rows(tiles.keys(), rows);
       kernels_.rows.pack_pairs(rows, keys, static_cast<int>(shape_.Dv), scratch.v);
+      ahead.begin(tiles.keys(), tiles.readers());
       for (int b = 0; b < count; ++b) {
         if (!tiles.reads(b)) continue;
+        ahead.prefetch(kernels_.rows);
         ForwardTile& tile = scratch.tiles[slot + b];
         tile.keys = keys;
         tile.visible = tiles.tile(b).whole ? nullptr : tiles.tile(b).visible;

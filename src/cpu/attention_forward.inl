@@ -1,42 +1,26 @@
 // Forward: scores of kKeyGroup keys at a time, their powers of two, then values summed. The maximum that powers are
-// taken from is raised only when a score passes it by kSlack: sums stay below 2^kSlack times the number of keys, far
-// inside float32, and what was summed is rarely rescaled.
+// taken from is raised only when the weights of a group pass kMostWeight: sums stay below it times the number of keys,
+// far inside float32, and what was summed is rarely rescaled.
 #include "cpu/attention_mask.inl"
 #include "cpu/attention_pack.inl"
 #include "cpu/attention_product.inl"
 
-constexpr float kSlack = 8;
+constexpr float kMostWeight = 4096;
 
-// Scores of keys that a lane does not read become -inf, as do those of a last odd key's partner. True if a score passes
-// the maximum by more than kSlack.
-LONGSTRIDE_INLINE bool mask_and_compare(const ForwardTile& tile, int t, int count, Lanes seen) {
-  const F scale = broadcast(tile.scale), slack = broadcast(kSlack), none = broadcast(-INFINITY);
-  bool above = false;
+// Sets the maxima of lanes to the largest of the scores in flight where that is more, and rescales the sums.
+void raise_maximum(const ForwardTile& tile, int t, int count, Lanes seen) {
   for (int u = seen.begin; u < seen.end; u += kLanes) {
-    F largest = none;
+    F largest = broadcast(-INFINITY);
     for (int i = 0; i < count; ++i) {
-      F score = load(tile.scores + i * kTileQueries + u);
-      if (tile.visible != nullptr) {
-        score = select(static_cast<std::uint32_t>(tile.visible[t + i] >> u), score, none);
-        store(tile.scores + i * kTileQueries + u, score);
-      }
-      largest = max(score, largest);
+      const F score = load(tile.scores + i * kTileQueries + u);
+      const auto reads = tile.visible == nullptr ? ~0u : static_cast<std::uint32_t>(tile.visible[t + i] >> u);
+      largest = max(select(reads, score, largest), largest);
     }
-    if (count % 2 != 0) store(tile.scores + count * kTileQueries + u, none);
-    above |= any_above(mul(largest, scale), add(load(tile.maximum + u), slack));
-  }
-  return above;
-}
-
-// Raises maxima to the scores in flight and rescales the sums.
-void raise_maximum(const ForwardTile& tile, int count, Lanes seen) {
-  for (int u = seen.begin; u < seen.end; u += kLanes) {
-    F largest = load(tile.scores + u);
-    for (int i = 1; i < count; ++i) largest = max(load(tile.scores + i * kTileQueries + u), largest);
     const F before = load(tile.maximum + u), after = max(mul(largest, broadcast(tile.scale)), before);
-    const F factor = exp2(sub(before, after));
+    const F factor = exp2(sub(before, after)), sum = load(tile.sum + u);
     store(tile.maximum + u, after);
-    store(tile.sum + u, mul(load(tile.sum + u), factor));
+    if (!any_above(sum, zero())) continue;  // nothing summed yet
+    store(tile.sum + u, mul(sum, factor));
     for (int d = 0; d < tile.Dv; ++d) {
       float* out = tile.out + d * kTileQueries + u;
       store(out, mul(load(out), factor));
@@ -44,33 +28,43 @@ void raise_maximum(const ForwardTile& tile, int count, Lanes seen) {
   }
 }
 
-// Weights of keys [t, t + count) from the scores in flight; zeros in lanes outside of `seen`.
+// Weight of key t + i for lanes from u: 2^(score - maximum), 0 where it is not read.
 template <class E>
-LONGSTRIDE_INLINE void weigh(const ForwardTile& tile, int t, int count, Lanes seen) {
-  const F scale = broadcast(tile.scale);
+LONGSTRIDE_INLINE F weight(const ForwardTile& tile, int t, int i, int u, F base) {
+  const F w = power_of_two<E>(fma(load(tile.scores + i * kTileQueries + u), broadcast(tile.scale), base));
+  return tile.visible == nullptr ? w : select(static_cast<std::uint32_t>(tile.visible[t + i] >> u), w, zero());
+}
+
+// Weights of keys [t, t + count) from the scores in flight, zeros in lanes outside of `seen`; their sums to `sums`.
+// False if a sum passes kMostWeight: the maximum must be raised first.
+template <class E>
+LONGSTRIDE_INLINE bool weigh(const ForwardTile& tile, int t, int count, Lanes seen, float* sums) {
   float* to = tile.weights + (kPaired<E> ? t / 2 : t) * kTileQueries;
   const int rows = kPaired<E> ? (count + 1) / 2 : count;
+  bool small = true;
   for (int u = 0; u < tile.lanes; u += kLanes) {
+    F total = zero();
     if (u < seen.begin || u >= seen.end) {
       for (int i = 0; i < rows; ++i) store(to + i * kTileQueries + u, zero());
-      continue;
-    }
-    const F base = sub(zero(), load(tile.maximum + u));
-    F sum = load(tile.sum + u);
-    for (int i = 0; i < rows; ++i) {
-      const float* scores = tile.scores + (kPaired<E> ? 2 * i : i) * kTileQueries + u;
-      const F first = power_of_two<E>(fma(load(scores), scale, base));
-      if constexpr (kPaired<E>) {
-        const F second = power_of_two<E>(fma(load(scores + kTileQueries), scale, base));
-        sum = add(sum, add(first, second));
-        store_pairs(reinterpret_cast<std::uint32_t*>(to + i * kTileQueries + u), operand_pair(first, second));
-      } else {
-        sum = add(sum, first);
-        store(to + i * kTileQueries + u, first);
+    } else {
+      const F base = sub(zero(), load(tile.maximum + u));
+      for (int i = 0; i < rows; ++i) {
+        if constexpr (kPaired<E>) {
+          const F first = weight<E>(tile, t, 2 * i, u, base);
+          const F second = 2 * i + 1 < count ? weight<E>(tile, t, 2 * i + 1, u, base) : zero();
+          total = add(total, add(first, second));
+          store_pairs(reinterpret_cast<std::uint32_t*>(to + i * kTileQueries + u), operand_pair(first, second));
+        } else {
+          const F first = weight<E>(tile, t, i, u, base);
+          total = add(total, first);
+          store(to + i * kTileQueries + u, first);
+        }
       }
     }
-    store(tile.sum + u, sum);
+    small &= !any_above(total, broadcast(kMostWeight));
+    store(sums + u, total);
   }
+  return small;
 }
 
 // out += values of keys [begin, end) times their weights, one key after the other, only into lanes that read it.
@@ -114,21 +108,23 @@ void add_values(const ForwardTile& tile, int begin, int end, const Lanes* seen) 
 template <class E>
 void forward_tile(const ForwardTile& tile) {
   Lanes seen[kTileKeys / kKeyGroup];
-  int weighed = 0;  // keys before it are in out
+  float sums[kTileQueries];
+  int done = 0;  // keys before it are in out
   for (int t = 0; t < tile.keys; t += kKeyGroup) {
     const int count = tile.keys - t < kKeyGroup ? tile.keys - t : kKeyGroup;
     const Lanes lanes = seen[t / kKeyGroup] = lanes_seen(tile.visible, t, count, tile.lanes);
     product<kPaired<E>, false>({tile.k + t * padded(tile.depth), padded(tile.depth), tile.q + lanes.begin, kTileQueries,
                                 tile.scores + lanes.begin, kTileQueries, count, lanes.end - lanes.begin, tile.depth,
                                 false});
-    if (mask_and_compare(tile, t, count, lanes)) {
-      if (t > weighed) add_values<E>(tile, weighed, t, seen);
-      weighed = t;
-      raise_maximum(tile, count, lanes);
+    if (!weigh<E>(tile, t, count, lanes, sums)) {
+      if (t > done) add_values<E>(tile, done, t, seen);
+      done = t;
+      raise_maximum(tile, t, count, lanes);
+      weigh<E>(tile, t, count, lanes, sums);
     }
-    weigh<E>(tile, t, count, lanes);
+    for (int u = 0; u < tile.lanes; u += kLanes) store(tile.sum + u, add(load(tile.sum + u), load(sums + u)));
   }
-  add_values<E>(tile, weighed, tile.keys, seen);
+  add_values<E>(tile, done, tile.keys, seen);
 }
 
 bool finish_forward(const ForwardTile& tile, float* factor, float* lse) {

@@ -24,7 +24,7 @@ struct ForwardTile {
   float scale = 0;         // with log2(e): the softmax is in powers of two
   const float* q = nullptr;  // words (depth, kTileQueries)
   float* out = nullptr;      // (Dv, kTileQueries) sum of 2^(score - maximum) * value
-  float* maximum = nullptr;  // (kTileQueries) of the scores seen, or up to kSlack below it
+  float* maximum = nullptr;  // (kTileQueries) of the scores seen, or a little below it
   float* sum = nullptr;      // (kTileQueries) of 2^(score - maximum)
 
   int keys = 0;
@@ -81,6 +81,7 @@ struct AttentionKernels {
   void (*unpack_lanes)(const float* from, const float* factor, int count, int D, char* const* rows, bool to_float);
   // The reverse, of float rows.
   void (*pack_float_lanes)(RowPointers rows, int count, int D, float* to);
+  void (*prefetch_rows)(RowPointers rows, int count, int bytes);
 };
 struct ForwardKernels {
   AttentionKernels rows;

@@ -49,30 +49,49 @@ void pack_pairs(RowPointers rows, int count, int D, float* to) {
     for (int t = 0; t < count; t += 2, to += padded(D)) {
       const auto* even = reinterpret_cast<const std::uint16_t*>(rows[t]);
       const auto* odd = t + 1 < count ? reinterpret_cast<const std::uint16_t*>(rows[t + 1]) : kNoRow;
-      for (int d = 0; d < D; d += kLanes)
-        store_pairs(reinterpret_cast<std::uint32_t*>(to + d), interleave_bf16(even + d, odd + d, D - d));
+      for (int d = 0; d < D; d += 2 * kLanes) {
+        P low, high;
+        interleave_bf16(even + d, odd + d, D - d, low, high);
+        store_pairs(reinterpret_cast<std::uint32_t*>(to + d), low);
+        if (D - d > kLanes) store_pairs(reinterpret_cast<std::uint32_t*>(to + d + kLanes), high);
+      }
     }
   }
+}
+
+// Lanes u .. u + kLanes - 1 of channels d .. d + kLanes - 1, transposed: a row of channels a lane.
+LONGSTRIDE_INLINE void load_transposed(const float* from, F factor, int u, int d, int D, F* rows) {
+  for (int i = 0; i < kLanes; ++i) rows[i] = d + i < D ? mul(load(from + (d + i) * kTileQueries + u), factor) : zero();
+  transpose(rows);
 }
 
 template <class E>
 void unpack_lanes(const float* from, const float* factor, int count, int D, char* const* rows, bool to_float) {
   for (int u = 0; u < count; u += kLanes) {
     const F scale = load(factor + u);
-    for (int d = 0; d < D; d += kLanes) {
-      F block[kLanes];
-      for (int i = 0; i < kLanes; ++i)
-        block[i] = d + i < D ? mul(load(from + (d + i) * kTileQueries + u), scale) : zero();
-      transpose(block);
+    for (int d = 0; d < D; d += 2 * kLanes) {
+      F first[kLanes], second[kLanes];
+      load_transposed(from, scale, u, d, D, first);
+      if (D - d > kLanes) load_transposed(from, scale, u, d + kLanes, D, second);
       for (int i = 0; i < kLanes && u + i < count; ++i) {
-        if (sizeof(E) == 4 || to_float)
-          store_partial(reinterpret_cast<float*>(rows[u + i]) + d, block[i], D - d);
-        else
-          store_bf16_partial(reinterpret_cast<std::uint16_t*>(rows[u + i]) + d, block[i], D - d);
+        if (sizeof(E) == 2 && !to_float) {
+          store_bf16_twice(reinterpret_cast<std::uint16_t*>(rows[u + i]) + d, first[i],
+                           D - d > kLanes ? second[i] : zero(), D - d);
+        } else {
+          float* to = reinterpret_cast<float*>(rows[u + i]) + d;
+          store_partial(to, first[i], D - d);
+          if (D - d > kLanes) store_partial(to + kLanes, second[i], D - d - kLanes);
+        }
       }
     }
   }
 }
 
+// Rows that will be packed soon: bytes of each.
+inline void prefetch_rows(RowPointers rows, int count, int bytes) {
+  for (int t = 0; t < count; ++t)
+    for (int at = 0; at < bytes; at += 64) prefetch(rows[t] + at);
+}
+
 #define LONGSTRIDE_ROW_KERNELS(E) \
-  { kLanes, kPaired<E>, pack_lanes<E>, pack_rows<E>, pack_pairs<E>, unpack_lanes<E>, pack_lanes<float> }
+  { kLanes, kPaired<E>, pack_lanes<E>, pack_rows<E>, pack_pairs<E>, unpack_lanes<E>, pack_lanes<float>, prefetch_rows }

@@ -41,28 +41,30 @@ LONGSTRIDE_INLINE F multiply_add(P a, P b, F c) { return dot_pairs(a, b, c); }
 
 template <bool Paired, bool AcrossDepth, int Rows, int Vectors>
 LONGSTRIDE_INLINE void product_block(const Product& p, const float* a, const float* b, float* c) {
+  const std::int64_t a_stride = p.a_stride, b_stride = p.b_stride, c_stride = p.c_stride;
+  const int depth = p.depth;
   F sum[Rows][Vectors];
 #pragma GCC unroll 16
   for (int m = 0; m < Rows; ++m)
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) sum[m][v] = p.add ? load(c + m * p.c_stride + v * kLanes) : zero();
-  for (int k = 0; k < p.depth; ++k) {
+    for (int v = 0; v < Vectors; ++v) sum[m][v] = p.add ? load(c + m * c_stride + v * kLanes) : zero();
+  for (int k = 0; k < depth; ++k) {
     decltype(load_words<Paired>(b)) row[Vectors];
 #pragma GCC unroll 4
     for (int v = 0; v < Vectors; ++v) row[v] = load_words<Paired>(b + v * kLanes);
 #pragma GCC unroll 16
     for (int m = 0; m < Rows; ++m) {
-      const auto word = broadcast_word<Paired>(AcrossDepth ? a + m : a + m * p.a_stride);
+      const auto word = broadcast_word<Paired>(AcrossDepth ? a + m : a + m * a_stride);
 #pragma GCC unroll 4
       for (int v = 0; v < Vectors; ++v) sum[m][v] = multiply_add(word, row[v], sum[m][v]);
     }
-    a += AcrossDepth ? p.a_stride : 1;
-    b += p.b_stride;
+    a += AcrossDepth ? a_stride : 1;
+    b += b_stride;
   }
 #pragma GCC unroll 16
   for (int m = 0; m < Rows; ++m)
 #pragma GCC unroll 4
-    for (int v = 0; v < Vectors; ++v) store(c + m * p.c_stride + v * kLanes, sum[m][v]);
+    for (int v = 0; v < Vectors; ++v) store(c + m * c_stride + v * kLanes, sum[m][v]);
 }
 
 template <bool Paired, bool AcrossDepth, int Vectors>

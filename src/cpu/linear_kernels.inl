@@ -177,5 +177,5 @@ static void scale(const float* x, float factor, void* y, bool bf16, std::int64_t
   }
 }
 
-static const LinearKernels kLinearKernels = {activate, activate_backward, widen,   narrow, column_sums,
-                                             few_rows, softmax,           scale};
+static const LinearKernels kLinearKernels = {kLanes, kNativeBf16, activate, activate_backward, widen,
+                                             narrow, column_sums, few_rows, softmax, scale};

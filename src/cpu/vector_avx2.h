@@ -163,11 +163,22 @@ LONGSTRIDE_INLINE P operand_neighbours(F a, F b) {
   const __m256i mixed = _mm256_packus_epi32(rounded_bf16(a), rounded_bf16(b));  // quarters a0 b0 a1 b1
   return {_mm256_permute4x64_epi64(mixed, 0xd8)};
 }
-LONGSTRIDE_INLINE P interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count) {
-  std::uint32_t lanes[8] = {};
-  for (int i = 0; i < count && i < 8; ++i) lanes[i] = even[i] | static_cast<std::uint32_t>(odd[i]) << 16;
-  return load_pairs(lanes);
+LONGSTRIDE_INLINE void interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count, P& low, P& high) {
+  std::uint32_t pairs[16] = {};
+  for (int i = 0; i < count && i < 16; ++i) pairs[i] = even[i] | static_cast<std::uint32_t>(odd[i]) << 16;
+  low = load_pairs(pairs);
+  high = load_pairs(pairs + 8);
 }
+LONGSTRIDE_INLINE void store_bf16_twice(std::uint16_t* p, F a, F b, int count) {
+  if (count >= 16) {
+    store_bf16(p, a);
+    store_bf16(p + 8, b);
+  } else {
+    store_bf16_partial(p, a, count);
+    if (count > 8) store_bf16_partial(p + 8, b, count - 8);
+  }
+}
+LONGSTRIDE_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 LONGSTRIDE_INLINE void transpose(F* rows) {
   __m256 a[8], b[8];
   for (int i = 0; i < 8; i += 2) {

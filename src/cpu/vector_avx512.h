@@ -149,12 +149,22 @@ LONGSTRIDE_INLINE P operand_neighbours(F a, F b) {
   return {both};
 #endif
 }
-// The first `count` elements of two rows, element by element: pair (even[i], odd[i]) in lane i, the other lanes 0.
-LONGSTRIDE_INLINE P interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count) {
-  const __m512i low = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first_lanes(count), even));
-  const __m512i high = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(first_lanes(count), odd));
-  return {_mm512_or_si512(low, _mm512_slli_epi32(high, 16))};
+// The first `count` elements of two rows, element by element: pairs (even[i], odd[i]), 0 past the end; the first kLanes
+// of them in low, kLanes more in high.
+LONGSTRIDE_INLINE void interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count, P& low, P& high) {
+  const __mmask32 some = count >= 32 ? ~__mmask32{0} : (__mmask32{1} << (count > 0 ? count : 0)) - 1;
+  const __m512i a = _mm512_maskz_loadu_epi16(some, even), b = _mm512_maskz_loadu_epi16(some, odd);
+  const __m512i first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8,  //
+                                         39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+  low = {_mm512_permutex2var_epi16(a, first, b)};
+  high = {_mm512_permutex2var_epi16(a, _mm512_add_epi16(first, _mm512_set1_epi16(16)), b)};
 }
+// The first `count` of the 2 * kLanes elements of a, then b, as bfloat16; subnormals may become 0.
+LONGSTRIDE_INLINE void store_bf16_twice(std::uint16_t* p, F a, F b, int count) {
+  const __mmask32 some = count >= 32 ? ~__mmask32{0} : (__mmask32{1} << (count > 0 ? count : 0)) - 1;
+  _mm512_mask_storeu_epi16(p, some, operand_neighbours(a, b).v);
+}
+LONGSTRIDE_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 // rows: kLanes of them. Row i, lane j becomes row j, lane i.
 LONGSTRIDE_INLINE void transpose(F* rows) {
   __m512 a[16], b[16];

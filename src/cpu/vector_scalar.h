@@ -73,9 +73,15 @@ LONGSTRIDE_INLINE F log2(F x) { return std::log2(x); }
 LONGSTRIDE_INLINE bool any_above(F a, F b) { return a > b; }
 LONGSTRIDE_INLINE P operand_pair(F even, F odd) { return pair(even, odd); }
 LONGSTRIDE_INLINE P operand_neighbours(F a, F b) { return pair(a, b); }
-LONGSTRIDE_INLINE P interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count) {
-  return count > 0 ? *even | static_cast<std::uint32_t>(*odd) << 16 : 0;
+LONGSTRIDE_INLINE void interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count, P& low, P& high) {
+  low = count > 0 ? even[0] | static_cast<std::uint32_t>(odd[0]) << 16 : 0;
+  high = count > 1 ? even[1] | static_cast<std::uint32_t>(odd[1]) << 16 : 0;
 }
+LONGSTRIDE_INLINE void store_bf16_twice(std::uint16_t* p, F a, F b, int count) {
+  if (count > 0) p[0] = bfloat16_from_float(a);
+  if (count > 1) p[1] = bfloat16_from_float(b);
+}
+LONGSTRIDE_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
 LONGSTRIDE_INLINE void transpose(F*) {}
 LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
   const std::uint32_t even = count > 0 ? p[0] : 0, odd = count > 1 ? p[1] : 0;

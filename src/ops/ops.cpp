@@ -1,6 +1,8 @@
 // Shapes and types of every operation, checked once, here; backends rely on them.
 #include "ops/ops.h"
 
+#include <fmt/format.h>
+
 #include <string>
 
 #include "longstride/error.h"
@@ -11,7 +13,7 @@ namespace longstride {
 namespace {
 
 std::string shape_of(std::int64_t rows, std::int64_t cols) {
-  return "(" + std::to_string(rows) + ", " + std::to_string(cols) + ")";
+  return fmt::format("({}, {})", rows, cols);
 }
 const char* name_of(DType type) { return type == DType::float32 ? "float32" : "bfloat16"; }
 

@@ -33,7 +33,7 @@ class Training : public ::testing::Test {
   Config config(std::int64_t steps) const {
     const std::string text = R"x({"model": {"context": 70, "layers": 2, "width": 32, "heads": 2, "feedforward": 2,
       "attention": "fixed(9,2)", "dropout": 0.1}, "training": {"batch": 2, "learning_rate": 0.003, "warmup_steps": 4,
-      "sample_minutes": 0, "validate_minutes": 0, "precision": "float32"}})x";
+      "ema": 0, "sample_minutes": 0, "validate_minutes": 0, "precision": "float32"}})x";
     return read_config({text}, {"test"},
                        {"training.steps=" + std::to_string(steps), "data.paths=[\"" + path("data.txt") + "\"]"});
   }
@@ -140,14 +140,16 @@ TEST_F(Training, EndsWithAnExplanationAndItsLastCheckpointWhereGradientsStopBein
   Config c = config(8);
   run(c, "run", 4);
   const std::string good = model_bytes("run");
-  // The same run, its learning rate made absurd: the weights overflow, every step after that is skipped.
+  // The same run, its decay made absurd: weights grow by 10^4 a step until they overflow, then every step is skipped.
   std::string text = read_text(path("run/config.json"));
-  const auto at = text.find("\"learning_rate\": 0.003");
-  ASSERT_NE(at, std::string::npos);
-  text.replace(at, 22, "\"learning_rate\": 1e30, \"steps\": 90");
-  const auto steps = text.find("\"steps\": 8,");
-  ASSERT_NE(steps, std::string::npos);
-  text.replace(steps, 11, "");
+  const auto put = [&](const std::string& from, const std::string& to) {
+    const auto at = text.find(from);
+    ASSERT_NE(at, std::string::npos) << from;
+    text.replace(at, from.size(), to);
+  };
+  put("\"learning_rate\": 0.003", "\"learning_rate\": 100");
+  put("\"weight_decay\": 0.01", "\"weight_decay\": 100");
+  put("\"steps\": 8,", "\"steps\": 90,");
   write_file_atomically(path("run/config.json"), text);
   reports_.clear();
   try {
