@@ -2,7 +2,7 @@
 // all threads? For enwik8's shapes (N 12,288 rows) each of linear, linear_backward_data and linear_backward_weights runs in
 // turn with oneDNN's matmul and inner product in their preferred formats, weights reordered before the clock starts.
 // gflops counts 2 N K M. ratio: time of the better of oneDNN's two over ours; the target is 0.9.
-//   products [runs] [rows]
+//   products [runs] [rows] [operation]
 #include <omp.h>
 
 #include <cmath>
@@ -200,8 +200,9 @@ int main(int argc, char** argv) {
   bench::refuse_debug_build();
   const int runs = argc > 1 ? std::atoi(argv[1]) : 9;
   const std::int64_t N = argc > 2 ? std::atoll(argv[2]) : 12288;
+  const std::string only = argc > 3 ? argv[3] : "";
   if (runs < 1 || N < 1) {
-    std::fprintf(stderr, "products [runs] [rows]: both need to be at least 1\n");
+    std::fprintf(stderr, "products [runs] [rows] [operation]: runs and rows need to be at least 1\n");
     return 2;
   }
   const auto backend = make_cpu_backend();
@@ -213,7 +214,9 @@ int main(int argc, char** argv) {
       continue;
     }
     for (const auto& [K, M] : shapes) {
-      for (const Kind kind : {Kind::forward, Kind::data, Kind::weights}) measure(*backend, kind, type, N, K, M, runs);
+      for (const Kind kind : {Kind::forward, Kind::data, Kind::weights}) {
+        if (only.empty() || only == word(kind)) measure(*backend, kind, type, N, K, M, runs);
+      }
     }
   }
   return 0;

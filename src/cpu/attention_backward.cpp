@@ -1,6 +1,7 @@
 // The backward pass: the tiles of the forward pass again, with the one final log-sum-exp. A unit of work owns float32
 // sums of dk and dv: a head, or, where heads are few, one of kFewHeadsPieces interleaved shares of a head's blocks whose
-// sums are added in a fixed order. Neither depends on the number of threads.
+// sums are added in a fixed order. Neither depends on the number of threads. Keys of a residue class are read by that
+// class's queries only: a class that is not too long has sums of its own, which the caches hold.
 #include <omp.h>
 
 #include <algorithm>
@@ -23,6 +24,7 @@ namespace {
 
 constexpr std::int64_t kFewHeadsPieces = 2;
 constexpr std::int64_t kRowsAtOnce = 256;  // of the last pass over dk and dv
+constexpr std::int64_t kClassRows = 1024;  // of sums of a class; with heads of 64 they take half a MiB
 
 struct Shape {
   std::int64_t heads, pieces, T, Dq, Dv;
@@ -45,6 +47,7 @@ struct Scratch {
   BackwardTile tiles[kBlocksInStep];
   Block blocks[kBlocksInStep];
   float *k, *k_pairs, *v, *factor;
+  float *class_dk, *class_dv;  // (kClassRows, padded(Dq)), (kClassRows, padded(Dv))
   std::int64_t floats;
 
   Scratch(float* memory, const Shape& shape) {
@@ -53,6 +56,8 @@ struct Scratch {
     k_pairs = pieces.take(padded(shape.Dq) * kTileKeys);
     v = pieces.take(padded(shape.Dv) * kTileKeys);
     factor = pieces.take(kTileQueries);
+    class_dk = pieces.take(std::min(shape.T, kClassRows) * padded(shape.Dq));
+    class_dv = pieces.take(std::min(shape.T, kClassRows) * padded(shape.Dv));
     float* scores = pieces.take(kKeyGroup * kTileQueries);
     float* dweights = pieces.take(kKeyGroup * kTileQueries);
     float* p_rows = pieces.take(kTileKeys * kTileQueries);
@@ -127,16 +132,21 @@ class Backward {
     return head;
   }
 
-  // Every pieces-th few blocks of a sweep.
+  // A share of a sweep: every pieces-th few blocks, or every pieces-th residue class.
   void piece(const Head& head, const Sums& sums, std::int64_t piece, int sweep, Scratch& scratch) const {
+    if (by_class(head.tiling, sweep)) return classes(head, sums, piece, sweep, scratch);
     for (BackwardTile& tile : scratch.tiles) {
       tile.dk = sums.dk[piece];
       tile.dv = sums.dv[piece];
     }
     const std::int64_t all = head.tiling.blocks(sweep);
     for (std::int64_t first = piece * kBlocksInStep; first < all; first += shape_.pieces * kBlocksInStep)
-      blocks(head, sweep, first, static_cast<int>(std::min<std::int64_t>(kBlocksInStep, all - first)), scratch);
+      blocks(head, sweep, first, all, 0, scratch);
   }
+
+  // Sums of whole heads are needed for what is not finished class by class.
+  bool needs_sums(const Head& head) const { return head.tiling.sweeps() > 1 || !by_class(head.tiling, 0); }
+  bool needs_finish(const Head& head) const { return !by_class(head.tiling, head.tiling.sweeps() - 1); }
 
   void clear(const Sums& sums, std::int64_t piece) const {
     std::fill_n(sums.dk[piece], shape_.T * padded(shape_.Dq), 0.0f);
@@ -145,31 +155,87 @@ class Backward {
 
   // dk and dv of rows [begin, end).
   void finish(const Head& head, const Sums& sums, std::int64_t begin, std::int64_t end) const {
-    const std::int64_t dk_stride = padded(shape_.Dq), dv_stride = padded(shape_.Dv);
     for (std::int64_t j = begin; j < end; ++j) {
-      float *dk = sums.dk[0] + j * dk_stride, *dv = sums.dv[0] + j * dv_stride;
-      for (std::int64_t p = 1; p < shape_.pieces; ++p) {
-        for (std::int64_t d = 0; d < shape_.Dq; ++d) dk[d] += sums.dk[p][j * dk_stride + d];
-        for (std::int64_t d = 0; d < shape_.Dv; ++d) dv[d] += sums.dv[p][j * dv_stride + d];
-      }
-      kernels_.scale_row(dk, op_.forward.scale, static_cast<int>(shape_.Dq), head.dk.data + j * head.dk.row_bytes);
-      kernels_.scale_row(dv, 1, static_cast<int>(shape_.Dv), head.dv.data + j * head.dv.row_bytes);
+      float *dk = sums.dk[0] + j * padded(shape_.Dq), *dv = sums.dv[0] + j * padded(shape_.Dv);
+      add_sums(sums, 1, j, dk, dv);
+      store_row(head, j, dk, dv);
     }
   }
 
  private:
-  // Blocks [first, first + count) of a sweep, in step.
-  void blocks(const Head& head, int sweep, std::int64_t first, int count, Scratch& scratch) const {
+  // True for a sweep over residue classes that are finished one by one.
+  bool by_class(const Tiling& tiling, int sweep) const {
+    const Span queries = tiling.block(sweep, 0).queries;
+    return queries.run == 1 && (shape_.T + queries.step - 1) / queries.step <= kClassRows;
+  }
+
+  // dk and dv += the sums of row j of the pieces from `first` on.
+  void add_sums(const Sums& sums, std::int64_t first, std::int64_t j, float* dk, float* dv) const {
+    for (std::int64_t p = first; p < shape_.pieces; ++p) {
+      for (std::int64_t d = 0; d < shape_.Dq; ++d) dk[d] += sums.dk[p][j * padded(shape_.Dq) + d];
+      for (std::int64_t d = 0; d < shape_.Dv; ++d) dv[d] += sums.dv[p][j * padded(shape_.Dv) + d];
+    }
+  }
+  void store_row(const Head& head, std::int64_t j, const float* dk, const float* dv) const {
+    kernels_.scale_row(dk, op_.forward.scale, static_cast<int>(shape_.Dq), head.dk.data + j * head.dk.row_bytes);
+    kernels_.scale_row(dv, 1, static_cast<int>(shape_.Dv), head.dv.data + j * head.dv.row_bytes);
+  }
+
+  void classes(const Head& head, const Sums& sums, std::int64_t piece, int sweep, Scratch& scratch) const {
+    const std::int64_t step = head.tiling.block(sweep, 0).queries.step;
+    std::int64_t first = 0;
+    for (std::int64_t r = 0; r < step && r < shape_.T; ++r) {
+      const std::int64_t rows = (shape_.T - r + step - 1) / step, last = first + (rows + kTileQueries - 1) / kTileQueries;
+      if (r % shape_.pieces == piece) {
+        for (BackwardTile& tile : scratch.tiles) {
+          tile.dk = scratch.class_dk;
+          tile.dv = scratch.class_dv;
+        }
+        std::fill_n(scratch.class_dk, rows * padded(shape_.Dq), 0.0f);
+        std::fill_n(scratch.class_dv, rows * padded(shape_.Dv), 0.0f);
+        for (; first < last; first += kBlocksInStep) blocks(head, sweep, first, last, step, scratch);
+        finish_class(head, sums, piece, sweep, {r, 1, step, rows}, scratch);
+      }
+      first = last;
+    }
+  }
+
+  // The last sweep stores; one before it adds to the sums of its piece.
+  void finish_class(const Head& head, const Sums& sums, std::int64_t piece, int sweep, const Span& rows,
+                    const Scratch& scratch) const {
+    const bool last = sweep + 1 == head.tiling.sweeps();
+    each_position(rows, [&](std::int64_t t, std::int64_t j) {
+      float *dk = scratch.class_dk + t * padded(shape_.Dq), *dv = scratch.class_dv + t * padded(shape_.Dv);
+      if (last) {
+        if (sweep > 0) add_sums(sums, 0, j, dk, dv);
+        store_row(head, j, dk, dv);
+      } else {
+        float *all_dk = sums.dk[piece] + j * padded(shape_.Dq), *all_dv = sums.dv[piece] + j * padded(shape_.Dv);
+        for (std::int64_t d = 0; d < shape_.Dq; ++d) all_dk[d] += dk[d];
+        for (std::int64_t d = 0; d < shape_.Dv; ++d) all_dv[d] += dv[d];
+      }
+    });
+  }
+
+  // Blocks [first, first + kBlocksInStep), below `end`, of a sweep, in step. step: 0, or that of the residue class whose
+  // own sums are added to.
+  void blocks(const Head& head, int sweep, std::int64_t first, std::int64_t end, std::int64_t step,
+              Scratch& scratch) const {
+    const int count = static_cast<int>(std::min<std::int64_t>(kBlocksInStep, end - first));
     for (int b = 0; b < count; ++b)
       begin(head, head.tiling.block(sweep, first + b), scratch.tiles[b], scratch.blocks[b]);
-    KeysAhead ahead(shape_.T, head.k, shape_.Dq, head.v, shape_.Dv, op_.dq.type);
+    KeysAhead ahead(shape_.T, head.k, bytes(shape_.Dq), head.v, bytes(shape_.Dv));
+    int soon = 0;
     for (TilesInStep tiles(head.tiling, sweep, first, count); tiles.next();) {
       pack_keys(head, tiles.keys(), scratch);
       ahead.begin(tiles.keys(), tiles.readers());
+      Span span = tiles.keys();
+      if (step > 0) span = {span.begin / step, kTileKeys, kTileKeys, span.count};
       for (int b = 0; b < count; ++b) {
         if (!tiles.reads(b)) continue;
         ahead.prefetch(kernels_.rows);
-        scratch.tiles[b].span = tiles.keys();
+        if (soon < count) prefetch_block(head, sweep, first + soon, count), ++soon;
+        scratch.tiles[b].span = span;
         scratch.tiles[b].visible = tiles.tile(b).whole ? nullptr : tiles.tile(b).visible;
         kernels_.tile(scratch.tiles[b]);
       }
@@ -182,6 +248,23 @@ class Backward {
       const BackwardTile& tile = scratch.tiles[b];
       kernels_.rows.unpack_lanes(tile.dq, scratch.factor, tile.queries, tile.Dq, to, !last);
     }
+  }
+
+  std::int64_t bytes(std::int64_t channels) const { return channels * size_of(op_.dq.type); }
+
+  // What will be written of a block, and what begin() of the one `ahead` blocks later will read.
+  void prefetch_block(const Head& head, int sweep, std::int64_t index, int ahead) const {
+    const Span own = head.tiling.block(sweep, index).queries;
+    if (sweep + 1 == head.tiling.sweeps()) prefetch(kernels_.rows, head.dq, own, bytes(shape_.Dq));
+    if (own.run == 1 && sweep == 0) {
+      prefetch(kernels_.rows, head.dk, own, bytes(shape_.Dq));
+      prefetch(kernels_.rows, head.dv, own, bytes(shape_.Dv));
+    }
+    if (index + ahead >= head.tiling.blocks(sweep)) return;
+    const Span next = head.tiling.block(sweep, index + ahead).queries;
+    prefetch(kernels_.rows, head.q, next, bytes(shape_.Dq));
+    prefetch(kernels_.rows, head.dout, next, bytes(shape_.Dv));
+    prefetch(kernels_.rows, head.out, next, bytes(shape_.Dv));
   }
 
   void begin(const Head& head, const QueryBlock& block, BackwardTile& tile, const Scratch::Block& to) const {
@@ -240,9 +323,9 @@ void backward_by_head(const AttentionBackward& op, const Shape& shape, float* me
     const Sums sums(mine, shape);
     Scratch scratch(mine + sums_floats, shape);
     const Head head = backward.head(bh, sums);
-    backward.clear(sums, 0);
+    if (backward.needs_sums(head)) backward.clear(sums, 0);
     for (int sweep = 0; sweep < head.tiling.sweeps(); ++sweep) backward.piece(head, sums, 0, sweep, scratch);
-    backward.finish(head, sums, 0, shape.T);
+    if (backward.needs_finish(head)) backward.finish(head, sums, 0, shape.T);
   }
 }
 
@@ -257,10 +340,11 @@ void backward_by_piece(const AttentionBackward& op, const Shape& shape, float* m
 #pragma omp parallel for schedule(static) num_threads(threads())
       for (std::int64_t piece = 0; piece < shape.pieces; ++piece) {
         Scratch scratch(memory + piece * scratch_floats, shape);
-        if (sweep == 0) backward.clear(sums, piece);
+        if (sweep == 0 && backward.needs_sums(head)) backward.clear(sums, piece);
         backward.piece(head, sums, piece, sweep, scratch);
       }
     }
+    if (!backward.needs_finish(head)) continue;
 #pragma omp parallel for schedule(static) num_threads(threads())
     for (std::int64_t j = 0; j < shape.T; j += kRowsAtOnce)
       backward.finish(head, sums, j, std::min(j + kRowsAtOnce, shape.T));

@@ -117,11 +117,17 @@ LONGSTRIDE_INLINE F load_elements(const char* row, int d, int count) {
 
 template <class E>
 void output_delta(RowPointers out, RowPointers dout, int count, int Dv, float* delta) {
-  for (int u = 0; u < count; ++u) {
-    F total = zero();
-    for (int d = 0; d < Dv; d += kLanes)
-      total = fma(load_elements<E>(out[u], d, Dv - d), load_elements<E>(dout[u], d, Dv - d), total);
-    delta[u] = sum(total);
+  for (int u = 0; u < count; u += kLanes) {
+    F sums[kLanes];
+    for (int i = 0; i < kLanes; ++i) {
+      sums[i] = zero();
+      for (int d = 0; d < Dv && u + i < count; d += kLanes)
+        sums[i] = fma(load_elements<E>(out[u + i], d, Dv - d), load_elements<E>(dout[u + i], d, Dv - d), sums[i]);
+    }
+    transpose(sums);
+    F total = sums[0];
+    for (int i = 1; i < kLanes; ++i) total = add(total, sums[i]);
+    store(delta + u, total);
   }
 }
 

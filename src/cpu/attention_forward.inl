@@ -67,9 +67,23 @@ LONGSTRIDE_INLINE bool weigh(const ForwardTile& tile, int t, int count, Lanes se
   return small;
 }
 
+// True if lanes [lane, lane + lanes) of out hold sums, which they do from now on: where only some did, the others are 0.
+bool start_lanes(ForwardTile& tile, int lane, int lanes) {
+  const std::uint64_t all = ~std::uint64_t{0} >> (64 - lanes) << lane, held = tile.started & all;
+  tile.started |= all;
+  if (held == 0) return false;
+  if (held == all) return true;
+  for (int u = lane; u < lane + lanes; u += kLanes)
+    for (int d = 0; (held >> u & 1) == 0 && d < tile.Dv; ++d) store(tile.out + d * kTileQueries + u, zero());
+  return true;
+}
+
 // out += values of keys [begin, end) times their weights, one key after the other, only into lanes that read it.
 template <class E>
-void add_values_exactly(const ForwardTile& tile, int begin, int end) {
+void add_values_exactly(ForwardTile& tile, int begin, int end) {
+  if (!start_lanes(tile, 0, tile.lanes))
+    for (int d = 0; d < tile.Dv; ++d)
+      for (int u = 0; u < tile.lanes; u += kLanes) store(tile.out + d * kTileQueries + u, zero());
   for (int t = begin; t < end; ++t)
     for (int d = 0; d < tile.Dv; ++d)
       for (int u = 0; u < tile.lanes; u += kLanes) {
@@ -90,14 +104,14 @@ void add_values_exactly(const ForwardTile& tile, int begin, int end) {
 
 // out += values of keys [begin, end) times their weights. begin is a multiple of kKeyGroup. seen: of each key group.
 template <class E>
-void add_values(const ForwardTile& tile, int begin, int end, const Lanes* seen) {
+void add_values(ForwardTile& tile, int begin, int end, const Lanes* seen) {
   if (tile.exact && tile.visible != nullptr) return add_values_exactly<E>(tile, begin, end);
   constexpr int kKeys = kPaired<E> ? 2 : 1;  // a word
   const auto add = [&](int first, int last, int lane, int lanes) {
     const std::int64_t row = first / kKeys;
     product<kPaired<E>, true>({tile.v + row * padded(tile.Dv), padded(tile.Dv), tile.weights + row * kTileQueries + lane,
                                kTileQueries, tile.out + lane, kTileQueries, tile.Dv, lanes,
-                               (last - first + kKeys - 1) / kKeys, true});
+                               (last - first + kKeys - 1) / kKeys, start_lanes(tile, lane, lanes)});
   };
   if (tile.visible == nullptr)
     add(begin, end, 0, tile.lanes);
@@ -106,7 +120,7 @@ void add_values(const ForwardTile& tile, int begin, int end, const Lanes* seen) 
 }
 
 template <class E>
-void forward_tile(const ForwardTile& tile) {
+void forward_tile(ForwardTile& tile) {
   Lanes seen[kTileKeys / kKeyGroup];
   float sums[kTileQueries];
   int done = 0;  // keys before it are in out
@@ -127,11 +141,10 @@ void forward_tile(const ForwardTile& tile) {
   add_values<E>(tile, done, tile.keys, seen);
 }
 
-bool finish_forward(const ForwardTile& tile, float* factor, float* lse) {
-  F check = zero();
+void finish_forward(ForwardTile& tile, float* factor, float* lse) {
   for (int u = 0; u < tile.lanes; u += kLanes) {
+    for (int d = 0; (tile.started >> u & 1) == 0 && d < tile.Dv; ++d) store(tile.out + d * kTileQueries + u, zero());
     const F sum = load(tile.sum + u);
-    for (int d = 0; d < tile.Dv; ++d) check = fma(load(tile.out + d * kTileQueries + u), zero(), check);
     store(factor + u, div(broadcast(1), sum));
     store(lse + u, mul(add(load(tile.maximum + u), log2(sum)), broadcast(kLn2)));
     for (int i = u; i < u + kLanes; ++i)
@@ -140,9 +153,15 @@ bool finish_forward(const ForwardTile& tile, float* factor, float* lse) {
         lse[i] = -INFINITY;
       }
   }
+}
+
+bool finite_sums(const ForwardTile& tile) {
+  F check = zero();
+  for (int d = 0; d < tile.Dv; ++d)
+    for (int u = 0; u < tile.lanes; u += kLanes) check = fma(load(tile.out + d * kTileQueries + u), zero(), check);
   return sum(check) == 0;
 }
 
 const ForwardKernels kForwardKernels[2] = {
-    {LONGSTRIDE_ROW_KERNELS(float), forward_tile<float>, finish_forward},
-    {LONGSTRIDE_ROW_KERNELS(std::uint16_t), forward_tile<std::uint16_t>, finish_forward}};
+    {LONGSTRIDE_ROW_KERNELS(float), forward_tile<float>, finish_forward, finite_sums},
+    {LONGSTRIDE_ROW_KERNELS(std::uint16_t), forward_tile<std::uint16_t>, finish_forward, finite_sums}};

@@ -23,7 +23,8 @@ struct ForwardTile {
   int Dv = 0;
   float scale = 0;         // with log2(e): the softmax is in powers of two
   const float* q = nullptr;  // words (depth, kTileQueries)
-  float* out = nullptr;      // (Dv, kTileQueries) sum of 2^(score - maximum) * value
+  float* out = nullptr;      // (Dv, kTileQueries) sum of 2^(score - maximum) * value, in the lanes of `started`
+  std::uint64_t started = 0;  // bit u: lane u of out holds a sum; the others hold nothing
   float* maximum = nullptr;  // (kTileQueries) of the scores seen, or a little below it
   float* sum = nullptr;      // (kTileQueries) of 2^(score - maximum)
 
@@ -52,13 +53,13 @@ struct BackwardTile {
   const float* delta = nullptr;      // (kTileQueries)
   float* dq = nullptr;               // (Dq, kTileQueries)
 
-  Span span;                               // of the keys; positions are rows of dk and dv
+  Span span;                               // of the keys; its positions are rows of dk and dv
   const std::uint64_t* visible = nullptr;  // nullptr: whole
   const float* k = nullptr;                // words (keys, padded(depth))
   const float* k_pairs = nullptr;          // words (keys or pairs of keys, padded(Dq))
   const float* v = nullptr;                // words (keys, padded(depth_v))
-  float* dk = nullptr;                     // (T, padded(Dq))
-  float* dv = nullptr;                     // (T, padded(Dv))
+  float* dk = nullptr;                     // (rows, padded(Dq))
+  float* dv = nullptr;                     // (rows, padded(Dv))
 
   float* scores = nullptr;    // (kKeyGroup, kTileQueries)
   float* dweights = nullptr;  // (kKeyGroup, kTileQueries)
@@ -77,17 +78,18 @@ struct AttentionKernels {
   void (*pack_lanes)(RowPointers rows, int count, int D, float* to);  // words (words of D, kTileQueries), transposed
   void (*pack_rows)(RowPointers rows, int count, int D, float* to);   // words (count, padded(words of D))
   void (*pack_pairs)(RowPointers rows, int count, int D, float* to);  // words (count or its half, padded(D))
-  // (D, kTileQueries) times factor (kTileQueries) to rows of the matrices' type or of floats.
-  void (*unpack_lanes)(const float* from, const float* factor, int count, int D, char* const* rows, bool to_float);
+  // (D, kTileQueries) times factor (kTileQueries) to rows of the matrices' type or of floats. False if one is not finite.
+  bool (*unpack_lanes)(const float* from, const float* factor, int count, int D, char* const* rows, bool to_float);
   // The reverse, of float rows.
   void (*pack_float_lanes)(RowPointers rows, int count, int D, float* to);
   void (*prefetch_rows)(RowPointers rows, int count, int bytes);
 };
 struct ForwardKernels {
   AttentionKernels rows;
-  void (*tile)(const ForwardTile&);
-  // Ends a softmax: factor = 1 / sum, lse; 0 and -inf where nothing was read. False where an output is not finite.
-  bool (*finish)(const ForwardTile&, float* factor, float* lse);
+  void (*tile)(ForwardTile&);
+  // Ends a softmax: factor = 1 / sum, lse; 0 and -inf where nothing was read.
+  void (*finish)(ForwardTile&, float* factor, float* lse);
+  bool (*finite)(const ForwardTile&);  // every sum of values
 };
 struct BackwardKernels {
   AttentionKernels rows;

@@ -23,13 +23,17 @@ LONGSTRIDE_INLINE F load_row_words(const char* row, int w, int D) {
 template <class E>
 void pack_lanes(RowPointers rows, int count, int D, float* to) {
   const int depth = words_of<E>(D);
-  for (int u = 0; u < count; u += kLanes)
+  for (int u = 0; u < count; u += kLanes) {
+    const int lanes = count - u < kLanes ? count - u : kLanes;
     for (int w = 0; w < depth; w += kLanes) {
       F block[kLanes];
-      for (int i = 0; i < kLanes; ++i) block[i] = u + i < count ? load_row_words<E>(rows[u + i], w, D) : zero();
+      for (int i = 0; i < lanes; ++i) block[i] = load_row_words<E>(rows[u + i], w, D);
+      for (int i = lanes; i < kLanes; ++i) block[i] = zero();
       transpose(block);
-      for (int i = 0; i < kLanes && w + i < depth; ++i) store(to + (w + i) * kTileQueries + u, block[i]);
+      const int words = depth - w < kLanes ? depth - w : kLanes;
+      for (int i = 0; i < words; ++i) store(to + (w + i) * kTileQueries + u, block[i]);
     }
+  }
 }
 
 template <class E>
@@ -59,32 +63,46 @@ void pack_pairs(RowPointers rows, int count, int D, float* to) {
   }
 }
 
-// Lanes u .. u + kLanes - 1 of channels d .. d + kLanes - 1, transposed: a row of channels a lane.
-LONGSTRIDE_INLINE void load_transposed(const float* from, F factor, int u, int d, int D, F* rows) {
-  for (int i = 0; i < kLanes; ++i) rows[i] = d + i < D ? mul(load(from + (d + i) * kTileQueries + u), factor) : zero();
+// Channels d .. d + kLanes - 1 of lanes u .. u + kLanes - 1 times factor, transposed: a row of channels a lane. What is
+// not finite makes `check` NaN.
+template <bool Whole>
+LONGSTRIDE_INLINE void load_transposed(const float* from, F factor, int u, int d, int D, F* rows, F& check) {
+  for (int i = 0; i < kLanes; ++i) {
+    rows[i] = Whole || d + i < D ? mul(load(from + (d + i) * kTileQueries + u), factor) : zero();
+    check = fma(rows[i], zero(), check);
+  }
   transpose(rows);
 }
 
-template <class E>
-void unpack_lanes(const float* from, const float* factor, int count, int D, char* const* rows, bool to_float) {
-  for (int u = 0; u < count; u += kLanes) {
-    const F scale = load(factor + u);
-    for (int d = 0; d < D; d += 2 * kLanes) {
-      F first[kLanes], second[kLanes];
-      load_transposed(from, scale, u, d, D, first);
-      if (D - d > kLanes) load_transposed(from, scale, u, d + kLanes, D, second);
-      for (int i = 0; i < kLanes && u + i < count; ++i) {
-        if (sizeof(E) == 2 && !to_float) {
-          store_bf16_twice(reinterpret_cast<std::uint16_t*>(rows[u + i]) + d, first[i],
-                           D - d > kLanes ? second[i] : zero(), D - d);
-        } else {
-          float* to = reinterpret_cast<float*>(rows[u + i]) + d;
-          store_partial(to, first[i], D - d);
-          if (D - d > kLanes) store_partial(to + kLanes, second[i], D - d - kLanes);
-        }
-      }
+template <class E, bool Whole>
+LONGSTRIDE_INLINE void unpack_block(const float* from, F factor, int u, int d, int count, int D, char* const* rows,
+                                    bool to_float, F& check) {
+  F first[kLanes], second[kLanes];
+  load_transposed<Whole>(from, factor, u, d, D, first, check);
+  load_transposed<Whole>(from, factor, u, d + kLanes, D, second, check);
+  const int lanes = count - u < kLanes ? count - u : kLanes;
+  for (int i = 0; i < lanes; ++i) {
+    if (sizeof(E) == 2 && !to_float) {
+      store_bf16_twice(reinterpret_cast<std::uint16_t*>(rows[u + i]) + d, first[i], second[i], D - d);
+    } else {
+      float* to = reinterpret_cast<float*>(rows[u + i]) + d;
+      store_partial(to, first[i], D - d);
+      if (D - d > kLanes) store_partial(to + kLanes, second[i], D - d - kLanes);
     }
   }
+}
+
+template <class E>
+bool unpack_lanes(const float* from, const float* factor, int count, int D, char* const* rows, bool to_float) {
+  F check = zero();
+  for (int u = 0; u < count; u += kLanes) {
+    const F scale = load(factor + u);
+    int d = 0;
+    for (; D - d >= 2 * kLanes; d += 2 * kLanes)
+      unpack_block<E, true>(from, scale, u, d, count, D, rows, to_float, check);
+    if (d < D) unpack_block<E, false>(from, scale, u, d, count, D, rows, to_float, check);
+  }
+  return sum(check) == 0;
 }
 
 // Rows that will be packed soon: bytes of each.

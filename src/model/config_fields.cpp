@@ -162,7 +162,7 @@ std::vector<ConfigField> make_fields() {
       real("model.query_key", model, &M::query_key, kSmallest, 64),
       real("model.dropout", model, &M::dropout, 0, kBelowOne),
       attention_field(),
-      sizes("model.positions", model, &M::positions, 1, 8, kMostTokens),
+      sizes("model.positions", model, &M::positions, 1, 4, kMostTokens),
       word("model.initialisation", model, &M::initialisation, {"variance", "paper"}),
       kind_field(),
       paths_field(),

@@ -10,10 +10,6 @@
 namespace longstride {
 namespace {
 
-// As Network has them (model.md, section 2); decoder_test compares the two.
-constexpr float kNormEps = 1e-5f;
-constexpr float kFinalNormEps = 1e-6f;
-
 // Adds the pattern where it is not there yet.
 std::int64_t index_of(std::vector<Pattern>& patterns, const Pattern& pattern) {
   const std::int64_t index = std::find(patterns.begin(), patterns.end(), pattern) - patterns.begin();

@@ -8,13 +8,6 @@
 
 namespace longstride {
 
-namespace {
-
-constexpr float kNormEps = 1e-5f;
-constexpr float kFinalNormEps = 1e-6f;  // DistAug
-
-}  // namespace
-
 Matrix Weights::matrix(std::int64_t offset, std::int64_t rows, std::int64_t cols, DType type) const {
   if (f32 == nullptr) return longstride::matrix(nullptr, type, rows, cols);
   if (type == DType::float32) return longstride::matrix(const_cast<float*>(f32) + offset, type, rows, cols);

@@ -17,6 +17,9 @@
 
 namespace longstride {
 
+inline constexpr float kNormEps = 1e-5f;       // of a block's norms
+inline constexpr float kFinalNormEps = 1e-6f;  // of the last one (DistAug)
+
 // Values of all parameters in a backend's memory, laid out as the table says.
 struct Weights {
   const ParameterTable* table = nullptr;

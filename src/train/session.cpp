@@ -88,7 +88,7 @@ double Session::rate() {
 
 StepReport Session::report(const Trainer::Result& result, double rate, double step_s) {
   const double now = static_cast<double>(trainer_.tokens_per_step()) / step_s;
-  tokens_per_s_ = tokens_per_s_ > 0 ? kSmoothing * tokens_per_s_ + (1 - kSmoothing) * now : now;
+  progress_.tokens_per_s = progress_.tokens_per_s > 0 ? kSmoothing * progress_.tokens_per_s + (1 - kSmoothing) * now : now;
   if (!result.skipped)
     progress_.smoothed_bits = progress_.updates > 1 ? kSmoothing * progress_.smoothed_bits + (1 - kSmoothing) * result.loss_bits
                                                     : result.loss_bits;
@@ -108,7 +108,7 @@ StepReport Session::report(const Trainer::Result& result, double rate, double st
   r.utilisation = static_cast<double>(plan_.multiply_adds_per_step) / step_s / peak_;
   r.time_left_s = config_.training.minutes > 0
                       ? std::max(0.0, 60 * config_.training.minutes - elapsed())
-                      : static_cast<double>((config_.training.steps - r.step) * trainer_.tokens_per_step()) / tokens_per_s_;
+                      : static_cast<double>((config_.training.steps - r.step) * trainer_.tokens_per_step()) / progress_.tokens_per_s;
   r.memory_bytes = resident_bytes();
   r.skipped = result.skipped;
   return r;

@@ -65,7 +65,6 @@ class Session {
   std::optional<Journal> journal_;
   Progress progress_;
   std::int64_t saved_step_ = -1;
-  double tokens_per_s_ = 0;  // of training, smoothed
   Clock::time_point started_, validated_, sampled_, saved_;
   double elapsed_before_ = 0;
 };

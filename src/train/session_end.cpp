@@ -19,7 +19,7 @@ constexpr double kFinalShare = 0.05;   // of the training time
 
 std::int64_t Session::tokens_in(double seconds) const {
   const std::int64_t n = config_.model.context;
-  const auto windows = static_cast<std::int64_t>(seconds * tokens_per_s_ * kScoringSpeed / static_cast<double>(n));
+  const auto windows = static_cast<std::int64_t>(seconds * progress_.tokens_per_s * kScoringSpeed / static_cast<double>(n));
   return std::max<std::int64_t>(1, windows) * n;
 }
 

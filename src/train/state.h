@@ -28,6 +28,7 @@ struct Progress {
   std::int64_t best_step = -1;
   double valid_bits = -1;     // the last validation; -1: none
   std::int64_t valid_tokens = 0;  // that a validation scores; 0: not chosen yet
+  double tokens_per_s = 0;        // of training, smoothed
 };
 
 // Parameters in all their copies, in a backend's memory.

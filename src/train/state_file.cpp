@@ -27,6 +27,7 @@ void each_number(Progress& p, Visit visit) {
   visit("best_step", p.best_step);
   visit("valid_bits", p.valid_bits);
   visit("valid_tokens", p.valid_tokens);
+  visit("tokens_per_s", p.tokens_per_s);
 }
 
 template <typename Number>

@@ -78,7 +78,7 @@ TEST(Config, WrongTypesNameKeyValueAndSource) {
   EXPECT_EQ(set_words("training.precision=fp16"),
             "training.precision: needs one of auto, float32, bfloat16, got \"fp16\" (from --set)");
   EXPECT_EQ(set_words("model.positions=12"),
-            "model.positions: needs a list of 1 to 8 whole numbers in [1, 1073741824], got 12 (from --set)");
+            "model.positions: needs a list of 1 to 4 whole numbers in [1, 1073741824], got 12 (from --set)");
   EXPECT_EQ(set_words("data.paths=[1]"), "data.paths: needs a path or a list of paths, got [1] (from --set)");
   EXPECT_EQ(set_words("data.kind=video"), "data.kind: needs text, image or sound, got \"video\" (from --set)");
   EXPECT_EQ(set_words("x"), "--set: needs key=value, such as model.width=256, got \"x\"");

@@ -1,0 +1,207 @@
+// How near does attention come to the machine's best product? Forward, and forward with backward, run in turn with
+// oneDNN's product of square matrices (weights in its own layout) of the same number format; a share is the rate of the
+// multiply-adds that the definition needs over that product's rate, of pairs of runs next to each other, their median.
+// Needed: forward, for every pair (i, j) that attends, Dq for the score and Dv for the output; backward 2 Dq (dq, dk) and
+// 2 Dv (dv, dP): with the forward pass 3 Dq + 3 Dv. Scores computed again by the backward pass do not count.
+//   attention --pattern "fixed(128,32)" --length 12288 --heads 8 --width 64 --value-width 64 --precision bfloat16
+#include <omp.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <oneapi/dnnl/dnnl.hpp>
+
+#include "harness.h"
+#include "longstride/error.h"
+#include "ops/backend.h"
+#include "ops/ops.h"
+#include "ops/philox.h"
+
+namespace {
+
+using namespace longstride;
+
+struct Options {
+  std::string pattern = "fixed(128,32)", precision = "bfloat16";
+  std::int64_t length = 12288, heads = 8, width = 64, value_width = 0, batch = 1;
+  int runs = 11;
+};
+
+// Uniform in [-1, 1), or nothing in particular.
+Matrix random_matrix(Backend& backend, DType type, std::int64_t rows, std::int64_t cols, std::uint32_t seed) {
+  const Matrix m = matrix(backend.allocate(rows * cols * size_of(type)), type, rows, cols);
+  for (std::int64_t i = 0; i < rows * cols; ++i) {
+    const std::uint32_t bits = philox({static_cast<std::uint32_t>(i), seed, 0, 0}, philox_key(1, Purpose::test))[0];
+    const float x = 2 * uniform_float(bits) - 1;
+    if (type == DType::float32)
+      m.f32()[i] = x;
+    else
+      m.bf16()[i] = bfloat16_from_float(x);
+  }
+  return m;
+}
+
+double at(const Matrix& m, std::int64_t r, std::int64_t c) {
+  const std::int64_t i = r * m.stride + c;
+  return m.type == DType::float32 ? m.f32()[i] : float_from_bfloat16(m.bf16()[i]);
+}
+
+// What is timed: q, k and v are columns of one matrix, as a network has them. Never freed.
+struct Problem {
+  std::int64_t Dq, Dv;
+  std::vector<Tiling> tilings;
+  std::vector<const Tiling*> pointers;
+  std::int64_t pairs = 0;
+  AttentionBackward op;
+
+  Problem(Backend& backend, const Options& options, DType type) : Dq(options.width), Dv(options.value_width) {
+    const std::int64_t H = options.heads, T = options.length, N = options.batch * T;
+    for (std::int64_t h = 0; h < H; ++h) {
+      const Pattern pattern = for_head(parse_pattern(options.pattern), h);
+      tilings.emplace_back(pattern, T);
+      pairs += options.batch * count_pairs(pattern, T);
+    }
+    for (const Tiling& tiling : tilings) pointers.push_back(&tiling);
+    const Matrix qkv = random_matrix(backend, type, N, H * (2 * Dq + Dv), 1);
+    const Matrix dqkv = random_matrix(backend, type, N, H * (2 * Dq + Dv), 2);
+    op.forward = {options.batch, T, H, pointers.data(), static_cast<float>(4 / std::sqrt(static_cast<double>(Dq))),
+                  qkv.columns(0, H * Dq), qkv.columns(H * Dq, H * Dq), qkv.columns(2 * H * Dq, H * Dv),
+                  random_matrix(backend, type, N, H * Dv, 3), static_cast<float*>(backend.allocate(N * H * 4))};
+    op.dout = random_matrix(backend, type, N, H * Dv, 4);
+    op.dq = dqkv.columns(0, H * Dq);
+    op.dk = dqkv.columns(H * Dq, H * Dq);
+    op.dv = dqkv.columns(2 * H * Dq, H * Dv);
+    backend.reserve_workspace(std::max(backend.workspace_bytes(op.forward), backend.workspace_bytes(op)));
+  }
+};
+
+[[noreturn]] void wrong(const char* what, std::int64_t head, std::int64_t position, double got, double wanted) {
+  std::fprintf(stderr, "%s of head %ld, position %ld is %g, should be %g\n", what, static_cast<long>(head),
+               static_cast<long>(position), got, wanted);
+  std::exit(1);
+}
+
+// One channel of out and dv of a few positions of the first sequence, against sums in double. Probabilities of keys'
+// readers take the lse that was computed.
+void check(const Problem& problem, double rounding) {
+  const Attention& op = problem.op.forward;
+  const auto score = [&](std::int64_t h, std::int64_t i, std::int64_t j) {
+    double sum = 0;
+    for (std::int64_t d = 0; d < problem.Dq; ++d) sum += at(op.q, i, h * problem.Dq + d) * at(op.k, j, h * problem.Dq + d);
+    return op.scale * sum;
+  };
+  for (std::int64_t sample = 0; sample < 16; ++sample) {
+    const std::int64_t h = sample % op.H, i = (sample * 7919 + op.T / 2) % op.T, column = h * problem.Dv + sample % problem.Dv;
+    const Pattern& pattern = problem.tilings[static_cast<std::size_t>(h)].pattern();
+    double sum = 0, out = 0, absolute = 0;
+    std::vector<std::int64_t> keys;
+    list_keys(pattern, i, keys);
+    for (const std::int64_t j : keys) {
+      const double p = std::exp(score(h, i, j));
+      sum += p, out += p * at(op.v, j, column), absolute += p * std::abs(at(op.v, j, column));
+    }
+    if (!keys.empty()) out /= sum, absolute /= sum;
+    const double got = at(op.out, i, column);
+    if (!(std::abs(got - out) <= rounding * absolute)) wrong("out", h, i, got, out);
+    double dv = 0;
+    absolute = 0;
+    for (std::int64_t reader = i; reader < op.T; ++reader) {
+      if (!attends(pattern, reader, i)) continue;
+      const double term = std::exp(score(h, reader, i) - op.lse[h * op.T + reader]) * at(problem.op.dout, reader, column);
+      dv += term, absolute += std::abs(term);
+    }
+    const double got_dv = at(problem.op.dv, i, column);
+    if (!(std::abs(got_dv - dv) <= rounding * absolute)) wrong("dv", h, i, got_dv, dv);
+  }
+}
+
+// oneDNN's product of square matrices.
+class Peak {
+ public:
+  explicit Peak(bool bfloat16) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+    using dnnl::memory;
+    const auto type = bfloat16 ? memory::data_type::bf16 : memory::data_type::f32;
+    const memory::desc plain({kSize, kSize}, type, memory::format_tag::ab), any({kSize, kSize}, type, memory::format_tag::any);
+    const dnnl::matmul::primitive_desc described({plain, any, plain}, engine_);
+    product_ = dnnl::matmul(described);
+    arguments_ = {{DNNL_ARG_SRC, memory(described.src_desc(), engine_)},
+                  {DNNL_ARG_WEIGHTS, memory(described.weights_desc(), engine_)},
+                  {DNNL_ARG_DST, memory(described.dst_desc(), engine_)}};
+    for (auto& [argument, m] : arguments_) std::fill_n(static_cast<char*>(m.get_data_handle()), m.get_desc().get_size(), '\0');
+  }
+  void run() {
+    product_.execute(stream_, arguments_);
+    stream_.wait();
+  }
+  static constexpr std::int64_t kSize = 2048;
+  static constexpr double kGflop = 2e-9 * kSize * kSize * kSize;
+
+ private:
+  dnnl::engine engine_;
+  dnnl::stream stream_;
+  dnnl::matmul product_;
+  std::unordered_map<int, dnnl::memory> arguments_;
+};
+
+void measure(const Options& options) {
+  const bool bfloat16 = options.precision == "bfloat16";
+  const auto backend = make_cpu_backend();
+  const Problem problem(*backend, options, bfloat16 ? DType::bfloat16 : DType::float32);
+  const auto forward = [&] { attention(*backend, problem.op.forward); };
+  const auto both = [&] {
+    attention(*backend, problem.op.forward);
+    attention_backward(*backend, problem.op);
+  };
+  both();
+  check(problem, bfloat16 ? 0.02 : 2e-5);
+
+  omp_set_num_threads(machine_info().threads);  // oneDNN's
+  Peak peak(bfloat16 && machine_info().bfloat16);
+  const std::vector<bench::Times> times = bench::alternate({forward, [&] { peak.run(); }, both}, options.runs);
+  const double multiply_adds = static_cast<double>(problem.pairs) * static_cast<double>(problem.Dq + problem.Dv);
+  const double forward_s = bench::median(times[0].wall_s), both_s = bench::median(times[2].wall_s);
+  const double products = 2e-9 * multiply_adds / Peak::kGflop;
+  bench::print(times[2], {{"forward_s", forward_s},
+                          {"forward_backward_s", both_s},
+                          {"multiply_adds", multiply_adds},
+                          {"peak_gflops", Peak::kGflop / bench::median(times[1].wall_s)},
+                          {"forward_share", products * bench::ratio(times[1].wall_s, times[0].wall_s)},
+                          {"forward_backward_share", 3 * products * bench::ratio(times[1].wall_s, times[2].wall_s)},
+                          {"pattern", options.pattern},
+                          {"length", options.length},
+                          {"batch", options.batch},
+                          {"heads", options.heads},
+                          {"width", options.width},
+                          {"value_width", problem.Dv},
+                          {"precision", options.precision}});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bench::refuse_debug_build();
+  CLI::App app("Time of sparse attention as a share of the machine's best product");
+  Options options;
+  const auto positive = CLI::Range(std::int64_t{1}, std::int64_t{1} << 40);
+  app.add_option("--pattern", options.pattern);
+  app.add_option("--length", options.length)->check(positive);
+  app.add_option("--heads", options.heads)->check(positive);
+  app.add_option("--width", options.width, "channels of a head's queries and keys")->check(CLI::Range(1, 256));
+  app.add_option("--value-width", options.value_width, "of its values; as --width if not given")->check(CLI::Range(1, 256));
+  app.add_option("--batch", options.batch)->check(positive);
+  app.add_option("--precision", options.precision)->check(CLI::IsMember({"float32", "bfloat16"}));
+  app.add_option("--runs", options.runs)->check(CLI::Range(1, 1000));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int status = app.exit(error);
+    return status == 0 ? 0 : 2;
+  }
+  if (options.value_width == 0) options.value_width = options.width;
+  try {
+    measure(options);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return error.kind() == ErrorKind::invalid_argument ? 2 : 1;
+  }
+  return 0;
+}
