@@ -1,8 +1,8 @@
 // How near does attention come to the machine's best product? Forward, and forward with backward, run in turn with
 // oneDNN's product of square matrices (weights in its own layout) of the same number format; a share is the rate of the
 // multiply-adds that the definition needs over that product's rate, of pairs of runs next to each other, their median.
-// Needed: forward, for every pair (i, j) that attends, Dq for the score and Dv for the output; backward 2 Dq (dq, dk) and
-// 2 Dv (dv, dP): with the forward pass 3 Dq + 3 Dv. Scores computed again by the backward pass do not count.
+// Needed: forward, for every pair (i, j) that attends, Dq for the score and Dv for the output; backward 2 Dq (dq, dk)
+// and 2 Dv (dv, dP): with the forward pass 3 Dq + 3 Dv. Scores computed again by the backward pass do not count.
 //   attention --pattern "fixed(128,32)" --length 12288 --heads 8 --width 64 --value-width 64 --precision bfloat16
 #include <omp.h>
 
@@ -63,9 +63,16 @@ struct Problem {
     for (const Tiling& tiling : tilings) pointers.push_back(&tiling);
     const Matrix qkv = random_matrix(backend, type, N, H * (2 * Dq + Dv), 1);
     const Matrix dqkv = random_matrix(backend, type, N, H * (2 * Dq + Dv), 2);
-    op.forward = {options.batch, T, H, pointers.data(), static_cast<float>(4 / std::sqrt(static_cast<double>(Dq))),
-                  qkv.columns(0, H * Dq), qkv.columns(H * Dq, H * Dq), qkv.columns(2 * H * Dq, H * Dv),
-                  random_matrix(backend, type, N, H * Dv, 3), static_cast<float*>(backend.allocate(N * H * 4))};
+    op.forward = {options.batch,
+                  T,
+                  H,
+                  pointers.data(),
+                  static_cast<float>(4 / std::sqrt(static_cast<double>(Dq))),
+                  qkv.columns(0, H * Dq),
+                  qkv.columns(H * Dq, H * Dq),
+                  qkv.columns(2 * H * Dq, H * Dv),
+                  random_matrix(backend, type, N, H * Dv, 3),
+                  static_cast<float*>(backend.allocate(N * H * 4))};
     op.dout = random_matrix(backend, type, N, H * Dv, 4);
     op.dq = dqkv.columns(0, H * Dq);
     op.dk = dqkv.columns(H * Dq, H * Dq);
@@ -86,11 +93,13 @@ void check(const Problem& problem, double rounding) {
   const Attention& op = problem.op.forward;
   const auto score = [&](std::int64_t h, std::int64_t i, std::int64_t j) {
     double sum = 0;
-    for (std::int64_t d = 0; d < problem.Dq; ++d) sum += at(op.q, i, h * problem.Dq + d) * at(op.k, j, h * problem.Dq + d);
+    for (std::int64_t d = 0; d < problem.Dq; ++d)
+      sum += at(op.q, i, h * problem.Dq + d) * at(op.k, j, h * problem.Dq + d);
     return op.scale * sum;
   };
   for (std::int64_t sample = 0; sample < 16; ++sample) {
-    const std::int64_t h = sample % op.H, i = (sample * 7919 + op.T / 2) % op.T, column = h * problem.Dv + sample % problem.Dv;
+    const std::int64_t h = sample % op.H, i = (sample * 7919 + op.T / 2) % op.T,
+                       column = h * problem.Dv + sample % problem.Dv;
     const Pattern& pattern = problem.tilings[static_cast<std::size_t>(h)].pattern();
     double sum = 0, out = 0, absolute = 0;
     std::vector<std::int64_t> keys;
@@ -106,7 +115,8 @@ void check(const Problem& problem, double rounding) {
     absolute = 0;
     for (std::int64_t reader = i; reader < op.T; ++reader) {
       if (!attends(pattern, reader, i)) continue;
-      const double term = std::exp(score(h, reader, i) - op.lse[h * op.T + reader]) * at(problem.op.dout, reader, column);
+      const double term =
+          std::exp(score(h, reader, i) - op.lse[h * op.T + reader]) * at(problem.op.dout, reader, column);
       dv += term, absolute += std::abs(term);
     }
     const double got_dv = at(problem.op.dv, i, column);
@@ -120,13 +130,15 @@ class Peak {
   explicit Peak(bool bfloat16) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
     using dnnl::memory;
     const auto type = bfloat16 ? memory::data_type::bf16 : memory::data_type::f32;
-    const memory::desc plain({kSize, kSize}, type, memory::format_tag::ab), any({kSize, kSize}, type, memory::format_tag::any);
+    const memory::desc plain({kSize, kSize}, type, memory::format_tag::ab),
+        any({kSize, kSize}, type, memory::format_tag::any);
     const dnnl::matmul::primitive_desc described({plain, any, plain}, engine_);
     product_ = dnnl::matmul(described);
     arguments_ = {{DNNL_ARG_SRC, memory(described.src_desc(), engine_)},
                   {DNNL_ARG_WEIGHTS, memory(described.weights_desc(), engine_)},
                   {DNNL_ARG_DST, memory(described.dst_desc(), engine_)}};
-    for (auto& [argument, m] : arguments_) std::fill_n(static_cast<char*>(m.get_data_handle()), m.get_desc().get_size(), '\0');
+    for (auto& [argument, m] : arguments_)
+      std::fill_n(static_cast<char*>(m.get_data_handle()), m.get_desc().get_size(), '\0');
   }
   void run() {
     product_.execute(stream_, arguments_);
@@ -186,7 +198,8 @@ int main(int argc, char** argv) {
   app.add_option("--length", options.length)->check(positive);
   app.add_option("--heads", options.heads)->check(positive);
   app.add_option("--width", options.width, "channels of a head's queries and keys")->check(CLI::Range(1, 256));
-  app.add_option("--value-width", options.value_width, "of its values; as --width if not given")->check(CLI::Range(1, 256));
+  app.add_option("--value-width", options.value_width, "of its values; as --width if not given")
+      ->check(CLI::Range(1, 256));
   app.add_option("--batch", options.batch)->check(positive);
   app.add_option("--precision", options.precision)->check(CLI::IsMember({"float32", "bfloat16"}));
   app.add_option("--runs", options.runs)->check(CLI::Range(1, 1000));

@@ -1,7 +1,7 @@
 // The backward pass: the tiles of the forward pass again, with the one final log-sum-exp. A unit of work owns float32
-// sums of dk and dv: a head, or, where heads are few, one of kFewHeadsPieces interleaved shares of a head's blocks whose
-// sums are added in a fixed order. Neither depends on the number of threads. Keys of a residue class are read by that
-// class's queries only: a class that is not too long has sums of its own, which the caches hold.
+// sums of dk and dv: a head, or, where heads are few, one of kFewHeadsPieces interleaved shares of a head's blocks
+// whose sums are added in a fixed order. Neither depends on the number of threads. Keys of a residue class are read by
+// that class's queries only: a class that is not too long has sums of its own, which the caches hold.
 #include <omp.h>
 
 #include <algorithm>
@@ -120,9 +120,12 @@ class Backward {
   Head head(std::int64_t bh, const Sums& sums) const {
     const Attention& op = op_.forward;
     const std::int64_t first_row = bh / op.H * op.T, h = bh % op.H, q = h * shape_.Dq, v = h * shape_.Dv;
-    Head head{*op.tilings[h],      {op.q, first_row, q},  {op.k, first_row, q},  {op.v, first_row, v},
-              {op.out, first_row, v}, {op_.dout, first_row, v}, {op_.dq, first_row, q}, {op_.dk, first_row, q},
-              {op_.dv, first_row, v}, {},                       op.lse + bh * op.T};
+    Head head{*op.tilings[h],         {op.q, first_row, q},
+              {op.k, first_row, q},   {op.v, first_row, v},
+              {op.out, first_row, v}, {op_.dout, first_row, v},
+              {op_.dq, first_row, q}, {op_.dk, first_row, q},
+              {op_.dv, first_row, v}, {},
+              op.lse + bh * op.T};
     if (shape_.sweeps_in_place) {
       head.dq_sums = head.dq;
     } else {
@@ -185,7 +188,8 @@ class Backward {
     const std::int64_t step = head.tiling.block(sweep, 0).queries.step;
     std::int64_t first = 0;
     for (std::int64_t r = 0; r < step && r < shape_.T; ++r) {
-      const std::int64_t rows = (shape_.T - r + step - 1) / step, last = first + (rows + kTileQueries - 1) / kTileQueries;
+      const std::int64_t rows = (shape_.T - r + step - 1) / step,
+                         last = first + (rows + kTileQueries - 1) / kTileQueries;
       if (r % shape_.pieces == piece) {
         for (BackwardTile& tile : scratch.tiles) {
           tile.dk = scratch.class_dk;
@@ -217,24 +221,19 @@ class Backward {
     });
   }
 
-  // Blocks [first, first + kBlocksInStep), below `end`, of a sweep, in step. step: 0, or that of the residue class whose
-  // own sums are added to.
+  // Blocks [first, first + kBlocksInStep), below `end`, of a sweep, in step. step: 0, or that of the residue class
+  // whose own sums are added to.
   void blocks(const Head& head, int sweep, std::int64_t first, std::int64_t end, std::int64_t step,
               Scratch& scratch) const {
     const int count = static_cast<int>(std::min<std::int64_t>(kBlocksInStep, end - first));
     for (int b = 0; b < count; ++b)
       begin(head, head.tiling.block(sweep, first + b), scratch.tiles[b], scratch.blocks[b]);
-    KeysAhead ahead(shape_.T, head.k, bytes(shape_.Dq), head.v, bytes(shape_.Dv));
-    int soon = 0;
     for (TilesInStep tiles(head.tiling, sweep, first, count); tiles.next();) {
       pack_keys(head, tiles.keys(), scratch);
-      ahead.begin(tiles.keys(), tiles.readers());
       Span span = tiles.keys();
       if (step > 0) span = {span.begin / step, kTileKeys, kTileKeys, span.count};
       for (int b = 0; b < count; ++b) {
         if (!tiles.reads(b)) continue;
-        ahead.prefetch(kernels_.rows);
-        if (soon < count) prefetch_block(head, sweep, first + soon, count), ++soon;
         scratch.tiles[b].span = span;
         scratch.tiles[b].visible = tiles.tile(b).whole ? nullptr : tiles.tile(b).visible;
         kernels_.tile(scratch.tiles[b]);
@@ -248,23 +247,6 @@ class Backward {
       const BackwardTile& tile = scratch.tiles[b];
       kernels_.rows.unpack_lanes(tile.dq, scratch.factor, tile.queries, tile.Dq, to, !last);
     }
-  }
-
-  std::int64_t bytes(std::int64_t channels) const { return channels * size_of(op_.dq.type); }
-
-  // What will be written of a block, and what begin() of the one `ahead` blocks later will read.
-  void prefetch_block(const Head& head, int sweep, std::int64_t index, int ahead) const {
-    const Span own = head.tiling.block(sweep, index).queries;
-    if (sweep + 1 == head.tiling.sweeps()) prefetch(kernels_.rows, head.dq, own, bytes(shape_.Dq));
-    if (own.run == 1 && sweep == 0) {
-      prefetch(kernels_.rows, head.dk, own, bytes(shape_.Dq));
-      prefetch(kernels_.rows, head.dv, own, bytes(shape_.Dv));
-    }
-    if (index + ahead >= head.tiling.blocks(sweep)) return;
-    const Span next = head.tiling.block(sweep, index + ahead).queries;
-    prefetch(kernels_.rows, head.q, next, bytes(shape_.Dq));
-    prefetch(kernels_.rows, head.dout, next, bytes(shape_.Dv));
-    prefetch(kernels_.rows, head.out, next, bytes(shape_.Dv));
   }
 
   void begin(const Head& head, const QueryBlock& block, BackwardTile& tile, const Scratch::Block& to) const {
@@ -317,7 +299,7 @@ class Backward {
 void backward_by_head(const AttentionBackward& op, const Shape& shape, float* memory) {
   const Backward backward(op);
   const std::int64_t scratch_floats = Scratch(nullptr, shape).floats, sums_floats = Sums(nullptr, shape).floats;
-#pragma omp parallel for schedule(dynamic) num_threads(static_cast<int>(shape.in_flight()))
+#pragma omp parallel for schedule(dynamic) num_threads(static_cast <int>(shape.in_flight()))
   for (std::int64_t bh = 0; bh < shape.heads; ++bh) {
     float* mine = memory + omp_get_thread_num() * (scratch_floats + sums_floats);
     const Sums sums(mine, shape);

@@ -35,7 +35,8 @@ void differentiate(const BackwardTile& tile, int t, int count, Lanes seen) {
             w[key][v] = weight_and_gradient<E>(tile, t, i + key, u + v * kLanes, inside(i + key, u + v * kLanes));
           const std::int64_t at = ((t + i + key) * kTileQueries + u) / 2;
           store_pairs(reinterpret_cast<std::uint32_t*>(tile.p_rows + at), operand_neighbours(w[key][0].p, w[key][1].p));
-          store_pairs(reinterpret_cast<std::uint32_t*>(tile.ds_rows + at), operand_neighbours(w[key][0].ds, w[key][1].ds));
+          store_pairs(reinterpret_cast<std::uint32_t*>(tile.ds_rows + at),
+                      operand_neighbours(w[key][0].ds, w[key][1].ds));
         }
         for (int v = 0; v < 2; ++v)
           store_pairs(reinterpret_cast<std::uint32_t*>(tile.ds_pairs + (t + i) / 2 * kTileQueries + u + v * kLanes),
@@ -82,8 +83,8 @@ void backward_tile(const BackwardTile& tile) {
                                 tile.scores + lanes.begin, kTileQueries, count, lanes.end - lanes.begin, tile.depth,
                                 false});
     product<kPaired<E>, false>({tile.v + t * padded(tile.depth_v), padded(tile.depth_v), tile.dout + lanes.begin,
-                                kTileQueries, tile.dweights + lanes.begin, kTileQueries, count,
-                                lanes.end - lanes.begin, tile.depth_v, false});
+                                kTileQueries, tile.dweights + lanes.begin, kTileQueries, count, lanes.end - lanes.begin,
+                                tile.depth_v, false});
     differentiate<E>(tile, t, count, lanes);
   }
   const int step = tile.visible == nullptr ? keys : kKeyGroup;

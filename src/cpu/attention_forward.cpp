@@ -92,13 +92,7 @@ class Forward {
     return head;
   }
 
-  // Blocks [first, end) of a sweep, a few at a time in step.
-  void share(const Head& head, int sweep, std::int64_t first, std::int64_t end, Scratch& scratch) const {
-    for (; first < end; first += kBlocksInStep)
-      blocks(head, sweep, first, static_cast<int>(std::min<std::int64_t>(kBlocksInStep, end - first)), scratch);
-  }
-
- private:
+  // Blocks [first, first + count) of a sweep, in step.
   void blocks(const Head& head, int sweep, std::int64_t first, int count, Scratch& scratch) const {
     for (int b = 0; b < count; ++b) begin(head, head.tiling.block(sweep, first + b), scratch, b, false);
     read(head, sweep, first, count, 0, scratch);
@@ -111,6 +105,7 @@ class Forward {
     }
   }
 
+ private:
   void begin(const Head& head, const QueryBlock& block, Scratch& scratch, int b, bool exact) const {
     const char* rows[kTileQueries];
     head.q.rows(block.queries, rows);
@@ -136,32 +131,17 @@ class Forward {
     });
   }
 
-  std::int64_t bytes(std::int64_t channels) const { return channels * size_of(op_.q.type); }
-
-  // What end() of a block will write and begin() of the one `ahead` blocks later will read.
-  void prefetch_block(const Head& head, int sweep, std::int64_t index, int ahead) const {
-    if (sweep + 1 == head.tiling.sweeps())
-      prefetch(kernels_.rows, head.out, head.tiling.block(sweep, index).queries, bytes(shape_.Dv));
-    if (index + ahead < head.tiling.blocks(sweep))
-      prefetch(kernels_.rows, head.q, head.tiling.block(sweep, index + ahead).queries, bytes(shape_.Dq));
-  }
-
   // slot: of the first block's memory.
   void read(const Head& head, int sweep, std::int64_t first, int count, int slot, Scratch& scratch) const {
     const char* rows[kTileKeys];
-    KeysAhead ahead(op_.T, head.k, bytes(shape_.Dq), head.v, bytes(shape_.Dv));
-    int soon = 0;
     for (TilesInStep tiles(head.tiling, sweep, first, count); tiles.next();) {
       const int keys = static_cast<int>(tiles.keys().count);
       head.k.rows(tiles.keys(), rows);
       kernels_.rows.pack_rows(rows, keys, static_cast<int>(shape_.Dq), scratch.k);
       head.v.rows(tiles.keys(), rows);
       kernels_.rows.pack_pairs(rows, keys, static_cast<int>(shape_.Dv), scratch.v);
-      ahead.begin(tiles.keys(), tiles.readers());
       for (int b = 0; b < count; ++b) {
         if (!tiles.reads(b)) continue;
-        ahead.prefetch(kernels_.rows);
-        if (soon < count) prefetch_block(head, sweep, first + soon, count), ++soon;
         ForwardTile& tile = scratch.tiles[slot + b];
         tile.keys = keys;
         tile.visible = tiles.tile(b).whole ? nullptr : tiles.tile(b).visible;
@@ -170,8 +150,8 @@ class Forward {
     }
   }
 
-  // Stores out and lse, or what later sweeps go on from. False if an output is not finite; what an earlier sweep left is
-  // then still there, unless the tile is exact.
+  // Stores out and lse, or what later sweeps go on from. False if an output is not finite; what an earlier sweep left
+  // is then still there, unless the tile is exact.
   bool end(const Head& head, const QueryBlock& block, Scratch& scratch, int b) const {
     ForwardTile& tile = scratch.tiles[b];
     kernels_.finish(tile, scratch.factor, scratch.lse);
@@ -195,11 +175,6 @@ class Forward {
 std::int64_t heads_in_flight(const Attention& op) {
   const std::int64_t blocks = 8 * threads() * kTileQueries;
   return std::min(op.B * op.H, std::max<std::int64_t>(1, (blocks + op.T - 1) / op.T));
-}
-
-// Blocks of one task: a few steps, where that leaves each thread many tasks.
-std::int64_t blocks_at_once(std::int64_t blocks) {
-  return std::clamp<std::int64_t>(blocks / (16 * threads() * kBlocksInStep), 1, 8) * kBlocksInStep;
 }
 
 }  // namespace
@@ -227,14 +202,16 @@ void attention_forward(const Attention& op, Workspace& workspace) {
       std::int64_t most = 0;
       for (std::int64_t h = 0; h < op.H; ++h)
         if (sweep < op.tilings[h]->sweeps()) most = std::max(most, op.tilings[h]->blocks(sweep));
-      const std::int64_t step = blocks_at_once((end - first) * most), shares = (most + step - 1) / step;
+      const std::int64_t shares = (most + kBlocksInStep - 1) / kBlocksInStep;
 #pragma omp parallel for schedule(dynamic) num_threads(threads())
       for (std::int64_t task = 0; task < (end - first) * shares; ++task) {
         Scratch scratch(memory + omp_get_thread_num() * scratch_floats, shape);
         const Head head = forward.head(first + task / shares, task / shares);
-        const std::int64_t begin = (shares - 1 - task % shares) * step;  // late blocks read most: first
+        const std::int64_t begin = (shares - 1 - task % shares) * kBlocksInStep;  // late blocks read most: first
         const std::int64_t blocks = sweep < head.tiling.sweeps() ? head.tiling.blocks(sweep) : 0;
-        forward.share(head, sweep, begin, std::min(begin + step, blocks), scratch);
+        if (begin < blocks)
+          forward.blocks(head, sweep, begin, static_cast<int>(std::min<std::int64_t>(kBlocksInStep, blocks - begin)),
+                         scratch);
       }
     }
 }

@@ -28,6 +28,14 @@ void raise_maximum(const ForwardTile& tile, int t, int count, Lanes seen) {
   }
 }
 
+// True if a lane has seen no score yet.
+LONGSTRIDE_INLINE bool unset_maximum(const ForwardTile& tile, Lanes seen) {
+  bool unset = false;
+  for (int u = seen.begin; u < seen.end; u += kLanes)
+    unset |= any_above(broadcast(-FLT_MAX / 2), load(tile.maximum + u));
+  return unset;
+}
+
 // Weight of key t + i for lanes from u: 2^(score - maximum), 0 where it is not read.
 template <class E>
 LONGSTRIDE_INLINE F weight(const ForwardTile& tile, int t, int i, int u, F base) {
@@ -67,7 +75,8 @@ LONGSTRIDE_INLINE bool weigh(const ForwardTile& tile, int t, int count, Lanes se
   return small;
 }
 
-// True if lanes [lane, lane + lanes) of out hold sums, which they do from now on: where only some did, the others are 0.
+// True if lanes [lane, lane + lanes) of out hold sums, which they do from now on: where only some did, the others are
+// 0.
 bool start_lanes(ForwardTile& tile, int lane, int lanes) {
   const std::uint64_t all = ~std::uint64_t{0} >> (64 - lanes) << lane, held = tile.started & all;
   tile.started |= all;
@@ -109,9 +118,9 @@ void add_values(ForwardTile& tile, int begin, int end, const Lanes* seen) {
   constexpr int kKeys = kPaired<E> ? 2 : 1;  // a word
   const auto add = [&](int first, int last, int lane, int lanes) {
     const std::int64_t row = first / kKeys;
-    product<kPaired<E>, true>({tile.v + row * padded(tile.Dv), padded(tile.Dv), tile.weights + row * kTileQueries + lane,
-                               kTileQueries, tile.out + lane, kTileQueries, tile.Dv, lanes,
-                               (last - first + kKeys - 1) / kKeys, start_lanes(tile, lane, lanes)});
+    product<kPaired<E>, true>({tile.v + row * padded(tile.Dv), padded(tile.Dv),
+                               tile.weights + row * kTileQueries + lane, kTileQueries, tile.out + lane, kTileQueries,
+                               tile.Dv, lanes, (last - first + kKeys - 1) / kKeys, start_lanes(tile, lane, lanes)});
   };
   if (tile.visible == nullptr)
     add(begin, end, 0, tile.lanes);
@@ -130,7 +139,7 @@ void forward_tile(ForwardTile& tile) {
     product<kPaired<E>, false>({tile.k + t * padded(tile.depth), padded(tile.depth), tile.q + lanes.begin, kTileQueries,
                                 tile.scores + lanes.begin, kTileQueries, count, lanes.end - lanes.begin, tile.depth,
                                 false});
-    if (!weigh<E>(tile, t, count, lanes, sums)) {
+    if (unset_maximum(tile, lanes) || !weigh<E>(tile, t, count, lanes, sums)) {
       if (t > done) add_values<E>(tile, done, t, seen);
       done = t;
       raise_maximum(tile, t, count, lanes);

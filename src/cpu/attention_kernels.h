@@ -1,6 +1,6 @@
-// What attention's drivers and its kernels (one table an instruction set) hand to each other. Everything is float words:
-// a float, or a pair of bfloat16 where the instruction set multiplies those. Blocks of queries lie transposed, a query a
-// lane, so that maxima and sums over keys are vertical.
+// What attention's drivers and its kernels (one table an instruction set) hand to each other. Everything is float
+// words: a float, or a pair of bfloat16 where the instruction set multiplies those. Blocks of queries lie transposed, a
+// query a lane, so that maxima and sums over keys are vertical.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@
 
 namespace longstride {
 
-inline constexpr std::int64_t kPad = 16;          // words: rows of packed tiles are multiples of it
-inline constexpr int kKeyGroup = 16;              // keys whose scores are in flight at a time; even
+inline constexpr std::int64_t kPad = 16;  // words: rows of packed tiles are multiples of it
+inline constexpr int kKeyGroup = 16;      // keys whose scores are in flight at a time; even
 inline constexpr std::int64_t kMostChannels = 256;
 inline constexpr float kLog2e = 1.44269504f, kLn2 = 0.693147181f;
 
@@ -18,21 +18,21 @@ inline constexpr std::int64_t padded(std::int64_t words) { return (words + kPad 
 
 // One tile of keys for one block of queries. t: key in the tile, u: query in the block, d: channel.
 struct ForwardTile {
-  int lanes = 0;           // queries up to a whole vector
-  int depth = 0;           // words of Dq channels
+  int lanes = 0;  // queries up to a whole vector
+  int depth = 0;  // words of Dq channels
   int Dv = 0;
-  float scale = 0;         // with log2(e): the softmax is in powers of two
-  const float* q = nullptr;  // words (depth, kTileQueries)
-  float* out = nullptr;      // (Dv, kTileQueries) sum of 2^(score - maximum) * value, in the lanes of `started`
+  float scale = 0;            // with log2(e): the softmax is in powers of two
+  const float* q = nullptr;   // words (depth, kTileQueries)
+  float* out = nullptr;       // (Dv, kTileQueries) sum of 2^(score - maximum) * value, in the lanes of `started`
   std::uint64_t started = 0;  // bit u: lane u of out holds a sum; the others hold nothing
-  float* maximum = nullptr;  // (kTileQueries) of the scores seen, or a little below it
-  float* sum = nullptr;      // (kTileQueries) of 2^(score - maximum)
+  float* maximum = nullptr;   // (kTileQueries) of the scores seen, or a little below it
+  float* sum = nullptr;       // (kTileQueries) of 2^(score - maximum)
 
   int keys = 0;
   const std::uint64_t* visible = nullptr;  // (keys), see Tile; nullptr: whole
   const float* k = nullptr;                // words (keys, padded(depth))
   const float* v = nullptr;                // words (keys or pairs of keys, padded(Dv))
-  bool exact = false;  // values that are not finite stay out of queries that do not read them; slow
+  bool exact = false;                      // values that are not finite stay out of queries that do not read them; slow
 
   float* scores = nullptr;   // (kKeyGroup, kTileQueries)
   float* weights = nullptr;  // words (kTileKeys, kTileQueries)
@@ -78,11 +78,11 @@ struct AttentionKernels {
   void (*pack_lanes)(RowPointers rows, int count, int D, float* to);  // words (words of D, kTileQueries), transposed
   void (*pack_rows)(RowPointers rows, int count, int D, float* to);   // words (count, padded(words of D))
   void (*pack_pairs)(RowPointers rows, int count, int D, float* to);  // words (count or its half, padded(D))
-  // (D, kTileQueries) times factor (kTileQueries) to rows of the matrices' type or of floats. False if one is not finite.
+  // (D, kTileQueries) times factor (kTileQueries) to rows of the matrices' type or of floats. False if one is not
+  // finite.
   bool (*unpack_lanes)(const float* from, const float* factor, int count, int D, char* const* rows, bool to_float);
   // The reverse, of float rows.
   void (*pack_float_lanes)(RowPointers rows, int count, int D, float* to);
-  void (*prefetch_rows)(RowPointers rows, int count, int bytes);
 };
 struct ForwardKernels {
   AttentionKernels rows;

@@ -1,4 +1,5 @@
-// What of a masked tile need not be computed: whole chunks of lanes (queries) whose queries read none of a group of keys.
+// What of a masked tile need not be computed: whole chunks of lanes (queries) whose queries read none of a group of
+// keys.
 
 constexpr int kChunk = kLanes > 16 ? kLanes : 16;  // lanes of a masked tile that are skipped together
 
@@ -16,8 +17,9 @@ LONGSTRIDE_INLINE Lanes lanes_seen(const std::uint64_t* visible, int t, int coun
   return {std::countr_zero(any) / kChunk * kChunk, end < lanes ? end : lanes};
 }
 
-// Calls visit(first key, last key, first lane, lanes) for what chunks of lanes need of the keys [begin, end), in whole key
-// groups; neighbouring chunks that need the same go together. begin: a multiple of kKeyGroup. seen: of each key group.
+// Calls visit(first key, last key, first lane, lanes) for what chunks of lanes need of the keys [begin, end), in whole
+// key groups; neighbouring chunks that need the same go together. begin: a multiple of kKeyGroup. seen: of each key
+// group.
 template <class Visit>
 LONGSTRIDE_INLINE void each_chunk(const Lanes* seen, int begin, int end, int lanes, Visit visit) {
   int lane = 0, first = 0, last = 0;

@@ -20,20 +20,29 @@ LONGSTRIDE_INLINE F load_row_words(const char* row, int w, int D) {
     return load_bf16_partial(p + w, D - w);
 }
 
+// Whole: kLanes rows, kLanes words of each.
+template <class E, bool Whole>
+LONGSTRIDE_INLINE void pack_lanes_block(RowPointers rows, int count, int w, int D, float* to) {
+  const int words = words_of<E>(D) - w;
+  F block[kLanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) block[i] = Whole || i < count ? load_row_words<E>(rows[i], w, D) : zero();
+  transpose(block);
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i)
+    if (Whole || i < words) store(to + (w + i) * kTileQueries, block[i]);
+}
+
 template <class E>
 void pack_lanes(RowPointers rows, int count, int D, float* to) {
   const int depth = words_of<E>(D);
-  for (int u = 0; u < count; u += kLanes) {
-    const int lanes = count - u < kLanes ? count - u : kLanes;
+  for (int u = 0; u < count; u += kLanes)
     for (int w = 0; w < depth; w += kLanes) {
-      F block[kLanes];
-      for (int i = 0; i < lanes; ++i) block[i] = load_row_words<E>(rows[u + i], w, D);
-      for (int i = lanes; i < kLanes; ++i) block[i] = zero();
-      transpose(block);
-      const int words = depth - w < kLanes ? depth - w : kLanes;
-      for (int i = 0; i < words; ++i) store(to + (w + i) * kTileQueries + u, block[i]);
+      if (count - u >= kLanes && depth - w >= kLanes)
+        pack_lanes_block<E, true>(rows + u, count - u, w, D, to + u);
+      else
+        pack_lanes_block<E, false>(rows + u, count - u, w, D, to + u);
     }
-  }
 }
 
 template <class E>
@@ -67,6 +76,7 @@ void pack_pairs(RowPointers rows, int count, int D, float* to) {
 // not finite makes `check` NaN.
 template <bool Whole>
 LONGSTRIDE_INLINE void load_transposed(const float* from, F factor, int u, int d, int D, F* rows, F& check) {
+#pragma GCC unroll 16
   for (int i = 0; i < kLanes; ++i) {
     rows[i] = Whole || d + i < D ? mul(load(from + (d + i) * kTileQueries + u), factor) : zero();
     check = fma(rows[i], zero(), check);
@@ -80,8 +90,9 @@ LONGSTRIDE_INLINE void unpack_block(const float* from, F factor, int u, int d, i
   F first[kLanes], second[kLanes];
   load_transposed<Whole>(from, factor, u, d, D, first, check);
   load_transposed<Whole>(from, factor, u, d + kLanes, D, second, check);
-  const int lanes = count - u < kLanes ? count - u : kLanes;
-  for (int i = 0; i < lanes; ++i) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) {
+    if (u + i >= count) break;
     if (sizeof(E) == 2 && !to_float) {
       store_bf16_twice(reinterpret_cast<std::uint16_t*>(rows[u + i]) + d, first[i], second[i], D - d);
     } else {
@@ -105,11 +116,5 @@ bool unpack_lanes(const float* from, const float* factor, int count, int D, char
   return sum(check) == 0;
 }
 
-// Rows that will be packed soon: bytes of each.
-inline void prefetch_rows(RowPointers rows, int count, int bytes) {
-  for (int t = 0; t < count; ++t)
-    for (int at = 0; at < bytes; at += 64) prefetch(rows[t] + at);
-}
-
 #define LONGSTRIDE_ROW_KERNELS(E) \
-  { kLanes, kPaired<E>, pack_lanes<E>, pack_rows<E>, pack_pairs<E>, unpack_lanes<E>, pack_lanes<float>, prefetch_rows }
+  { kLanes, kPaired<E>, pack_lanes<E>, pack_rows<E>, pack_pairs<E>, unpack_lanes<E>, pack_lanes<float> }

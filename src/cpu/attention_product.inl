@@ -17,7 +17,9 @@ struct Product {
 
 // Sums of rows x vectors fit the registers beside a row of B and one broadcast: 16 of AVX2, 32 of AVX-512.
 constexpr int kMostVectors = kLanes == 8 ? 2 : 4;
-constexpr int rows_at_once(int vectors) { return kLanes == 16 ? (vectors >= 3 ? 24 / vectors : 12) : kLanes == 8 ? 6 : 3; }
+constexpr int rows_at_once(int vectors) {
+  return kLanes == 16 ? (vectors >= 3 ? 24 / vectors : 12) : kLanes == 8 ? 6 : 3;
+}
 
 template <bool Paired>
 LONGSTRIDE_INLINE auto load_words(const float* p) {

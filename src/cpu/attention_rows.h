@@ -32,46 +32,6 @@ struct HeadMatrix {
   }
 };
 
-// Asks the caches for rows that are needed soon.
-inline void prefetch(const AttentionKernels& kernels, const HeadMatrix& m, const Span& span, std::int64_t bytes) {
-  const char* rows[kTileQueries];
-  m.rows(span, rows);
-  kernels.prefetch_rows(rows, static_cast<int>(span.count), static_cast<int>(bytes));
-}
-
-// Asks the caches for the keys and values after those in use, which probably lie beside them or in the next residue
-// class: a share before each of the blocks that read the present ones.
-class KeysAhead {
- public:
-  KeysAhead(std::int64_t T, const HeadMatrix& k, std::int64_t k_bytes, const HeadMatrix& v, std::int64_t v_bytes)
-      : T_(T), k_(k), v_(v), k_bytes_(k_bytes), v_bytes_(v_bytes) {}
-
-  void begin(const Span& keys, int shares) {
-    Span next = keys;
-    next.begin += keys.run >= keys.count ? keys.count : (keys.count + keys.run - 1) / keys.run * keys.step;
-    if (keys.run == 1 && next.begin >= T_) next.begin = keys.begin % keys.step + 1;
-    while (next.count > 0 && next.at(next.count - 1) >= T_) --next.count;
-    k_.rows(next, k_rows_);
-    v_.rows(next, v_rows_);
-    at_ = 0;
-    count_ = static_cast<int>(next.count);
-    share_ = (count_ + shares - 1) / shares;
-  }
-  void prefetch(const AttentionKernels& kernels) {
-    const int count = share_ < count_ - at_ ? share_ : count_ - at_;
-    kernels.prefetch_rows(k_rows_ + at_, count, static_cast<int>(k_bytes_));
-    kernels.prefetch_rows(v_rows_ + at_, count, static_cast<int>(v_bytes_));
-    at_ += count;
-  }
-
- private:
-  std::int64_t T_;
-  HeadMatrix k_, v_;
-  std::int64_t k_bytes_, v_bytes_;
-  int at_ = 0, count_ = 0, share_ = 0;
-  const char *k_rows_[kTileKeys], *v_rows_[kTileKeys];
-};
-
 // Consecutive pieces of one allocation, each aligned to a cache line. Without memory it only counts.
 class Pieces {
  public:

@@ -2,7 +2,6 @@
 // reads them. Each block still gets its tiles in its own order, whatever the others do.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <optional>
 
@@ -38,7 +37,6 @@ class TilesInStep {
   }
   const Span& keys() const { return keys_; }
   bool reads(int block) const { return (readers_ >> block & 1) != 0; }
-  int readers() const { return std::popcount(readers_); }
   const Tile& tile(int block) const { return streams_[block].tile; }
 
  private:

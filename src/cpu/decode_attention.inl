@@ -1,4 +1,5 @@
-// One query of one head against the slots that it reads: scores of kLanes keys at a time, softmax in two passes, values.
+// One query of one head against the slots that it reads: scores of kLanes keys at a time, softmax in two passes,
+// values.
 
 // Lanes: scale * q . key of slots read[t .. t + kLanes), the last slot again past the end.
 LONGSTRIDE_INLINE F decode_scores(const DecodeHead& head, std::int64_t t) {

@@ -178,7 +178,6 @@ LONGSTRIDE_INLINE void store_bf16_twice(std::uint16_t* p, F a, F b, int count) {
     if (count > 8) store_bf16_partial(p + 8, b, count - 8);
   }
 }
-LONGSTRIDE_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 LONGSTRIDE_INLINE void transpose(F* rows) {
   __m256 a[8], b[8];
   for (int i = 0; i < 8; i += 2) {

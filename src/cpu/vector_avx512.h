@@ -164,25 +164,30 @@ LONGSTRIDE_INLINE void store_bf16_twice(std::uint16_t* p, F a, F b, int count) {
   const __mmask32 some = count >= 32 ? ~__mmask32{0} : (__mmask32{1} << (count > 0 ? count : 0)) - 1;
   _mm512_mask_storeu_epi16(p, some, operand_neighbours(a, b).v);
 }
-LONGSTRIDE_INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 // rows: kLanes of them. Row i, lane j becomes row j, lane i.
 LONGSTRIDE_INLINE void transpose(F* rows) {
   __m512 a[16], b[16];
+#pragma GCC unroll 8
   for (int i = 0; i < 16; i += 2) {
     a[i] = _mm512_unpacklo_ps(rows[i].v, rows[i + 1].v);
     a[i + 1] = _mm512_unpackhi_ps(rows[i].v, rows[i + 1].v);
   }
+#pragma GCC unroll 4
   for (int i = 0; i < 16; i += 4)
+#pragma GCC unroll 2
     for (int j = 0; j < 2; ++j) {
       const __m512d low = _mm512_castps_pd(a[i + j]), high = _mm512_castps_pd(a[i + j + 2]);
       b[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
       b[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
     }
+#pragma GCC unroll 4
   for (int j = 0; j < 4; ++j)
+#pragma GCC unroll 2
     for (int i = 0; i < 16; i += 8) {
       a[i + j] = _mm512_shuffle_f32x4(b[i + j], b[i + j + 4], 0x88);
       a[i + j + 4] = _mm512_shuffle_f32x4(b[i + j], b[i + j + 4], 0xdd);
     }
+#pragma GCC unroll 8
   for (int j = 0; j < 8; ++j) {
     rows[j].v = _mm512_shuffle_f32x4(a[j], a[j + 8], 0x88);
     rows[j + 8].v = _mm512_shuffle_f32x4(a[j], a[j + 8], 0xdd);

@@ -81,7 +81,6 @@ LONGSTRIDE_INLINE void store_bf16_twice(std::uint16_t* p, F a, F b, int count) {
   if (count > 0) p[0] = bfloat16_from_float(a);
   if (count > 1) p[1] = bfloat16_from_float(b);
 }
-LONGSTRIDE_INLINE void prefetch(const void* p) { __builtin_prefetch(p); }
 LONGSTRIDE_INLINE void transpose(F*) {}
 LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
   const std::uint32_t even = count > 0 ? p[0] : 0, odd = count > 1 ? p[1] : 0;

@@ -1,4 +1,5 @@
-// Attention by its definition, in double, with bounds of what rounding may do to it; and the kernels on the same numbers.
+// Attention by its definition, in double, with bounds of what rounding may do to it; and the kernels on the same
+// numbers.
 #pragma once
 
 #include <algorithm>
@@ -26,8 +27,8 @@ struct AttentionCase {
 };
 
 // heads: texts of patterns, cycled over the heads. magnitude: standard deviation of q and k.
-inline AttentionCase attention_case(const std::vector<std::string>& heads, std::int64_t B, std::int64_t T, std::int64_t H,
-                                    std::int64_t Dq, std::int64_t Dv, double magnitude = 1) {
+inline AttentionCase attention_case(const std::vector<std::string>& heads, std::int64_t B, std::int64_t T,
+                                    std::int64_t H, std::int64_t Dq, std::int64_t Dv, double magnitude = 1) {
   AttentionCase c{B, T, H, Dq, Dv, {}, 1 / std::sqrt(static_cast<double>(Dq)), {}, {}, {}, {}};
   for (std::int64_t h = 0; h < H; ++h) c.patterns.push_back(for_head(parse_pattern(heads[h % heads.size()]), h));
   std::mt19937_64 random(static_cast<std::uint64_t>(T * 1000003 + Dq * 1009 + Dv));
@@ -154,7 +155,8 @@ inline AttentionResult define_attention(const AttentionCase& c, DType type, Atte
   for (std::int64_t b = 0; b < c.B; ++b)
     for (std::int64_t h = 0; h < c.H; ++h)
       for (std::int64_t i = 0; i < c.T; ++i)
-        definition::backward_query(c, r, b, h, i, definition::forward_query(c, r, b, h, i, result, bound), result, bound);
+        definition::backward_query(c, r, b, h, i, definition::forward_query(c, r, b, h, i, result, bound), result,
+                                   bound);
   const auto rounded = [&](const std::vector<double>& x, std::vector<double>& error) {
     for (std::size_t e = 0; e < x.size(); ++e) error[e] += r.operand * std::abs(x[e]) + 1e-30;
   };
@@ -178,15 +180,26 @@ class AttentionMatrices {
   }
 
   Attention forward() {
-    return {case_.B, case_.T, case_.H, pointers_.data(), static_cast<float>(case_.scale), columns(inputs_, 0),
-            columns(inputs_, 1), columns(inputs_, 2), out_, lse_.data()};
+    return {case_.B,
+            case_.T,
+            case_.H,
+            pointers_.data(),
+            static_cast<float>(case_.scale),
+            columns(inputs_, 0),
+            columns(inputs_, 1),
+            columns(inputs_, 2),
+            out_,
+            lse_.data()};
   }
   AttentionBackward backward() {
     return {forward(), dout_, columns(gradients_, 0), columns(gradients_, 1), columns(gradients_, 2)};
   }
   AttentionResult result() const {
-    return {get(out_, case_.Dv), {lse_.begin(), lse_.end()}, get(columns(gradients_, 0), case_.Dq),
-            get(columns(gradients_, 1), case_.Dq), get(columns(gradients_, 2), case_.Dv)};
+    return {get(out_, case_.Dv),
+            {lse_.begin(), lse_.end()},
+            get(columns(gradients_, 0), case_.Dq),
+            get(columns(gradients_, 1), case_.Dq),
+            get(columns(gradients_, 2), case_.Dv)};
   }
 
  private:

@@ -42,18 +42,19 @@ std::vector<double> decode_all(const AttentionCase& c) {
         for (std::int64_t d = 0; d < D; ++d) to[bh * D + d] = static_cast<float>(from[(bh * c.T + i) * D + d]);
     };
     token(q, c.q, c.Dq), token(k, c.k, c.Dq), token(v, c.v, c.Dv);
-    decode_attention({c.B, c.H, slots, static_cast<float>(c.scale), rows(q), rows(k), rows(v), rows(out), keys.data(),
-                      values.data(), first_slot.data(), c.H, group.data(), write.data(), write_begin.data(), read.data(),
-                      read_begin.data()},
-                     workspace);
+    decode_attention(
+        {c.B, c.H, slots, static_cast<float>(c.scale), rows(q), rows(k), rows(v), rows(out), keys.data(), values.data(),
+         first_slot.data(), c.H, group.data(), write.data(), write_begin.data(), read.data(), read_begin.data()},
+        workspace);
     for (std::int64_t bh = 0; bh < c.B * c.H; ++bh)
       for (std::int64_t d = 0; d < c.Dv; ++d) result[(bh * c.T + i) * c.Dv + d] = out[bh * c.Dv + d];
   }
   return result;
 }
 
-const std::vector<std::string> kPatterns = {"dense",   "window(20)",       "column(9)",   "row(30)",    "summary(16,2)",
-                                            "strided(12)", "previous_row(30)", "fixed(16,4)", "prefix(50)", "digits(3,2)"};
+const std::vector<std::string> kPatterns = {"dense",         "window(20)",  "column(9)",        "row(30)",
+                                            "summary(16,2)", "strided(12)", "previous_row(30)", "fixed(16,4)",
+                                            "prefix(50)",    "digits(3,2)"};
 
 TEST(DecodeAttention, EqualsTheWholeSequenceAtEveryPosition) {
   for (const auto& [Dq, Dv] : {std::pair{16, 16}, std::pair{7, 33}, std::pair{64, 80}, std::pair{1, 1}}) {

@@ -37,7 +37,11 @@ const std::vector<Case>& cases() {
       {{"fixed(32,8)"}, 2, 200, 4, 16, 16},
       {{"column(5) | column(3)", "column(4) | column(6) | window(9)"}, 1, 200, 2, 16, 16},
       {{"window(5) | prefix(3) | summary(16,2)", "previous_row(20) | column(20)", "row(20) | column(6) | prefix(30)"},
-       1, 200, 3, 20, 16},
+       1,
+       200,
+       3,
+       20,
+       16},
       {{"dense", "window(9)", "column(9)", "previous_row(30)"}, 2, 65, 4, 33, 33},
       {{"strided(8)"}, 1, 63, 1, 256, 256},
   };
@@ -50,7 +54,8 @@ void expect_within(const char* name, const std::vector<double>& got, const std::
   ASSERT_EQ(got.size(), wanted.size()) << name;
   for (std::size_t e = 0; e < got.size(); ++e) {
     if (got[e] == wanted[e]) continue;  // infinities
-    ASSERT_LE(std::abs(got[e] - wanted[e]), bound[e]) << name << "[" << e << "]: got " << got[e] << ", wanted " << wanted[e];
+    ASSERT_LE(std::abs(got[e] - wanted[e]), bound[e])
+        << name << "[" << e << "]: got " << got[e] << ", wanted " << wanted[e];
   }
 }
 
@@ -163,7 +168,8 @@ class WithThreads {
 TEST(Attention, AnyNumberOfThreadsGivesTheSameBits) {
   for (const std::int64_t H : {1, 2, 3, 8})
     for (const DType type : {DType::float32, DType::bfloat16}) {
-      const AttentionCase c = attention_case({"strided(16)", "fixed(32,8)", "column(3) | column(5)"}, 1, 333, H, 20, 33);
+      const AttentionCase c =
+          attention_case({"strided(16)", "fixed(32,8)", "column(3) | column(5)"}, 1, 333, H, 20, 33);
       std::vector<AttentionResult> results;
       for (const int count : {1, 2, 3}) {
         const WithThreads forced(count);

@@ -1,0 +1,111 @@
+// How long does a training step take? step [--preset P] [--set key=value]... [--runs R]: whole steps (passes forward and
+// backward, clipping, update) on random bytes, dropout as the preset says. Counts the multiply-adds that the definition
+// needs: no recomputation, pairs that attend. Prints one JSON line.
+#include <CLI/CLI.hpp>
+#include <cmath>
+
+#include "harness.h"
+#include "longstride/plan.h"
+#include "model/network.h"
+#include "ops/philox.h"
+#include "train/state.h"
+
+namespace {
+
+using namespace longstride;
+
+struct Step {
+  Step(Backend& b, const Config& c, const Plan& plan)
+      : backend(b),
+        config(c),
+        type(plan.precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32),
+        state(b, c.model, c.training, type),
+        network(b, c.model, {c.training.batch, c.model.context, type, true, plan.recompute == Recompute::block}) {
+    state.initialise(1);
+    const PhiloxKey key = philox_key(1, Purpose::test);
+    tokens.resize(static_cast<std::size_t>(c.training.batch * c.model.context));
+    for (std::size_t i = 0; i < tokens.size(); ++i)
+      tokens[i] = static_cast<std::int32_t>(philox({static_cast<std::uint32_t>(i), 0, 0, 0}, key)[0] % 256);
+    bits.resize(tokens.size());
+  }
+
+  void run() {
+    state.clear_gradients();
+    Pass pass;
+    pass.batch = config.training.batch;
+    pass.tokens = tokens.data();
+    pass.dropout = static_cast<float>(config.model.dropout);
+    pass.dropout_step = ++steps;
+    pass.gradient = 1 / static_cast<float>(tokens.size());
+    network.forward_backward(state.weights(), state.gradients(), pass, bits.data());
+    norm = state.gradient_norm();
+    state.update(config.training, 1e-4, norm, steps);
+  }
+
+  // The first loss is 8 bits a byte by construction, later ones are near it; gradients are finite and not nothing.
+  bool sound() const {
+    double sum = 0;
+    for (const float b : bits) sum += b;
+    return std::abs(sum / static_cast<double>(bits.size()) - 8) < 1 && std::isfinite(norm) && norm > 0;
+  }
+
+  Backend& backend;
+  Config config;
+  DType type;
+  TrainState state;
+  Network network;
+  std::vector<std::int32_t> tokens;
+  std::vector<float> bits;
+  double norm = 0;
+  std::int64_t steps = 0;
+};
+
+int measure(const std::string& preset, const std::vector<std::string>& sets, int runs) {
+  const Config config = read_config({preset_json(preset)}, {"preset " + preset}, sets);
+  const Plan plan = plan_training(config);
+  const std::unique_ptr<Backend> backend = make_cpu_backend();
+  Step step(*backend, config, plan);
+  step.run();
+  if (!step.sound()) {
+    std::fprintf(stderr, "step: the step's loss or gradient is wrong, nothing is timed\n");
+    return 1;
+  }
+  const bool bfloat16 = plan.precision == Precision::bfloat16;
+  std::vector<double> peaks;  // beside every step: machines are shared
+  const auto peak = [&] { peaks.push_back(measure_peak_multiply_adds(bfloat16)); };
+  const bench::Times times = bench::alternate({[&] { step.run(); }, peak}, runs).front();
+  const double seconds = bench::median(times.wall_s), best = bench::median(peaks);
+  const auto needed = static_cast<double>(plan.multiply_adds_per_step);
+  bench::print(times, {{"tokens_per_s", static_cast<double>(step.tokens.size()) / seconds},
+                       {"multiply_adds", plan.multiply_adds_per_step},
+                       {"peak_gflops", 2e-9 * best},
+                       {"utilisation", needed / seconds / best},
+                       {"preset", preset},
+                       {"layers", config.model.layers},
+                       {"batch", config.training.batch},
+                       {"context", config.model.context},
+                       {"precision", bfloat16 ? "bfloat16" : "float32"},
+                       {"recompute", plan.recompute == Recompute::block},
+                       {"peak_resident_bytes", peak_resident_bytes()}});
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bench::refuse_debug_build();
+  CLI::App app{"How long does a training step take?"};
+  std::string preset = "enwik8";
+  std::vector<std::string> sets;
+  int runs = 3;
+  app.add_option("--preset", preset)->capture_default_str();
+  app.add_option("--set", sets)->take_all()->expected(1)->allow_extra_args(false);
+  app.add_option("--runs", runs)->capture_default_str()->check(CLI::Range(1, 1000));
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return measure(preset, sets, runs);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "step: %s\n", error.what());
+    return 1;
+  }
+}
