@@ -12,7 +12,9 @@ namespace longstride {
 
 enum class Precision { automatic, float32, bfloat16 };
 enum class Recompute { automatic, none, block };
-enum class Initialisation { variance, paper };  // std sqrt(0.125 / fan_in) (DistAug), or 0.125 / sqrt(fan_in) as printed
+// variance: linear weights of std sqrt(0.125 / fan_in), output 0 (DistAug). paper: 0.125 / sqrt(fan_in), as printed.
+// gpt2: std 0.02 everywhere, the output too (Radford et al. 2019): learns sooner where warm-up is short.
+enum class Initialisation { variance, paper, gpt2 };
 
 struct ModelConfig {
   std::int64_t vocabulary = 256;

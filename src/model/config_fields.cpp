@@ -163,7 +163,7 @@ std::vector<ConfigField> make_fields() {
       real("model.dropout", model, &M::dropout, 0, kBelowOne),
       attention_field(),
       sizes("model.positions", model, &M::positions, 1, 4, kMostTokens),
-      word("model.initialisation", model, &M::initialisation, {"variance", "paper"}),
+      word("model.initialisation", model, &M::initialisation, {"variance", "paper", "gpt2"}),
       kind_field(),
       paths_field(),
       split_field(),

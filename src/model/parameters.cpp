@@ -11,6 +11,29 @@ namespace {
 
 constexpr std::int64_t kAlignedElements = 16;  // 64 bytes of float32: every group starts on a cache line
 
+// Standard deviations of the three readings (longstride/config.h).
+struct Deviations {
+  explicit Deviations(const ModelConfig& model) : reading(model.initialisation) {
+    const auto C = static_cast<double>(model.width);
+    const auto extents = static_cast<double>(model.positions.size());
+    const bool gpt2 = reading == Initialisation::gpt2;
+    token = gpt2 ? kGpt2 : 0.125 / std::sqrt(C);
+    position = gpt2 ? kGpt2 : 0.125 / std::sqrt(C * extents);
+    output = gpt2 ? kGpt2 : 0;
+    depth = 1 / std::sqrt(2.0 * static_cast<double>(model.layers));
+  }
+  double linear(std::int64_t fan_in) const {
+    const auto d = static_cast<double>(fan_in);
+    if (reading == Initialisation::gpt2) return kGpt2;
+    return reading == Initialisation::paper ? 0.125 / std::sqrt(d) : std::sqrt(0.125 / d);
+  }
+
+  static constexpr double kGpt2 = 0.02;
+  Initialisation reading;
+  double token, position, output;
+  double depth;  // factor of the two residual outputs of a block
+};
+
 std::string block_name(std::int64_t block, const char* rest) { return "blocks." + std::to_string(block) + "." + rest; }
 
 }  // namespace
@@ -31,12 +54,8 @@ void ParameterTable::align() { store_ = (store_ + kAlignedElements - 1) / kAlign
 
 void ParameterTable::add_block(const ModelConfig& model, std::int64_t block) {
   const std::int64_t C = model.width, Cq = model.query_width(), F = model.hidden_width();
-  // DistAug: sqrt(0.125 / fan_in); the paper prints 0.125 / sqrt(d_in). Residual outputs shrink with depth besides.
-  const auto deviation = [&](std::int64_t fan_in) {
-    const auto d = static_cast<double>(fan_in);
-    return model.initialisation == Initialisation::paper ? 0.125 / std::sqrt(d) : std::sqrt(0.125 / d);
-  };
-  const double depth = 1 / std::sqrt(2.0 * static_cast<double>(model.layers));
+  const Deviations deviations(model);
+  const auto deviation = [&](std::int64_t fan_in) { return deviations.linear(fan_in); };
   const auto name = [&](const char* rest) { return block_name(block, rest); };
   BlockOffsets o{};
   o.attention_norm_weight = add(name("attention_norm.weight"), {C}, 0, 1, "norms");
@@ -51,7 +70,7 @@ void ParameterTable::add_block(const ModelConfig& model, std::int64_t block) {
   add(name("attention.key.bias"), {Cq}, 0, 0, "attention");
   add(name("attention.value.bias"), {C}, 0, 0, "attention");
   align();
-  o.projection_weight = add(name("attention.projection.weight"), {C, C}, deviation(C) * depth, 0, "attention");
+  o.projection_weight = add(name("attention.projection.weight"), {C, C}, deviation(C) * deviations.depth, 0, "attention");
   align();
   o.projection_bias = add(name("attention.projection.bias"), {C}, 0, 0, "attention");
   align();
@@ -63,7 +82,7 @@ void ParameterTable::add_block(const ModelConfig& model, std::int64_t block) {
   align();
   o.expand_bias = add(name("feedforward.expand.bias"), {F}, 0, 0, "feedforward");
   align();
-  o.contract_weight = add(name("feedforward.contract.weight"), {C, F}, deviation(F) * depth, 0, "feedforward");
+  o.contract_weight = add(name("feedforward.contract.weight"), {C, F}, deviation(F) * deviations.depth, 0, "feedforward");
   align();
   o.contract_bias = add(name("feedforward.contract.bias"), {C}, 0, 0, "feedforward");
   align();
@@ -72,16 +91,14 @@ void ParameterTable::add_block(const ModelConfig& model, std::int64_t block) {
 
 ParameterTable::ParameterTable(const ModelConfig& model) {
   const std::int64_t C = model.width;
-  const double embedding = 0.125 / std::sqrt(static_cast<double>(C));
-  start = add("start", {C}, embedding, 0, "embeddings");
+  const Deviations deviations(model);
+  start = add("start", {C}, deviations.token, 0, "embeddings");
   align();
-  token_embedding = add("token_embedding.weight", {model.vocabulary, C}, embedding, 0, "embeddings");
+  token_embedding = add("token_embedding.weight", {model.vocabulary, C}, deviations.token, 0, "embeddings");
   align();
-  const auto extents = static_cast<double>(model.positions.size());
   for (std::size_t j = 0; j < model.positions.size(); ++j) {
     const std::string name = "position_embedding." + std::to_string(j) + ".weight";
-    const double deviation = 0.125 / std::sqrt(static_cast<double>(C) * extents);
-    position_embeddings.push_back(add(name, {model.positions[j], C}, deviation, 0, "embeddings"));
+    position_embeddings.push_back(add(name, {model.positions[j], C}, deviations.position, 0, "embeddings"));
     align();
   }
   for (std::int64_t block = 0; block < model.layers; ++block) add_block(model, block);
@@ -89,7 +106,7 @@ ParameterTable::ParameterTable(const ModelConfig& model) {
   align();
   final_norm_bias = add("final_norm.bias", {C}, 0, 0, "norms");
   align();
-  output_weight = add("output.weight", {model.vocabulary, C}, 0, 0, "output");
+  output_weight = add("output.weight", {model.vocabulary, C}, deviations.output, 0, "output");
   align();
 }
 

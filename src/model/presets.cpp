@@ -27,14 +27,15 @@ constexpr Preset kPresets[] = {
   "data": {"kind": "text", "split": [0.9, 0.05, 0.05]},
   "training": {"steps": 585938, "batch": 1, "learning_rate": 0.00035, "warmup_steps": 5000}
 })json"},
-    // Our own: any text, three minutes on a laptop.
+    // Our own: any text, three minutes on two cores. Small batches and a short warm-up, so that there are many steps;
+    // initialisation gpt2, because the others learn little in so few (docs/performance.md, "Learning").
     {"text-small", R"json({
   "model": {
-    "vocabulary": 256, "context": 1024, "layers": 4, "width": 256, "heads": 4,
-    "feedforward": 4, "query_key": 1, "dropout": 0, "attention": "fixed(32,8)"
+    "vocabulary": 256, "context": 512, "layers": 4, "width": 256, "heads": 4,
+    "feedforward": 4, "query_key": 1, "dropout": 0, "attention": ["local(16)", "strided(32)"], "initialisation": "gpt2"
   },
   "data": {"kind": "text"},
-  "training": {"minutes": 3, "batch": 8, "learning_rate": 0.002, "warmup_steps": 100, "beta2": 0.99}
+  "training": {"minutes": 3, "batch": 2, "learning_rate": 0.002, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
 })json"},
 };
 

@@ -93,6 +93,17 @@ TEST(Initialise, DrawsEveryTensorFromItsDistributionInBothReadings) {
   }
 }
 
+TEST(Initialise, OfGpt2HasOneDeviationForAllWeightsAndAnOutputThatIsNotZero) {
+  ModelConfig model = shape(2, 64, 2, 4, 1, {8, 8});
+  model.initialisation = Initialisation::gpt2;
+  const ParameterTable table(model);
+  std::vector<float> store(static_cast<std::size_t>(table.store_elements()));
+  initialise(table, 3, store.data());
+  for (const char* name : {"token_embedding.weight", "position_embedding.0.weight", "blocks.1.feedforward.expand.weight", "output.weight"})
+    expect_deviation(table, store, name, 0.02);
+  expect_deviation(table, store, "blocks.0.attention.projection.weight", 0.01);
+}
+
 TEST(Initialise, IsAFunctionOfTheSeed) {
   const ParameterTable table(shape(1, 16, 2, 2, 1, {4, 4}));
   std::vector<float> a(static_cast<std::size_t>(table.store_elements())), b(a.size()), c(a.size());
