@@ -1,4 +1,4 @@
-# One test program a folder of tests/; a test whose suite is named Slow... carries the label `slow`.
+# One test program a folder of tests/. Label `slow`: the same programs asked for more.
 include(GoogleTest)
 add_custom_target(test-programs)  # all of them, without the benchmarks
 file(GLOB rooms RELATIVE ${CMAKE_SOURCE_DIR}/tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*)
@@ -24,9 +24,22 @@ foreach(room ${rooms})
   target_link_libraries(${target} PRIVATE longstride_options fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX
                         ${RAPIDCHECK_LIBRARY} GTest::gtest_main)
   add_dependencies(test-programs ${target})
-  add_test(NAME ${room} COMMAND ${target} --gtest_filter=-Slow*)
-  add_test(NAME ${room}_slow COMMAND ${target} --gtest_filter=Slow*)
-  set_tests_properties(${room}_slow PROPERTIES LABELS slow)
+  add_test(NAME ${room} COMMAND ${target})
+endforeach()
+
+# Random patterns, files and configurations, twenty times as many as rapidcheck tries by itself.
+foreach(room pattern io data model)
+  add_test(NAME ${room}_many_cases COMMAND ${room}_test)
+  set_tests_properties(${room}_many_cases PROPERTIES LABELS slow ENVIRONMENT "RC_PARAMS=max_success=2000")
+endforeach()
+
+# Network, training and decoder in a process that was told which instruction set to use, oneDNN included.
+foreach(isa scalar avx2 avx512 avx512_bf16)
+  foreach(room cpu model train sample)
+    add_test(NAME ${room}_on_${isa} COMMAND ${room}_test)
+    set_tests_properties(${room}_on_${isa} PROPERTIES LABELS slow ENVIRONMENT "LONGSTRIDE_ISA=${isa}"
+                         SKIP_REGULAR_EXPRESSION "this machine cannot run")
+  endforeach()
 endforeach()
 
 # Gradients in a file, for the checks against another implementation (tests/reference).

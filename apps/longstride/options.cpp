@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -16,6 +17,8 @@ namespace {
 constexpr const char* kDefaultPreset = "text-small";
 constexpr std::int64_t kMostThreads = 4096;
 
+bool sets_model(const std::string& assignment) { return assignment.starts_with("model."); }
+
 std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), ", ")); }
 
 }  // namespace
@@ -23,7 +26,7 @@ std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), "
 void add_config_options(CLI::App& app, ConfigOptions& options) {
   app.add_option("--data", options.data, "Files and folders to learn from")->type_name("PATH");
   app.add_option("--preset", options.preset,
-                 fmt::format("Where the configuration starts: {} (default {}, without --config)", preset_list(),
+                 fmt::format("Where the configuration starts: {} (default {}, without --config or --set model...)", preset_list(),
                              kDefaultPreset))
       ->type_name("NAME");
   app.add_option("--config", options.config, "A configuration in JSON, over the preset")->type_name("FILE");
@@ -44,7 +47,8 @@ void add_config_options(CLI::App& app, ConfigOptions& options) {
 
 Config read_options(const ConfigOptions& options) {
   std::vector<std::string> texts, sources;
-  const std::string preset = options.preset.empty() && options.config.empty() ? kDefaultPreset : options.preset;
+  const bool own_model = !options.config.empty() || std::any_of(options.sets.begin(), options.sets.end(), sets_model);
+  const std::string preset = options.preset.empty() && !own_model ? kDefaultPreset : options.preset;
   if (!preset.empty()) {
     texts.push_back(preset_json(preset));
     sources.push_back("preset " + preset);
