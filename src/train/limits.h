@@ -19,6 +19,6 @@ inline DecoderShape decoder_shape(const ModelConfig& model, DType type) {
 
 // Memory of the program beside its buffers: code, libraries, the kernels that oneDNN writes. Measured: the resident size
 // of runs whose buffers are small, Linux x86-64.
-inline constexpr std::int64_t kProgramBytes = 40 << 20;
+inline constexpr std::int64_t kProgramBytes = 32 << 20;
 
 }  // namespace longstride

@@ -1,6 +1,6 @@
 """The memory that `plan` announces against the largest resident size of the run that it plans."""
-import os
 import subprocess
+import sys
 
 import pytest
 from program import PROGRAM, run_json, settings
@@ -11,13 +11,13 @@ SIZE = dict(
 )  # fmt: skip
 
 
+# A child's largest resident size counts its parent's from before it was executed: started from a small process.
+LAUNCHER = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+
+
 def peak_resident_bytes(command):
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    words = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0, words
-    return usage.ru_maxrss * 1024
+    done = subprocess.run([sys.executable, "-S", "-c", LAUNCHER, *map(str, command)], check=True, capture_output=True)
+    return int(done.stdout) * 1024
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
