@@ -47,7 +47,8 @@ inline double spread(std::vector<double> values) {
   return (values[values.size() * 3 / 4] - values[values.size() / 4]) / values[values.size() / 2];
 }
 
-// Runs the candidates in turn, `runs` times each after one that is not counted: what the machine does meanwhile meets all.
+// Runs the candidates in turn, `runs` times each after one that is not counted: what the machine does meanwhile meets
+// all.
 inline std::vector<Times> alternate(const std::vector<std::function<void()>>& candidates, int runs) {
   std::vector<Times> times(candidates.size());
   for (int run = -1; run < runs; ++run) {

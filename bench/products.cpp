@@ -1,7 +1,8 @@
-// How near do our products, which are split so that results do not depend on threads, come to oneDNN called directly with
-// all threads? For enwik8's shapes (N 12,288 rows) each of linear, linear_backward_data and linear_backward_weights runs in
-// turn with oneDNN's matmul and inner product in their preferred formats, weights reordered before the clock starts.
-// gflops counts 2 N K M. ratio: time of the better of oneDNN's two over ours; the target is 0.9.
+// How near do our products, which are split so that results do not depend on threads, come to oneDNN called directly
+// with all threads? For enwik8's shapes (N 12,288 rows) each of linear, linear_backward_data and
+// linear_backward_weights runs in turn with oneDNN's matmul and inner product in their preferred formats, weights
+// reordered before the clock starts. gflops counts 2 N K M. ratio: time of the better of oneDNN's two over ours; the
+// target is 0.9.
 //   products [runs] [rows] [operation]
 #include <omp.h>
 
@@ -113,14 +114,16 @@ std::unique_ptr<Direct> inner_product(Kind kind, const Matrix& x, const Matrix& 
     direct->add(DNNL_ARG_DST, desc(y), desc(y), y);
     direct->add_scratch(forward.scratchpad_desc());
   } else if (kind == Kind::data) {
-    const dnnl::inner_product_backward_data::primitive_desc pd({desc(x), any(desc(w)), desc(y)}, own_scratch(), engine, forward);
+    const dnnl::inner_product_backward_data::primitive_desc pd({desc(x), any(desc(w)), desc(y)}, own_scratch(), engine,
+                                                               forward);
     direct->primitive = dnnl::inner_product_backward_data(pd);
     direct->add(DNNL_ARG_DIFF_SRC, desc(x), desc(x), x);
     direct->add(DNNL_ARG_WEIGHTS, desc(w), pd.weights_desc(), w);
     direct->add(DNNL_ARG_DIFF_DST, desc(y), desc(y), y);
     direct->add_scratch(pd.scratchpad_desc());
   } else {
-    const dnnl::inner_product_backward_weights::primitive_desc pd({desc(x), any(desc(w)), desc(y)}, own_scratch(), engine, forward);
+    const dnnl::inner_product_backward_weights::primitive_desc pd({desc(x), any(desc(w)), desc(y)}, own_scratch(),
+                                                                  engine, forward);
     direct->primitive = dnnl::inner_product_backward_weights(pd);
     direct->add(DNNL_ARG_SRC, desc(x), desc(x), x);
     direct->add(DNNL_ARG_DIFF_WEIGHTS, desc(w), pd.diff_weights_desc(), w);
@@ -146,8 +149,8 @@ void check(Kind kind, const Matrix& x, const Matrix& w, const Matrix& y, const M
     const double bound = static_cast<double>(terms + 2) * 0x1p-24 * size +
                          (result.type == DType::bfloat16 ? 0x1p-8 * std::abs(want) : 0);
     if (std::abs(at(result, r, c) - want) <= bound) continue;
-    std::fprintf(stderr, "%s: element (%ld, %ld) is %g, should be %g\n", word(kind), static_cast<long>(r), static_cast<long>(c),
-                 at(result, r, c), want);
+    std::fprintf(stderr, "%s: element (%ld, %ld) is %g, should be %g\n", word(kind), static_cast<long>(r),
+                 static_cast<long>(c), at(result, r, c), want);
     std::exit(1);
   }
 }

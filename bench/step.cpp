@@ -1,6 +1,6 @@
-// How long does a training step take? step [--preset P] [--set key=value]... [--runs R]: whole steps (passes forward and
-// backward, clipping, update) on random bytes, dropout as the preset says. Counts the multiply-adds that the definition
-// needs: no recomputation, pairs that attend. Prints one JSON line.
+// How long does a training step take? step [--preset P] [--set key=value]... [--runs R]: whole steps (passes forward
+// and backward, clipping, update) on random bytes, dropout as the preset says. Counts the multiply-adds that the
+// definition needs: no recomputation, pairs that attend. Prints one JSON line.
 #include <CLI/CLI.hpp>
 #include <cmath>
 

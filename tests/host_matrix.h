@@ -60,8 +60,8 @@ class HostMatrix {
 inline definitions::Values as_values(const std::vector<float>& x) { return {x.begin(), x.end()}; }
 
 // |got - want| <= absolute + relative * |want| everywhere; the first that is not is named.
-inline void expect_close(const definitions::Values& got, const definitions::Values& want, double absolute, double relative,
-                         const std::string& what) {
+inline void expect_close(const definitions::Values& got, const definitions::Values& want, double absolute,
+                         double relative, const std::string& what) {
   ASSERT_EQ(got.size(), want.size()) << what;
   for (std::size_t i = 0; i < got.size(); ++i) {
     const bool close = std::abs(got[i] - want[i]) <= absolute + relative * std::abs(want[i]);

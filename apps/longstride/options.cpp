@@ -26,8 +26,8 @@ std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), "
 void add_config_options(CLI::App& app, ConfigOptions& options) {
   app.add_option("--data", options.data, "Files and folders to learn from")->type_name("PATH");
   app.add_option("--preset", options.preset,
-                 fmt::format("Where the configuration starts: {} (default {}, without --config or --set model...)", preset_list(),
-                             kDefaultPreset))
+                 fmt::format("Where the configuration starts: {} (default {}, without --config or --set model...)",
+                             preset_list(), kDefaultPreset))
       ->type_name("NAME");
   app.add_option("--config", options.config, "A configuration in JSON, over the preset")->type_name("FILE");
   app.add_option("--set", options.sets, "Any key, over preset and file, e.g. model.width=512")

@@ -22,15 +22,15 @@ struct ModelConfig {
   std::int64_t layers = 4;      // N, residual blocks
   std::int64_t width = 256;     // d, channels
   std::int64_t heads = 4;
-  double feedforward = 4;       // hidden width = feedforward x width, whole
-  double query_key = 1;         // query and key width = query_key x width, a multiple of heads
-  double dropout = 0;           // [0, 1)
+  double feedforward = 4;  // hidden width = feedforward x width, whole
+  double query_key = 1;    // query and key width = query_key x width, a multiple of heads
+  double dropout = 0;      // [0, 1)
   AttentionLayout attention;
   std::vector<std::int64_t> positions;  // extents, row-major, product >= context
   Initialisation initialisation = Initialisation::variance;
 
-  std::int64_t hidden_width() const;   // C_ff
-  std::int64_t query_width() const;    // C_qk, all heads
+  std::int64_t hidden_width() const;  // C_ff
+  std::int64_t query_width() const;   // C_qk, all heads
   std::int64_t query_head() const { return query_width() / heads; }
   std::int64_t value_head() const { return width / heads; }
 };

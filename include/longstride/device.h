@@ -14,8 +14,8 @@ struct MachineInfo {
   int threads = 1;                            // threads in use
   std::int64_t memory_bytes = 0;
   std::int64_t memory_available_bytes = 0;
-  bool bfloat16 = false;                      // products of bfloat16 run natively
-  std::vector<std::string> libraries;         // "oneDNN 2.6.3", ...
+  bool bfloat16 = false;               // products of bfloat16 run natively
+  std::vector<std::string> libraries;  // "oneDNN 2.6.3", ...
 };
 
 MachineInfo machine_info();

@@ -12,13 +12,13 @@
 namespace longstride {
 
 struct EvaluateOptions {
-  std::string run;                       // run directory, checkpoint directory or .safetensors file
-  std::string checkpoint = "best";       // best | latest | a step; for a run directory
+  std::string run;                  // run directory, checkpoint directory or .safetensors file
+  std::string checkpoint = "best";  // best | latest | a step; for a run directory
   std::vector<std::string> paths;
-  std::string split = "all";             // train | valid | test | all
-  std::int64_t offset = 0;               // bytes of the split skipped
-  std::int64_t bytes = -1;               // bytes scored at most; -1: all
-  std::int64_t min_context = 0;          // m
+  std::string split = "all";     // train | valid | test | all
+  std::int64_t offset = 0;       // bytes of the split skipped
+  std::int64_t bytes = -1;       // bytes scored at most; -1: all
+  std::int64_t min_context = 0;  // m
   Precision precision = Precision::automatic;
   std::function<void(double share, double bits)> progress;  // may be empty
   const std::atomic<bool>* stop = nullptr;
@@ -26,12 +26,12 @@ struct EvaluateOptions {
 
 struct Evaluation {
   double bits_per_byte = 0;
-  double standard_error = 0;  // of the mean, from windows as independent samples
+  double standard_error = 0;  // of the mean, windows as independent samples; -1: fewer than two windows
   std::int64_t tokens_scored = 0;
   std::int64_t context = 0;
   std::int64_t min_context = 0;
-  std::string data;           // what was scored, in words
-  std::string data_sha256;    // of the bytes scored
+  std::string data;         // what was scored, in words
+  std::string data_sha256;  // of the bytes scored
   std::int64_t offset = 0;
   std::string checkpoint;
   std::string checkpoint_sha256;

@@ -42,8 +42,8 @@ struct Pattern {
 // Reads "fixed(128,32)", "local(7) | column(8)", ... Error invalid_argument points at the offending character.
 Pattern parse_pattern(std::string_view text);
 
-// A short text that parse_pattern reads as the same pattern: strided and fixed where they are, local(w - 1) or window(w)
-// by which number is even.
+// A short text that parse_pattern reads as the same pattern: strided and fixed where they are, local(w - 1) or
+// window(w) by which number is even.
 std::string to_string(const Pattern& pattern);
 
 // The pattern as head h of a layer uses it: spread summaries get their sub-block.
@@ -77,7 +77,7 @@ struct Reach {
   int steps = 0;           // attention steps that this takes (layers used, in order); 0 where `all` is false
   std::int64_t query = 0;  // where `all` is false: a query and an earlier key that never reaches it
   std::int64_t key = 0;
-  bool exact = true;       // false: n was too large to try every query; a few were tried, `steps` is theirs
+  bool exact = true;  // false: n was too large to try every query; a few were tried, `steps` is theirs
 };
 
 // Whether information from every j <= i can arrive at i: layers applied in order, block 0 first and cycled, residual

@@ -21,7 +21,7 @@ struct Plan {
   std::int64_t multiply_adds_per_step = 0;  // that the definition needs: no recomputation, pairs that attend
   std::int64_t memory_available_bytes = 0;
   bool fits = false;
-  std::string advice;          // where it does not fit: what to change
+  std::string advice;                        // where it does not fit: what to change
   Precision precision = Precision::float32;  // as resolved from automatic
   Recompute recompute = Recompute::none;
 };

@@ -20,8 +20,8 @@ struct SampleOptions {
   double top_p = 1;
   double min_p = 0;
   std::int64_t seed = 1;
-  std::int64_t count = 1;               // sequences made side by side
-  std::vector<std::uint8_t> prompt;     // every sequence begins with it
+  std::int64_t count = 1;            // sequences made side by side
+  std::vector<std::uint8_t> prompt;  // every sequence begins with it
   // Called with each new token of each sequence, in order of position; may be empty.
   std::function<void(std::int64_t sequence, std::uint8_t token)> made;
   std::function<void(const std::string& sentence)> noted;

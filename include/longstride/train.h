@@ -12,9 +12,9 @@
 namespace longstride {
 
 struct StepReport {
-  std::int64_t step = 0;  // steps done, this one included
-  std::int64_t steps = 0;  // planned; by the clock: an estimate
-  double share = 0;        // of the run that is done, [0, 1]
+  std::int64_t step = 0;    // steps done, this one included
+  std::int64_t steps = 0;   // planned; by the clock: an estimate
+  double share = 0;         // of the run that is done, [0, 1]
   std::int64_t tokens = 0;  // seen so far
   double epoch = 0;
   double loss_bits = 0;
@@ -50,7 +50,7 @@ struct TrainResult {
 };
 
 struct TrainOptions {
-  std::string out;         // the run directory
+  std::string out;  // the run directory
   bool resume = false;
   bool overwrite = false;
   const std::atomic<bool>* stop = nullptr;  // set: finish the step, save, return interrupted

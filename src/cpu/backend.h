@@ -1,5 +1,5 @@
-// The CPU as a Backend: every operation runs before the call returns, memory is the host's. One thread at a time may call
-// a backend; it uses threads() of them.
+// The CPU as a Backend: every operation runs before the call returns, memory is the host's. One thread at a time may
+// call a backend; it uses threads() of them.
 #pragma once
 
 #include "cpu/product.h"

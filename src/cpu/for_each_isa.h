@@ -1,7 +1,8 @@
 // Compiles the file LONGSTRIDE_KERNELS once an instruction set, in namespaces longstride::{scalar, avx2, avx512,
 // avx512_bf16}. It must come after every standard header: inside a target region an inline function of the standard
 // library would be compiled for that target and could be kept by the linker for baseline callers. The file is written
-// against vector_*.h alone, has no include of its own and opens no parallel region (outlined functions lose the target).
+// against vector_*.h alone, has no include of its own and opens no parallel region (outlined functions lose the
+// target).
 //
 //   #define LONGSTRIDE_KERNELS "cpu/norm_kernels.inl"
 //   #include "cpu/for_each_isa.h"
@@ -21,7 +22,8 @@
 
 #ifdef __clang__
 #define LONGSTRIDE_PRAGMA(x) _Pragma(#x)
-#define LONGSTRIDE_TARGET(names) LONGSTRIDE_PRAGMA(clang attribute push(__attribute__((target(names))), apply_to = function))
+#define LONGSTRIDE_TARGET(names) \
+  LONGSTRIDE_PRAGMA(clang attribute push(__attribute__((target(names))), apply_to = function))
 #define LONGSTRIDE_TARGET_END _Pragma("clang attribute pop")
 #else
 #define LONGSTRIDE_PRAGMA(x) _Pragma(#x)
@@ -61,8 +63,8 @@ namespace longstride::avx512_bf16 {
 LONGSTRIDE_TARGET_END
 
 #undef LONGSTRIDE_KERNELS
-#define LONGSTRIDE_CHOOSE(table)                                      \
-  (isa() == Isa::avx512_bf16 ? avx512_bf16::table                     \
-   : isa() == Isa::avx512    ? avx512::table                          \
-   : isa() == Isa::avx2      ? avx2::table                            \
+#define LONGSTRIDE_CHOOSE(table)                  \
+  (isa() == Isa::avx512_bf16 ? avx512_bf16::table \
+   : isa() == Isa::avx512    ? avx512::table      \
+   : isa() == Isa::avx2      ? avx2::table        \
                              : scalar::table)

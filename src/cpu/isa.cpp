@@ -18,10 +18,14 @@ bool usable(Isa isa) {
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
   switch (isa) {
-    case Isa::scalar: return true;
-    case Isa::avx2: return avx2;
-    case Isa::avx512: return avx512;
-    case Isa::avx512_bf16: return avx512 && __builtin_cpu_supports("avx512bf16");
+    case Isa::scalar:
+      return true;
+    case Isa::avx2:
+      return avx2;
+    case Isa::avx512:
+      return avx512;
+    case Isa::avx512_bf16:
+      return avx512 && __builtin_cpu_supports("avx512bf16");
   }
   return false;
 }
@@ -46,8 +50,8 @@ Isa chosen_at_start() {
     check_usable(isa);
     return isa;
   }
-  throw Error(ErrorKind::invalid_argument, "LONGSTRIDE_ISA: needs one of scalar, avx2, avx512, avx512_bf16, got \"" +
-                                               std::string(forced) + "\"");
+  throw Error(ErrorKind::invalid_argument,
+              "LONGSTRIDE_ISA: needs one of scalar, avx2, avx512, avx512_bf16, got \"" + std::string(forced) + "\"");
 }
 
 std::atomic<Isa>& current() {
@@ -69,10 +73,14 @@ std::vector<Isa> usable_isas() {
 
 const char* to_string(Isa isa) {
   switch (isa) {
-    case Isa::scalar: return "scalar";
-    case Isa::avx2: return "avx2";
-    case Isa::avx512: return "avx512";
-    case Isa::avx512_bf16: return "avx512_bf16";
+    case Isa::scalar:
+      return "scalar";
+    case Isa::avx2:
+      return "avx2";
+    case Isa::avx512:
+      return "avx512";
+    case Isa::avx512_bf16:
+      return "avx512_bf16";
   }
   return "";
 }

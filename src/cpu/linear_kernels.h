@@ -9,7 +9,7 @@ namespace longstride {
 inline constexpr std::int64_t kFewRows = 8;  // at most this many rows are multiplied by dot products
 
 struct LinearKernels {
-  int lanes;         // floats a vector: which table this is
+  int lanes;  // floats a vector: which table this is
   bool native_bf16;
   // y = f(pre), f(x) = x * sigmoid(1.702 x). May be in place.
   void (*activate)(const void* pre, bool pre_bf16, void* y, bool y_bf16, std::int64_t count);

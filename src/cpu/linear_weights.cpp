@@ -1,5 +1,5 @@
-// dw += dy^T x, dbias += sum_n dy: tiles of dw run side by side, each sums its rows in chunks, in ascending order. Where
-// tiles are few, the rows are cut into segments besides, whose sums are added in ascending order at the end.
+// dw += dy^T x, dbias += sum_n dy: tiles of dw run side by side, each sums its rows in chunks, in ascending order.
+// Where tiles are few, the rows are cut into segments besides, whose sums are added in ascending order at the end.
 #include <omp.h>
 
 #include <algorithm>
@@ -25,7 +25,12 @@ std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b;
 class WeightsProduct {
  public:
   WeightsProduct(const LinearBackwardWeights& op, Products& products, Workspace* workspace)
-      : op_(op), N_(op.dy.rows), M_(op.dw.rows), K_(op.dw.cols), tile_m_(std::min(kTileM, M_)), tile_k_(std::min(kTileK, K_)) {
+      : op_(op),
+        N_(op.dy.rows),
+        M_(op.dw.rows),
+        K_(op.dw.cols),
+        tile_m_(std::min(kTileM, M_)),
+        tile_k_(std::min(kTileK, K_)) {
     across_ = divide_up(K_, tile_k_);
     if (divide_up(M_, tile_m_) * across_ < kFewTiles) tile_m_ = std::min(kTileM / 2, M_);
     down_ = divide_up(M_, tile_m_);
@@ -85,9 +90,7 @@ class WeightsProduct {
   }
 
   // Segment 0 adds to dw and dbias themselves, the others to sums of their own.
-  float* dw_of(std::int64_t segment) const {
-    return segment == 0 ? op_.dw.f32() : sums_ + (segment - 1) * sums_count_;
-  }
+  float* dw_of(std::int64_t segment) const { return segment == 0 ? op_.dw.f32() : sums_ + (segment - 1) * sums_count_; }
   float* dbias_of(std::int64_t segment) const {
     return segment == 0 || op_.dbias == nullptr ? op_.dbias : dw_of(segment) + M_ * op_.dw.stride;
   }
@@ -141,7 +144,7 @@ class WeightsProduct {
   bool widened_ = false;
   Product* products_[8] = {};
   std::int64_t scratch_bytes_ = 0, dy_bytes_ = 0, x_bytes_ = 0, thread_bytes_ = 0;
-  char* memory_ = nullptr;        // thread_bytes_ a thread
+  char* memory_ = nullptr;       // thread_bytes_ a thread
   std::int64_t sums_count_ = 0;  // floats a segment: dw (M, stride of dw), dbias (M)
   float* sums_ = nullptr;
 };

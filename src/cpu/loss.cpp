@@ -28,8 +28,7 @@ class LossBlocks {
       : op_(op), products_(products), workspace_(workspace), V_(op.w.rows), rows_(block_rows(op)) {
     logits_ = matrix(take(rows_ * V_ * 4), DType::float32, rows_, V_);
     dlogits_ = logits_;
-    if (op.dx && op.x.type == DType::bfloat16)
-      dlogits_ = matrix(take(rows_ * V_ * 2), DType::bfloat16, rows_, V_);
+    if (op.dx && op.x.type == DType::bfloat16) dlogits_ = matrix(take(rows_ * V_ * 2), DType::bfloat16, rows_, V_);
     forward_.emplace(products, workspace, op.w, true, nullptr, op.x.rows, op.x.stride, DType::float32, V_);
     bytes_ += forward_->workspace_bytes();
     if (!op.dx) return;
@@ -42,7 +41,8 @@ class LossBlocks {
     if (op_.dx) {
       const std::int64_t rest = op_.x.rows % rows_;
       weights = linear_backward_weights_workspace_bytes(weights_of(0, rows_), products_);
-      if (rest > 0) weights = std::max(weights, linear_backward_weights_workspace_bytes(weights_of(0, rest), products_));
+      if (rest > 0)
+        weights = std::max(weights, linear_backward_weights_workspace_bytes(weights_of(0, rest), products_));
     }
     return bytes_ + weights;
   }
@@ -53,7 +53,8 @@ class LossBlocks {
       const auto finish = [this, first](std::int64_t row, std::int64_t rows) {
         for (std::int64_t r = row; r < row + rows; ++r) finish_row(first + r, r);
       };
-      check_ran("vocabulary_loss", forward_->run(op_.x.rows_from(first, count), logits_.rows_from(0, count), std::cref(finish)));
+      check_ran("vocabulary_loss",
+                forward_->run(op_.x.rows_from(first, count), logits_.rows_from(0, count), std::cref(finish)));
       if (!op_.dx) continue;
       check_ran("vocabulary_loss", data_->run(dlogits_.rows_from(0, count), op_.dx.rows_from(first, count), {}));
       linear_backward_weights(weights_of(first, count), products_, *workspace_);

@@ -18,10 +18,14 @@ using dnnl::memory;
 
 dnnl::cpu_isa limit_for(Isa isa) {
   switch (isa) {
-    case Isa::scalar: return dnnl::cpu_isa::sse41;  // the least that oneDNN knows
-    case Isa::avx2: return dnnl::cpu_isa::avx2;
-    case Isa::avx512: return dnnl::cpu_isa::avx512_core;
-    case Isa::avx512_bf16: return dnnl::cpu_isa::all;  // AMX too, where there is
+    case Isa::scalar:
+      return dnnl::cpu_isa::sse41;  // the least that oneDNN knows
+    case Isa::avx2:
+      return dnnl::cpu_isa::avx2;
+    case Isa::avx512:
+      return dnnl::cpu_isa::avx512_core;
+    case Isa::avx512_bf16:
+      return dnnl::cpu_isa::all;  // AMX too, where there is
   }
   return dnnl::cpu_isa::all;
 }
@@ -96,7 +100,9 @@ Product::Product(const ProductShape& shape) : parts_(std::make_unique<Parts>()) 
 
 Product::~Product() = default;
 
-std::int64_t Product::scratch_bytes() const { return static_cast<std::int64_t>(parts_->desc.scratchpad_desc().get_size()); }
+std::int64_t Product::scratch_bytes() const {
+  return static_cast<std::int64_t>(parts_->desc.scratchpad_desc().get_size());
+}
 std::int64_t Product::packed_bytes() const { return static_cast<std::int64_t>(parts_->desc.weights_desc().get_size()); }
 bool Product::packs_like(const Product& other) const {
   return parts_->desc.weights_desc() == other.parts_->desc.weights_desc();

@@ -1,7 +1,7 @@
-// Dense products by oneDNN, each on one thread: a loop over chunks of fixed size runs them side by side, so that results
-// do not depend on how many threads there are. oneDNN fixes its number of threads when a primitive is made, hence the
-// care with which they are made here; its largest instruction set is fixed for the process by the first one made, so
-// force_isa later changes our kernels and the number format of products, not oneDNN's choice.
+// Dense products by oneDNN, each on one thread: a loop over chunks of fixed size runs them side by side, so that
+// results do not depend on how many threads there are. oneDNN fixes its number of threads when a primitive is made,
+// hence the care with which they are made here; its largest instruction set is fixed for the process by the first one
+// made, so force_isa later changes our kernels and the number format of products, not oneDNN's choice.
 #pragma once
 
 #include <compare>
@@ -16,8 +16,8 @@ namespace longstride {
 // c (m, n) = a (m, k) b (k, n), + bias (n) where asked for, added to what is in c where `accumulate`.
 struct ProductShape {
   std::int64_t m = 0, n = 0, k = 0;
-  DType type = DType::float32;    // of a and b
-  DType result = DType::float32;  // of c
+  DType type = DType::float32;           // of a and b
+  DType result = DType::float32;         // of c
   std::int64_t a_row = 0, a_column = 1;  // strides in elements
   std::int64_t b_row = 0, b_column = 1;
   std::int64_t c_row = 0;

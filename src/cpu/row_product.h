@@ -1,6 +1,7 @@
-// C = A B + bias in chunks of rows: what linear, its backward data and the vocabulary loss share. B is packed once, then
-// chunks of kChunkRows rows run on all threads, each followed at once, while it is in the cache, by what the caller does
-// with it. Where bfloat16 products do not run natively, B and the chunks of A are widened and multiplied in float32.
+// C = A B + bias in chunks of rows: what linear, its backward data and the vocabulary loss share. B is packed once,
+// then chunks of kChunkRows rows run on all threads, each followed at once, while it is in the cache, by what the
+// caller does with it. Where bfloat16 products do not run natively, B and the chunks of A are widened and multiplied in
+// float32.
 #pragma once
 
 #include <functional>

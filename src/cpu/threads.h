@@ -1,5 +1,5 @@
-// How many threads the loops of this room use. Every parallel region says `num_threads(threads())`; what it computes must
-// not depend on the number.
+// How many threads the loops of this room use. Every parallel region says `num_threads(threads())`; what it computes
+// must not depend on the number.
 #pragma once
 
 namespace longstride {

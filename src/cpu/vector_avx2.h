@@ -68,7 +68,9 @@ LONGSTRIDE_INLINE void store_bf16_partial(std::uint16_t* p, F x, int count) {
   store_bf16(lanes, x);
   for (int i = 0; i < count && i < 8; ++i) p[i] = lanes[i];
 }
-LONGSTRIDE_INLINE P load_pairs(const std::uint32_t* p) { return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))}; }
+LONGSTRIDE_INLINE P load_pairs(const std::uint32_t* p) {
+  return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
+}
 LONGSTRIDE_INLINE P broadcast_pair(std::uint32_t x) { return {_mm256_set1_epi32(static_cast<int>(x))}; }
 LONGSTRIDE_INLINE P pair(F even, F odd) {
   return {_mm256_or_si256(rounded_bf16(even), _mm256_slli_epi32(rounded_bf16(odd), 16))};
@@ -85,7 +87,8 @@ LONGSTRIDE_INLINE F dot_pairs(P a, P b, F c) {
 LONGSTRIDE_INLINE F exp(F x) {
   const __m256 tiny = _mm256_cmp_ps(x.v, _mm256_set1_ps(-87.336544f), _CMP_LT_OQ);
   const __m256 t = _mm256_max_ps(_mm256_set1_ps(-87.336544f), _mm256_min_ps(_mm256_set1_ps(88.376262f), x.v));
-  const __m256 n = _mm256_round_ps(_mm256_mul_ps(t, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m256 n =
+      _mm256_round_ps(_mm256_mul_ps(t, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), t);
   r = _mm256_fmadd_ps(n, _mm256_set1_ps(2.12194440e-4f), r);
   __m256 y = _mm256_set1_ps(1.9875691500e-4f);
@@ -144,7 +147,8 @@ LONGSTRIDE_INLINE F log2(F x) {
   const __m256i from = _mm256_set1_epi32(0x3f400000);  // 0.75: mantissas in [0.75, 1.5)
   const __m256i bits = _mm256_castps_si256(x.v);
   const __m256i e = _mm256_srai_epi32(_mm256_sub_epi32(bits, from), 23);
-  const __m256 f = _mm256_sub_ps(_mm256_castsi256_ps(_mm256_sub_epi32(bits, _mm256_slli_epi32(e, 23))), _mm256_set1_ps(1));
+  const __m256 f =
+      _mm256_sub_ps(_mm256_castsi256_ps(_mm256_sub_epi32(bits, _mm256_slli_epi32(e, 23))), _mm256_set1_ps(1));
   __m256 y = _mm256_set1_ps(0.07806672678f);
   y = _mm256_fmadd_ps(y, f, _mm256_set1_ps(-0.1742302188f));
   y = _mm256_fmadd_ps(y, f, _mm256_set1_ps(0.2163248632f));
@@ -163,7 +167,8 @@ LONGSTRIDE_INLINE P operand_neighbours(F a, F b) {
   const __m256i mixed = _mm256_packus_epi32(rounded_bf16(a), rounded_bf16(b));  // quarters a0 b0 a1 b1
   return {_mm256_permute4x64_epi64(mixed, 0xd8)};
 }
-LONGSTRIDE_INLINE void interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count, P& low, P& high) {
+LONGSTRIDE_INLINE void interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count, P& low,
+                                       P& high) {
   std::uint32_t pairs[16] = {};
   for (int i = 0; i < count && i < 16; ++i) pairs[i] = even[i] | static_cast<std::uint32_t>(odd[i]) << 16;
   low = load_pairs(pairs);

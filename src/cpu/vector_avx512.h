@@ -35,8 +35,12 @@ LONGSTRIDE_INLINE F select(std::uint32_t bits, F yes, F no) {
 }
 LONGSTRIDE_INLINE float sum(F a) { return _mm512_reduce_add_ps(a.v); }
 LONGSTRIDE_INLINE float max_of(F a) { return _mm512_reduce_max_ps(a.v); }
-LONGSTRIDE_INLINE F widened(__m256i x) { return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16))}; }
-LONGSTRIDE_INLINE F load_bf16(const std::uint16_t* p) { return widened(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))); }
+LONGSTRIDE_INLINE F widened(__m256i x) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(x), 16))};
+}
+LONGSTRIDE_INLINE F load_bf16(const std::uint16_t* p) {
+  return widened(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
 LONGSTRIDE_INLINE F load_bf16_partial(const std::uint16_t* p, int count) {
   return widened(_mm256_maskz_loadu_epi16(first_lanes(count), p));
 }
@@ -75,7 +79,8 @@ LONGSTRIDE_INLINE F dot_pairs(P a, P b, F c) {
 LONGSTRIDE_INLINE F exp(F x) {
   const __mmask16 tiny = _mm512_cmp_ps_mask(x.v, _mm512_set1_ps(-87.336544f), _CMP_LT_OQ);
   const __m512 t = _mm512_max_ps(_mm512_set1_ps(-87.336544f), _mm512_min_ps(_mm512_set1_ps(88.376262f), x.v));
-  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(t, _mm512_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(t, _mm512_set1_ps(1.44269504f)),
+                                        _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693359375f), t);
   r = _mm512_fmadd_ps(n, _mm512_set1_ps(2.12194440e-4f), r);
   __m512 y = _mm512_set1_ps(1.9875691500e-4f);
@@ -88,9 +93,9 @@ LONGSTRIDE_INLINE F exp(F x) {
   return {_mm512_maskz_scalef_ps(static_cast<__mmask16>(~tiny), y, n)};
 }
 
-// exp2: relative error below 3e-7. exp2_coarse: below 4e-6, for what is rounded to bfloat16 afterwards. Both: 0 where x is
-// far below -126, infinity far above 127, NaN stays NaN. log2: absolute error below 2e-7 times the result or 1e-7, for
-// normal x > 0; NaN stays NaN. Minimax polynomials on [0, 1) and, for log2(1 + f) / f, on [-1/4, 1/2).
+// exp2: relative error below 3e-7. exp2_coarse: below 4e-6, for what is rounded to bfloat16 afterwards. Both: 0 where x
+// is far below -126, infinity far above 127, NaN stays NaN. log2: absolute error below 2e-7 times the result or 1e-7,
+// for normal x > 0; NaN stays NaN. Minimax polynomials on [0, 1) and, for log2(1 + f) / f, on [-1/4, 1/2).
 LONGSTRIDE_INLINE F exp2(F x) {
   const __m512 r = _mm512_reduce_ps(x.v, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);  // x - floor(x)
   __m512 y = _mm512_set1_ps(0.0018775767f);
@@ -151,7 +156,8 @@ LONGSTRIDE_INLINE P operand_neighbours(F a, F b) {
 }
 // The first `count` elements of two rows, element by element: pairs (even[i], odd[i]), 0 past the end; the first kLanes
 // of them in low, kLanes more in high.
-LONGSTRIDE_INLINE void interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count, P& low, P& high) {
+LONGSTRIDE_INLINE void interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count, P& low,
+                                       P& high) {
   const __mmask32 some = count >= 32 ? ~__mmask32{0} : (__mmask32{1} << (count > 0 ? count : 0)) - 1;
   const __m512i a = _mm512_maskz_loadu_epi16(some, even), b = _mm512_maskz_loadu_epi16(some, odd);
   const __m512i first = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8,  //

@@ -24,7 +24,9 @@ LONGSTRIDE_INLINE F select(std::uint32_t bits, F yes, F no) { return (bits & 1) 
 LONGSTRIDE_INLINE float sum(F a) { return a; }
 LONGSTRIDE_INLINE float max_of(F a) { return a; }
 LONGSTRIDE_INLINE F load_bf16(const std::uint16_t* p) { return float_from_bfloat16(*p); }
-LONGSTRIDE_INLINE F load_bf16_partial(const std::uint16_t* p, int count) { return count > 0 ? float_from_bfloat16(*p) : 0; }
+LONGSTRIDE_INLINE F load_bf16_partial(const std::uint16_t* p, int count) {
+  return count > 0 ? float_from_bfloat16(*p) : 0;
+}
 LONGSTRIDE_INLINE void store_bf16(std::uint16_t* p, F x) { *p = bfloat16_from_float(x); }
 LONGSTRIDE_INLINE void store_bf16_partial(std::uint16_t* p, F x, int count) {
   if (count > 0) *p = bfloat16_from_float(x);
@@ -73,7 +75,8 @@ LONGSTRIDE_INLINE F log2(F x) { return std::log2(x); }
 LONGSTRIDE_INLINE bool any_above(F a, F b) { return a > b; }
 LONGSTRIDE_INLINE P operand_pair(F even, F odd) { return pair(even, odd); }
 LONGSTRIDE_INLINE P operand_neighbours(F a, F b) { return pair(a, b); }
-LONGSTRIDE_INLINE void interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count, P& low, P& high) {
+LONGSTRIDE_INLINE void interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count, P& low,
+                                       P& high) {
   low = count > 0 ? even[0] | static_cast<std::uint32_t>(odd[0]) << 16 : 0;
   high = count > 1 ? even[1] | static_cast<std::uint32_t>(odd[1]) << 16 : 0;
 }

@@ -1,6 +1,7 @@
 // Scratch memory of a backend: one reserved block, handed out from its start and taken back in the order of scopes.
-// Rule: whoever takes opens a Workspace::Scope first; what was taken is valid until that scope ends. Only the thread that
-// calls the backend takes; memory for the threads of a loop is taken before the loop, threads() times what one needs.
+// Rule: whoever takes opens a Workspace::Scope first; what was taken is valid until that scope ends. Only the thread
+// that calls the backend takes; memory for the threads of a loop is taken before the loop, threads() times what one
+// needs.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +26,8 @@ class Workspace {
   // Makes the block at least this large. Not inside a scope.
   void reserve(std::int64_t bytes);
 
-  // Contents undefined. Where the block is too small the memory comes from the system, and the block is made large enough
-  // when the outermost scope ends: the second time nothing is allocated. Error exhausted.
+  // Contents undefined. Where the block is too small the memory comes from the system, and the block is made large
+  // enough when the outermost scope ends: the second time nothing is allocated. Error exhausted.
   void* take(std::int64_t bytes);
   float* floats(std::int64_t count) { return static_cast<float*>(take(count * 4)); }
 
@@ -49,7 +50,7 @@ class Workspace {
   char* block_ = nullptr;
   std::int64_t reserved_ = 0;
   std::int64_t used_ = 0;
-  std::int64_t most_ = 0;      // largest used_ so far, extra blocks counted
+  std::int64_t most_ = 0;  // largest used_ so far, extra blocks counted
   int scopes_ = 0;
   std::vector<char*> extra_;  // what the block could not hold, until the outermost scope ends
 };

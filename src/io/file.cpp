@@ -42,7 +42,8 @@ void MappedFile::forget(std::int64_t begin, std::int64_t end) const {
   constexpr std::int64_t kFaultAround = 1 << 16;  // Linux maps this much around a page that is touched
   begin = begin / kFaultAround * kFaultAround;
   end = std::min(size_, (end + kFaultAround - 1) / kFaultAround * kFaultAround);
-  if (begin < end) ::madvise(const_cast<std::uint8_t*>(data_) + begin, static_cast<std::size_t>(end - begin), MADV_DONTNEED);
+  if (begin < end)
+    ::madvise(const_cast<std::uint8_t*>(data_) + begin, static_cast<std::size_t>(end - begin), MADV_DONTNEED);
 }
 
 MappedFile::~MappedFile() {

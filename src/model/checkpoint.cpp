@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -110,22 +111,20 @@ ParameterTable table_for(const SafetensorsFile& file, const ModelConfig& model) 
   return ParameterTable(model);
 }
 
-// -1 where the file names none.
-double stored_valid_bits(const SafetensorsFile& file) {
-  const auto found = file.metadata().find("valid_bits");
-  if (found == file.metadata().end()) return -1;
+// Training keeps its own numbers beside the model, so that the model's bytes do not depend on when it was validated.
+// -1 where there are none.
+double valid_bits_beside(const std::string& model_path) {
+  const std::filesystem::path path = std::filesystem::path(model_path).parent_path() / kTrainingStateFile;
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return -1;
+  const SafetensorsFile state(path.string());
+  const auto found = state.metadata().find("valid_bits");
+  if (found == state.metadata().end()) return -1;
   const std::optional<double> bits = parse_number<double>(found->second);
   if (!bits || !std::isfinite(*bits)) {
-    fail(file.path(), fmt::format("is damaged: its valid_bits are \"{}\", no number", found->second));
+    fail(state.path(), fmt::format("is damaged: its valid_bits are \"{}\", no number", found->second));
   }
   return *bits;
-}
-
-// Training keeps its own numbers beside the model, so that the model's bytes do not depend on when it was validated.
-double valid_bits_beside(const std::string& model_path) {
-  const std::filesystem::path state = std::filesystem::path(model_path).parent_path() / kTrainingStateFile;
-  std::error_code error;
-  return std::filesystem::is_regular_file(state, error) ? stored_valid_bits(SafetensorsFile(state.string())) : -1;
 }
 
 }  // namespace
@@ -143,7 +142,6 @@ CheckpointInfo read_checkpoint_metadata(const SafetensorsFile& file) {
   const std::string& step = metadata_of(file, "step");
   info.step = parse_number<std::int64_t>(step).value_or(-1);
   if (info.step < 0) fail(file.path(), fmt::format("is damaged: its step is \"{}\", no whole number", step));
-  info.valid_bits = stored_valid_bits(file);
   return info;
 }
 
@@ -179,11 +177,9 @@ LoadedModel load_model(Backend& backend, const std::string& safetensors_path, DT
 }
 
 void save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
-                const float* host_store, const std::map<std::string, std::string>& extra) {
-  std::map<std::string, std::string> metadata = extra;
-  metadata["format"] = kCheckpointFormat;
-  metadata["config"] = write_config(config);
-  metadata["step"] = std::to_string(step);
+                const float* host_store) {
+  const std::map<std::string, std::string> metadata = {
+      {"format", kCheckpointFormat}, {"config", write_config(config)}, {"step", std::to_string(step)}};
   std::vector<StoredTensor> tensors;
   tensors.reserve(table.entries().size());
   for (const Parameter& entry : table.entries()) {
@@ -203,7 +199,7 @@ CheckpointInfo describe_checkpoint(const std::string& path) {
     info.tensors.emplace_back(entry.name, checked_tensor(file, entry, "").shape);
   }
   info.parameters = table.count();
-  if (info.valid_bits < 0) info.valid_bits = valid_bits_beside(path);
+  info.valid_bits = valid_bits_beside(path);
   return info;
 }
 

@@ -1,10 +1,9 @@
 // A model in a file (model.md, section 6): model.safetensors holds every parameter of the table as F32 under its name,
-// and in its metadata `format`, `config` (the whole configuration as one JSON text), `step` and, where one is known,
-// `valid_bits`. Rule: nothing of a file is used before all of it was checked.
+// and in its metadata `format`, `config` (the whole configuration as one JSON text), `step`.
+// Rule: nothing of a file is used before all of it was checked.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <string>
 
 #include "io/safetensors.h"
@@ -41,7 +40,7 @@ struct LoadedModel {
 // tensor, has one too many, one of another shape or type, or a value that is not finite.
 LoadedModel load_model(Backend& backend, const std::string& safetensors_path, DType activations);
 
-// The metadata of a verified file: path, config, step, valid_bits; counts left 0. Error corrupt_data as above.
+// The metadata of a verified file: path, config, step; counts left 0. Error corrupt_data as above.
 CheckpointInfo read_checkpoint_metadata(const SafetensorsFile& file);
 
 // Fills host_store (store_elements) from the tensors prefix + name: each must be there, F32, of its shape and finite.
@@ -50,8 +49,7 @@ void load_tensors_into(const SafetensorsFile& file, const ParameterTable& table,
                        float* host_store);
 
 // Writes model.safetensors at `path`, complete or not at all. host_store: (store_elements) in host memory.
-// extra: further metadata, e.g. {"valid_bits", "2.315000"}.
 void save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
-                const float* host_store, const std::map<std::string, std::string>& extra = {});
+                const float* host_store);
 
 }  // namespace longstride

@@ -205,7 +205,8 @@ void Network::load(const Pass& pass) {
   for (std::int64_t row = 0; row < batch_ * T; ++row) {
     const std::int32_t token = pass.tokens[row];
     if (token < 0 || token >= model_.vocabulary)
-      throw Error(ErrorKind::invalid_argument, "network: token " + std::to_string(token) + " is outside the vocabulary of " +
+      throw Error(ErrorKind::invalid_argument, "network: token " + std::to_string(token) +
+                                                   " is outside the vocabulary of " +
                                                    std::to_string(model_.vocabulary));
     const auto at = static_cast<std::size_t>(row);
     shifted_[at] = row % T == 0 ? -1 : pass.tokens[row - 1];

@@ -39,9 +39,9 @@ struct Pass {
   const std::int32_t* tokens = nullptr;  // (batch, T) each from its position 0
   const std::uint8_t* scored = nullptr;  // (batch, T) 1: the token's loss counts; optional (all)
   std::int64_t dropout_seed = 0;
-  std::int64_t dropout_step = 0;         // micro step: each training pass has its own
-  float dropout = 0;                     // rate; 0 outside training
-  float gradient = 0;                    // of the sum of losses in nats; forward_backward only
+  std::int64_t dropout_step = 0;  // micro step: each training pass has its own
+  float dropout = 0;              // rate; 0 outside training
+  float gradient = 0;             // of the sum of losses in nats; forward_backward only
 };
 
 class Network {
@@ -107,7 +107,7 @@ class Network {
   std::vector<std::unique_ptr<Tiling>> tilings_;          // distinct ones
   std::vector<std::vector<const Tiling*>> head_tilings_;  // (blocks of the layout's cycle, H)
   Buffer arena_;
-  std::int64_t batch_ = 0;  // sequences of the pass at hand; buffers are seen as batch_ * T rows
+  std::int64_t batch_ = 0;                       // sequences of the pass at hand; buffers are seen as batch_ * T rows
   std::vector<std::int32_t> shifted_, targets_;  // (B, T) host: the token before each position; the scored token or -1
 };
 

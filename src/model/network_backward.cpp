@@ -6,8 +6,8 @@
 
 namespace longstride {
 
-ResidualNormBackward Network::norm_backward(const ResidualNorm& forward, Matrix dy, float* gradients, std::int64_t weight,
-                                            std::int64_t bias) const {
+ResidualNormBackward Network::norm_backward(const ResidualNorm& forward, Matrix dy, float* gradients,
+                                            std::int64_t weight, std::int64_t bias) const {
   ResidualNormBackward op;
   op.dy = dy;
   op.h = forward.h_out;
@@ -54,11 +54,13 @@ void Network::block_backward(const Weights& w, float* gradients, const Pass& pas
   }
   const Matrix dhidden = activation(memory_.dhidden, F);
   product_backward(contract_product(w, block), activation(memory_.dbranch, C), dhidden,
-                   activation(memory_.layer(block).pre, F), gradients + at.contract_weight, gradients + at.contract_bias);
+                   activation(memory_.layer(block).pre, F), gradients + at.contract_weight,
+                   gradients + at.contract_bias);
   const Matrix dy2 = activation(memory_.dy2, C);
-  product_backward(expand_product(w, block), dhidden, dy2, {}, gradients + at.expand_weight, gradients + at.expand_bias);
-  ResidualNormBackward second = norm_backward(feedforward_norm(w, pass, block), dy2, gradients, at.feedforward_norm_weight,
-                                              at.feedforward_norm_bias);
+  product_backward(expand_product(w, block), dhidden, dy2, {}, gradients + at.expand_weight,
+                   gradients + at.expand_bias);
+  ResidualNormBackward second = norm_backward(feedforward_norm(w, pass, block), dy2, gradients,
+                                              at.feedforward_norm_weight, at.feedforward_norm_bias);
   second.dbranch = activation(memory_.dprojection, C);
   residual_norm_backward(backend_, second);
   const Matrix dattended = activation(memory_.dattended, C);

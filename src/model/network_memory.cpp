@@ -6,7 +6,17 @@ namespace {
 
 // Stages of a step, in order. A block's backward pass repeats kRecompute to kAttentionNorm for every block.
 enum Stage {
-  kForward, kLoss, kRecompute, kContract, kExpand, kFeedforwardNorm, kProjection, kAttention, kQkv, kAttentionNorm, kEnd
+  kForward,
+  kLoss,
+  kRecompute,
+  kContract,
+  kExpand,
+  kFeedforwardNorm,
+  kProjection,
+  kAttention,
+  kQkv,
+  kAttentionNorm,
+  kEnd
 };
 
 }  // namespace

@@ -32,11 +32,11 @@ class NetworkMemory {
   const MemoryPlan& plan() const { return plan_; }
   const Layer& layer(std::int64_t block) const { return layers_[static_cast<std::size_t>(block)]; }
 
-  std::size_t tokens = 0, targets = 0, losses = 0;            // (N) int32, int32, float32
-  std::size_t branch = 0;                                     // (N, C) A: output of a block's half, before it is added
+  std::size_t tokens = 0, targets = 0, losses = 0;  // (N) int32, int32, float32
+  std::size_t branch = 0;                           // (N, C) A: output of a block's half, before it is added
   std::size_t final_h = 0, final_mean = 0, final_rstd = 0, final_y = 0;
   // Gradients, training only.
-  std::size_t dh = 0;                                         // (N, C) float32, of the residual stream
+  std::size_t dh = 0;  // (N, C) float32, of the residual stream
   std::size_t dfinal = 0, dbranch = 0, dhidden = 0, dy2 = 0, dprojection = 0, dattended = 0, dqkv = 0, dy1 = 0;
 
  private:

@@ -70,7 +70,8 @@ void ParameterTable::add_block(const ModelConfig& model, std::int64_t block) {
   add(name("attention.key.bias"), {Cq}, 0, 0, "attention");
   add(name("attention.value.bias"), {C}, 0, 0, "attention");
   align();
-  o.projection_weight = add(name("attention.projection.weight"), {C, C}, deviation(C) * deviations.depth, 0, "attention");
+  o.projection_weight =
+      add(name("attention.projection.weight"), {C, C}, deviation(C) * deviations.depth, 0, "attention");
   align();
   o.projection_bias = add(name("attention.projection.bias"), {C}, 0, 0, "attention");
   align();
@@ -82,7 +83,8 @@ void ParameterTable::add_block(const ModelConfig& model, std::int64_t block) {
   align();
   o.expand_bias = add(name("feedforward.expand.bias"), {F}, 0, 0, "feedforward");
   align();
-  o.contract_weight = add(name("feedforward.contract.weight"), {C, F}, deviation(F) * deviations.depth, 0, "feedforward");
+  o.contract_weight =
+      add(name("feedforward.contract.weight"), {C, F}, deviation(F) * deviations.depth, 0, "feedforward");
   align();
   o.contract_bias = add(name("feedforward.contract.bias"), {C}, 0, 0, "feedforward");
   align();
@@ -126,7 +128,8 @@ void initialise(const ParameterTable& table, std::int64_t seed, float* store) {
     if (entry.deviation == 0) continue;
     for (std::int64_t e = 0; e < entry.count; e += 4) {  // Box and Muller: two words make two normal numbers
       const PhiloxBlock words = philox({static_cast<std::uint32_t>(e / 4), static_cast<std::uint32_t>(e / 4 >> 32),
-                                        static_cast<std::uint32_t>(index), 0}, key);
+                                        static_cast<std::uint32_t>(index), 0},
+                                       key);
       for (int pair = 0; pair < 2; ++pair) {
         const double radius = entry.deviation * std::sqrt(-2 * std::log(uniform_double(words[2 * pair])));
         const double angle = 2 * std::numbers::pi * uniform_double(words[2 * pair + 1]);

@@ -46,7 +46,8 @@ class ParameterTable {
   std::int64_t final_norm_weight = 0, final_norm_bias = 0, output_weight = 0;
 
  private:
-  std::int64_t add(std::string name, std::vector<std::int64_t> shape, double deviation, float constant, const char* part);
+  std::int64_t add(std::string name, std::vector<std::int64_t> shape, double deviation, float constant,
+                   const char* part);
   void add_block(const ModelConfig& model, std::int64_t block);
   void align();
   std::vector<Parameter> entries_;

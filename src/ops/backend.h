@@ -1,5 +1,5 @@
-// All that a device must do. The model, the trainer and the decoder know no other way to compute. Pointers in operations
-// point into memory of the backend (allocate), token lists and slot lists too; Tilings are host values.
+// All that a device must do. The model, the trainer and the decoder know no other way to compute. Pointers in
+// operations point into memory of the backend (allocate), token lists and slot lists too; Tilings are host values.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ class Backend {
   virtual void download(void* to_host, const void* from, std::int64_t bytes) = 0;
   virtual void copy(void* to, const void* from, std::int64_t bytes) = 0;
   virtual void zero(void* memory, std::int64_t bytes) = 0;
-  virtual void wait() = 0;  // until everything asked for is done
+  virtual void wait() = 0;                            // until everything asked for is done
   virtual bool host_memory() const { return false; }  // after wait() the host may read and write its memory in place
 
   // Scratch memory that an operation of these shapes needs (pointers are not looked at). Before the first step the

@@ -42,9 +42,7 @@ Values values_of(const Matrix& m) {
   return values;
 }
 
-double activate(Activation f, double x) {
-  return f == Activation::none ? x : x / (1 + std::exp(-1.702 * x));
-}
+double activate(Activation f, double x) { return f == Activation::none ? x : x / (1 + std::exp(-1.702 * x)); }
 
 double activate_slope(Activation f, double x) {
   if (f == Activation::none) return 1;
@@ -96,7 +94,8 @@ ResidualNormValues residual_norm(const ResidualNorm& op) {
   ResidualNormValues out{values_of(op.h_in), {}, {}, {}};
   for (std::int64_t r = 0; r < N; ++r) {
     double* h = out.h_out.data() + r * C;
-    for (std::int64_t c = 0; c < C && op.branch; ++c) h[c] += dropout_scale(op.dropout, r * C + c) * at(op.branch, r, c);
+    for (std::int64_t c = 0; c < C && op.branch; ++c)
+      h[c] += dropout_scale(op.dropout, r * C + c) * at(op.branch, r, c);
     const auto [mean, rstd] = statistics(h, C, op.eps);
     out.mean.push_back(mean);
     out.rstd.push_back(rstd);

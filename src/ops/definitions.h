@@ -1,7 +1,7 @@
-// What every operation of ops.h means, in double and as plainly as it can be written: loops over the formula, no order of
-// evaluation worth knowing. Tests and `doctor` hold backends against these. Operations are given as to a backend, but in
-// host memory; outputs that they name are not written and may be absent, results come back instead, dense and row-major.
-// Inputs of either number format are taken as they are: what a bfloat16 holds is exact in double.
+// What every operation of ops.h means, in double and as plainly as it can be written: loops over the formula, no order
+// of evaluation worth knowing. Tests and `doctor` hold backends against these. Operations are given as to a backend,
+// but in host memory; outputs that they name are not written and may be absent, results come back instead, dense and
+// row-major. Inputs of either number format are taken as they are: what a bfloat16 holds is exact in double.
 #pragma once
 
 #include <cstdint>
@@ -61,8 +61,8 @@ AttentionGradients attention_backward(const AttentionBackward& op);
 Values decode_attention(const DecodeAttention& op);
 
 struct VocabularyLossValues {
-  Values losses;   // (N)
-  Values dx, dw;   // what dx is and what is added to dw, of `gradient` times the sum of losses
+  Values losses;  // (N)
+  Values dx, dw;  // what dx is and what is added to dw, of `gradient` times the sum of losses
 };
 VocabularyLossValues vocabulary_loss(const VocabularyLoss& op);
 

@@ -74,7 +74,8 @@ AttentionValues attention(const Attention& op) {
   return out;
 }
 
-// With delta_i = sum_d out * dout:  dv = P^T dout;  dS = P * (dout v^T - delta);  dq = scale * dS k;  dk = scale * dS^T q
+// With delta_i = sum_d out * dout:  dv = P^T dout;  dS = P * (dout v^T - delta);  dq = scale * dS k;  dk = scale * dS^T
+// q
 AttentionGradients attention_backward(const AttentionBackward& op) {
   const Attention& forward = op.forward;
   const Heads q(forward.q, forward.H), k(forward.k, forward.H), v(forward.v, forward.H), dout(op.dout, forward.H);

@@ -12,9 +12,7 @@ namespace longstride {
 
 namespace {
 
-std::string shape_of(std::int64_t rows, std::int64_t cols) {
-  return fmt::format("({}, {})", rows, cols);
-}
+std::string shape_of(std::int64_t rows, std::int64_t cols) { return fmt::format("({}, {})", rows, cols); }
 const char* name_of(DType type) { return type == DType::float32 ? "float32" : "bfloat16"; }
 
 // Checks of one operation; each failure is a sentence that begins with its name.
@@ -31,7 +29,8 @@ class Check {
     if (m.rows != rows || m.cols != cols)
       fail(std::string(name) + " must be " + shape_of(rows, cols) + ", got " + shape_of(m.rows, m.cols));
     if (m.stride < m.cols)
-      fail(std::string(name) + " needs a stride of at least " + std::to_string(m.cols) + ", got " + std::to_string(m.stride));
+      fail(std::string(name) + " needs a stride of at least " + std::to_string(m.cols) + ", got " +
+           std::to_string(m.stride));
   }
   void optional(const char* name, const Matrix& m, DType type, std::int64_t rows, std::int64_t cols) const {
     if (m) is(name, m, type, rows, cols);
@@ -64,7 +63,8 @@ void check_embed(const Check& check, const Embed& op) {
   check.at_least("first", op.first, 0);
   check.given("tokens", op.tokens);
   if (op.positions < 0 || op.positions > kMaxPositionEmbeddings)
-    check.fail("positions must be 0 to " + std::to_string(kMaxPositionEmbeddings) + ", got " + std::to_string(op.positions));
+    check.fail("positions must be 0 to " + std::to_string(kMaxPositionEmbeddings) + ", got " +
+               std::to_string(op.positions));
   for (int j = 0; j < op.positions; ++j) {
     check.at_least("extent", op.extent[j], 1);
     check.at_least("divisor", op.divisor[j], 1);
@@ -87,8 +87,8 @@ void check_attention(const Check& check, const Attention& op) {
   check.has_shape("v", op.v);
   check.is("q", op.q, op.q.type, op.B * op.T, op.q.cols);
   if (op.q.cols % op.H != 0 || op.v.cols % op.H != 0)
-    check.fail("q and v must be divisible by " + std::to_string(op.H) + " heads, got widths " + std::to_string(op.q.cols) +
-               " and " + std::to_string(op.v.cols));
+    check.fail("q and v must be divisible by " + std::to_string(op.H) + " heads, got widths " +
+               std::to_string(op.q.cols) + " and " + std::to_string(op.v.cols));
   check.is("k", op.k, op.q.type, op.q.rows, op.q.cols);
   check.is("v", op.v, op.q.type, op.q.rows, op.v.cols);
   check.is("out", op.out, op.q.type, op.q.rows, op.v.cols);
@@ -222,7 +222,8 @@ void adamw(Backend& backend, const AdamW& op) {
   check.given("v", op.v);
   check.given("dw", op.dw);
   if (!(op.correction1 > 0 && op.correction2 > 0))
-    check.fail("corrections must be above 0, got " + std::to_string(op.correction1) + " and " + std::to_string(op.correction2));
+    check.fail("corrections must be above 0, got " + std::to_string(op.correction1) + " and " +
+               std::to_string(op.correction2));
   backend.adamw(op);
 }
 
@@ -240,8 +241,8 @@ void decode_attention(Backend& backend, const DecodeAttention& op) {
   check.is("v", op.v, DType::float32, op.B, op.v.cols);
   check.is("out", op.out, DType::float32, op.B, op.v.cols);
   if (op.q.cols % op.H != 0 || op.v.cols % op.H != 0)
-    check.fail("q and v must be divisible by " + std::to_string(op.H) + " heads, got widths " + std::to_string(op.q.cols) +
-               " and " + std::to_string(op.v.cols));
+    check.fail("q and v must be divisible by " + std::to_string(op.H) + " heads, got widths " +
+               std::to_string(op.q.cols) + " and " + std::to_string(op.v.cols));
   check.given("keys", op.keys);
   check.given("values", op.values);
   check.given("first_slot", op.first_slot);

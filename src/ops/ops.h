@@ -1,5 +1,5 @@
-// The vocabulary of computation: one struct an operation, and one function that checks its shapes, once, and hands it to
-// a backend. B batch, T tokens, N = B * T rows, C width, H heads, D channels a head, V vocabulary.
+// The vocabulary of computation: one struct an operation, and one function that checks its shapes, once, and hands it
+// to a backend. B batch, T tokens, N = B * T rows, C width, H heads, D channels a head, V vocabulary.
 //
 // Matrices named with a type A hold activations: float32 or bfloat16, the same within one operation. Sums, statistics
 // and softmax are float32 in either. Gradients of parameters are float32 and added to what is there (+=); every other
@@ -56,7 +56,7 @@ struct ResidualNorm {
   Matrix h_in;    // (N, C) float32
   Matrix branch;  // (N, C) A, optional: without it h_out = h_in
   Dropout dropout;
-  Matrix h_out;  // (N, C) float32, may be h_in; optional without branch
+  Matrix h_out;                   // (N, C) float32, may be h_in; optional without branch
   const float* weight = nullptr;  // (C)
   const float* bias = nullptr;    // (C)
   float eps = 0;
@@ -73,9 +73,9 @@ struct ResidualNormBackward {
   const float* mean = nullptr;
   const float* rstd = nullptr;
   const float* weight = nullptr;
-  Matrix dh_out;  // (N, C) float32, optional (zero): gradient that h_out gets from above
-  Matrix dh;      // (N, C) float32, may be dh_out: gradient of h_out, and so of h_in
-  Matrix dbranch;  // (N, C) A, optional
+  Matrix dh_out;    // (N, C) float32, optional (zero): gradient that h_out gets from above
+  Matrix dh;        // (N, C) float32, may be dh_out: gradient of h_out, and so of h_in
+  Matrix dbranch;   // (N, C) A, optional
   Dropout dropout;  // of dbranch
   float* dweight = nullptr;
   float* dbias = nullptr;
@@ -86,8 +86,8 @@ enum class Activation : std::uint8_t { none, gelu_sigmoid };
 
 // y = f(x W^T + bias).
 struct Linear {
-  Matrix x;  // (N, K) A
-  Matrix w;  // (M, K) A, PyTorch's layout [out, in]
+  Matrix x;                     // (N, K) A
+  Matrix w;                     // (M, K) A, PyTorch's layout [out, in]
   const float* bias = nullptr;  // (M), optional
   Activation activation = Activation::none;
   Matrix pre;  // (N, M) A, optional: x W^T + bias kept for the backward pass
@@ -102,9 +102,9 @@ struct LinearBackwardData {
 };
 // dw += dy^T x;  dbias += sum_n dy.
 struct LinearBackwardWeights {
-  Matrix dy;  // (N, M) A
-  Matrix x;   // (N, K) A
-  Matrix dw;  // (M, K) float32
+  Matrix dy;               // (N, M) A
+  Matrix x;                // (N, K) A
+  Matrix dw;               // (M, K) float32
   float* dbias = nullptr;  // (M), optional
 };
 
@@ -114,11 +114,11 @@ struct Attention {
   std::int64_t B = 0, T = 0, H = 0;
   const Tiling* const* tilings = nullptr;  // (H) each of length T; equal patterns share one
   float scale = 1;                         // usually 1 / sqrt(Dq)
-  Matrix q;  // (N, H * Dq) A
-  Matrix k;  // (N, H * Dq) A
-  Matrix v;  // (N, H * Dv) A
-  Matrix out;  // (N, H * Dv) A; 0 where a query reads no key
-  float* lse = nullptr;  // (B, H, T) log sum exp of a query's scaled scores; -inf where it reads none
+  Matrix q;                                // (N, H * Dq) A
+  Matrix k;                                // (N, H * Dq) A
+  Matrix v;                                // (N, H * Dv) A
+  Matrix out;                              // (N, H * Dv) A; 0 where a query reads no key
+  float* lse = nullptr;                    // (B, H, T) log sum exp of a query's scaled scores; -inf where it reads none
 };
 // With P = exp(scale * q k^T - lse) and delta_i = sum_d out * dout:
 //   dv = P^T dout;  dS = P * (dout v^T - delta);  dq = scale * dS k;  dk = scale * dS^T q
@@ -132,8 +132,8 @@ struct AttentionBackward {
 // logits = x W^T; losses[n] = logsumexp(logits[n]) - logits[n, target], in nats. Rows in chunks: (N, V) never exists.
 // With a gradient: dlogits = gradient * (softmax - onehot) of the scored rows; dx = dlogits W; dw += dlogits^T x.
 struct VocabularyLoss {
-  Matrix x;  // (N, C) A
-  Matrix w;  // (V, C) A
+  Matrix x;                               // (N, C) A
+  Matrix w;                               // (V, C) A
   const std::int32_t* targets = nullptr;  // (N); < 0: not scored, loss 0
   float* losses = nullptr;                // (N)
   float gradient = 0;                     // of the sum of losses; used where dx is given
@@ -163,9 +163,9 @@ struct AdamW {
 struct DecodeAttention {
   std::int64_t B = 0, H = 0, slots = 0;
   float scale = 1;
-  Matrix q, k, v, out;  // (B, H * Dq), (B, H * Dq), (B, H * Dv), (B, H * Dv) float32
-  float* keys = nullptr;    // (B, slots, Dq)
-  float* values = nullptr;  // (B, slots, Dv)
+  Matrix q, k, v, out;                       // (B, H * Dq), (B, H * Dq), (B, H * Dv), (B, H * Dv) float32
+  float* keys = nullptr;                     // (B, slots, Dq)
+  float* values = nullptr;                   // (B, slots, Dv)
   const std::int64_t* first_slot = nullptr;  // (H)
   std::int64_t groups = 0;                   // G: heads of one pattern share slot lists
   const std::int32_t* group = nullptr;       // (H)

@@ -1,6 +1,6 @@
-// Randomness as a function: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3", Random123)
-// keyed by (seed, purpose) and counted by (element, layer and site, step). No state, so nothing depends on threads,
-// devices or resumption.
+// Randomness as a function: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3",
+// Random123) keyed by (seed, purpose) and counted by (element, layer and site, step). No state, so nothing depends on
+// threads, devices or resumption.
 #pragma once
 
 #include <array>

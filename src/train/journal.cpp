@@ -19,7 +19,8 @@ Journal::Journal(const RunDirectory& run, std::int64_t first_step)
              [first_step](std::string_view line) {
                const auto json = nlohmann::json::parse(line, nullptr, false);
                const auto step = json.is_object() ? json.find("step") : json.end();
-               return json.is_object() && step != json.end() && step->is_number_integer() && step->get<std::int64_t>() <= first_step;
+               return json.is_object() && step != json.end() && step->is_number_integer() &&
+                      step->get<std::int64_t>() <= first_step;
              }),
       events_(run.tensorboard_path(), first_step) {}
 

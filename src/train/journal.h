@@ -17,7 +17,8 @@ class Journal {
   Journal(const RunDirectory& run, std::int64_t first_step);
 
   void step(const StepReport& report);
-  void validation(std::int64_t step, double bits, double standard_error, std::int64_t min_context, std::int64_t tokens_scored);
+  void validation(std::int64_t step, double bits, double standard_error, std::int64_t min_context,
+                  std::int64_t tokens_scored);
   void sample(std::int64_t step, const std::string& text);
   void event(std::int64_t step, const std::string& name);  // started, resumed, interrupted, finished
   void sync() { lines_.sync(); }

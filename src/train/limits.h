@@ -17,8 +17,8 @@ inline DecoderShape decoder_shape(const ModelConfig& model, DType type) {
   return {1, std::min(model.context, kSampleTokens), type};
 }
 
-// Memory of the program beside its buffers: code, libraries, the kernels that oneDNN writes. Measured: the resident size
-// of runs whose buffers are small, Linux x86-64.
+// Memory of the program beside its buffers: code, libraries, the kernels that oneDNN writes. Measured: the resident
+// size of runs whose buffers are small, Linux x86-64.
 inline constexpr std::int64_t kProgramBytes = 32 << 20;
 
 }  // namespace longstride

@@ -46,7 +46,8 @@ RunDirectory RunDirectory::create(const std::string& path, const Config& config,
     if (error) refuse(path, error);
     const bool run = fs::exists(path + "/" + kConfigFile);
     if (!empty && !run)
-      throw Error(ErrorKind::invalid_argument, "--out: \"" + path + "\" holds other files; name a folder that is new or empty");
+      throw Error(ErrorKind::invalid_argument,
+                  "--out: \"" + path + "\" holds other files; name a folder that is new or empty");
     if (!empty && !overwrite)
       throw Error(ErrorKind::invalid_argument,
                   "--out: \"" + path + "\" holds a run already; --resume goes on with it, --overwrite replaces it");
@@ -62,7 +63,8 @@ RunDirectory RunDirectory::create(const std::string& path, const Config& config,
 
 RunDirectory RunDirectory::open(const std::string& path) {
   if (!fs::exists(path + "/" + kConfigFile))
-    throw Error(ErrorKind::invalid_argument, "--resume: \"" + path + "\" holds no run (no config.json); start one without --resume");
+    throw Error(ErrorKind::invalid_argument,
+                "--resume: \"" + path + "\" holds no run (no config.json); start one without --resume");
   make_directory(path + "/samples");
   make_directory(path + "/tensorboard");
   return RunDirectory(path);
@@ -78,7 +80,8 @@ std::vector<std::int64_t> RunDirectory::checkpoints() const {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(path_ + "/" + kCheckpointFolder, error)) {
     const std::string name = entry.path().filename().string();
-    const bool digits = !name.empty() && name.size() < 19 && std::all_of(name.begin(), name.end(), [](unsigned char c) { return c >= '0' && c <= '9'; });
+    const bool digits = !name.empty() && name.size() < 19 &&
+                        std::all_of(name.begin(), name.end(), [](unsigned char c) { return c >= '0' && c <= '9'; });
     if (digits && fs::exists(entry.path() / kModelFile)) steps.push_back(std::stoll(name));
   }
   std::sort(steps.begin(), steps.end());

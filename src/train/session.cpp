@@ -88,15 +88,18 @@ double Session::rate() {
 
 StepReport Session::report(const Trainer::Result& result, double rate, double step_s) {
   const double now = static_cast<double>(trainer_.tokens_per_step()) / step_s;
-  progress_.tokens_per_s = progress_.tokens_per_s > 0 ? kSmoothing * progress_.tokens_per_s + (1 - kSmoothing) * now : now;
+  progress_.tokens_per_s =
+      progress_.tokens_per_s > 0 ? kSmoothing * progress_.tokens_per_s + (1 - kSmoothing) * now : now;
   if (!result.skipped)
-    progress_.smoothed_bits = progress_.updates > 1 ? kSmoothing * progress_.smoothed_bits + (1 - kSmoothing) * result.loss_bits
-                                                    : result.loss_bits;
+    progress_.smoothed_bits = progress_.updates > 1
+                                  ? kSmoothing * progress_.smoothed_bits + (1 - kSmoothing) * result.loss_bits
+                                  : result.loss_bits;
   StepReport r;
   r.step = progress_.step;
   r.share = share();
-  r.steps = config_.training.minutes > 0 ? static_cast<std::int64_t>(static_cast<double>(r.step) / std::max(r.share, 1e-9))
-                                         : config_.training.steps;
+  r.steps = config_.training.minutes > 0
+                ? static_cast<std::int64_t>(static_cast<double>(r.step) / std::max(r.share, 1e-9))
+                : config_.training.steps;
   r.tokens = progress_.step * trainer_.tokens_per_step();
   r.epoch = trainer_.epoch(progress_.step);
   r.loss_bits = result.loss_bits;
@@ -108,7 +111,8 @@ StepReport Session::report(const Trainer::Result& result, double rate, double st
   r.utilisation = static_cast<double>(plan_.multiply_adds_per_step) / step_s / peak_;
   r.time_left_s = config_.training.minutes > 0
                       ? std::max(0.0, 60 * config_.training.minutes - elapsed())
-                      : static_cast<double>((config_.training.steps - r.step) * trainer_.tokens_per_step()) / progress_.tokens_per_s;
+                      : static_cast<double>((config_.training.steps - r.step) * trainer_.tokens_per_step()) /
+                            progress_.tokens_per_s;
   r.memory_bytes = resident_bytes();
   r.skipped = result.skipped;
   return r;
@@ -130,10 +134,12 @@ void Session::give_up() {
   journal_->event(progress_.step, "diverged");
   journal_->sync();
   const std::vector<std::int64_t> checkpoints = run_.checkpoints();
-  const std::string last = checkpoints.empty() ? "there is no checkpoint yet"
-                                               : "the last good checkpoint is \"" + run_.checkpoint_path(checkpoints.back()) + "\"";
-  throw Error(ErrorKind::diverged, "train: losses or gradients were not finite " + std::to_string(kSkipsBeforeGivingUp) +
-                                       " steps in a row, up to step " + std::to_string(progress_.step) + "; " + last +
+  const std::string last = checkpoints.empty()
+                               ? "there is no checkpoint yet"
+                               : "the last good checkpoint is \"" + run_.checkpoint_path(checkpoints.back()) + "\"";
+  throw Error(ErrorKind::diverged, "train: losses or gradients were not finite " +
+                                       std::to_string(kSkipsBeforeGivingUp) + " steps in a row, up to step " +
+                                       std::to_string(progress_.step) + "; " + last +
                                        "; a lower training.learning_rate or a longer warm-up usually helps");
 }
 
@@ -144,7 +150,8 @@ void Session::between_steps() {
     since = Clock::now();
     return true;
   };
-  if (due(validated_, training.validate_minutes)) validate(tokens_in(60 * training.validate_minutes * kValidationShare));
+  if (due(validated_, training.validate_minutes))
+    validate(tokens_in(60 * training.validate_minutes * kValidationShare));
   if (due(sampled_, training.sample_minutes)) make_sample();
   if (due(saved_, training.checkpoint_minutes)) save();
 }

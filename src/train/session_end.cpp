@@ -19,7 +19,8 @@ constexpr double kFinalShare = 0.05;   // of the training time
 
 std::int64_t Session::tokens_in(double seconds) const {
   const std::int64_t n = config_.model.context;
-  const auto windows = static_cast<std::int64_t>(seconds * progress_.tokens_per_s * kScoringSpeed / static_cast<double>(n));
+  const auto windows =
+      static_cast<std::int64_t>(seconds * progress_.tokens_per_s * kScoringSpeed / static_cast<double>(n));
   return std::max<std::int64_t>(1, windows) * n;
 }
 
@@ -34,7 +35,8 @@ std::optional<Score> Session::score(Split split, std::int64_t tokens) {
 }
 
 void Session::validate(std::int64_t tokens) {
-  if (progress_.valid_tokens == 0) progress_.valid_tokens = tokens;  // the same bytes every time, so that figures compare
+  if (progress_.valid_tokens == 0)
+    progress_.valid_tokens = tokens;  // the same bytes every time, so that figures compare
   const std::optional<Score> scored = score(Split::valid, progress_.valid_tokens);
   if (!scored) return;
   const double bits = scored->bits();
@@ -71,7 +73,8 @@ void Session::make_sample() {
 void Session::save() {
   if (saved_step_ == progress_.step) return;
   progress_.elapsed_s = elapsed();
-  run_.save_checkpoint(progress_.step, [&](const std::string& directory) { state_.save(directory, config_, progress_); });
+  run_.save_checkpoint(progress_.step,
+                       [&](const std::string& directory) { state_.save(directory, config_, progress_); });
   saved_step_ = progress_.step;
   journal_->sync();
   run_.rotate(config_.training.keep, progress_.best_step);

@@ -10,7 +10,8 @@ TrainState::TrainState(Backend& backend, const ModelConfig& model, const Trainin
     : backend_(backend), table_(model) {
   const std::int64_t bytes = table_.store_elements() * 4;
   for (Buffer* buffer : {&weights_, &first_moment_, &second_moment_, &gradients_}) *buffer = Buffer(backend, bytes);
-  for (const Buffer* buffer : {&weights_, &first_moment_, &second_moment_, &gradients_}) backend.zero(buffer->data(), bytes);
+  for (const Buffer* buffer : {&weights_, &first_moment_, &second_moment_, &gradients_})
+    backend.zero(buffer->data(), bytes);
   if (training.ema > 0) {
     average_ = Buffer(backend, bytes);
     backend.zero(average_.data(), bytes);
@@ -25,7 +26,9 @@ std::vector<std::pair<std::string, std::int64_t>> TrainState::memory(const Param
                                                                      DType activations) {
   const std::int64_t bytes = table.store_elements() * 4;
   std::vector<std::pair<std::string, std::int64_t>> parts = {
-      {"weights", bytes + (activations == DType::bfloat16 ? bytes / 2 : 0)}, {"gradients", bytes}, {"optimiser", 2 * bytes}};
+      {"weights", bytes + (activations == DType::bfloat16 ? bytes / 2 : 0)},
+      {"gradients", bytes},
+      {"optimiser", 2 * bytes}};
   if (average) parts.emplace_back("average", bytes);
   return parts;
 }

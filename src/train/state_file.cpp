@@ -51,7 +51,8 @@ void TrainState::save(const std::string& checkpoint, const Config& config, const
   const bool averaging = average_.data() != nullptr;
   const float* trained = host(weights_, w);
   // Nothing that depends on the clock (validations do) goes into this file: the same steps make the same bytes.
-  save_model(checkpoint + "/" + kModelFile, config, progress.step, table_, averaging ? host(average_, average) : trained);
+  save_model(checkpoint + "/" + kModelFile, config, progress.step, table_,
+             averaging ? host(average_, average) : trained);
   std::map<std::string, std::string> metadata = {{"format", "longstride-state-1"}};
   Progress numbers = progress;
   each_number(numbers, [&](const char* name, const auto& value) { metadata[name] = to_text(value); });

@@ -40,7 +40,8 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   require_memory(plan);
   config.training.precision = plan.precision;
   config.training.recompute = plan.recompute;
-  RunDirectory run = options.resume ? RunDirectory::open(options.out) : RunDirectory::create(options.out, config, options.overwrite);
+  RunDirectory run =
+      options.resume ? RunDirectory::open(options.out) : RunDirectory::create(options.out, config, options.overwrite);
   const double peak = measure_peak_multiply_adds(plan.precision == Precision::bfloat16);
   const std::unique_ptr<Backend> backend = make_cpu_backend();
   Session session(*backend, config, plan, peak, std::move(run), data, options, observer);

@@ -13,8 +13,12 @@ struct EmbedCase {
   std::vector<std::int32_t> tokens;
   std::vector<float> start, token, rows, columns;
   explicit EmbedCase(std::int64_t c)
-      : C(c), out(DType::float32, 2 * 30, c, 1, 1), start(random_floats(c, 2)), token(random_floats(V * c, 3)),
-        rows(random_floats(4 * c, 4)), columns(random_floats(7 * c, 5)) {
+      : C(c),
+        out(DType::float32, 2 * 30, c, 1, 1),
+        start(random_floats(c, 2)),
+        token(random_floats(V * c, 3)),
+        rows(random_floats(4 * c, 4)),
+        columns(random_floats(7 * c, 5)) {
     for (std::int64_t i = 0; i < 60; ++i) tokens.push_back(i % 30 == 0 ? -1 : static_cast<std::int32_t>(i * 5 % V));
   }
   Embed op() {

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "cpu/isa.h"
+#include "host_matrix.h"
 #include "longstride/device.h"
 #include "ops/backend.h"
-#include "host_matrix.h"
 
 namespace longstride::tests {
 
@@ -29,7 +29,8 @@ inline void for_every_isa(const std::function<void(const std::string& name)>& bo
 }
 
 // What `body` returns with one thread, and that two and three give the same bits.
-inline definitions::Values same_for_any_threads(const std::string& what, const std::function<definitions::Values()>& body) {
+inline definitions::Values same_for_any_threads(const std::string& what,
+                                                const std::function<definitions::Values()>& body) {
   set_threads(1);
   const definitions::Values one = body();
   for (const int threads : {2, 3}) {
@@ -40,7 +41,9 @@ inline definitions::Values same_for_any_threads(const std::string& what, const s
   return one;
 }
 
-inline void append(definitions::Values& to, const definitions::Values& from) { to.insert(to.end(), from.begin(), from.end()); }
+inline void append(definitions::Values& to, const definitions::Values& from) {
+  to.insert(to.end(), from.begin(), from.end());
+}
 
 inline std::string word(DType type) { return type == DType::float32 ? "float32" : "bfloat16"; }
 constexpr DType kTypes[] = {DType::float32, DType::bfloat16};

@@ -45,8 +45,8 @@ std::string output_with(const std::string& variable) {
 
 TEST(Isa, ForcedByTheEnvironmentIsTheOneThatRuns) {
   for (const Isa one : usable_isas()) {
-    const std::string want = std::string("runs ") + to_string(one) + " lanes " + std::to_string(lanes_of(one)) + " native " +
-                             (one == Isa::avx512_bf16 ? "1" : "0") + " info " + to_string(one) + "\n";
+    const std::string want = std::string("runs ") + to_string(one) + " lanes " + std::to_string(lanes_of(one)) +
+                             " native " + (one == Isa::avx512_bf16 ? "1" : "0") + " info " + to_string(one) + "\n";
     const std::string output = output_with(std::string("LONGSTRIDE_ISA=") + to_string(one));
     EXPECT_NE(output.find(want), std::string::npos) << output;
   }

@@ -10,10 +10,11 @@ namespace {
 struct Size {
   std::int64_t N, K, M;
 };
-// Around the few-rows kernel (8), the vectors (8, 16), oneDNN's blocks the chunks of 64 and 1024 rows, and segments of those.
-const Size kSizes[] = {{1, 1, 1},   {1, 33, 7},   {2, 64, 70},  {3, 5, 9},      {4, 16, 33},  {8, 200, 65},
-                       {9, 7, 16},  {63, 33, 17}, {64, 32, 64}, {65, 16, 1},    {130, 1, 40}, {200, 65, 96},
-                       {1030, 24, 300}, {3000, 5, 140}};
+// Around the few-rows kernel (8), the vectors (8, 16), oneDNN's blocks the chunks of 64 and 1024 rows, and segments of
+// those.
+const Size kSizes[] = {{1, 1, 1},    {1, 33, 7},    {2, 64, 70},     {3, 5, 9},     {4, 16, 33},
+                       {8, 200, 65}, {9, 7, 16},    {63, 33, 17},    {64, 32, 64},  {65, 16, 1},
+                       {130, 1, 40}, {200, 65, 96}, {1030, 24, 300}, {3000, 5, 140}};
 
 std::string name(const char* operation, const std::string& isa, DType type, const Size& s) {
   return std::string(operation) + " " + isa + " " + word(type) + " N " + std::to_string(s.N) + " K " +

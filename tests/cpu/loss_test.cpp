@@ -50,7 +50,8 @@ void check(Backend& backend, const std::string& isa, LossCase& t) {
   for (double& v : want.dw) v += 1;
   const auto N = static_cast<std::size_t>(t.N), NC = static_cast<std::size_t>(t.N * t.C);
   const auto part = [&](std::size_t first, std::size_t last) {
-    return definitions::Values(got.begin() + static_cast<std::ptrdiff_t>(first), got.begin() + static_cast<std::ptrdiff_t>(last));
+    return definitions::Values(got.begin() + static_cast<std::ptrdiff_t>(first),
+                               got.begin() + static_cast<std::ptrdiff_t>(last));
   };
   // Logits, at most C in size, have the error of a sum of C products; a loss has twice that, and the sum of V
   // exponentials' (each right to 2e-7).
@@ -61,7 +62,8 @@ void check(Backend& backend, const std::string& isa, LossCase& t) {
   // them; into dw once a row.
   const double of_dlogits = of_loss + rounding(t.type) + sum_bound(t.V, 1);
   expect_close(part(N, N + NC), want.dx, 2 * of_dlogits, 2 * rounding(t.type), what + " dx");
-  expect_close(part(N + NC, got.size()), want.dw, static_cast<double>(t.N) * 0.5 * of_dlogits + 1e-6, 1e-6, what + " dw");
+  expect_close(part(N + NC, got.size()), want.dw, static_cast<double>(t.N) * 0.5 * of_dlogits + 1e-6, 1e-6,
+               what + " dw");
   vocabulary_loss(backend, t.op(false));  // without a gradient: the same losses
   expect_same_bits(as_values(t.losses), part(0, N), what + " losses alone");
 }
@@ -70,7 +72,8 @@ TEST(VocabularyLoss, IsItsDefinitionOnEveryInstructionSet) {
   const auto backend = make_cpu_backend();
   for_every_isa([&](const std::string& isa) {
     for (const DType type : kTypes) {
-      for (const auto [N, C, V] : {std::array<std::int64_t, 3>{1, 7, 1}, {3, 16, 2}, {65, 33, 17}, {200, 20, 256}, {64, 8, 33}}) {
+      for (const auto [N, C, V] :
+           {std::array<std::int64_t, 3>{1, 7, 1}, {3, 16, 2}, {65, 33, 17}, {200, 20, 256}, {64, 8, 33}}) {
         LossCase t(type, N, C, V);
         check(*backend, isa, t);
       }

@@ -19,11 +19,12 @@ TEST(ResidualNorm, IsItsDefinitionOnEveryInstructionSet) {
       for (const std::int64_t C : kWidths) {
         for (const float rate : {0.0f, 0.4f}) {
           const std::int64_t N = 37;
-          HostMatrix h(DType::float32, N, C, 1), branch(type, N, C, 2, 2), h_out(DType::float32, N, C, 3), y(type, N, C, 4, 1);
+          HostMatrix h(DType::float32, N, C, 1), branch(type, N, C, 2, 2), h_out(DType::float32, N, C, 3),
+              y(type, N, C, 4, 1);
           const std::vector<float> weight = random_floats(C, 5), bias = random_floats(C, 6);
           std::vector<float> mean(N), rstd(N);
-          const ResidualNorm op{h.view(), branch.view(), dropout_of(rate), h_out.view(), weight.data(), bias.data(), 1e-5f,
-                                y.view(), mean.data(),   rstd.data()};
+          const ResidualNorm op{h.view(),    branch.view(), dropout_of(rate), h_out.view(), weight.data(),
+                                bias.data(), 1e-5f,         y.view(),         mean.data(),  rstd.data()};
           const std::string what = "residual_norm " + isa + " " + word(type) + " C " + std::to_string(C);
           const definitions::Values got = same_for_any_threads(what, [&] {
             residual_norm(*backend, op);
@@ -55,7 +56,8 @@ TEST(ResidualNorm, WithoutABranchLeavesH) {
     const std::vector<float> weight(33, 1.0f), bias(33, 0.0f);
     std::vector<float> mean(5), rstd(5);
     const definitions::Values before = h.values();
-    ResidualNorm op{h.view(), {}, dropout_of(0.4f), {}, weight.data(), bias.data(), 1e-5f, y.view(), mean.data(), rstd.data()};
+    ResidualNorm op{h.view(),    {},    dropout_of(0.4f), {},          weight.data(),
+                    bias.data(), 1e-5f, y.view(),         mean.data(), rstd.data()};
     residual_norm(*backend, op);
     expect_same_bits(before, h.values(), "h");
     expect_close(y.values(), definitions::residual_norm(op).y, 2e-6, 1e-6, "y");
@@ -68,16 +70,18 @@ TEST(ResidualNormBackward, IsItsDefinitionOnEveryInstructionSet) {
     for (const DType type : kTypes) {
       for (const std::int64_t C : kWidths) {
         for (const std::int64_t N : {3, 300}) {  // one chunk of 128 rows, and three
-          HostMatrix dy(type, N, C, 1, 1), h(DType::float32, N, C, 2), dh(DType::float32, N, C, 3), dbranch(type, N, C, 4);
+          HostMatrix dy(type, N, C, 1, 1), h(DType::float32, N, C, 2), dh(DType::float32, N, C, 3),
+              dbranch(type, N, C, 4);
           HostMatrix above(DType::float32, N, C, 5);
           const std::vector<float> weight = random_floats(C, 6), zeros(static_cast<std::size_t>(C));
           std::vector<float> mean(static_cast<std::size_t>(N)), rstd(mean), dweight(zeros), dbias(zeros);
           HostMatrix y(DType::float32, N, C, 7);
-          ResidualNorm forward{h.view(), {}, {}, {}, weight.data(), zeros.data(), 1e-5f, y.view(), mean.data(), rstd.data()};
+          ResidualNorm forward{h.view(),     {},    {},       {},          weight.data(),
+                               zeros.data(), 1e-5f, y.view(), mean.data(), rstd.data()};
           residual_norm(*backend, forward);
-          const ResidualNormBackward op{dy.view(),      h.view(), mean.data(), rstd.data(),
-                                        weight.data(),  above.view(), dh.view(),  dbranch.view(), dropout_of(0.25f),
-                                        dweight.data(), dbias.data()};
+          const ResidualNormBackward op{dy.view(),         h.view(),       mean.data(), rstd.data(),
+                                        weight.data(),     above.view(),   dh.view(),   dbranch.view(),
+                                        dropout_of(0.25f), dweight.data(), dbias.data()};
           const std::string what = "residual_norm_backward " + isa + " " + word(type) + " C " + std::to_string(C);
           const definitions::Values got = same_for_any_threads(what, [&] {
             dweight.assign(dweight.size(), 1);
@@ -107,11 +111,12 @@ TEST(ResidualNormBackward, IsItsDefinitionOnEveryInstructionSet) {
 
 TEST(ResidualNormBackward, MayWriteOverTheGradientFromAbove) {
   const auto backend = make_cpu_backend();
-  HostMatrix dy(DType::float32, 9, 20, 1), h(DType::float32, 9, 20, 2), above(DType::float32, 9, 20, 3), dh(DType::float32, 9, 20, 4);
+  HostMatrix dy(DType::float32, 9, 20, 1), h(DType::float32, 9, 20, 2), above(DType::float32, 9, 20, 3),
+      dh(DType::float32, 9, 20, 4);
   const std::vector<float> weight = random_floats(20, 5), mean(9, 0.1f), rstd(9, 1.5f);
   std::vector<float> dweight(20), dbias(20);
-  ResidualNormBackward op{dy.view(), h.view(), mean.data(), rstd.data(), weight.data(), above.view(), dh.view(), {}, {},
-                          dweight.data(), dbias.data()};
+  ResidualNormBackward op{dy.view(), h.view(), mean.data(), rstd.data(),    weight.data(), above.view(),
+                          dh.view(), {},       {},          dweight.data(), dbias.data()};
   residual_norm_backward(*backend, op);
   op.dh = above.view();
   residual_norm_backward(*backend, op);
@@ -125,7 +130,8 @@ TEST(ResidualNorm, PassesNotANumberOnWithinItsRow) {
     h.set(1, 32, NAN);
     const std::vector<float> weight(33, 1.0f), bias(33, 0.0f);
     std::vector<float> mean(2), rstd(2);
-    residual_norm(*backend, {h.view(), {}, {}, {}, weight.data(), bias.data(), 1e-5f, y.view(), mean.data(), rstd.data()});
+    residual_norm(*backend,
+                  {h.view(), {}, {}, {}, weight.data(), bias.data(), 1e-5f, y.view(), mean.data(), rstd.data()});
     const definitions::Values got = y.values();
     for (std::size_t c = 0; c < 33; ++c) {
       EXPECT_FALSE(std::isnan(got[c])) << isa;
@@ -140,14 +146,15 @@ TEST(DropoutMask, IsPhiloxsOnEveryInstructionSet) {
   for_every_isa([&](const std::string& isa) {
     for (const std::int64_t C : {1, 7, 64, 130}) {
       const std::int64_t N = 50;
-      HostMatrix h(DType::float32, N, C, 1), branch(DType::float32, N, C, 2), out(DType::float32, N, C, 3), y(DType::float32, N, C, 4);
+      HostMatrix h(DType::float32, N, C, 1), branch(DType::float32, N, C, 2), out(DType::float32, N, C, 3),
+          y(DType::float32, N, C, 4);
       h.fill(0);
       branch.fill(1);
       const std::vector<float> weight(static_cast<std::size_t>(C), 1.0f), bias(weight);
       std::vector<float> mean(N), rstd(N);
       const Dropout dropout = dropout_of(0.4f);
-      residual_norm(*backend, {h.view(), branch.view(), dropout, out.view(), weight.data(), bias.data(), 1e-5f, y.view(),
-                               mean.data(), rstd.data()});
+      residual_norm(*backend, {h.view(), branch.view(), dropout, out.view(), weight.data(), bias.data(), 1e-5f,
+                               y.view(), mean.data(), rstd.data()});
       const definitions::Values got = out.values();
       for (std::int64_t e = 0; e < N * C; ++e) {
         const double want = definitions::dropout_scale(dropout, e);

@@ -18,8 +18,8 @@ TEST(AdamW, IsItsDefinitionOnEveryInstructionSet) {
       for (float& v : v0) v = v * v;
       std::vector<float> w = w0, m = m0, v = v0, ema = ema0;
       std::vector<std::uint16_t> copy(w.size());
-      AdamW op{count, w.data(), m.data(), v.data(), dw.data(), ema.data(), copy.data(), 0.5f, 0.01f, 0.9f, 0.999f, 1e-3f, 0.01f,
-               0.99f, 0.4f, 0.3f};
+      AdamW op{count, w.data(), m.data(), v.data(), dw.data(), ema.data(), copy.data(), 0.5f,
+               0.01f, 0.9f,     0.999f,   1e-3f,    0.01f,     0.99f,      0.4f,        0.3f};
       const definitions::AdamWValues want = definitions::adamw(op);
       const std::string what = "adamw " + isa + " " + std::to_string(count);
       const definitions::Values got = same_for_any_threads(what, [&] {
@@ -53,7 +53,8 @@ TEST(SumSquares, IsTheSameForAnyThreadsAndInstructionSet) {
     const double want = definitions::sum_squares(x.data(), count);
     definitions::Values all;
     for_every_isa([&](const std::string& isa) {
-      all.push_back(same_for_any_threads(isa, [&] { return definitions::Values{backend->sum_squares(x.data(), count)}; })[0]);
+      all.push_back(
+          same_for_any_threads(isa, [&] { return definitions::Values{backend->sum_squares(x.data(), count)}; })[0]);
     });
     for (const double got : all) {
       EXPECT_EQ(got, all[0]);
@@ -81,8 +82,8 @@ TEST(SumSquares, IsNotFiniteWhereAnElementIsNot) {
 TEST(ToBfloat16, RoundsToNearestEvenAndKeepsNotANumber) {
   const auto backend = make_cpu_backend();
   std::vector<float> x = random_floats(5000, 1);
-  const std::uint32_t odd[] = {0x3f808000u, 0x3f818000u, 0x3f808001u, 0x3f807fffu, 0x7f7fffffu, 0x7f800000u, 0xff800000u,
-                               0x7f800001u, 0xffffffffu, 0x00000001u, 0x80000000u, 0x0000ffffu};
+  const std::uint32_t odd[] = {0x3f808000u, 0x3f818000u, 0x3f808001u, 0x3f807fffu, 0x7f7fffffu, 0x7f800000u,
+                               0xff800000u, 0x7f800001u, 0xffffffffu, 0x00000001u, 0x80000000u, 0x0000ffffu};
   for (std::size_t i = 0; i < std::size(odd); ++i) x[i * 7] = std::bit_cast<float>(odd[i]);
   for_every_isa([&](const std::string& isa) {
     for (const std::int64_t count : {1, 15, 17, 5000}) {

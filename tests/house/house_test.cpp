@@ -33,9 +33,14 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
 
 // Headers from outside that only some rooms may know, by how their names begin. "apps": the program.
 const std::vector<std::pair<std::string, std::set<std::string>>> kOnlyIn = {
-    {"oneapi/", {"cpu"}},       {"dnnl", {"cpu"}},  {"immintrin.h", {"cpu"}}, {"omp.h", {"cpu"}}, {"png", {"io"}},
-    {"CLI/", {"apps"}},         {"iostream", {"apps"}},
-    {"csignal", {"apps"}},      // stopping is the program's affair; the library is given a flag
+    {"oneapi/", {"cpu"}},
+    {"dnnl", {"cpu"}},
+    {"immintrin.h", {"cpu"}},
+    {"omp.h", {"cpu"}},
+    {"png", {"io"}},
+    {"CLI/", {"apps"}},
+    {"iostream", {"apps"}},
+    {"csignal", {"apps"}},  // stopping is the program's affair; the library is given a flag
     {"chrono", {"train", "evaluate", "sample", "cpu", "io", "apps"}},  // the model knows no clock
 };
 

@@ -89,7 +89,7 @@ class Checkpoint : public testing::Test {
 };
 
 TEST_F(Checkpoint, ComesBackAsItWasSaved) {
-  save_model(path("m.safetensors"), config_, 1234, table_, store_.data(), {{"valid_bits", "2.25"}});
+  save_model(path("m.safetensors"), config_, 1234, table_, store_.data());
   const LoadedModel loaded = load_model(*backend_, path("m.safetensors"), DType::bfloat16);
   EXPECT_EQ(loaded.step, 1234);
   EXPECT_EQ(loaded.path, path("m.safetensors"));
@@ -167,10 +167,6 @@ TEST_F(Checkpoint, OfAnotherProgramIsRefused) {
   about = metadata();
   about["step"] = "3x";
   EXPECT_EQ(loading(about, tensors()), "checkpoint \"/m.safetensors\" is damaged: its step is \"3x\", no whole number");
-  about = metadata();
-  about["valid_bits"] = "nan";
-  EXPECT_EQ(loading(about, tensors()),
-            "checkpoint \"/m.safetensors\" is damaged: its valid_bits are \"nan\", no number");
   about = metadata();
   about["config"] = "{\"model\": {\"layers\": -1}}";
   EXPECT_NE(loading(about, tensors()).find("has a configuration that this version cannot use: "), std::string::npos);

@@ -244,7 +244,8 @@ TEST(Config, RandomNumbersComeBackExactly) {
     config.data.split = {train, valid, 1 - train - valid};
     config.data.image_size = {*rc::gen::inRange<std::int64_t>(1, 65537), 7};
     config.training.recompute = *rc::gen::element(Recompute::automatic, Recompute::none, Recompute::block);
-    config.model.initialisation = *rc::gen::element(Initialisation::variance, Initialisation::paper, Initialisation::gpt2);
+    config.model.initialisation =
+        *rc::gen::element(Initialisation::variance, Initialisation::paper, Initialisation::gpt2);
     const Config back = read_config({write_config(config)}, {"text"}, {});
     RC_ASSERT(back.model.dropout == config.model.dropout);
     RC_ASSERT(back.training.learning_rate == config.training.learning_rate);

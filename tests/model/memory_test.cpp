@@ -13,7 +13,8 @@ void expect_disjoint(const MemoryPlan& plan) {
     RC_ASSERT(plan.offset(a) % kAlignment == 0);
     RC_ASSERT(plan.offset(a) + plan.bytes(a) <= plan.total_bytes());
     for (std::size_t b = 0; b < a; ++b) {
-      const bool apart = plan.offset(a) + plan.bytes(a) <= plan.offset(b) || plan.offset(b) + plan.bytes(b) <= plan.offset(a);
+      const bool apart =
+          plan.offset(a) + plan.bytes(a) <= plan.offset(b) || plan.offset(b) + plan.bytes(b) <= plan.offset(a);
       RC_ASSERT(apart || !plan.overlap_in_time(a, b));
     }
   }

@@ -40,7 +40,8 @@ struct Case {
     gradients = Buffer(*backend, elements * 4);
     tokens.resize(static_cast<std::size_t>(kBatch * model.context));
     for (std::size_t i = 0; i < tokens.size(); ++i)
-      tokens[i] = static_cast<std::int32_t>(philox({static_cast<std::uint32_t>(i), 1, 0, 0}, key)[0] % model.vocabulary);
+      tokens[i] =
+          static_cast<std::int32_t>(philox({static_cast<std::uint32_t>(i), 1, 0, 0}, key)[0] % model.vocabulary);
     scored.assign(tokens.size(), 1);
     for (std::size_t i = 3; i < scored.size(); i += 7) scored[i] = 0;
   }

@@ -50,8 +50,7 @@ TEST(ParameterTable, PutsEveryTensorOnItsOwnElementsAndTheThreeProductsSideBySid
 
 TEST(ParameterTable, DecaysWhatHasTwoDimensionsAndNothingElse) {
   const ParameterTable table(shape(2, 8, 2, 2, 1, {4, 4}));
-  for (const Parameter& entry : table.entries())
-    EXPECT_EQ(entry.decay, entry.shape.size() == 2) << entry.name;
+  for (const Parameter& entry : table.entries()) EXPECT_EQ(entry.decay, entry.shape.size() == 2) << entry.name;
 }
 
 // Deviation of a sample of k normal numbers lies within 5 standard errors, sigma / sqrt(2 k), of sigma.
@@ -87,7 +86,8 @@ TEST(Initialise, DrawsEveryTensorFromItsDistributionInBothReadings) {
     expect_deviation(table, store, "start", 0.125 / 8);
     for (const char* zero : {"output.weight", "blocks.0.attention.query.bias", "final_norm.bias"}) {
       const Parameter* entry = table.find(zero);
-      for (std::int64_t e = 0; e < entry->count; ++e) ASSERT_EQ(store[static_cast<std::size_t>(entry->offset + e)], 0.0f);
+      for (std::int64_t e = 0; e < entry->count; ++e)
+        ASSERT_EQ(store[static_cast<std::size_t>(entry->offset + e)], 0.0f);
     }
     EXPECT_EQ(store[static_cast<std::size_t>(table.find("final_norm.weight")->offset)], 1.0f);
   }
@@ -99,7 +99,8 @@ TEST(Initialise, OfGpt2HasOneDeviationForAllWeightsAndAnOutputThatIsNotZero) {
   const ParameterTable table(model);
   std::vector<float> store(static_cast<std::size_t>(table.store_elements()));
   initialise(table, 3, store.data());
-  for (const char* name : {"token_embedding.weight", "position_embedding.0.weight", "blocks.1.feedforward.expand.weight", "output.weight"})
+  for (const char* name :
+       {"token_embedding.weight", "position_embedding.0.weight", "blocks.1.feedforward.expand.weight", "output.weight"})
     expect_deviation(table, store, name, 0.02);
   expect_deviation(table, store, "blocks.0.attention.projection.weight", 0.01);
 }

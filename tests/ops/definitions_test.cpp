@@ -1,5 +1,6 @@
 // The gradients of the definitions against central differences of their forward twins in a random direction, in double.
-// What is differentiated must be a double: float32 inputs hold multiples of 2^-10 here, so that a step of 2^-10 is exact.
+// What is differentiated must be a double: float32 inputs hold multiples of 2^-10 here, so that a step of 2^-10 is
+// exact.
 #include "ops/definitions.h"
 
 #include <gtest/gtest.h>
@@ -38,8 +39,8 @@ void check_gradient(const std::string& what, std::vector<float>& input, const de
       input[i] = before[i] + static_cast<float>(scale * direction[i]) * kStep;
     return dot(upper, f());
   };
-  // Differences of fourth order: the error is a few times step^4 = 1e-12 times the fifth derivative, which the curvature
-  // of norms and exponentials makes at most some thousands here.
+  // Differences of fourth order: the error is a few times step^4 = 1e-12 times the fifth derivative, which the
+  // curvature of norms and exponentials makes at most some thousands here.
   const double difference = (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / (12 * static_cast<double>(kStep));
   input = before;
   const double want = dot(gradient, direction);
@@ -47,7 +48,9 @@ void check_gradient(const std::string& what, std::vector<float>& input, const de
   EXPECT_TRUE(close) << what << ": differences say " << difference << ", the definition " << want;
 }
 
-Matrix view(std::vector<float>& x, std::int64_t rows, std::int64_t cols) { return matrix(x.data(), DType::float32, rows, cols); }
+Matrix view(std::vector<float>& x, std::int64_t rows, std::int64_t cols) {
+  return matrix(x.data(), DType::float32, rows, cols);
+}
 
 TEST(DefinitionsGradient, OfTheEmbedding) {
   const std::int64_t C = 5;
@@ -66,10 +69,12 @@ TEST(DefinitionsGradient, OfTheEmbedding) {
 
 TEST(DefinitionsGradient, OfTheNormWithItsResidual) {
   const std::int64_t N = 3, C = 6;
-  std::vector<float> h = grid_floats(N * C, 1), branch = grid_floats(N * C, 2), weight = grid_floats(C, 3), bias = grid_floats(C, 4);
+  std::vector<float> h = grid_floats(N * C, 1), branch = grid_floats(N * C, 2), weight = grid_floats(C, 3),
+                     bias = grid_floats(C, 4);
   std::vector<float> y(N * C), mean(N), rstd(N), upper = random_floats(N * C, 5), above = random_floats(N * C, 6);
   const Dropout dropout{0.5f, 1, 2, 3, 1};
-  ResidualNorm op{view(h, N, C), view(branch, N, C), dropout, {}, weight.data(), bias.data(), 0.25f, view(y, N, C), mean.data(), rstd.data()};
+  ResidualNorm op{view(h, N, C), view(branch, N, C), dropout,     {},         weight.data(), bias.data(),
+                  0.25f,         view(y, N, C),      mean.data(), rstd.data()};
   const definitions::ResidualNormValues now = definitions::residual_norm(op);
   // The gradient is taken at h_out, of both uses: y, and h_out itself from above.
   std::vector<float> h_out;
@@ -96,7 +101,8 @@ TEST(DefinitionsGradient, OfTheNormWithItsResidual) {
 
 TEST(DefinitionsGradient, OfLinearAndItsActivation) {
   const std::int64_t N = 3, K = 4, M = 5;
-  std::vector<float> x = grid_floats(N * K, 1), w = grid_floats(M * K, 2), bias = grid_floats(M, 3), upper = random_floats(N * M, 4), y(N * M);
+  std::vector<float> x = grid_floats(N * K, 1), w = grid_floats(M * K, 2), bias = grid_floats(M, 3),
+                     upper = random_floats(N * M, 4), y(N * M);
   Linear op;
   op.x = view(x, N, K), op.w = view(w, M, K), op.bias = bias.data(), op.y = view(y, N, M);
   const auto f = [&] { return definitions::linear(op).y; };
@@ -171,16 +177,18 @@ TEST(Definitions, OfDecodingIsTheLastRowOfAttention) {
   std::vector<float> keys(static_cast<std::size_t>(2 * T * D)), values(keys);  // head h in slots h * T ..
   for (std::int64_t t = 0; t + 1 < T; ++t) {
     for (std::int64_t c = 0; c < H * D; ++c) {
-      const auto slot = static_cast<std::size_t>((c / D * T + t) * D + c % D), from = static_cast<std::size_t>(t * H * D + c);
+      const auto slot = static_cast<std::size_t>((c / D * T + t) * D + c % D),
+                 from = static_cast<std::size_t>(t * H * D + c);
       keys[slot] = k[from];
       values[slot] = v[from];
     }
   }
   const std::int64_t first_slot[] = {0, T}, write_begin[] = {0, 1}, read_begin[] = {0, T};
   const std::int32_t group[] = {0, 0}, write[] = {5}, read[] = {0, 1, 2, 3, 4, 5};
-  const Matrix last_q = whole.q.rows_from(T - 1, 1), last_k = whole.k.rows_from(T - 1, 1), last_v = whole.v.rows_from(T - 1, 1);
-  const DecodeAttention op{1, H, 2 * T, 0.5f, last_q, last_k, last_v, {}, keys.data(), values.data(), first_slot, 1, group,
-                           write, write_begin, read, read_begin};
+  const Matrix last_q = whole.q.rows_from(T - 1, 1), last_k = whole.k.rows_from(T - 1, 1),
+               last_v = whole.v.rows_from(T - 1, 1);
+  const DecodeAttention op{1,          H, 2 * T, 0.5f,  last_q,      last_k, last_v,    {}, keys.data(), values.data(),
+                           first_slot, 1, group, write, write_begin, read,   read_begin};
   expect_close(definitions::decode_attention(op), {out.end() - H * D, out.end()}, 1e-14, 1e-14, "decode_attention");
 }
 

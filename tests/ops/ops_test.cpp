@@ -50,15 +50,31 @@ TEST_F(Ops, LinearSaysWhatDoesNotFit) {
 }
 
 TEST_F(Ops, LinearBackwardSaysWhatDoesNotFit) {
-  expect_refused([&] { linear_backward_data(*backend, {f32(3, 5), f32(4, 4), {}, f32(3, 4)}); },
-                 "linear_backward_data: w must be (5, 4), got (4, 4)");
-  expect_refused([&] { linear_backward_data(*backend, {f32(3, 5), f32(5, 4), f32(3, 5), f32(3, 4)}); },
-                 "linear_backward_data: pre must be (3, 4), got (3, 5)");
-  expect_refused([&] { linear_backward_data(*backend, {f32(3, 5), f32(5, 4), {}, {}}); }, "linear_backward_data: dx is missing");
-  expect_refused([&] { linear_backward_weights(*backend, {bf16(3, 5), bf16(3, 4), bf16(5, 4), nullptr}); },
-                 "linear_backward_weights: dw must be float32, got bfloat16");
-  expect_refused([&] { linear_backward_weights(*backend, {f32(3, 5), f32(2, 4), f32(5, 4), nullptr}); },
-                 "linear_backward_weights: x must be (3, 4), got (2, 4)");
+  expect_refused(
+      [&] {
+        linear_backward_data(*backend, {f32(3, 5), f32(4, 4), {}, f32(3, 4)});
+      },
+      "linear_backward_data: w must be (5, 4), got (4, 4)");
+  expect_refused(
+      [&] {
+        linear_backward_data(*backend, {f32(3, 5), f32(5, 4), f32(3, 5), f32(3, 4)});
+      },
+      "linear_backward_data: pre must be (3, 4), got (3, 5)");
+  expect_refused(
+      [&] {
+        linear_backward_data(*backend, {f32(3, 5), f32(5, 4), {}, {}});
+      },
+      "linear_backward_data: dx is missing");
+  expect_refused(
+      [&] {
+        linear_backward_weights(*backend, {bf16(3, 5), bf16(3, 4), bf16(5, 4), nullptr});
+      },
+      "linear_backward_weights: dw must be float32, got bfloat16");
+  expect_refused(
+      [&] {
+        linear_backward_weights(*backend, {f32(3, 5), f32(2, 4), f32(5, 4), nullptr});
+      },
+      "linear_backward_weights: x must be (3, 4), got (2, 4)");
 }
 
 TEST_F(Ops, NormSaysWhatDoesNotFit) {
@@ -98,7 +114,11 @@ TEST_F(Ops, EmbedSaysWhatDoesNotFit) {
   op.positions = 0;
   op.out = f32(3, 4);
   expect_refused([&] { embed(*backend, op); }, "embed: out must be (4, 4), got (3, 4)");
-  expect_refused([&] { embed_backward(*backend, {op, f32(4, 4), nullptr, nullptr, {}}); }, "embed_backward: dstart is missing");
+  expect_refused(
+      [&] {
+        embed_backward(*backend, {op, f32(4, 4), nullptr, nullptr, {}});
+      },
+      "embed_backward: dstart is missing");
 }
 
 TEST_F(Ops, VocabularyLossSaysWhatDoesNotFit) {

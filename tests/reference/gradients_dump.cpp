@@ -18,7 +18,8 @@ namespace {
 using namespace longstride;
 
 template <typename T>
-StoredTensor stored(std::string name, const char* dtype, std::vector<std::int64_t> shape, const T* values, std::int64_t count) {
+StoredTensor stored(std::string name, const char* dtype, std::vector<std::int64_t> shape, const T* values,
+                    std::int64_t count) {
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(values);
   return {std::move(name), dtype, std::move(shape), {bytes, static_cast<std::size_t>(count) * sizeof(T)}};
 }
@@ -44,9 +45,11 @@ void dump(const std::string& model_path, const std::string& data_path, const std
   backend->download(values.data(), gradients.data(), gradients.bytes());
   const double mean_bits = std::accumulate(bits.begin(), bits.end(), 0.0) / static_cast<double>(bits.size());
   const auto loss = static_cast<float>(mean_bits * std::log(2.0));  // nats
-  std::vector<StoredTensor> tensors = {stored("tokens", "I32", {B, T}, tokens.data(), B * T), stored("loss", "F32", {}, &loss, 1)};
+  std::vector<StoredTensor> tensors = {stored("tokens", "I32", {B, T}, tokens.data(), B * T),
+                                       stored("loss", "F32", {}, &loss, 1)};
   for (const Parameter& parameter : model.table.entries())
-    tensors.push_back(stored("d." + parameter.name, "F32", parameter.shape, values.data() + parameter.offset, parameter.count));
+    tensors.push_back(
+        stored("d." + parameter.name, "F32", parameter.shape, values.data() + parameter.offset, parameter.count));
   write_safetensors(out, {}, tensors);
 }
 

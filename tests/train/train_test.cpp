@@ -83,8 +83,8 @@ TEST_F(Training, WritesOneObjectAStepIntoTheLog) {
     const auto json = nlohmann::json::parse(line);
     if (json.contains("loss_bits")) {
       EXPECT_EQ(json["step"], ++steps);
-      for (const char* key : {"tokens", "epoch", "learning_rate", "gradient_norm", "step_s", "tokens_per_s", "utilisation",
-                              "memory_bytes"})
+      for (const char* key : {"tokens", "epoch", "learning_rate", "gradient_norm", "step_s", "tokens_per_s",
+                              "utilisation", "memory_bytes"})
         EXPECT_TRUE(json.contains(key)) << key;
     }
     if (json.contains("valid_bits")) {
@@ -171,9 +171,9 @@ TEST_F(Training, RefusesWhatCannotBeTrainedOnWithoutLeavingAnything) {
   EXPECT_THROW(run(c, "run"), Error);
   EXPECT_FALSE(fs::exists(path("run")));
   run(config(1), "run");
-  EXPECT_THROW(run(config(1), "run"), Error);                    // holds a run
-  EXPECT_THROW(run(config(1), "none", -1, true), Error);         // nothing to go on with
-  EXPECT_THROW(run(config(1), "data.txt"), Error);               // a file
+  EXPECT_THROW(run(config(1), "run"), Error);             // holds a run
+  EXPECT_THROW(run(config(1), "none", -1, true), Error);  // nothing to go on with
+  EXPECT_THROW(run(config(1), "data.txt"), Error);        // a file
   fs::create_directories(root_ / "other");
   std::ofstream(root_ / "other" / "letter.txt") << "dear";
   EXPECT_THROW(run(config(1), "other"), Error);
