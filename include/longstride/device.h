@@ -23,7 +23,8 @@ MachineInfo machine_info();
 // Threads that every operation uses from now on; 0: every core this process may run on.
 void set_threads(int threads);
 
-// Measured now: oneDNN's best product on all threads, multiply-adds (not flops) a second. Takes about 0.2 s.
+// Measured now: oneDNN's best product on all threads, multiply-adds (not flops) a second. Takes about 0.2 s. Where
+// bfloat16 products do not run natively they are float32's: operands are widened there.
 double measure_peak_multiply_adds(bool bfloat16);
 
 // Resident memory of this process: now, and its largest so far.

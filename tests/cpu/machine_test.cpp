@@ -38,9 +38,7 @@ TEST(Machine, UsesAsManyThreadsAsItIsTold) {
 
 TEST(Machine, MeasuresItsPeak) {
   EXPECT_GT(measure_peak_multiply_adds(false), 1e8);
-  if (machine_info().bfloat16) {
-    EXPECT_GT(measure_peak_multiply_adds(true), 1e8);
-  }
+  EXPECT_GT(measure_peak_multiply_adds(true), 1e8);  // float32's where there is no native bfloat16
 }
 
 TEST(Machine, CountsResidentMemory) {
