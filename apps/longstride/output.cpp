@@ -34,7 +34,7 @@ struct Aside {
 }  // namespace
 
 void print(std::string_view bytes) {
-  const std::size_t written = std::fwrite(bytes.data(), 1, bytes.size(), stdout);
+  const std::size_t written = bytes.empty() ? 0 : std::fwrite(bytes.data(), 1, bytes.size(), stdout);
   if (written != bytes.size() || std::fflush(stdout) != 0) fail_write("standard output");
 }
 
