@@ -1,5 +1,5 @@
 // How long does a training step take? step [--preset P] [--set key=value]... [--runs R]: whole steps (passes forward
-// and backward, clipping, update) on random bytes, dropout as the preset says. Counts the multiply-adds that the
+// and backward, clipping, update) of one batch of random bytes, dropout as the preset says. Counts the multiply-adds that the
 // definition needs: no recomputation, pairs that attend. Prints one JSON line.
 #include <CLI/CLI.hpp>
 #include <cmath>
@@ -61,7 +61,8 @@ struct Step {
 };
 
 int measure(const std::string& preset, const std::vector<std::string>& sets, int runs) {
-  const Config config = read_config({preset_json(preset)}, {"preset " + preset}, sets);
+  Config config = read_config({preset_json(preset)}, {"preset " + preset}, sets);
+  config.training.accumulate = 1;
   const Plan plan = plan_training(config);
   const std::unique_ptr<Backend> backend = make_cpu_backend();
   Step step(*backend, config, plan);

@@ -281,7 +281,7 @@ TEST(Config, RandomTextsAreReadOrAreErrors) {
 TEST(Preset, EachIsAConfigurationThatCanBe) {
   for (const std::string& name : preset_names()) check(read_config({preset_json(name)}, {name}, {}));
   EXPECT_EQ(error_words(ErrorKind::invalid_argument, [] { preset_json("enwik9"); }),
-            "no preset \"enwik9\"; the nearest is enwik8 (there are: enwik8, text-small)");
+            "no preset \"enwik9\"; the nearest is enwik8 (there are: enwik8, cifar10, imagenet64, text-small)");
 }
 
 TEST(Preset, Enwik8IsThePapers) {
