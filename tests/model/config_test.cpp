@@ -1,5 +1,6 @@
 #include "longstride/config.h"
 
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
@@ -280,8 +281,15 @@ TEST(Config, RandomTextsAreReadOrAreErrors) {
 
 TEST(Preset, EachIsAConfigurationThatCanBe) {
   for (const std::string& name : preset_names()) check(read_config({preset_json(name)}, {name}, {}));
-  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [] { preset_json("enwik9"); }),
-            "no preset \"enwik9\"; the nearest is enwik8 (there are: enwik8, cifar10, imagenet64, text-small)");
+  EXPECT_EQ(
+      error_words(ErrorKind::invalid_argument, [] { preset_json("enwik9"); }),
+      "no preset \"enwik9\"; the nearest is enwik8 (there are: " + fmt::format("{})", fmt::join(preset_names(), ", ")));
+}
+
+TEST(Preset, ChangesTheOneThatItIsBasedOn) {
+  const Config base = read_config({preset_json("enwik8")}, {"enwik8"}, {});
+  const Config dense = read_config({preset_json("enwik8-dense")}, {"enwik8-dense"}, {"model.attention=fixed(128,32)"});
+  EXPECT_EQ(write_config(dense), write_config(base));
 }
 
 TEST(Preset, Enwik8IsThePapers) {

@@ -32,6 +32,20 @@ TEST(ParameterTable, CountsTheParametersOfThePapersModels) {
   EXPECT_EQ(ParameterTable(shape(96, 512, 16, 4, 1, {64, 64, 3})).count(), 302959616);
 }
 
+std::int64_t parameters_of(const char* preset) {
+  return ParameterTable(read_config({preset_json(preset)}, {preset}, {}).model).count();
+}
+
+TEST(ParameterTable, CountsThePresetsParameters) {
+  EXPECT_EQ(parameters_of("enwik8"), 94949888);
+  EXPECT_EQ(parameters_of("cifar10"), 59196928);
+  EXPECT_EQ(parameters_of("imagenet64"), 151645184);
+  // The paper, table 4, gives whole millions.
+  EXPECT_NEAR(static_cast<double>(parameters_of("music-65k")), 152e6, 0.5e6);
+  EXPECT_NEAR(static_cast<double>(parameters_of("music-262k")), 25e6, 0.7e6);
+  EXPECT_NEAR(static_cast<double>(parameters_of("music-1m")), 3e6, 0.5e6);
+}
+
 TEST(ParameterTable, PutsEveryTensorOnItsOwnElementsAndTheThreeProductsSideBySide) {
   const ParameterTable table(shape(3, 20, 4, 1.5, 0.6, {5, 7}));
   std::int64_t end = 0;
