@@ -256,6 +256,18 @@ void Decoder::decode_block(const Weights& w, std::int64_t block) {
   linear(backend_, contract_product(w, offsets));
 }
 
+void Decoder::assume(std::int64_t position) {
+  if (position < 0 || position >= shape_.length) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("decoder: needs a position of 0 to {}, got {}", shape_.length - 1, position));
+  }
+  if (position > position_) {
+    for (const std::size_t buffer : memory_.keys) backend_.zero(at(buffer), memory_.plan.bytes(buffer));
+    for (const std::size_t buffer : memory_.values) backend_.zero(at(buffer), memory_.plan.bytes(buffer));
+  }
+  position_ = position;
+}
+
 const float* Decoder::step(const Weights& weights, const std::int32_t* tokens_before) {
   const std::int64_t B = shape_.sequences;
   if (position_ >= shape_.length) {

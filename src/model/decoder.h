@@ -37,6 +37,7 @@ struct DecoderMemory {
   std::int64_t most_reads = 0;                    // slots that one query reads, over all patterns
 
   MemoryPlan plan;
+  DType cache_type = DType::float32;                                 // of keys and values
   std::vector<std::size_t> keys, values;                             // (layers) (B, slots, Dq), (B, slots, Dv) float32
   std::size_t tokens = 0;                                            // (B) int32
   std::size_t h = 0, mean = 0, rstd = 0;                             // (B, C), (B), (B) float32
@@ -63,6 +64,9 @@ class Decoder {
 
   std::int64_t position() const { return position_; }  // positions decoded so far
   void restart() { position_ = 0; }                    // forgets all tokens
+  // Goes on at `position` as if all before it had been decoded: zeros where it lies ahead of position(), and what was
+  // overwritten since is not brought back. For measuring steps, whose time depends on no value.
+  void assume(std::int64_t position);
 
   const DecoderShape& shape() const { return shape_; }
   const ModelConfig& model() const { return model_; }
