@@ -85,7 +85,7 @@ std::int64_t cache_bytes(const Decoder& decoder, std::int64_t position) {
     for (const std::int32_t index : memory.groups[static_cast<std::size_t>(block) % memory.groups.size()])
       reads += count_keys(memory.patterns[static_cast<std::size_t>(index)], position);
   }
-  return decoder.shape().sequences * reads * (model.query_head() + model.value_head()) * size_of(memory.cache_type);
+  return decoder.shape().sequences * reads * (model.query_head() + model.value_head()) * size_of(decoder.shape().type);
 }
 
 // Weights of blocks and of the output; of the embeddings a step reads a few rows.
