@@ -24,7 +24,7 @@ struct SampleArguments {
   RunOptions run;
   OutputOptions output;
   SampleOptions what;
-  std::string prime, prompt, out;
+  std::string prime, prompt, out, precision = "float32";
   std::int64_t threads = 0;
 };
 
@@ -96,6 +96,7 @@ int run(SampleArguments& arguments) {
   apply_threads(arguments.threads);
   read_prompt(arguments);
   SampleOptions& options = arguments.what;
+  options.precision = parse_precision(arguments.precision);
   options.run = arguments.run.run;
   options.checkpoint = arguments.run.checkpoint;
   options.stop = stop_on_signals();
@@ -155,6 +156,11 @@ Command sample_command(CLI::App& program) {
   app->add_option("--prompt", arguments->prompt, "Begin with a text")->type_name("TEXT");
   app->add_option("--out", arguments->out, "Write a file (several samples: numbered ones, or into a folder)")
       ->type_name("PATH");
+  app->add_option("--precision", arguments->precision,
+                  "float32 (greedy is the argmax of the model as stored), bfloat16 (faster, rounded) or auto (bfloat16 "
+                  "where the machine multiplies it natively)")
+      ->type_name("P")
+      ->capture_default_str();
   add_threads_option(*app, arguments->threads);
   add_output_options(*app, arguments->output);
   add_example(*app, "longstride sample runs/first --prompt '#include <' --temperature 0.8 --tokens 500");

@@ -20,6 +20,9 @@ struct SampleOptions {
   double top_p = 1;
   double min_p = 0;
   std::int64_t seed = 1;
+  // float32: a greedy sample is the argmax of the model as it is stored. bfloat16 is faster and may choose another
+  // token where two are nearly as likely. automatic: bfloat16 where the machine multiplies it natively.
+  Precision precision = Precision::float32;
   std::int64_t count = 1;            // sequences made side by side
   std::vector<std::uint8_t> prompt;  // every sequence begins with it
   // Called with each new token of each sequence, in order of position; may be empty.

@@ -8,6 +8,8 @@
 #include "cpu/linear.h"
 #include "cpu/norm.h"
 #include "cpu/optimizer.h"
+#include "cpu/program.h"
+#include "cpu/threads.h"
 
 namespace longstride {
 
@@ -65,6 +67,12 @@ void CpuBackend::attention_backward(const AttentionBackward& op) { longstride::a
 void CpuBackend::vocabulary_loss(const VocabularyLoss& op) { longstride::vocabulary_loss(op, products_, workspace_); }
 void CpuBackend::adamw(const AdamW& op) { longstride::adamw(op); }
 void CpuBackend::decode_attention(const DecodeAttention& op) { longstride::decode_attention(op, workspace_); }
+void CpuBackend::store_keys_values(const StoreKeysValues& op) { longstride::store_keys_values(op); }
+void CpuBackend::run(std::span<const Operation> program) {
+  if (!Crew::can_run(program)) return Backend::run(program);
+  if (!crew_ || crew_->threads() != threads()) crew_.emplace(threads());
+  crew_->run(program, workspace_);
+}
 double CpuBackend::sum_squares(const float* x, std::int64_t count) {
   return longstride::sum_squares(x, count, workspace_);
 }

@@ -2,7 +2,10 @@
 // call a backend; it uses threads() of them.
 #pragma once
 
+#include <optional>
+
 #include "cpu/product.h"
+#include "cpu/program.h"
 #include "cpu/workspace.h"
 #include "ops/backend.h"
 
@@ -42,12 +45,15 @@ class CpuBackend : public Backend {
   void vocabulary_loss(const VocabularyLoss& op) override;
   void adamw(const AdamW& op) override;
   void decode_attention(const DecodeAttention& op) override;
+  void store_keys_values(const StoreKeysValues& op) override;
+  void run(std::span<const Operation> program) override;
   double sum_squares(const float* x, std::int64_t count) override;
   void to_bfloat16(const float* x, std::uint16_t* y, std::int64_t count) override;
 
  private:
   mutable Products products_;  // to know the memory of a product is to make it
   Workspace workspace_;
+  std::optional<Crew> crew_;  // made by the first program
 };
 
 }  // namespace longstride

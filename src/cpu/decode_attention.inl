@@ -1,67 +1,115 @@
-// One query of one head against the slots that it reads: scores of kLanes keys at a time, softmax in two passes,
-// values.
+// One query of one head against a chunk of the slots that it reads: scores of kLanes keys at a time, softmax in two
+// passes, values; and the chunks of a head put together. Products of bfloat16 pairs are exact and their sums float32.
+#include "cpu/typed.inl"
+
+// Rows into the caches of this core, before they are read.
+LONGSTRIDE_INLINE void prefetch_row(const char* row, std::int64_t bytes) {
+  for (std::int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(row + at, 0, 3);
+}
+
+LONGSTRIDE_INLINE F dot_words(const void* a, const void* b, std::int64_t d, std::int64_t D, F sum, bool bf16) {
+  if (!bf16) {
+    const int lanes = lanes_left(d, D);
+    return fma(load_up_to(a, d, lanes, false), load_up_to(b, d, lanes, false), sum);
+  }
+  const auto* p = static_cast<const std::uint16_t*>(a) + d;
+  const auto* q = static_cast<const std::uint16_t*>(b) + d;
+  const std::int64_t left = D - d;
+  if (left >= 2 * kLanes) {  // bits to move
+    return dot_pairs(as_pairs(load(reinterpret_cast<const float*>(p))),
+                     as_pairs(load(reinterpret_cast<const float*>(q))), sum);
+  }
+  const int count = static_cast<int>(left);
+  return dot_pairs(as_pairs(load_bf16_neighbours(p, count)), as_pairs(load_bf16_neighbours(q, count)), sum);
+}
 
 // Lanes: scale * q . key of slots read[t .. t + kLanes), the last slot again past the end.
-LONGSTRIDE_INLINE F decode_scores(const DecodeHead& head, std::int64_t t) {
+LONGSTRIDE_INLINE F decode_scores(const DecodeChunk& chunk, std::int64_t t, bool bf16) {
+  const std::int64_t key_bytes = chunk.Dq * (bf16 ? 2 : 4), value_bytes = chunk.Dv * (bf16 ? 2 : 4);
+  const std::int64_t step = bf16 ? 2 * kLanes : kLanes;
   F sums[kLanes];
   for (int i = 0; i < kLanes; ++i) {
-    const std::int64_t at = t + i < head.count ? t + i : head.count - 1;
-    const float* key = head.keys + head.read[at] * head.Dq;
+    const std::int64_t at = t + i < chunk.count ? t + i : chunk.count - 1;
+    const std::int64_t next = t + i + kLanes < chunk.count ? t + i + kLanes : chunk.count - 1;
+    prefetch_row(static_cast<const char*>(chunk.keys) + chunk.read[next] * key_bytes, key_bytes);
+    prefetch_row(static_cast<const char*>(chunk.values) + chunk.read[at] * value_bytes, value_bytes);
+    const char* key = static_cast<const char*>(chunk.keys) + chunk.read[at] * key_bytes;
     sums[i] = zero();
-    for (std::int64_t d = 0; d < head.Dq; d += kLanes) {
-      const int left = static_cast<int>(head.Dq - d);
-      sums[i] = left >= kLanes ? fma(load(head.q + d), load(key + d), sums[i])
-                               : fma(load_partial(head.q + d, left), load_partial(key + d, left), sums[i]);
-    }
+    for (std::int64_t d = 0; d < chunk.Dq; d += step) sums[i] = dot_words(chunk.q, key, d, chunk.Dq, sums[i], bf16);
   }
   transpose(sums);
   F total = sums[0];
   for (int i = 1; i < kLanes; ++i) total = add(total, sums[i]);
-  return mul(total, broadcast(head.scale));
+  return mul(total, broadcast(chunk.scale));
 }
 
-// out[d .. d + Vectors * kLanes) = factor * sum of weights * values.
+// out[d .. d + Vectors * kLanes) = sum of weights * values.
 template <int Vectors>
-LONGSTRIDE_INLINE void decode_values(const DecodeHead& head, std::int64_t d, float factor) {
+LONGSTRIDE_INLINE void decode_values(const DecodeChunk& chunk, std::int64_t d, bool bf16) {
   F total[Vectors];
   for (int v = 0; v < Vectors; ++v) total[v] = zero();
-  for (std::int64_t t = 0; t < head.count; ++t) {
-    const float* value = head.values + head.read[t] * head.Dv + d;
-    const F weight = broadcast(head.weights[t]);
-    for (int v = 0; v < Vectors; ++v) total[v] = fma(weight, load(value + v * kLanes), total[v]);
+  for (std::int64_t t = 0; t < chunk.count; ++t) {
+    const std::int64_t value = chunk.read[t] * chunk.Dv + d;
+    const F weight = broadcast(chunk.weights[t]);
+    for (int v = 0; v < Vectors; ++v) total[v] = fma(weight, load_at(chunk.values, value + v * kLanes, bf16), total[v]);
   }
-  for (int v = 0; v < Vectors; ++v) store(head.out + d + v * kLanes, mul(total[v], broadcast(factor)));
+  for (int v = 0; v < Vectors; ++v) store(chunk.part.out + d + v * kLanes, total[v]);
 }
 
-LONGSTRIDE_INLINE void decode_last_values(const DecodeHead& head, std::int64_t d, float factor) {
-  const int left = static_cast<int>(head.Dv - d);
+LONGSTRIDE_INLINE void decode_last_values(const DecodeChunk& chunk, std::int64_t d, bool bf16) {
+  const int left = static_cast<int>(chunk.Dv - d);
   F total = zero();
-  for (std::int64_t t = 0; t < head.count; ++t)
-    total = fma(broadcast(head.weights[t]), load_partial(head.values + head.read[t] * head.Dv + d, left), total);
-  store_partial(head.out + d, mul(total, broadcast(factor)), left);
+  for (std::int64_t t = 0; t < chunk.count; ++t)
+    total = fma(broadcast(chunk.weights[t]), load_partial_at(chunk.values, chunk.read[t] * chunk.Dv + d, left, bf16),
+                total);
+  store_partial(chunk.part.out + d, total, left);
 }
 
-void decode_head(const DecodeHead& head) {
+LONGSTRIDE_INLINE void decode_chunk_of(const DecodeChunk& chunk, bool bf16) {
   F largest = broadcast(-INFINITY);
-  for (std::int64_t t = 0; t < head.count; t += kLanes) {
-    const F scores = decode_scores(head, t);
-    store(head.weights + t, scores);
+  for (std::int64_t t = 0; t < chunk.count; t += kLanes) {
+    const F scores = decode_scores(chunk, t, bf16);
+    store(chunk.weights + t, scores);
     largest = max(scores, largest);
   }
-  const F maximum = broadcast(head.count > 0 ? max_of(largest) : 0);
+  const F maximum = broadcast(max_of(largest));
   F sums = zero();
-  for (std::int64_t t = 0; t < head.count; t += kLanes) {
-    F weights = exp2(sub(load(head.weights + t), maximum));
-    const int left = static_cast<int>(head.count - t < kLanes ? head.count - t : kLanes);
+  for (std::int64_t t = 0; t < chunk.count; t += kLanes) {
+    F weights = exp2(sub(load(chunk.weights + t), maximum));
+    const int left = static_cast<int>(chunk.count - t < kLanes ? chunk.count - t : kLanes);
     weights = select(~std::uint32_t{0} >> (32 - left), weights, zero());
-    store(head.weights + t, weights);
+    store(chunk.weights + t, weights);
     sums = add(sums, weights);
   }
-  const float factor = head.count > 0 ? 1 / sum(sums) : 0;
+  *chunk.part.maximum = max_of(largest);
+  *chunk.part.sum = sum(sums);
   std::int64_t d = 0;
-  for (; head.Dv - d >= 4 * kLanes; d += 4 * kLanes) decode_values<4>(head, d, factor);
-  for (; head.Dv - d >= kLanes; d += kLanes) decode_values<1>(head, d, factor);
-  if (d < head.Dv) decode_last_values(head, d, factor);
+  for (; chunk.Dv - d >= 4 * kLanes; d += 4 * kLanes) decode_values<4>(chunk, d, bf16);
+  for (; chunk.Dv - d >= kLanes; d += kLanes) decode_values<1>(chunk, d, bf16);
+  if (d < chunk.Dv) decode_last_values(chunk, d, bf16);
+}
+static void decode_chunk(const DecodeChunk& chunk) {
+  if (chunk.bf16) {
+    decode_chunk_of(chunk, true);
+  } else {
+    decode_chunk_of(chunk, false);
+  }
 }
 
-void (*const kDecodeHead)(const DecodeHead&) = decode_head;
+// out = sum of factors[c] * out of chunk c, in ascending order of c.
+static void join_chunks(const float* parts, std::int64_t stride, const float* factors, std::int64_t chunks, void* out,
+                        bool bf16, std::int64_t Dv) {
+  for (std::int64_t d = 0; d < Dv; d += kLanes) {
+    const int lanes = lanes_left(d, Dv);
+    F total = zero();
+    for (std::int64_t c = 0; c < chunks; ++c)
+      total = fma(broadcast(factors[c]), load_up_to(parts, c * stride + d, lanes, false), total);
+    if (bf16) {
+      store_up_to(out, d, total, lanes, true);
+    } else {
+      store_up_to(out, d, total, lanes, false);
+    }
+  }
+}
+
+static const DecodeKernels kDecodeKernels = {decode_chunk, join_chunks};

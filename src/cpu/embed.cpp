@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/few_rows.h"
 #include "cpu/threads.h"
 
 namespace longstride {
@@ -23,7 +24,7 @@ void add_to(float* to, const float* x, std::int64_t count) {
 
 void embed_forward(const Embed& op) {
   const std::int64_t N = op.B * op.T, C = op.out.cols;
-#pragma omp parallel for schedule(static) num_threads(threads())
+#pragma omp parallel for schedule(static) num_threads(threads()) if (N > kFewRows)
   for (std::int64_t r = 0; r < N; ++r) {
     float* out = op.out.f32() + r * op.out.stride;
     const std::int64_t token = op.tokens[r];

@@ -1,8 +1,11 @@
 #include "cpu/linear.h"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <functional>
 
+#include "cpu/few_rows.h"
 #include "cpu/linear_kernels.h"
 #include "cpu/row_product.h"
 #include "cpu/threads.h"
@@ -10,8 +13,6 @@
 namespace longstride {
 
 namespace {
-
-constexpr std::int64_t kChunkColumns = 64;  // of the output, in the product of few rows
 
 bool is_bf16(const Matrix& m) { return m.type == DType::bfloat16; }
 char* row(const Matrix& m, std::int64_t r) { return static_cast<char*>(m.data) + r * m.stride * size_of(m.type); }
@@ -32,22 +33,12 @@ void activate_rows(const Linear& op, std::int64_t first, std::int64_t count) {
 
 // Few rows: the weights stream past them once.
 void multiply_few_rows(const Linear& op, Workspace& workspace) {
-  const std::int64_t N = op.x.rows, M = op.w.rows, K = op.w.cols;
-  const Matrix& to = op.pre ? op.pre : op.y;
-  float* sums = is_bf16(to) ? workspace.floats(N * M) : to.f32();
-  const std::int64_t stride = is_bf16(to) ? M : to.stride;
-  const std::int64_t chunks = (M + kChunkColumns - 1) / kChunkColumns;
-#pragma omp parallel for schedule(static) num_threads(threads())
-  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
-    const std::int64_t first = chunk * kChunkColumns;
-    const std::int64_t count = std::min(kChunkColumns, M - first);
-    linear_kernels().few_rows(op.x.data, op.x.stride, N, row(op.w, first), op.w.stride, count, K, is_bf16(op.w),
-                              op.bias == nullptr ? nullptr : op.bias + first, sums + first, stride);
-    if (!is_bf16(to)) continue;
-    for (std::int64_t n = 0; n < N; ++n)
-      linear_kernels().narrow(sums + n * M + first, to.bf16() + n * to.stride + first, count);
-  }
-  activate_rows(op, 0, N);
+  const std::int64_t scratch_bytes = Workspace::rounded(few_rows_scratch_bytes(op));
+  char* scratch = static_cast<char*>(workspace.take(threads() * scratch_bytes));
+  const std::int64_t pieces = few_rows_pieces(op);
+#pragma omp parallel for schedule(static) num_threads(threads()) if (pieces > 1)
+  for (std::int64_t piece = 0; piece < pieces; ++piece)
+    few_rows_piece(op, piece, scratch + omp_get_thread_num() * scratch_bytes);
 }
 
 RowProduct product_of(const Linear& op, Products& products, Workspace* workspace) {
@@ -72,7 +63,7 @@ void linear_forward(const Linear& op, Products& products, Workspace& workspace) 
 }
 
 std::int64_t linear_workspace_bytes(const Linear& op, Products& products) {
-  if (op.x.rows <= kFewRows) return Workspace::rounded(op.x.rows * op.w.rows * 4);
+  if (op.x.rows <= kFewRows) return threads() * Workspace::rounded(few_rows_scratch_bytes(op));
   return product_of(op, products, nullptr).workspace_bytes();
 }
 

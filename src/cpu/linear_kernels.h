@@ -6,8 +6,6 @@
 
 namespace longstride {
 
-inline constexpr std::int64_t kFewRows = 8;  // at most this many rows are multiplied by dot products
-
 struct LinearKernels {
   int lanes;  // floats a vector: which table this is
   bool native_bf16;
@@ -19,9 +17,6 @@ struct LinearKernels {
   void (*narrow)(const float* from, std::uint16_t* to, std::int64_t count);
   // sums[c] += sum over rows of x[r, c], in ascending order of r from 0 (sums is added last).
   void (*column_sums)(const void* x, bool bf16, std::int64_t stride, std::int64_t rows, std::int64_t cols, float* sums);
-  // out[n * out_stride + m] = x[n] . w[m] + bias[m]; N in [1, kFewRows]. An element does not depend on N or M.
-  void (*few_rows)(const void* x, std::int64_t x_stride, std::int64_t N, const void* w, std::int64_t w_stride,
-                   std::int64_t M, std::int64_t K, bool bf16, const float* bias, float* out, std::int64_t out_stride);
   // exps = exp(logits - max), sum of them. Not a number where a logit is not, or is +inf. May be in place.
   void (*softmax)(const float* logits, float* exps, std::int64_t V, float* largest, float* sum);
   // y = scale * x

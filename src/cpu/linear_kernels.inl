@@ -81,68 +81,6 @@ static void column_sums(const void* x, bool bf16, std::int64_t stride, std::int6
   }
 }
 
-// kM rows of w against kN of x. One accumulator an element: the order of its sum is the same for every kM and kN.
-#define LONGSTRIDE_DOTS(kM, kN)                                                                                    \
-  {                                                                                                                \
-    F sums[kM][kN];                                                                                                \
-    for (int m = 0; m < kM; ++m)                                                                                   \
-      for (int n = 0; n < kN; ++n) sums[m][n] = zero();                                                            \
-    std::int64_t c = 0;                                                                                            \
-    for (; c + kLanes <= K; c += kLanes) {                                                                         \
-      F rows[kN];                                                                                                  \
-      for (int n = 0; n < kN; ++n) rows[n] = load_at(x, n * x_stride + c, bf16);                                   \
-      for (int m = 0; m < kM; ++m) {                                                                               \
-        const F weight = load_at(w, (first + m) * w_stride + c, bf16);                                             \
-        for (int n = 0; n < kN; ++n) sums[m][n] = fma(weight, rows[n], sums[m][n]);                                \
-      }                                                                                                            \
-    }                                                                                                              \
-    if (c < K) {                                                                                                   \
-      const int lanes = lanes_left(c, K);                                                                          \
-      for (int m = 0; m < kM; ++m) {                                                                               \
-        const F weight = load_partial_at(w, (first + m) * w_stride + c, lanes, bf16);                              \
-        for (int n = 0; n < kN; ++n)                                                                               \
-          sums[m][n] = fma(weight, load_partial_at(x, n * x_stride + c, lanes, bf16), sums[m][n]);                 \
-      }                                                                                                            \
-    }                                                                                                              \
-    for (int m = 0; m < kM; ++m)                                                                                   \
-      for (int n = 0; n < kN; ++n)                                                                                 \
-        out[n * out_stride + first + m] = sum(sums[m][n]) + (bias == nullptr ? 0 : bias[first + m]);               \
-  }
-
-LONGSTRIDE_INLINE void few_rows_of(const void* x, std::int64_t x_stride, std::int64_t N, const void* w,
-                                   std::int64_t w_stride, std::int64_t M, std::int64_t K, bool bf16, const float* bias,
-                                   float* out, std::int64_t out_stride) {
-  std::int64_t first = 0;
-  if (N == 1) {
-    for (; first + 4 <= M; first += 4) LONGSTRIDE_DOTS(4, 1)
-  } else if (N == 2) {
-    for (; first + 4 <= M; first += 4) LONGSTRIDE_DOTS(4, 2)
-  } else if (N == 4) {
-    for (; first + 2 <= M; first += 2) LONGSTRIDE_DOTS(2, 4)
-  }
-  for (; first < M; ++first) {
-    switch (N) {
-      case 1: LONGSTRIDE_DOTS(1, 1) break;
-      case 2: LONGSTRIDE_DOTS(1, 2) break;
-      case 3: LONGSTRIDE_DOTS(1, 3) break;
-      case 4: LONGSTRIDE_DOTS(1, 4) break;
-      case 5: LONGSTRIDE_DOTS(1, 5) break;
-      case 6: LONGSTRIDE_DOTS(1, 6) break;
-      case 7: LONGSTRIDE_DOTS(1, 7) break;
-      default: LONGSTRIDE_DOTS(1, 8) break;
-    }
-  }
-}
-#undef LONGSTRIDE_DOTS
-static void few_rows(const void* x, std::int64_t x_stride, std::int64_t N, const void* w, std::int64_t w_stride,
-                     std::int64_t M, std::int64_t K, bool bf16, const float* bias, float* out, std::int64_t out_stride) {
-  if (bf16) {
-    few_rows_of(x, x_stride, N, w, w_stride, M, K, true, bias, out, out_stride);
-  } else {
-    few_rows_of(x, x_stride, N, w, w_stride, M, K, false, bias, out, out_stride);
-  }
-}
-
 static void softmax(const float* logits, float* exps, std::int64_t V, float* largest, float* sum_of_exps) {
   F most = broadcast(logits[0]);
   for (std::int64_t c = 0; c < V; c += kLanes) {
@@ -178,4 +116,4 @@ static void scale(const float* x, float factor, void* y, bool bf16, std::int64_t
 }
 
 static const LinearKernels kLinearKernels = {kLanes, kNativeBf16, activate, activate_backward, widen,
-                                             narrow, column_sums, few_rows, softmax, scale};
+                                             narrow, column_sums, softmax, scale};

@@ -34,6 +34,20 @@ DropoutWords words_of(const Dropout& dropout) {
 float* row(const Matrix& m, std::int64_t r) { return m ? m.f32() + r * m.stride : nullptr; }
 void* typed_row(const Matrix& m, std::int64_t r) { return m ? m.rows_from(r, 1).data : nullptr; }
 
+NormRow row_of(const ResidualNorm& op, std::int64_t r) {
+  NormRow at;
+  at.h_in = row(op.h_in, r);
+  at.branch = typed_row(op.branch, r);
+  at.h_out = row(op.h_out, r);
+  at.weight = op.weight;
+  at.bias = op.bias;
+  at.y = typed_row(op.y, r);
+  at.bf16 = op.y.type == DType::bfloat16;
+  at.eps = op.eps;
+  at.C = op.h_in.cols;
+  return at;
+}
+
 }  // namespace
 
 std::int64_t residual_norm_workspace_bytes(std::int64_t C) { return threads() * Workspace::rounded(C * 4); }
@@ -47,16 +61,7 @@ void residual_norm(const ResidualNorm& op, Workspace& workspace) {
   float* memory = drops ? workspace.floats(threads() * stride) : nullptr;
 #pragma omp parallel for schedule(static) num_threads(threads())
   for (std::int64_t r = 0; r < N; ++r) {
-    NormRow at;
-    at.h_in = row(op.h_in, r);
-    at.branch = typed_row(op.branch, r);
-    at.h_out = row(op.h_out, r);
-    at.weight = op.weight;
-    at.bias = op.bias;
-    at.y = typed_row(op.y, r);
-    at.bf16 = op.y.type == DType::bfloat16;
-    at.eps = op.eps;
-    at.C = C;
+    NormRow at = row_of(op, r);
     if (drops) {
       float* scales = memory + omp_get_thread_num() * stride;
       norm_kernels().dropout_scales(words, r * C, C, scales);
@@ -64,6 +69,10 @@ void residual_norm(const ResidualNorm& op, Workspace& workspace) {
     }
     norm_kernels().norm(at, op.mean + r, op.rstd + r);
   }
+}
+
+void residual_norm_row(const ResidualNorm& op, std::int64_t r) {
+  norm_kernels().norm(row_of(op, r), op.mean + r, op.rstd + r);
 }
 
 std::int64_t residual_norm_backward_workspace_bytes(const ResidualNormBackward& op) {

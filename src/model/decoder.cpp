@@ -55,8 +55,8 @@ DecoderMemory::DecoderMemory(const ModelConfig& model, const DecoderShape& shape
   const auto G = static_cast<std::int64_t>(patterns.size());
   for (std::int64_t block = 0; block < model.layers; ++block) {
     const std::int64_t rows = B * slots[static_cast<std::size_t>(block % cycle)];
-    keys.push_back(add("decoder cache", rows * model.query_head() * 4));
-    values.push_back(add("decoder cache", rows * model.value_head() * 4));
+    keys.push_back(add("decoder cache", rows * model.query_head() * A));
+    values.push_back(add("decoder cache", rows * model.value_head() * A));
   }
   const char* name = "decoder activations";
   tokens = add(name, B * 4);
@@ -64,9 +64,8 @@ DecoderMemory::DecoderMemory(const ModelConfig& model, const DecoderShape& shape
   mean = add(name, B * 4);
   rstd = add(name, B * 4);
   y = add(name, B * C * A);
-  qkv = add(name, B * (2 * model.query_width() + C) * 4);
-  attended = add(name, B * C * 4);
-  rounded = add(name, shape.type == DType::bfloat16 ? B * C * A : 0);
+  qkv = add(name, B * (2 * model.query_width() + C) * A);
+  attended = add(name, B * C * A);
   branch = add(name, B * C * A);
   hidden = add(name, B * model.hidden_width() * A);
   logits = add(name, B * model.vocabulary * 4);
@@ -153,12 +152,11 @@ Linear Decoder::product(const Weights& w, Matrix x, std::int64_t weight, std::in
 
 Linear Decoder::qkv_product(const Weights& w, const BlockOffsets& block) const {
   return product(w, activation(memory_.y, model_.width), block.qkv_weight, block.qkv_bias,
-                 floats(memory_.qkv, 2 * model_.query_width() + model_.width));
+                 activation(memory_.qkv, 2 * model_.query_width() + model_.width));
 }
 
 Linear Decoder::projection_product(const Weights& w, const BlockOffsets& block) const {
-  const std::size_t input = shape_.type == DType::bfloat16 ? memory_.rounded : memory_.attended;
-  return product(w, activation(input, model_.width), block.projection_weight, block.projection_bias,
+  return product(w, activation(memory_.attended, model_.width), block.projection_weight, block.projection_bias,
                  activation(memory_.branch, model_.width));
 }
 
@@ -182,7 +180,7 @@ Linear Decoder::output_product(const Weights& w) const {
 DecodeAttention Decoder::attention_of(std::int64_t block) const {
   const auto cycled = static_cast<std::size_t>(block) % memory_.groups.size();
   const std::int64_t Cq = model_.query_width(), first_head = static_cast<std::int64_t>(cycled) * model_.heads;
-  const Matrix qkv = floats(memory_.qkv, 2 * Cq + model_.width);
+  const Matrix qkv = activation(memory_.qkv, 2 * Cq + model_.width);
   DecodeAttention op;
   op.B = shape_.sequences;
   op.H = model_.heads;
@@ -191,9 +189,9 @@ DecodeAttention Decoder::attention_of(std::int64_t block) const {
   op.q = qkv.columns(0, Cq);
   op.k = qkv.columns(Cq, Cq);
   op.v = qkv.columns(2 * Cq, model_.width);
-  op.out = floats(memory_.attended, model_.width);
-  op.keys = static_cast<float*>(at(memory_.keys[static_cast<std::size_t>(block)]));
-  op.values = static_cast<float*>(at(memory_.values[static_cast<std::size_t>(block)]));
+  op.out = activation(memory_.attended, model_.width);
+  op.keys = at(memory_.keys[static_cast<std::size_t>(block)]);
+  op.values = at(memory_.values[static_cast<std::size_t>(block)]);
   op.first_slot = static_cast<const std::int64_t*>(at(memory_.first_slot)) + first_head;
   op.groups = static_cast<std::int64_t>(memory_.patterns.size());
   op.group = static_cast<const std::int32_t*>(at(memory_.group)) + first_head;
@@ -227,7 +225,7 @@ void Decoder::load_slots() {
 }
 
 // h += branch where asked; y = norm(h).
-void Decoder::normalise(const Weights& w, std::int64_t weight, std::int64_t bias, float eps, bool add_branch) {
+ResidualNorm Decoder::norm(const Weights& w, std::int64_t weight, std::int64_t bias, float eps, bool add_branch) const {
   ResidualNorm op;
   op.h_in = floats(memory_.h, model_.width);
   if (add_branch) op.branch = activation(memory_.branch, model_.width);
@@ -238,22 +236,46 @@ void Decoder::normalise(const Weights& w, std::int64_t weight, std::int64_t bias
   op.y = activation(memory_.y, model_.width);
   op.mean = static_cast<float*>(at(memory_.mean));
   op.rstd = static_cast<float*>(at(memory_.rstd));
-  residual_norm(backend_, op);
+  return op;
 }
 
-void Decoder::decode_block(const Weights& w, std::int64_t block) {
+void Decoder::add_block(const Weights& w, std::int64_t block) {
   const BlockOffsets& offsets = table_.blocks[static_cast<std::size_t>(block)];
-  normalise(w, offsets.attention_norm_weight, offsets.attention_norm_bias, kNormEps, block > 0);
-  linear(backend_, qkv_product(w, offsets));
-  decode_attention(backend_, attention_of(block));
-  if (shape_.type == DType::bfloat16) {
-    backend_.to_bfloat16(static_cast<const float*>(at(memory_.attended)),
-                         static_cast<std::uint16_t*>(at(memory_.rounded)), shape_.sequences * model_.width);
+  program_.emplace_back(norm(w, offsets.attention_norm_weight, offsets.attention_norm_bias, kNormEps, block > 0));
+  program_.emplace_back(qkv_product(w, offsets));
+  program_.emplace_back(attention_of(block));
+  program_.emplace_back(projection_product(w, offsets));
+  program_.emplace_back(norm(w, offsets.feedforward_norm_weight, offsets.feedforward_norm_bias, kNormEps, true));
+  program_.emplace_back(expand_product(w, offsets));
+  program_.emplace_back(contract_product(w, offsets));
+}
+
+// Every step runs the same operations: only the position of the embedding and the slot lists differ.
+void Decoder::write_program(const Weights& w) {
+  if (!program_.empty() && written_for_.f32 == w.f32 && written_for_.bf16 == w.bf16) return;
+  program_.clear();
+  Embed embedding = embedding_of(model_, w);
+  embedding.B = shape_.sequences;
+  embedding.T = 1;
+  embedding.tokens = static_cast<const std::int32_t*>(at(memory_.tokens));
+  embedding.out = floats(memory_.h, model_.width);
+  program_.emplace_back(embedding);
+  for (std::int64_t block = 0; block < model_.layers; ++block) add_block(w, block);
+  program_.emplace_back(norm(w, table_.final_norm_weight, table_.final_norm_bias, kFinalNormEps, true));
+  program_.emplace_back(output_product(w));
+  written_for_ = w;
+}
+
+void Decoder::assume(std::int64_t position) {
+  if (position < 0 || position >= shape_.length) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("decoder: needs a position of 0 to {}, got {}", shape_.length - 1, position));
   }
-  linear(backend_, projection_product(w, offsets));
-  normalise(w, offsets.feedforward_norm_weight, offsets.feedforward_norm_bias, kNormEps, true);
-  linear(backend_, expand_product(w, offsets));
-  linear(backend_, contract_product(w, offsets));
+  if (position > position_) {
+    for (const std::size_t buffer : memory_.keys) backend_.zero(at(buffer), memory_.plan.bytes(buffer));
+    for (const std::size_t buffer : memory_.values) backend_.zero(at(buffer), memory_.plan.bytes(buffer));
+  }
+  position_ = position;
 }
 
 const float* Decoder::step(const Weights& weights, const std::int32_t* tokens_before) {
@@ -272,19 +294,78 @@ const float* Decoder::step(const Weights& weights, const std::int32_t* tokens_be
   }
   backend_.upload(at(memory_.tokens), tokens_before, B * 4);
   load_slots();
-  Embed op = embedding_of(model_, weights);
-  op.B = B;
-  op.T = 1;
-  op.first = position_;
-  op.tokens = static_cast<const std::int32_t*>(at(memory_.tokens));
-  op.out = floats(memory_.h, model_.width);
-  embed(backend_, op);
-  for (std::int64_t block = 0; block < model_.layers; ++block) decode_block(weights, block);
-  normalise(weights, table_.final_norm_weight, table_.final_norm_bias, kFinalNormEps, true);
-  linear(backend_, output_product(weights));
+  write_program(weights);
+  std::get<Embed>(program_.front()).first = position_;
+  run(backend_, program_);
   backend_.wait();
   backend_.download(logits_.data(), at(memory_.logits), B * model_.vocabulary * 4);
   ++position_;
+  return logits_.data();
+}
+
+StoreKeysValues Decoder::store_of(std::int64_t block, std::int64_t sequence, const Matrix& k, const Matrix& v) const {
+  const DecodeAttention reads = attention_of(block);
+  const std::int64_t first = sequence * reads.slots * size_of(shape_.type);
+  StoreKeysValues op;
+  op.H = model_.heads;
+  op.slots = reads.slots;
+  op.k = k;
+  op.v = v;
+  op.keys = static_cast<char*>(reads.keys) + first * model_.query_head();
+  op.values = static_cast<char*>(reads.values) + first * model_.value_head();
+  op.first_slot = reads.first_slot;
+  op.groups = reads.groups;
+  op.group = reads.group;
+  return op;
+}
+
+const float* Decoder::prefill(const Weights& weights, const std::int32_t* tokens, std::int64_t count) {
+  if (count < 0 || count >= shape_.length) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("decoder: needs 0 to {} tokens to read at once, got {}", shape_.length - 1, count));
+  }
+  std::vector<std::int64_t> positions, begin(1, 0);
+  std::vector<std::int32_t> slots;
+  for (const CacheLayout& layout : memory_.layouts) {
+    layout.held_slots(count + 1, positions, slots);
+    begin.push_back(static_cast<std::int64_t>(slots.size()));
+  }
+  const auto on_device = [&](const auto& values) {
+    Buffer buffer(backend_, static_cast<std::int64_t>(std::max<std::size_t>(1, values.size()) * sizeof values[0]));
+    if (!values.empty()) {
+      backend_.upload(buffer.data(), values.data(), static_cast<std::int64_t>(values.size() * sizeof values[0]));
+    }
+    return buffer;
+  };
+  const Buffer position = on_device(positions), slot = on_device(slots), begins = on_device(begin);
+  Network network(backend_, model_, {1, count + 1, shape_.type});
+  std::vector<std::int32_t> row(static_cast<std::size_t>(count + 1));  // the last position's token is not looked at
+  std::vector<bool> done(static_cast<std::size_t>(shape_.sequences));
+  for (std::int64_t b = 0; b < shape_.sequences; ++b) {
+    if (done[static_cast<std::size_t>(b)]) continue;
+    std::vector<std::int64_t> alike;
+    for (std::int64_t other = b; other < shape_.sequences; ++other) {
+      if (!std::equal(tokens + b * count, tokens + (b + 1) * count, tokens + other * count)) continue;
+      alike.push_back(other);
+      done[static_cast<std::size_t>(other)] = true;
+    }
+    std::copy_n(tokens + b * count, count, row.begin());
+    Pass pass;
+    pass.tokens = row.data();
+    const auto keep = [&](std::int64_t block, const Matrix& k, const Matrix& v) {
+      for (const std::int64_t sequence : alike) {
+        StoreKeysValues op = store_of(block, sequence, k, v);
+        op.position = static_cast<const std::int64_t*>(position.data());
+        op.slot = slot.i32();
+        op.begin = static_cast<const std::int64_t*>(begins.data());
+        store_keys_values(backend_, op);
+      }
+    };
+    const std::vector<float> logits = network.last_logits(weights, pass, keep);
+    for (const std::int64_t sequence : alike)
+      std::copy(logits.begin(), logits.end(), logits_.begin() + sequence * model_.vocabulary);
+  }
+  position_ = count + 1;
   return logits_.data();
 }
 

@@ -2,7 +2,7 @@
 // each head's pattern needs them (pattern/cache.h), so that work per token and head is |S_i| and memory follows the
 // pattern. Rule: the logits equal Network::logits at every position, to float32 rounding.
 //
-// Products run in the activations' type; queries, keys, values and attention are float32 in either.
+// Products run in the activations' type, which the cache has too; sums, scores and softmax are float32 in either.
 #pragma once
 
 #include <cstdint>
@@ -37,13 +37,12 @@ struct DecoderMemory {
   std::int64_t most_reads = 0;                    // slots that one query reads, over all patterns
 
   MemoryPlan plan;
-  std::vector<std::size_t> keys, values;                             // (layers) (B, slots, Dq), (B, slots, Dv) float32
+  std::vector<std::size_t> keys, values;                             // (layers) (B, slots, Dq), (B, slots, Dv) A
   std::size_t tokens = 0;                                            // (B) int32
   std::size_t h = 0, mean = 0, rstd = 0;                             // (B, C), (B), (B) float32
   std::size_t y = 0;                                                 // (B, C) A
-  std::size_t qkv = 0;                                               // (B, 2 Cq + C) float32
-  std::size_t attended = 0;                                          // (B, C) float32
-  std::size_t rounded = 0;                                           // (B, C) bfloat16: attended, where A is bfloat16
+  std::size_t qkv = 0;                                               // (B, 2 Cq + C) A
+  std::size_t attended = 0;                                          // (B, C) A
   std::size_t branch = 0;                                            // (B, C) A
   std::size_t hidden = 0;                                            // (B, F) A
   std::size_t logits = 0;                                            // (B, V) float32
@@ -61,8 +60,17 @@ class Decoder {
   // then one more. Error invalid_argument beyond shape().length.
   const float* step(const Weights& weights, const std::int32_t* tokens_before);
 
+  // As restart() and a step for each position 0..count, but read at once, at the speed of training: `tokens` (B,
+  // count), host memory, stand at positions 0..count-1. Returns the logits of position `count`, as step does;
+  // position() is then count + 1. Sequences that begin alike are read once. Takes the memory of a Network of count + 1
+  // tokens while it runs. Errors: invalid_argument where count is not in [0, length) or a token is none, exhausted.
+  const float* prefill(const Weights& weights, const std::int32_t* tokens, std::int64_t count);
+
   std::int64_t position() const { return position_; }  // positions decoded so far
   void restart() { position_ = 0; }                    // forgets all tokens
+  // Goes on at `position` as if all before it had been decoded: zeros where it lies ahead of position(), and what was
+  // overwritten since is not brought back. For measuring steps, whose time depends on no value.
+  void assume(std::int64_t position);
 
   const DecoderShape& shape() const { return shape_; }
   const ModelConfig& model() const { return model_; }
@@ -88,8 +96,10 @@ class Decoder {
 
   void load_heads();
   void load_slots();
-  void normalise(const Weights& w, std::int64_t weight, std::int64_t bias, float eps, bool add_branch);
-  void decode_block(const Weights& w, std::int64_t block);
+  ResidualNorm norm(const Weights& w, std::int64_t weight, std::int64_t bias, float eps, bool add_branch) const;
+  StoreKeysValues store_of(std::int64_t block, std::int64_t sequence, const Matrix& k, const Matrix& v) const;
+  void add_block(const Weights& w, std::int64_t block);
+  void write_program(const Weights& w);
 
   Backend& backend_;
   ModelConfig model_;
@@ -98,6 +108,8 @@ class Decoder {
   DecoderMemory memory_;
   Buffer arena_;
   std::int64_t position_ = 0;
+  std::vector<Operation> program_;  // of a step, the embedding first; of the weights that it was written for
+  Weights written_for_;
   std::vector<std::int32_t> write_, read_;              // host, of the position at hand
   std::vector<std::int64_t> write_begin_, read_begin_;  // (patterns + 1)
   std::vector<float> logits_;                           // (B, V) host

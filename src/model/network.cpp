@@ -218,7 +218,9 @@ void Network::load(const Pass& pass) {
 
 void Network::block_body(const Weights& w, const Pass& pass, std::int64_t block, bool contract) {
   linear(backend_, qkv_product(w, block));
-  attention(backend_, attention_of(block));
+  const Attention of_block = attention_of(block);
+  if (keep_ != nullptr) (*keep_)(block, of_block.k, of_block.v);
+  attention(backend_, of_block);
   linear(backend_, projection_product(w, block));
   residual_norm(backend_, feedforward_norm(w, pass, block));
   linear(backend_, expand_product(w, block));
@@ -253,19 +255,33 @@ void Network::forward(const Weights& weights, const Pass& pass, float* bits) {
   store_bits(pass, bits);
 }
 
-std::vector<float> Network::logits(const Weights& weights, const Pass& pass) {
-  run_forward(weights, pass);
-  const std::int64_t rows = batch_ * shape().tokens;
-  Buffer out(backend_, rows * model_.vocabulary * 4);
+// rows: of final_y.
+std::vector<float> Network::logits_of(const Weights& weights, const Matrix& rows) {
+  const std::int64_t bytes = rows.rows * model_.vocabulary * 4;
+  Buffer out(backend_, bytes);
   Linear op;
-  op.x = activation(memory_.final_y, model_.width);
+  op.x = rows;
   op.w = loss_of(weights).w;
-  op.y = matrix(out.data(), DType::float32, rows, model_.vocabulary);
+  op.y = matrix(out.data(), DType::float32, rows.rows, model_.vocabulary);
   linear(backend_, op);
   backend_.wait();
-  std::vector<float> host(static_cast<std::size_t>(rows * model_.vocabulary));
-  backend_.download(host.data(), out.data(), rows * model_.vocabulary * 4);
+  std::vector<float> host(static_cast<std::size_t>(rows.rows * model_.vocabulary));
+  backend_.download(host.data(), out.data(), bytes);
   return host;
+}
+
+std::vector<float> Network::logits(const Weights& weights, const Pass& pass) {
+  run_forward(weights, pass);
+  return logits_of(weights, activation(memory_.final_y, model_.width));
+}
+
+std::vector<float> Network::last_logits(const Weights& weights, const Pass& pass, const Keep& keep) {
+  keep_ = &keep;
+  run_forward(weights, pass);
+  keep_ = nullptr;
+  Matrix rows = activation(memory_.final_y, model_.width).rows_from(shape().tokens - 1, batch_);
+  rows.stride *= shape().tokens;
+  return logits_of(weights, rows);
 }
 
 }  // namespace longstride

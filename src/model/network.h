@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -58,6 +59,11 @@ class Network {
   // Logits of every position: (batch, T, V) float32, host memory, allocated by the call. For tests and inspection.
   std::vector<float> logits(const Weights& weights, const Pass& pass);
 
+  // Logits of each sequence's last position, (batch, V) host memory. `keep` is given every block's keys (N, Cq) and
+  // values (N, C), which are valid until it returns.
+  using Keep = std::function<void(std::int64_t block, const Matrix& k, const Matrix& v)>;
+  std::vector<float> last_logits(const Weights& weights, const Pass& pass, const Keep& keep);
+
   const NetworkShape& shape() const { return memory_.shape(); }
 
   // Before a network is made: bytes of its buffers, and of the backend's workspace under them.
@@ -95,6 +101,7 @@ class Network {
 
   void load(const Pass& pass);
   void run_forward(const Weights& w, const Pass& pass);
+  std::vector<float> logits_of(const Weights& w, const Matrix& rows);
   void block_body(const Weights& w, const Pass& pass, std::int64_t block, bool contract);
   void block_backward(const Weights& w, float* gradients, const Pass& pass, std::int64_t block);
   void product_backward(const Linear& forward, Matrix dy, Matrix dx, Matrix pre, float* dw, float* dbias);
@@ -108,6 +115,7 @@ class Network {
   std::vector<std::vector<const Tiling*>> head_tilings_;  // (blocks of the layout's cycle, H)
   Buffer arena_;
   std::int64_t batch_ = 0;                       // sequences of the pass at hand; buffers are seen as batch_ * T rows
+  const Keep* keep_ = nullptr;                   // of last_logits
   std::vector<std::int32_t> shifted_, targets_;  // (B, T) host: the token before each position; the scored token or -1
 };
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "ops/ops.h"
 
@@ -47,6 +48,12 @@ class Backend {
   virtual void vocabulary_loss(const VocabularyLoss&) = 0;
   virtual void adamw(const AdamW&) = 0;
   virtual void decode_attention(const DecodeAttention&) = 0;
+  virtual void store_keys_values(const StoreKeysValues&) = 0;
+
+  // One after another, each with what those before it have left: the same as calling them in turn, which is what it
+  // does unless a device knows better (one parallel region, one graph).
+  virtual void run(std::span<const Operation> program);
+
   virtual double sum_squares(const float* x, std::int64_t count) = 0;  // in a fixed order; not finite where x is not
   virtual void to_bfloat16(const float* x, std::uint16_t* y, std::int64_t count) = 0;
 };

@@ -108,12 +108,12 @@ Values decode_attention(const DecodeAttention& op) {
   for (std::int64_t b = 0; b < op.B; ++b) {
     for (std::int64_t h = 0; h < op.H; ++h) {
       const std::int32_t g = op.group[h];
-      const auto row_of = [&](const float* store, const double* fresh, std::int64_t slot, std::int64_t D) {
+      const auto row_of = [&](void* store, const double* fresh, std::int64_t slot, std::int64_t D) {
         for (std::int64_t w = op.write_begin[g]; w < op.write_begin[g + 1]; ++w) {
           if (op.write[w] == slot) return Values(fresh, fresh + D);
         }
-        const float* row = store + (b * op.slots + op.first_slot[h] + slot) * D;
-        return Values(row, row + D);
+        const Matrix slots = matrix(store, op.q.type, op.B * op.slots, D);
+        return values_of(slots.rows_from(b * op.slots + op.first_slot[h] + slot, 1));
       };
       Query query;
       for (std::int64_t r = op.read_begin[g]; r < op.read_begin[g + 1]; ++r) {

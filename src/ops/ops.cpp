@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <type_traits>
 
 #include "longstride/error.h"
 #include "ops/backend.h"
@@ -95,9 +96,7 @@ void check_attention(const Check& check, const Attention& op) {
   check.given("lse", op.lse);
 }
 
-}  // namespace
-
-void embed(Backend& backend, const Embed& op) {
+void check_operation(const Embed& op) {
   const Check check("embed");
   check_embed(check, op);
   check.is("out", op.out, DType::float32, op.B * op.T, op.out.cols);
@@ -105,6 +104,64 @@ void embed(Backend& backend, const Embed& op) {
   check.given("start", op.start);
   check.given("token", op.token);
   for (int j = 0; j < op.positions; ++j) check.given("position", op.position[j]);
+}
+
+void check_operation(const ResidualNorm& op) {
+  const Check check("residual_norm");
+  check.has_shape("h_in", op.h_in);
+  const std::int64_t N = op.h_in.rows, C = op.h_in.cols;
+  check.is("h_in", op.h_in, DType::float32, N, C);
+  check.has_shape("y", op.y);
+  check.is("y", op.y, op.y.type, N, C);
+  check.optional("branch", op.branch, op.y.type, N, C);
+  if (op.branch || op.h_out) check.is("h_out", op.h_out, DType::float32, N, C);
+  check.given("weight", op.weight);
+  check.given("bias", op.bias);
+  check.given("mean", op.mean);
+  check.given("rstd", op.rstd);
+  if (!(op.eps > 0)) check.fail("eps must be above 0, got " + std::to_string(op.eps));
+  check.dropout(op.dropout);
+}
+
+void check_operation(const Linear& op) {
+  const Check check("linear");
+  check.has_shape("x", op.x);
+  check.has_shape("w", op.w);
+  check.is("w", op.w, op.x.type, op.w.rows, op.x.cols);
+  check.optional("pre", op.pre, op.x.type, op.x.rows, op.w.rows);
+  check.has_shape("y", op.y);
+  if (op.y.type != DType::float32) check.is("y", op.y, op.x.type, op.x.rows, op.w.rows);
+  check.is("y", op.y, op.y.type, op.x.rows, op.w.rows);
+}
+
+void check_operation(const DecodeAttention& op) {
+  const Check check("decode_attention");
+  check.at_least("B", op.B, 1);
+  check.at_least("H", op.H, 1);
+  check.at_least("slots", op.slots, 1);
+  check.at_least("groups", op.groups, 1);
+  if (!(op.scale > 0)) check.fail("scale must be above 0, got " + std::to_string(op.scale));
+  check.has_shape("q", op.q);
+  check.has_shape("v", op.v);
+  check.is("q", op.q, op.q.type, op.B, op.q.cols);
+  check.is("k", op.k, op.q.type, op.B, op.q.cols);
+  check.is("v", op.v, op.q.type, op.B, op.v.cols);
+  check.is("out", op.out, op.q.type, op.B, op.v.cols);
+  if (op.q.cols % op.H != 0 || op.v.cols % op.H != 0)
+    check.fail("q and v must be divisible by " + std::to_string(op.H) + " heads, got widths " +
+               std::to_string(op.q.cols) + " and " + std::to_string(op.v.cols));
+  check.given("keys", op.keys);
+  check.given("values", op.values);
+  check.given("first_slot", op.first_slot);
+  check.given("group", op.group);
+  check.given("write_begin", op.write_begin);
+  check.given("read_begin", op.read_begin);
+}
+
+}  // namespace
+
+void embed(Backend& backend, const Embed& op) {
+  check_operation(op);
   backend.embed(op);
 }
 
@@ -120,20 +177,7 @@ void embed_backward(Backend& backend, const EmbedBackward& op) {
 }
 
 void residual_norm(Backend& backend, const ResidualNorm& op) {
-  const Check check("residual_norm");
-  check.has_shape("h_in", op.h_in);
-  const std::int64_t N = op.h_in.rows, C = op.h_in.cols;
-  check.is("h_in", op.h_in, DType::float32, N, C);
-  check.has_shape("y", op.y);
-  check.is("y", op.y, op.y.type, N, C);
-  check.optional("branch", op.branch, op.y.type, N, C);
-  if (op.branch || op.h_out) check.is("h_out", op.h_out, DType::float32, N, C);
-  check.given("weight", op.weight);
-  check.given("bias", op.bias);
-  check.given("mean", op.mean);
-  check.given("rstd", op.rstd);
-  if (!(op.eps > 0)) check.fail("eps must be above 0, got " + std::to_string(op.eps));
-  check.dropout(op.dropout);
+  check_operation(op);
   backend.residual_norm(op);
 }
 
@@ -155,14 +199,7 @@ void residual_norm_backward(Backend& backend, const ResidualNormBackward& op) {
 }
 
 void linear(Backend& backend, const Linear& op) {
-  const Check check("linear");
-  check.has_shape("x", op.x);
-  check.has_shape("w", op.w);
-  check.is("w", op.w, op.x.type, op.w.rows, op.x.cols);
-  check.optional("pre", op.pre, op.x.type, op.x.rows, op.w.rows);
-  check.has_shape("y", op.y);
-  if (op.y.type != DType::float32) check.is("y", op.y, op.x.type, op.x.rows, op.w.rows);
-  check.is("y", op.y, op.y.type, op.x.rows, op.w.rows);
+  check_operation(op);
   backend.linear(op);
 }
 
@@ -228,28 +265,43 @@ void adamw(Backend& backend, const AdamW& op) {
 }
 
 void decode_attention(Backend& backend, const DecodeAttention& op) {
-  const Check check("decode_attention");
-  check.at_least("B", op.B, 1);
+  check_operation(op);
+  backend.decode_attention(op);
+}
+
+void store_keys_values(Backend& backend, const StoreKeysValues& op) {
+  const Check check("store_keys_values");
   check.at_least("H", op.H, 1);
   check.at_least("slots", op.slots, 1);
   check.at_least("groups", op.groups, 1);
-  if (!(op.scale > 0)) check.fail("scale must be above 0, got " + std::to_string(op.scale));
-  check.has_shape("q", op.q);
+  check.has_shape("k", op.k);
   check.has_shape("v", op.v);
-  check.is("q", op.q, DType::float32, op.B, op.q.cols);
-  check.is("k", op.k, DType::float32, op.B, op.q.cols);
-  check.is("v", op.v, DType::float32, op.B, op.v.cols);
-  check.is("out", op.out, DType::float32, op.B, op.v.cols);
-  if (op.q.cols % op.H != 0 || op.v.cols % op.H != 0)
-    check.fail("q and v must be divisible by " + std::to_string(op.H) + " heads, got widths " +
-               std::to_string(op.q.cols) + " and " + std::to_string(op.v.cols));
+  check.is("v", op.v, op.k.type, op.k.rows, op.v.cols);
+  if (op.k.cols % op.H != 0 || op.v.cols % op.H != 0)
+    check.fail("k and v must be divisible by " + std::to_string(op.H) + " heads, got widths " +
+               std::to_string(op.k.cols) + " and " + std::to_string(op.v.cols));
   check.given("keys", op.keys);
   check.given("values", op.values);
   check.given("first_slot", op.first_slot);
   check.given("group", op.group);
-  check.given("write_begin", op.write_begin);
-  check.given("read_begin", op.read_begin);
-  backend.decode_attention(op);
+  check.given("begin", op.begin);
+  backend.store_keys_values(op);
+}
+
+void run(Backend& backend, std::span<const Operation> program) {
+  for (const Operation& operation : program) std::visit([](const auto& op) { check_operation(op); }, operation);
+  backend.run(program);
+}
+
+void Backend::run(std::span<const Operation> program) {
+  const auto call = [this](const auto& op) {
+    using Op = std::decay_t<decltype(op)>;
+    if constexpr (std::is_same_v<Op, Embed>) embed(op);
+    if constexpr (std::is_same_v<Op, ResidualNorm>) residual_norm(op);
+    if constexpr (std::is_same_v<Op, Linear>) linear(op);
+    if constexpr (std::is_same_v<Op, DecodeAttention>) decode_attention(op);
+  };
+  for (const Operation& operation : program) std::visit(call, operation);
 }
 
 }  // namespace longstride

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <variant>
 
 #include "ops/tensor.h"
 #include "pattern/tiles.h"
@@ -157,15 +159,16 @@ struct AdamW {
   float correction1 = 1, correction2 = 1;  // 1 - beta^t
 };
 
-// One token of B sequences against a cache of keys and values (pattern/cache.h), all float32. Sequence b's head h keeps
-// its slots in rows first_slot[h] .. of sequence b's store of `slots` rows. The new key and value go to the slots
-// write[write_begin[group[h]] .. write_begin[group[h] + 1]), then the query reads read[...] likewise.
+// One token of B sequences against a cache of keys and values (pattern/cache.h), all A; scores, softmax and sums are
+// float32. Sequence b's head h keeps its slots in rows first_slot[h] .. of sequence b's store of `slots` rows. The new
+// key and value go to the slots write[write_begin[group[h]] .. write_begin[group[h] + 1]), then the query reads
+// read[...] likewise; of the slots it reads only the last may be one of those.
 struct DecodeAttention {
   std::int64_t B = 0, H = 0, slots = 0;
   float scale = 1;
-  Matrix q, k, v, out;                       // (B, H * Dq), (B, H * Dq), (B, H * Dv), (B, H * Dv) float32
-  float* keys = nullptr;                     // (B, slots, Dq)
-  float* values = nullptr;                   // (B, slots, Dv)
+  Matrix q, k, v, out;                       // (B, H * Dq), (B, H * Dq), (B, H * Dv), (B, H * Dv) A
+  void* keys = nullptr;                      // (B, slots, Dq) A
+  void* values = nullptr;                    // (B, slots, Dv) A
   const std::int64_t* first_slot = nullptr;  // (H)
   std::int64_t groups = 0;                   // G: heads of one pattern share slot lists
   const std::int32_t* group = nullptr;       // (H)
@@ -174,6 +177,24 @@ struct DecodeAttention {
   const std::int32_t* read = nullptr;
   const std::int64_t* read_begin = nullptr;  // (G + 1)
 };
+
+// Keys and values of T positions of one sequence into its store of a cache: head h's, with g = group[h], of position[e]
+// to slot[e], e in [begin[g], begin[g + 1]). Slots as in DecodeAttention.
+struct StoreKeysValues {
+  std::int64_t H = 0, slots = 0;
+  Matrix k, v;                               // (T, H * Dq), (T, H * Dv) A
+  void* keys = nullptr;                      // (slots, Dq) A
+  void* values = nullptr;                    // (slots, Dv) A
+  const std::int64_t* first_slot = nullptr;  // (H)
+  std::int64_t groups = 0;                   // G
+  const std::int32_t* group = nullptr;       // (H)
+  const std::int64_t* position = nullptr;    // in [0, T)
+  const std::int32_t* slot = nullptr;
+  const std::int64_t* begin = nullptr;  // (G + 1)
+};
+
+// What a token of decoding is made of, as a list: see Backend::run.
+using Operation = std::variant<Embed, ResidualNorm, Linear, DecodeAttention>;
 
 // Each throws Error(invalid_argument) with the operation's name where shapes or types do not fit.
 void embed(Backend&, const Embed&);
@@ -188,5 +209,7 @@ void attention_backward(Backend&, const AttentionBackward&);
 void vocabulary_loss(Backend&, const VocabularyLoss&);
 void adamw(Backend&, const AdamW&);
 void decode_attention(Backend&, const DecodeAttention&);
+void store_keys_values(Backend&, const StoreKeysValues&);
+void run(Backend&, std::span<const Operation> program);
 
 }  // namespace longstride

@@ -51,12 +51,28 @@ const CacheLayout::Store* CacheLayout::store_of(std::int64_t j) const {
   return nullptr;
 }
 
+// Outside the ring, where position j stays; -1: nowhere.
+std::int64_t CacheLayout::lasting_slot(std::int64_t j) const {
+  if (j < prefix_) return ring_ + j;
+  const Store* store = store_of(j);
+  return store == nullptr ? -1 : store->first_slot + store->cells.before(j);
+}
+
 void CacheLayout::write_slots(std::int64_t j, std::vector<std::int32_t>& slots) const {
   if (ring_ > 0) slots.push_back(static_cast<std::int32_t>(j % ring_));
-  if (j < prefix_) {
-    slots.push_back(static_cast<std::int32_t>(ring_ + j));
-  } else if (const Store* store = store_of(j)) {
-    slots.push_back(static_cast<std::int32_t>(store->first_slot + store->cells.before(j)));
+  const std::int64_t lasting = lasting_slot(j);
+  if (lasting >= 0) slots.push_back(static_cast<std::int32_t>(lasting));
+}
+
+void CacheLayout::held_slots(std::int64_t n, std::vector<std::int64_t>& positions,
+                             std::vector<std::int32_t>& slots) const {
+  const auto add = [&](std::int64_t j, std::int64_t slot) {
+    positions.push_back(j);
+    slots.push_back(static_cast<std::int32_t>(slot));
+  };
+  for (std::int64_t j = 0; j < n; ++j) {
+    if (j >= n - ring_) add(j, j % ring_);
+    if (const std::int64_t slot = lasting_slot(j); slot >= 0) add(j, slot);
   }
 }
 

@@ -22,6 +22,10 @@ class CacheLayout {
   // in a summary; none where no later query reads it from anywhere).
   void write_slots(std::int64_t j, std::vector<std::int32_t>& slots) const;
 
+  // What the store holds once positions 0..n-1 were written: positions, each with its slot, appended. A position whose
+  // ring entry was overwritten is not among them for it.
+  void held_slots(std::int64_t n, std::vector<std::int64_t>& positions, std::vector<std::int32_t>& slots) const;
+
   // The slots of S_i in ascending order of key, appended; valid once positions 0..i were written and none later.
   void read_slots(std::int64_t i, std::vector<std::int32_t>& slots) const;
 
@@ -34,6 +38,7 @@ class CacheLayout {
     bool operator==(const Store&) const = default;
   };
   const Store* store_of(std::int64_t j) const;
+  std::int64_t lasting_slot(std::int64_t j) const;
   Parts parts_;
   std::int64_t slots_ = 0;
   std::int64_t ring_ = 0;    // slots [0, ring_): position j in j mod ring_; a ring of n holds everything

@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::int64_t kBytes = 256;
 
+// Tokens from which on reading them at once is worth a network made for it.
+constexpr std::int64_t kReadAtOnce = 16;
+
 Choice choice_of(const SampleOptions& options) {
   return {options.temperature, options.top_k, options.top_p, options.min_p};
 }
@@ -34,6 +37,7 @@ class Generation {
   const float* next_logits() {
     const std::int64_t n = decoder_.shape().length;
     if (length() - begin_ >= n) move_on(n);
+    if (decoder_.position() == 0 && length() - begin_ >= kReadAtOnce) return stopped() ? nullptr : read_window();
     const float* logits = nullptr;
     while (begin_ + decoder_.position() <= length()) {
       if (stopped()) return nullptr;
@@ -52,6 +56,14 @@ class Generation {
  private:
   std::int64_t length() const { return static_cast<std::int64_t>(sequences_.front().size()); }
   bool stopped() const { return options_.stop != nullptr && options_.stop->load(); }
+
+  // What the window has so far.
+  const float* read_window() {
+    window_.clear();
+    for (const std::vector<std::uint8_t>& sequence : sequences_)
+      window_.insert(window_.end(), sequence.begin() + begin_, sequence.end());
+    return decoder_.prefill(weights_, window_.data(), length() - begin_);
+  }
 
   // Afterwards fewer than n tokens lie in the window. A prompt longer than n jumps there at once.
   void move_on(std::int64_t n) {
@@ -72,6 +84,7 @@ class Generation {
   const SampleOptions& options_;
   std::vector<std::vector<std::uint8_t>> sequences_;
   std::vector<std::int32_t> before_;  // (B)
+  std::vector<std::int32_t> window_;  // (B, tokens of the window)
   std::int64_t begin_ = 0;            // of the window, counted from the sequence's start
   bool noted_ = false;
 };

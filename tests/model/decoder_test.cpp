@@ -6,6 +6,7 @@
 #include <cmath>
 #include <memory>
 
+#include "longstride/device.h"
 #include "longstride/error.h"
 #include "ops/philox.h"
 
@@ -143,7 +144,7 @@ const std::vector<std::string> kLayouts = {
 // Float32: about 8 sums a block follow one another, 24 in 3 blocks, of at most K = 48 products; each is off by about
 // sqrt(K) 2^-24 of its size, in either path: 24 * 7 * 6e-8 * 2 = 2e-5 if all errors pointed the same way.
 constexpr double kFloat32 = 2e-5;
-// Bfloat16: the same 24 places round to 2^-9; the decoder rounds q, k and v nowhere, so its path is another one. Errors
+// Bfloat16: the same 24 places round to 2^-9, and sums of another order round to another neighbour. Errors
 // of 24 places add like a random walk: sqrt(24) 2^-9 = 1 %, of a largest logit that every element is measured by.
 constexpr double kBfloat16 = 0.03;
 
@@ -163,6 +164,67 @@ TEST(Decoder, GivesTheLogitsOfTheWholeSequenceForLengthsThatNothingDivides) {
       Decoder decoder(*c.backend, c.model, {kSequences, context, c.type});
       expect_near(c.decoded(decoder), c.whole(), kFloat32, std::string(layout) + " of " + std::to_string(context));
     }
+  }
+}
+
+// Reads the first `count` tokens at once, decodes the rest: all logits from position `count` on against the network's.
+void expect_prefill(Case& c, std::int64_t count, double tolerance, const std::string& what) {
+  const std::int64_t T = c.model.context, V = c.model.vocabulary;
+  const std::vector<float> whole = c.whole();
+  Decoder decoder(*c.backend, c.model, {kSequences, T, c.type});
+  decoder.step(c.weights(), c.before(0).data());  // what was decoded before is forgotten
+  std::vector<std::int32_t> tokens;
+  for (std::int64_t b = 0; b < kSequences; ++b)
+    for (std::int64_t t = 0; t < count; ++t) tokens.push_back(c.tokens[static_cast<std::size_t>(b * T + t)]);
+  std::vector<float> found, expected;
+  const float* logits = decoder.prefill(c.weights(), tokens.data(), count);
+  EXPECT_EQ(decoder.position(), count + 1);
+  for (std::int64_t at = count; at < T; ++at) {
+    if (at > count) logits = decoder.step(c.weights(), c.before(at).data());
+    found.insert(found.end(), logits, logits + kSequences * V);
+    for (std::int64_t b = 0; b < kSequences; ++b) {
+      const auto row = whole.begin() + (b * T + at) * V;
+      expected.insert(expected.end(), row, row + V);
+    }
+  }
+  expect_near(found, expected, tolerance, what + " after " + std::to_string(count));
+}
+
+TEST(Decoder, GoesOnFromTokensReadAtOnceForEveryPattern) {
+  for (const std::string& layout : kLayouts) {
+    Case c(model_with(layout), DType::float32);
+    for (const std::int64_t count : {0, 1, 7, 16, 23, 40, 44}) expect_prefill(c, count, kFloat32, layout);
+  }
+}
+
+TEST(Decoder, GoesOnFromTokensReadAtOnceInBfloat16) {
+  for (const char* layout : {"fixed(8,2)", R"j(["local(6)", "column(7)"])j"}) {
+    Case c(model_with(layout), DType::bfloat16);
+    for (const std::int64_t count : {9, 30}) expect_prefill(c, count, kBfloat16, layout);
+  }
+}
+
+TEST(Decoder, ReadsSequencesThatBeginAlikeOnce) {
+  Case c(model_with("fixed(8,2)"), DType::float32);
+  const std::int64_t T = c.model.context;
+  std::copy_n(c.tokens.begin(), 20, c.tokens.begin() + T);  // they part at position 20
+  expect_prefill(c, 20, kFloat32, "alike");
+}
+
+TEST(Decoder, AnyNumberOfThreadsGivesTheSameBits) {
+  ModelConfig model = model_with("fixed(8,2)");
+  model.width = 192;  // products large enough for threads
+  for (const DType type : {DType::float32, DType::bfloat16}) {
+    Case c(model, type);
+    std::vector<std::vector<float>> results;
+    for (const int threads : {1, 2, 3}) {
+      set_threads(threads);
+      Decoder decoder(*c.backend, c.model, {kSequences, c.model.context, c.type});
+      results.push_back(c.decoded(decoder));
+    }
+    set_threads(0);
+    EXPECT_EQ(results[0], results[1]);
+    EXPECT_EQ(results[0], results[2]);
   }
 }
 
@@ -272,6 +334,13 @@ TEST(Decoder, RefusesWhatItCannotDecode) {
   EXPECT_EQ(step(19), "decoder: position 1 needs a token before it in [0, 18], got 19");
   EXPECT_EQ(step(18), "no error");
   EXPECT_EQ(step(18), "decoder: position 2 is beyond its length of 2");
+  const std::int32_t tokens[] = {3, 19};
+  const auto prefill = [&](std::int64_t count) { return words([&] { decoder.prefill(c.weights(), tokens, count); }); };
+  EXPECT_EQ(prefill(2), "decoder: needs 0 to 1 tokens to read at once, got 2");
+  EXPECT_EQ(prefill(-1), "decoder: needs 0 to 1 tokens to read at once, got -1");
+  EXPECT_EQ(words([&] { decoder.prefill(c.weights(), tokens + 1, 1); }),
+            "network: token 19 is outside the vocabulary of 19");
+  EXPECT_EQ(words([&] { decoder.assume(2); }), "decoder: needs a position of 0 to 1, got 2");
 }
 
 }  // namespace

@@ -30,6 +30,16 @@ std::string simulate(const Pattern& pattern, std::int64_t n) {
       if (store[slots[at++]] != j) return "query " + std::to_string(i) + " finds another key than " + std::to_string(j);
     }
     if (at != slots.size()) return "query " + std::to_string(i) + " reads too many";
+    if (i % 7 == 0 || i + 1 == n) {
+      std::vector<std::int64_t> positions;
+      slots.clear();
+      layout.held_slots(i + 1, positions, slots);
+      if (positions.size() != slots.size()) return "positions and slots differ in number";
+      std::vector<std::int64_t> held(layout.slots(), -1);
+      for (std::size_t e = 0; e < slots.size(); ++e) held[slots[e]] = positions[e];
+      if (held != store)
+        return "what is held after " + std::to_string(i + 1) + " positions differs from what was written";
+    }
   }
   return {};
 }

@@ -1,0 +1,183 @@
+// How long does a decoded token take? decode [--preset P] [--position I] [--batch B] [--precision float32|bfloat16]
+// [--set key=value]... [--runs R]: single steps of B sequences at position I of a cache that is filled so far. First a
+// small model of the same family is decoded and compared with the network's logits.
+//
+// The bound is what a step must read: every weight once, and each sequence's keys and values that its query reads. The
+// machine's rate of reading memory is measured beside the steps; a model that fits its caches may exceed the bound.
+// Prints one JSON line.
+#include <omp.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+
+#include "harness.h"
+#include "longstride/config.h"
+#include "longstride/error.h"
+#include "model/decoder.h"
+#include "ops/philox.h"
+
+namespace {
+
+using namespace longstride;
+
+// Weights everywhere, also where training starts from zero.
+struct Model {
+  Model(Backend& backend, const ModelConfig& m, DType t)
+      : model(m), table(m), type(t), f32(backend, table.store_elements() * 4) {
+    initialise(table, 1, f32.f32());
+    const PhiloxKey key = philox_key(1, Purpose::test);
+    for (std::int64_t e = 0; e < m.vocabulary * m.width; ++e)
+      f32.f32()[table.output_weight + e] =
+          uniform_float(philox({static_cast<std::uint32_t>(e), 0, 0, 0}, key)[0]) - 0.5f;
+    if (type == DType::float32) return;
+    bf16 = Buffer(backend, table.store_elements() * 2);
+    backend.to_bfloat16(f32.f32(), bf16.bf16(), table.store_elements());
+  }
+  Weights weights() const { return {&table, f32.f32(), bf16.bf16()}; }
+
+  ModelConfig model;
+  ParameterTable table;
+  DType type;
+  Buffer f32, bf16;
+};
+
+// Largest distance between the logits of a decoder and of the network, over the largest logit; NaN where one is.
+double distance_from_network(Backend& backend, const Model& m, std::int64_t B) {
+  const std::int64_t T = m.model.context, V = m.model.vocabulary;
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(B * T));
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>((i * 7919 + i / 5) % 251);
+  Network network(backend, m.model, {B, T, m.type});
+  Pass pass;
+  pass.batch = B;
+  pass.tokens = tokens.data();
+  const std::vector<float> expected = network.logits(m.weights(), pass);
+  Decoder decoder(backend, m.model, {B, T, m.type});
+  std::vector<std::int32_t> before(static_cast<std::size_t>(B), -1);
+  double worst = 0, largest = 0;
+  for (std::int64_t t = 0; t < T; ++t) {
+    const float* logits = decoder.step(m.weights(), before.data());
+    for (std::int64_t b = 0; b < B; ++b) {
+      for (std::int64_t v = 0; v < V; ++v) {
+        const double wanted = expected[static_cast<std::size_t>((b * T + t) * V + v)];
+        const double distance = std::abs(static_cast<double>(logits[b * V + v]) - wanted);
+        if (!(distance <= worst)) worst = distance;
+        largest = std::max(largest, std::abs(wanted));
+      }
+      before[static_cast<std::size_t>(b)] = tokens[static_cast<std::size_t>(b * T + t)];
+    }
+  }
+  return worst / largest;
+}
+
+// The preset's patterns and widths in at most 4 blocks and 200 positions.
+ModelConfig small_model(ModelConfig model) {
+  model.layers = std::min<std::int64_t>(model.layers, 4);
+  model.context = std::min<std::int64_t>(model.context, 200);
+  return model;
+}
+
+// Keys and values that one step reads, bytes, all sequences.
+std::int64_t cache_bytes(const Decoder& decoder, std::int64_t position) {
+  const DecoderMemory& memory = decoder.memory();
+  const ModelConfig& model = decoder.model();
+  std::int64_t reads = 0;
+  for (std::int64_t block = 0; block < model.layers; ++block) {
+    for (const std::int32_t index : memory.groups[static_cast<std::size_t>(block) % memory.groups.size()])
+      reads += count_keys(memory.patterns[static_cast<std::size_t>(index)], position);
+  }
+  return decoder.shape().sequences * reads * (model.query_head() + model.value_head()) * size_of(decoder.shape().type);
+}
+
+// Weights of blocks and of the output; of the embeddings a step reads a few rows.
+std::int64_t weight_bytes(const Model& m) {
+  std::int64_t count = 0;
+  for (const Parameter& p : m.table.entries())
+    if (p.part != "embeddings") count += p.count;
+  return count * size_of(m.type);
+}
+
+// Sums a buffer much larger than any cache, on all threads.
+class Reader {
+ public:
+  Reader() : words_(std::size_t{1} << 25, 1) {}
+  double bytes() const { return static_cast<double>(words_.size() * sizeof words_[0]); }
+  void run() {
+    const std::uint64_t* words = words_.data();
+    const auto count = static_cast<std::int64_t>(words_.size());
+    std::uint64_t sum = 0;
+#pragma omp parallel for schedule(static) reduction(+ : sum) num_threads(machine_info().threads)
+    for (std::int64_t i = 0; i < count; ++i) sum += words[i];
+    if (sum != words_.size()) throw std::runtime_error("the sum of a buffer is wrong");
+  }
+
+ private:
+  std::vector<std::uint64_t> words_;
+};
+
+struct Arguments {
+  std::string preset = "enwik8", precision = "bfloat16";
+  std::vector<std::string> sets;
+  std::int64_t position = 256, batch = 1;
+  int runs = 15, threads = 0;
+};
+
+int measure(const Arguments& given) {
+  set_threads(given.threads);
+  const ModelConfig model = read_config({preset_json(given.preset)}, {"preset " + given.preset}, given.sets).model;
+  const DType type = given.precision == "bfloat16" ? DType::bfloat16 : DType::float32;
+  const std::unique_ptr<Backend> backend = make_cpu_backend();
+  // As in tests/model/decoder_test.cpp, for 4 blocks.
+  const double tolerance = type == DType::float32 ? 2e-5 : 0.03;
+  const double distance = distance_from_network(*backend, Model(*backend, small_model(model), type), 2);
+  if (!(distance <= tolerance)) {
+    std::fprintf(stderr, "decode: logits are %g off the network's, nothing is timed\n", distance);
+    return 1;
+  }
+  const Model m(*backend, model, type);
+  Decoder decoder(*backend, model, {given.batch, given.position + 1, type});
+  decoder.assume(given.position);
+  const std::vector<std::int32_t> before(static_cast<std::size_t>(given.batch), given.position == 0 ? -1 : 32);
+  const auto step = [&] {
+    decoder.assume(given.position);
+    if (!std::isfinite(decoder.step(m.weights(), before.data())[0])) throw std::runtime_error("a logit is not finite");
+  };
+  Reader reader;
+  const std::vector<bench::Times> times = bench::alternate({step, [&] { reader.run(); }}, given.runs);
+  const double seconds = bench::median(times[0].wall_s), rate = reader.bytes() / bench::median(times[1].wall_s);
+  const std::int64_t weights = weight_bytes(m), cache = cache_bytes(decoder, given.position);
+  bench::print(times[0], {{"tokens_per_s", static_cast<double>(given.batch) / seconds},
+                          {"bytes_per_token", (weights + cache) / given.batch},
+                          {"weight_bytes", weights},
+                          {"cache_bytes", cache},
+                          {"read_gb_per_s", 1e-9 * rate},
+                          {"share_of_bound", static_cast<double>(weights + cache) / rate / seconds},
+                          {"preset", given.preset},
+                          {"layers", model.layers},
+                          {"width", model.width},
+                          {"position", given.position},
+                          {"batch", given.batch},
+                          {"precision", given.precision}});
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bench::refuse_debug_build();
+  CLI::App app{"How long does a decoded token take?"};
+  Arguments given;
+  app.add_option("--preset", given.preset)->capture_default_str();
+  app.add_option("--position", given.position)->capture_default_str();
+  app.add_option("--batch", given.batch, "Sequences decoded side by side")->capture_default_str();
+  app.add_option("--precision", given.precision)->capture_default_str()->check(CLI::IsMember({"float32", "bfloat16"}));
+  app.add_option("--set", given.sets)->take_all()->expected(1)->allow_extra_args(false);
+  app.add_option("--runs", given.runs)->capture_default_str()->check(CLI::Range(1, 100000));
+  app.add_option("--threads", given.threads, "0: every core")->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+  try {
+    return measure(given);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "decode: %s\n", error.what());
+    return 1;
+  }
+}
