@@ -54,9 +54,11 @@ foreach(isa scalar avx2 avx512 avx512_bf16)
   endforeach()
 endforeach()
 
-# Gradients in a file, for the checks against another implementation (tests/reference).
-add_executable(gradients_dump ${CMAKE_SOURCE_DIR}/tests/reference/gradients_dump.cpp)
-set_target_properties(gradients_dump PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-target_include_directories(gradients_dump PRIVATE ${CMAKE_SOURCE_DIR}/src)
-target_link_libraries(gradients_dump PRIVATE longstride longstride_options)
-add_dependencies(test-programs gradients_dump)
+# Gradients and decoded data in files, for the checks against other implementations (tests/reference).
+foreach(dump gradients_dump data_dump)
+  add_executable(${dump} ${CMAKE_SOURCE_DIR}/tests/reference/${dump}.cpp)
+  set_target_properties(${dump} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_include_directories(${dump} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(${dump} PRIVATE longstride longstride_options nlohmann_json::nlohmann_json)
+  add_dependencies(test-programs ${dump})
+endforeach()
