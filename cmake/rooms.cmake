@@ -6,10 +6,20 @@ if(LONGSTRIDE_SANITIZE)
   target_link_options(longstride_options INTERFACE -fsanitize=${LONGSTRIDE_SANITIZE})
 endif()
 
-# longstride_room(NAME LINKS room... PRIVATE library...): sources are src/NAME/*.cpp.
+# longstride_room(NAME LINKS room... PRIVATE library... OPTIONAL file library...): sources are src/NAME/*.cpp.
+# OPTIONAL: pairs; where the target `library` is missing, src/NAME/FILE_none.cpp takes the place of src/NAME/FILE.cpp.
 function(longstride_room name)
-  cmake_parse_arguments(ROOM "" "" "LINKS;PRIVATE" ${ARGN})
+  cmake_parse_arguments(ROOM "" "" "LINKS;PRIVATE;OPTIONAL" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
+  while(ROOM_OPTIONAL)
+    list(POP_FRONT ROOM_OPTIONAL file library)
+    if(TARGET ${library})
+      list(APPEND ROOM_PRIVATE ${library})
+      list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/src/${name}/${file}_none.cpp)
+    else()
+      list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/src/${name}/${file}.cpp)
+    endif()
+  endwhile()
   set(target longstride_${name})
   if(NOT sources)
     message(FATAL_ERROR "src/${name} has no source")

@@ -72,6 +72,7 @@ int run(EvaluateArguments& arguments) {
   options.progress = [&](double share, double bits) {
     line.show(fmt::format("{:3.0f}%  {:.4f} bits per byte so far", 100 * share, bits));
   };
+  options.noted = [&](const std::string& sentence) { line.print(sentence); };
   const Evaluation result = evaluate(options);
   line.finish();
   if (options.stop->load()) {
@@ -103,6 +104,8 @@ Command evaluate_command(CLI::App& program) {
                   "Tokens of context that every scored token has, the first window's aside")
       ->type_name("M")
       ->capture_default_str();
+  app->add_option("--cache", what.cache, "Folder for decoded pictures and sound (default: the run's own)")
+      ->type_name("FOLDER");
   app->add_option("--precision", arguments->precision, "auto (what the run trained with), float32 or bfloat16")
       ->type_name("P");
   add_threads_option(*app, arguments->threads);

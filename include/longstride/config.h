@@ -35,12 +35,18 @@ struct ModelConfig {
   std::int64_t value_head() const { return width / heads; }
 };
 
+enum class Unreadable { error, skip };
+
 struct DataConfig {
   std::string kind;  // text | image | sound; empty: found from the files
   std::vector<std::string> paths;
-  std::vector<double> split = {0.9, 0.05, 0.05};  // shares of bytes in file order: train, valid, test
-  std::vector<std::int64_t> image_size;
-  std::int64_t sample_rate = 12000;
+  std::vector<double> split = {0.9, 0.05, 0.05};  // shares of bytes or pictures in file order: train, valid, test
+  std::vector<std::int64_t> image_size;           // height, width; empty: the files' own, where they have one
+  std::int64_t channels = 0;                      // of pictures: 1 grey, 3 RGB, 0 the files' own (folders: 3)
+  std::int64_t sample_rate = 12000;               // Hz
+  double gain = 0;                                // of sound, dB
+  Unreadable unreadable = Unreadable::error;      // files that are cut, damaged or of another kind
+  std::string cache;                              // folder of decoded data; empty: beside the run
 };
 
 struct TrainingConfig {

@@ -17,9 +17,6 @@
 namespace longstride {
 namespace {
 
-// Linux lets a process hold 65,530 maps (vm.max_map_count); a folder may have more files than that.
-constexpr std::size_t kMostMaps = 16384;
-
 [[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
 
 void check_split(const std::vector<double>& split) {
@@ -29,18 +26,6 @@ void check_split(const std::vector<double>& split) {
     fail(fmt::format("data.split: needs three shares (train, valid, test) that sum to 1, got [{}]",
                      fmt::join(split, ", ")));
   }
-}
-
-void check_kind(const std::string& kind, const std::string& first_file) {
-  if (kind == "text") return;
-  if (kind == "image" || kind == "sound") {
-    throw Error(
-        ErrorKind::unavailable,
-        fmt::format("data.kind: \"{}\" data (\"{}\") cannot be read by this version; --set data.kind=text takes "
-                    "the files as bytes",
-                    kind, first_file));
-  }
-  fail(fmt::format("data.kind: needs text, image or sound, got \"{}\"", kind));
 }
 
 }  // namespace
@@ -66,46 +51,38 @@ std::string to_string(Split split) {
   return "all";
 }
 
-Dataset::Dataset(const DataConfig& config) : kind_(config.kind), split_(config.split) {
-  check_split(split_);
-  if (config.paths.empty()) fail("data.paths: no data was given; name files or folders with --data");
-  const std::vector<std::string> files = list_files(config.paths);
-  if (kind_.empty()) kind_ = find_kind(files, !config.image_size.empty());
-  check_kind(kind_, files.front());
-  files_ = static_cast<std::int64_t>(files.size());
-  for (const std::string& path : files) {
-    MappedFile map(path);
-    if (map.size() == 0) continue;
-    Piece& piece = pieces_.emplace_back();
-    piece.path = path;
-    piece.begin = size_;
-    piece.size = map.size();
-    size_ += map.size();
-    if (pieces_.size() <= kMostMaps) piece.map = std::move(map);
+Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : config_(config) {
+  check_split(config_.split);
+  if (config_.paths.empty()) fail("data.paths: no data was given; name files or folders with --data");
+  std::string& kind = config_.kind;
+  std::vector<std::string> files = list_files(config_.paths);
+  if (kind != "text") files = without_companions(files);
+  if (files.empty()) fail("data.paths: only CIFAR-10's descriptions are there; name its batches");
+  if (kind.empty()) kind = find_kind(files, !config_.image_size.empty());
+  if (kind == "text") {
+    open_text(files);
+  } else if (kind == "image") {
+    open_pictures(files, options);
+  } else if (kind == "sound") {
+    open_sound(files, options);
+  } else {
+    fail(fmt::format("data.kind: needs text, image or sound, got \"{}\"", kind));
   }
-  if (size_ == 0) {
-    fail(files_ == 1
-             ? fmt::format("\"{}\" is empty; name a file with data", files.front())
-             : fmt::format("\"{}\" and {} more files are all empty; name files with data", files.front(), files_ - 1));
-  }
-}
-
-std::string Dataset::name() const {
-  const std::string first = fmt::format("\"{}\"", pieces_.front().path);
-  return pieces_.size() == 1 ? first : fmt::format("{} and {} more", first, pieces_.size() - 1);
-}
-
-std::string Dataset::describe() const {
-  return fmt::format("{} {}, {} bytes", with_commas(files_), files_ == 1 ? "file" : "files", with_commas(size_));
 }
 
 ByteRange Dataset::part(Split split) const {
-  const auto bytes = [&](double share) {
-    return std::clamp<std::int64_t>(std::llround(share * static_cast<double>(size_)), 0, size_);
+  const std::vector<double>& shares = config_.split;
+  const std::int64_t units = size_ / unit_;
+  const auto until = [&](double share) {
+    return unit_ * std::clamp<std::int64_t>(std::llround(share * static_cast<double>(units)), 0, units);
   };
   // The last part that has a share ends with the data, whatever rounding left.
-  const std::int64_t train_end = split_[1] == 0 && split_[2] == 0 ? size_ : bytes(split_[0]);
-  const std::int64_t valid_end = split_[2] == 0 ? size_ : std::max(train_end, bytes(split_[0] + split_[1]));
+  std::int64_t train_end = shares[1] == 0 && shares[2] == 0 ? size_ : until(shares[0]);
+  std::int64_t valid_end = shares[2] == 0 ? size_ : std::max(train_end, until(shares[0] + shares[1]));
+  if (own_parts_) {
+    train_end = (*own_parts_)[0];
+    valid_end = (*own_parts_)[1];
+  }
   switch (split) {
     case Split::train:
       return {0, train_end};
@@ -123,9 +100,9 @@ void Dataset::require_context(Split split, std::int64_t context) const {
   const std::int64_t size = part(split).size();
   if (size >= context) return;
   const std::string what = split == Split::all ? "the data has" : fmt::format("the {} part has", to_string(split));
-  const std::string remedy =
-      size > 0 ? fmt::format("give more data or --set model.context={}", size) : "give more data or another data.split";
-  fail(fmt::format("{}: {} {} of {} bytes, less than one context of {}; {}", name(), what, with_commas(size),
+  const std::string remedy = size > 0 && unit_ == 1 ? fmt::format("give more data or --set model.context={}", size)
+                                                    : "give more data or another data.split";
+  fail(fmt::format("{}: {} {} of {} bytes, less than one context of {}; {}", name_, what, with_commas(size),
                    with_commas(size_), with_commas(context), remedy));
 }
 
@@ -141,12 +118,13 @@ void Dataset::read(std::int64_t offset, std::span<std::uint8_t> bytes) const {
     const std::int64_t within = offset - piece->begin;
     const std::size_t taken = std::min(bytes.size(), static_cast<std::size_t>(piece->size - within));
     if (piece->map) {
-      std::copy_n(piece->map->bytes().begin() + within, taken, bytes.begin());
-      piece->map->forget(within, within + static_cast<std::int64_t>(taken));  // memory does not grow with the data
+      const std::int64_t at = piece->first_byte + within;
+      std::copy_n(piece->map->bytes().begin() + at, taken, bytes.begin());
+      piece->map->forget(at, at + static_cast<std::int64_t>(taken));  // memory does not grow with the data
     } else {
       const Descriptor file(::open(piece->path.c_str(), O_RDONLY | O_CLOEXEC));
       if (file.get() < 0) fail_system("open", piece->path);
-      read_all(file.get(), within, bytes.first(taken), piece->path);
+      read_all(file.get(), piece->first_byte + within, bytes.first(taken), piece->path);
     }
     bytes = bytes.subspan(taken);
     offset += static_cast<std::int64_t>(taken);

@@ -1,13 +1,18 @@
-// Data as one long row of tokens: today bytes of any files, read where they lie. Files are joined end to end in order;
-// nothing is read until it is asked for, so that data larger than memory works.
+// Data as one long row of tokens: bytes of any files, pictures row by row, sound as mu-law codes; files are joined end
+// to end in order. Bytes and raw arrays are read where they lie, everything else is decoded once into a file
+// (data/decoded.h). Nothing is in memory until it is asked for, so that data larger than memory works.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "data/decoded.h"
 #include "io/file.h"
 #include "longstride/config.h"
 
@@ -27,18 +32,31 @@ enum class Split { train, valid, test, all };
 Split parse_split(const std::string& word);
 std::string to_string(Split split);
 
+struct DatasetOptions {
+  std::string cache;                   // folder of decoded data; config.cache goes before it
+  const ModelConfig* model = nullptr;  // pictures must fit it: checked before anything is decoded
+  const std::atomic<bool>* stop = nullptr;
+  std::function<void(const std::string& sentence)> noted;  // may be empty
+};
+
 class Dataset {
  public:
   // config.paths: files and folders; a folder stands for all files below it, sorted by path, without hidden ones.
-  // config.kind: text, or empty, then found from the files' names; image and sound: Error unavailable.
-  // Errors: invalid_argument where a path is missing, nothing is to read, or `split` is not shares that sum to 1.
-  explicit Dataset(const DataConfig& config);
+  // config.kind: found from the files' names where it is empty.
+  // Errors: invalid_argument where a path is missing, nothing is to read, files are of several kinds, pictures do not
+  // fit the model, or `split` is not shares that sum to 1; corrupt_data where a picture or a sound cannot be read;
+  // unavailable where the build cannot read it; exhausted where `stop` was set while decoding.
+  explicit Dataset(const DataConfig& config, const DatasetOptions& options = {});
 
-  std::int64_t size() const { return size_; }  // bytes of all files, at least 1
-  const std::string& kind() const { return kind_; }
-  std::string describe() const;  // "3 files, 4,154,399 bytes"
+  std::int64_t size() const { return size_; }  // tokens, one byte each, at least 1
+  const std::string& kind() const { return config_.kind; }
+  std::int64_t unit() const { return unit_; }                // bytes that stay together: of a picture, else 1
+  const std::string& describe() const { return describe_; }  // "3 files, 4,154,399 bytes"
+  // The configuration with kind, image_size and channels as they were found: what later data must be read with.
+  const DataConfig& config() const { return config_; }
 
-  // The byte range of a split: the parts follow one another without gap or overlap, rounded to whole bytes.
+  // The byte range of a split: the parts follow one another without gap or overlap, in whole units. CIFAR-10 has its
+  // own: the last 1/25 of the training batches (2,000 of 50,000) for validation, the test batch for test.
   ByteRange part(Split split) const;
 
   // Throws invalid_argument, naming file and remedy, where the part is shorter than one context.
@@ -54,14 +72,22 @@ class Dataset {
     std::string path;
     std::int64_t begin = 0;  // joined offset of its first byte
     std::int64_t size = 0;
+    std::int64_t first_byte = 0;    // of the data, in the file
     std::optional<MappedFile> map;  // none: opened at each read (beyond the number of maps a process may hold)
   };
-  std::string name() const;    // of the data, for messages
+  void open_text(const std::vector<std::string>& files);
+  void open_pictures(const std::vector<std::string>& files, const DatasetOptions& options);
+  void open_sound(const std::vector<std::string>& files, const DatasetOptions& options);
+  DecodedPlace place(const DatasetOptions& options) const;
+  void add_piece(const std::string& path, std::int64_t first_byte);
+  void settle(const Decoding& decoding, const DatasetOptions& options);
+
+  DataConfig config_;
   std::vector<Piece> pieces_;  // none empty
-  std::int64_t files_ = 0;     // empty ones included
-  std::int64_t size_ = 0;
-  std::string kind_;
-  std::vector<double> split_;
+  std::int64_t size_ = 0, unit_ = 1;
+  std::optional<std::array<std::int64_t, 2>> own_parts_;  // where train and valid end; none: by the shares
+  std::string name_;                                      // of the data, for messages
+  std::string describe_;
 };
 
 }  // namespace longstride

@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 
+#include "data/picture_files.h"
 #include "io/system.h"
 #include "longstride/error.h"
 
@@ -44,12 +45,6 @@ void list_folder(const fs::path& folder, std::set<Identity>& above, std::vector<
   above.erase(identity);
 }
 
-std::string ending(const std::string& file) {
-  std::string word = fs::path(file).extension().string();
-  std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return std::tolower(c); });
-  return word;
-}
-
 }  // namespace
 
 std::vector<std::string> list_files(const std::vector<std::string>& paths) {
@@ -74,18 +69,38 @@ std::vector<std::string> list_files(const std::vector<std::string>& paths) {
   return files;
 }
 
+std::string file_ending(const std::string& file) {
+  std::string word = fs::path(file).extension().string();
+  std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return std::tolower(c); });
+  return word;
+}
+
+std::vector<std::string> without_companions(std::vector<std::string> files) {
+  if (std::any_of(files.begin(), files.end(), is_cifar_batch)) {
+    std::erase_if(files, [](const std::string& file) {
+      const std::string word = file_ending(file);
+      return word == ".txt" || word == ".html";
+    });
+  }
+  return files;
+}
+
 std::string find_kind(const std::vector<std::string>& files, bool image_size_given) {
   const std::set<std::string> image = {".png", ".jpg", ".jpeg", ".npy"};
   const std::set<std::string> sound = {".wav", ".flac"};
-  const auto is_image = [&](const std::string& file) {
-    const std::string word = ending(file);
-    return image.contains(word) || (image_size_given && word == ".bin");
+  const auto kind_of = [&](const std::string& file) {
+    const std::string word = file_ending(file);
+    if (image.contains(word) || is_cifar_batch(file) || (image_size_given && word == ".bin")) return "image";
+    return sound.contains(word) ? "sound" : "text";
   };
-  const auto is_sound = [&](const std::string& file) { return sound.contains(ending(file)); };
   if (files.empty()) return "text";
-  if (std::all_of(files.begin(), files.end(), is_image)) return "image";
-  if (std::all_of(files.begin(), files.end(), is_sound)) return "sound";
-  return "text";
+  const std::string kind = kind_of(files.front());
+  const auto other = std::find_if(files.begin(), files.end(), [&](const auto& file) { return kind_of(file) != kind; });
+  if (other == files.end()) return kind;
+  throw Error(ErrorKind::invalid_argument,
+              fmt::format("data.paths: \"{}\" is {}, \"{}\" is {}; name files of one kind, or "
+                          "--set data.kind=text to take all as bytes",
+                          files.front(), kind, *other, kind_of(*other)));
 }
 
 }  // namespace longstride

@@ -50,8 +50,8 @@ std::int64_t permute(std::int64_t seed, std::int64_t epoch, std::int64_t count, 
 // So s - 1 of the n phases are long. Epoch e is long where floor(e (s - 1) / n) takes a step from e to e + 1, and draws
 // its phase evenly among those of its kind: each phase has its even share, and the windows before epoch e are
 // e K + floor(e (s - 1) / n), in closed form. L = n is K = 1, s = n: there the phase is n for ever.
-DataOrder::DataOrder(std::int64_t length, std::int64_t context, std::int64_t seed)
-    : length_(length), context_(context), seed_(seed) {
+DataOrder::DataOrder(std::int64_t length, std::int64_t context, std::int64_t seed, Cut cut)
+    : length_(length), context_(context), seed_(seed), one_phase_(cut == Cut::at_multiples || length == context) {
   constexpr std::int64_t kMostContext = std::int64_t{1} << 31;
   if (context < 1 || context > kMostContext) {
     throw Error(ErrorKind::invalid_argument,
@@ -61,9 +61,13 @@ DataOrder::DataOrder(std::int64_t length, std::int64_t context, std::int64_t see
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("data order: the part must hold a context of {} tokens, got {}", context, length));
   }
+  if (cut == Cut::at_multiples && length % context != 0) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("data order: the part must hold whole contexts of {} tokens, got {}", context, length));
+  }
   pieces_ = (length - 1) / context + 1;
   last_ = length - (pieces_ - 1) * context;
-  long_phases_ = length == context ? 0 : last_ - 1;
+  long_phases_ = one_phase_ ? 0 : last_ - 1;
 }
 
 std::int64_t DataOrder::first_window(std::int64_t epoch) const {
@@ -83,7 +87,7 @@ std::int64_t DataOrder::epoch_of(std::int64_t index) const {
 
 std::int64_t DataOrder::phase(std::int64_t epoch) const {
   const bool is_long = first_window(epoch + 1) - first_window(epoch) > pieces_;
-  const std::int64_t first = is_long ? 1 : length_ == context_ ? context_ : last_;
+  const std::int64_t first = is_long ? 1 : one_phase_ ? context_ : last_;
   const std::int64_t choices = is_long ? long_phases_ : context_ - first + 1;
   // 63 random bits modulo at most 2^31: the first choices are favoured by less than 2^-32.
   const std::uint64_t bits = random_bits(seed_, epoch, kPhaseRound, 0) >> 1;

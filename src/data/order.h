@@ -4,6 +4,8 @@
 // pieces in an order of its own. A piece is scored by one window of n tokens; the first and the last piece may be
 // shorter than n, their windows are laid at [0, n) and [L - n, L) and score the piece alone. So every byte is scored
 // exactly once an epoch, no window joins the end to the beginning, and L = n gives the one window [0, n) for ever.
+//
+// Pictures stay whole: n is one of them, L a multiple of n, and p is n in every epoch.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +20,9 @@ struct Window {
 
 class DataOrder {
  public:
+  enum class Cut { anywhere, at_multiples };  // at_multiples: the phase is n, and n divides L
   // length: L, bytes of the training part; context: n; 1 <= n <= L, n <= 2^31. Error invalid_argument otherwise.
-  DataOrder(std::int64_t length, std::int64_t context, std::int64_t seed);
+  DataOrder(std::int64_t length, std::int64_t context, std::int64_t seed, Cut cut = Cut::anywhere);
 
   // index: 0, 1, 2, ... counted over the whole run (with batch B, step s reads windows s * B .. s * B + B - 1). O(1).
   Window window(std::int64_t index) const;
@@ -34,6 +37,7 @@ class DataOrder {
   std::int64_t phase(std::int64_t epoch) const;
   std::int64_t length_, context_;
   std::int64_t seed_;
+  bool one_phase_;            // the phase is n in every epoch
   std::int64_t pieces_;       // of an epoch whose phase is at least last_; one more where it is smaller
   std::int64_t last_;         // length of the last piece when the phase is n, in [1, n]
   std::int64_t long_phases_;  // how many of the n phases give pieces_ + 1

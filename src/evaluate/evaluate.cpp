@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -28,6 +30,27 @@ DType resolve(Precision asked, Precision trained) {
   const Precision wanted = asked == Precision::automatic ? trained : asked;
   if (wanted == Precision::automatic) return machine_info().bfloat16 ? DType::bfloat16 : DType::float32;
   return wanted == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
+}
+
+// Beside the run that the checkpoint is of; a file that belongs to none has it beside itself.
+std::string cache_folder(const std::string& checkpoint) {
+  const std::filesystem::path file = std::filesystem::absolute(checkpoint).lexically_normal();
+  const std::filesystem::path run = file.parent_path().parent_path().parent_path();  // RUN/checkpoints/STEP/file
+  const bool of_run = std::filesystem::exists(run / "config.json");
+  return ((of_run ? run : file.parent_path()) / "cache").string();
+}
+
+// Pictures are scored whole, one window each.
+void check_pictures(const EvaluateOptions& options, std::int64_t unit) {
+  if (options.min_context != 0) {
+    fail(
+        fmt::format("--min-context: pictures are scored whole, one window each; needs 0, got {}", options.min_context));
+  }
+  for (const auto& [option, bytes] : {std::pair("--offset", options.offset), std::pair("--bytes", options.bytes)}) {
+    if (bytes > 0 && bytes % unit != 0) {
+      fail(fmt::format("{}: needs whole pictures, a multiple of {} bytes, got {}", option, unit, bytes));
+    }
+  }
 }
 
 void check_min_context(std::int64_t min_context, std::int64_t context) {
@@ -71,7 +94,9 @@ Evaluation evaluate(const EvaluateOptions& options) {
   check_min_context(options.min_context, config.model.context);
   DataConfig data_config = config.data;  // the run's shares and kind: its test part stays its test part
   data_config.paths = options.paths;
-  const Dataset data(data_config);
+  if (!options.cache.empty()) data_config.cache = options.cache;
+  const Dataset data(data_config, {cache_folder(path), &config.model, options.stop, options.noted});
+  if (data.unit() > 1) check_pictures(options, data.unit());
   const ByteRange range = scored_range(options, data, split);
   const DType type = resolve(options.precision, config.training.precision);
 

@@ -87,6 +87,10 @@ void AtomicFile::overwrite(std::int64_t offset, std::span<const std::uint8_t> by
   if (::lseek(descriptor_, 0, SEEK_END) < 0) fail_system("write", path_);
 }
 
+void AtomicFile::shorten(std::int64_t size) {
+  if (::ftruncate(descriptor_, size) != 0 || ::lseek(descriptor_, size, SEEK_SET) < 0) fail_system("write", path_);
+}
+
 void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) fail_system("write", path_);
   const int closed = ::close(std::exchange(descriptor_, -1));

@@ -45,6 +45,7 @@ class AtomicFile {
 
   void append(std::span<const std::uint8_t> bytes);
   void overwrite(std::int64_t offset, std::span<const std::uint8_t> bytes);  // of what was appended before
+  void shorten(std::int64_t size);                                           // drops what was appended beyond it
   void commit();                                                             // at most once
 
  private:

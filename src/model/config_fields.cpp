@@ -146,6 +146,23 @@ ConfigField split_field() {
   return {"data.split", read, write};
 }
 
+ConfigField channels_field() {
+  const auto read = [](Config& config, const json& value) {
+    const std::int64_t channels = value.is_number_integer() ? value.get<std::int64_t>() : -1;
+    if (channels != 0 && channels != 1 && channels != 3) throw std::string("1 (grey), 3 (RGB) or 0 (the files' own)");
+    config.data.channels = channels;
+  };
+  return {"data.channels", read, [](const Config& config) { return json(config.data.channels); }};
+}
+
+ConfigField cache_field() {
+  const auto read = [](Config& config, const json& value) {
+    if (!value.is_string()) throw std::string("a folder");
+    config.data.cache = value.get<std::string>();
+  };
+  return {"data.cache", read, [](const Config& config) { return json(config.data.cache); }};
+}
+
 std::vector<ConfigField> make_fields() {
   const auto model = &Config::model;
   const auto data = &Config::data;
@@ -168,7 +185,11 @@ std::vector<ConfigField> make_fields() {
       paths_field(),
       split_field(),
       sizes("data.image_size", data, &DataConfig::image_size, 0, 2, 65536),
+      channels_field(),
       whole("data.sample_rate", data, &DataConfig::sample_rate, 1, 768000),
+      real("data.gain", data, &DataConfig::gain, -120, 120),
+      word("data.unreadable", data, &DataConfig::unreadable, {"error", "skip"}),
+      cache_field(),
       whole("training.steps", training, &T::steps, 0, kMostSteps),
       real("training.minutes", training, &T::minutes, 0, kMostMinutes),
       whole("training.batch", training, &T::batch, 1, 65536),

@@ -12,7 +12,10 @@ namespace longstride {
 // A sample made while training: long enough to look at, short beside the interval between two.
 inline constexpr std::int64_t kSampleTokens = 512;
 
-inline bool samples(const Config& config) { return config.training.sample_minutes > 0; }
+// Of text alone: bytes of pictures and sound are no files yet that a viewer opens.
+inline bool samples(const Config& config) {
+  return config.training.sample_minutes > 0 && config.data.kind != "image" && config.data.kind != "sound";
+}
 inline DecoderShape decoder_shape(const ModelConfig& model, DType type) {
   return {1, std::min(model.context, kSampleTokens), type};
 }

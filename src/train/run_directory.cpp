@@ -36,23 +36,27 @@ void remove_run(const std::string& path) {
 
 }  // namespace
 
-RunDirectory RunDirectory::create(const std::string& path, const Config& config, bool overwrite) {
+void RunDirectory::check_place(const std::string& path, bool overwrite) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
-  if (fs::exists(status)) {
-    if (!fs::is_directory(status))
-      throw Error(ErrorKind::invalid_argument, "--out: \"" + path + "\" is a file; name a folder that is new or empty");
-    const bool empty = fs::is_empty(path, error);
-    if (error) refuse(path, error);
-    const bool run = fs::exists(path + "/" + kConfigFile);
-    if (!empty && !run)
-      throw Error(ErrorKind::invalid_argument,
-                  "--out: \"" + path + "\" holds other files; name a folder that is new or empty");
-    if (!empty && !overwrite)
-      throw Error(ErrorKind::invalid_argument,
-                  "--out: \"" + path + "\" holds a run already; --resume goes on with it, --overwrite replaces it");
-    if (!empty) remove_run(path);
+  if (!fs::exists(status)) return;
+  if (!fs::is_directory(status))
+    throw Error(ErrorKind::invalid_argument, "--out: \"" + path + "\" is a file; name a folder that is new or empty");
+  const bool run = fs::exists(path + "/" + kConfigFile);
+  if (run && !overwrite)
+    throw Error(ErrorKind::invalid_argument,
+                "--out: \"" + path + "\" holds a run already; --resume goes on with it, --overwrite replaces it");
+  for (fs::directory_iterator entry(path, error), end; !run && !error && entry != end; entry.increment(error)) {
+    if (entry->path() == cache_path(path)) continue;
+    throw Error(ErrorKind::invalid_argument,
+                "--out: \"" + path + "\" holds other files; name a folder that is new or empty");
   }
+  if (error) refuse(path, error);
+}
+
+RunDirectory RunDirectory::create(const std::string& path, const Config& config, bool overwrite) {
+  check_place(path, overwrite);
+  if (fs::exists(path)) remove_run(path);
   make_directory(path + "/checkpoints");
   make_directory(path + "/samples");
   make_directory(path + "/tensorboard");

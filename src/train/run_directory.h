@@ -12,8 +12,11 @@ namespace longstride {
 
 class RunDirectory {
  public:
-  // Makes an empty run with its config.json. Error invalid_argument where `path` holds something and `overwrite` is
-  // false, or where it holds what is no run; exhausted where the system refuses.
+  // Where a run may be made: nothing, an empty folder, or with `overwrite` a run. Error invalid_argument otherwise.
+  static void check_place(const std::string& path, bool overwrite);
+  // Decoded data of the run at `path`: stays where a run is replaced, and may be there before the run is.
+  static std::string cache_path(const std::string& path) { return path + "/cache"; }
+  // Makes an empty run with its config.json. Errors: as check_place; exhausted where the system refuses.
   static RunDirectory create(const std::string& path, const Config& config, bool overwrite);
   // One that is there. Error invalid_argument where there is none.
   static RunDirectory open(const std::string& path);

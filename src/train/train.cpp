@@ -1,6 +1,8 @@
 // longstride/train.h: from a configuration or a run directory to a session.
 #include "longstride/train.h"
 
+#include <filesystem>
+
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "train/run_directory.h"
@@ -33,8 +35,10 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   check(config);
   set_threads(static_cast<int>(config.training.threads));
   config.training.threads = 0;  // results do not depend on it: no part of what a run is
-  const Dataset data(config.data);
-  config.data.kind = data.kind();
+  if (!options.resume) RunDirectory::check_place(options.out, options.overwrite);  // before anything is decoded
+  if (!config.data.cache.empty()) config.data.cache = std::filesystem::absolute(config.data.cache).lexically_normal();
+  const Dataset data(config.data, {RunDirectory::cache_path(options.out), &config.model, options.stop, observer.noted});
+  config.data = data.config();
   data.require_context(Split::train, config.model.context);
   const Plan plan = plan_training(config);
   require_memory(plan);

@@ -19,7 +19,8 @@ Trainer::Trainer(Backend& backend, const Config& config, const Dataset& data, Tr
       data_(data),
       state_(state),
       part_(data.part(Split::train)),
-      order_(part_.size(), config.model.context, static_cast<std::uint64_t>(config.training.seed)),
+      order_(part_.size(), config.model.context, config.training.seed,
+             data.unit() > 1 ? DataOrder::Cut::at_multiples : DataOrder::Cut::anywhere),
       network_(backend, config.model, shape_of(config)) {
   const auto rows = static_cast<std::size_t>(config.training.batch * config.model.context);
   bytes_.resize(rows);

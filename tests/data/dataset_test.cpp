@@ -222,29 +222,25 @@ TEST(Dataset, AFileThatMayNotBeReadIsAnErrorThatNamesIt) {
             "cannot open \"" + (scratch / "a") + "\": Permission denied");
 }
 
-TEST(Dataset, ImagesAndSoundAreNamedAsNotReadable) {
+TEST(Dataset, FindsItsKindFromTheFilesAndRefusesAMixture) {
   const Scratch scratch;
   fs::create_directory(scratch / "d");
   put(scratch / "d/a.PNG", "text");
   put(scratch / "d/b.jpg", "text");
-  const auto words = [&](const char* kind, const std::string& file) {
-    return fmt::format(
-        "data.kind: \"{}\" data (\"{}\") cannot be read by this version; --set data.kind=text takes the "
-        "files as bytes",
-        kind, file);
-  };
-  EXPECT_EQ(opening(ErrorKind::unavailable, data_at({scratch / "d"})), words("image", scratch / "d/a.PNG"));
+  opening(ErrorKind::corrupt_data, data_at({scratch / "d"}));  // no pictures, whatever they are called
   put(scratch / "a.wav", "text");
-  EXPECT_EQ(opening(ErrorKind::unavailable, data_at({scratch / "a.wav"})), words("sound", scratch / "a.wav"));
+  opening(ErrorKind::invalid_argument, data_at({scratch / "a.wav"}));  // data.cache is nowhere
   DataConfig config = data_at({scratch / "d"});
   config.kind = "text";
   EXPECT_EQ(Dataset(config).size(), 8);
-  config.kind = "sound";
-  EXPECT_EQ(opening(ErrorKind::unavailable, config), words("sound", scratch / "d/a.PNG"));
   config.kind = "video";
   EXPECT_EQ(opening(ErrorKind::invalid_argument, config), "data.kind: needs text, image or sound, got \"video\"");
-  put(scratch / "d/readme.txt", "text");  // a mixture is text
-  EXPECT_EQ(Dataset(data_at({scratch / "d"})).kind(), "text");
+  put(scratch / "d/readme.txt", "text");
+  EXPECT_EQ(opening(ErrorKind::invalid_argument, data_at({scratch / "d"})),
+            fmt::format("data.paths: \"{}\" is image, \"{}\" is text; name files of one kind, or --set data.kind=text "
+                        "to take all as bytes",
+                        scratch / "d/a.PNG", scratch / "d/readme.txt"));
+  opening(ErrorKind::invalid_argument, data_at({scratch / "a.wav", scratch / "d/a.PNG"}));
 }
 
 TEST(Dataset, APartShorterThanAContextIsAnErrorThatNamesFileAndRemedy) {

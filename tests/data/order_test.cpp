@@ -174,5 +174,28 @@ TEST(Order, APartShorterThanAContextIsAnError) {
             "data order: the context must be in [1, 2^31], got 0");
 }
 
+TEST(Order, OfPicturesPermutesWholeOnes) {
+  constexpr std::int64_t kPictures = 50, kBytes = 12;
+  const DataOrder order(kPictures * kBytes, kBytes, 5, DataOrder::Cut::at_multiples);
+  std::vector<std::int64_t> last;
+  for (std::int64_t epoch = 0; epoch < 5; ++epoch) {
+    EXPECT_EQ(order.first_window(epoch), epoch * kPictures);
+    std::vector<std::int64_t> begins;
+    for (std::int64_t i = 0; i < kPictures; ++i) {
+      const Window window = order.window(epoch * kPictures + i);
+      EXPECT_EQ(window.begin % kBytes, 0);
+      EXPECT_EQ(window.score_begin, 0);
+      EXPECT_EQ(window.score_count, kBytes);
+      begins.push_back(window.begin / kBytes);
+    }
+    EXPECT_EQ(std::set<std::int64_t>(begins.begin(), begins.end()).size(), std::size_t{kPictures});
+    EXPECT_NE(begins, last);
+    last = begins;
+  }
+  EXPECT_EQ(DataOrder(kBytes, kBytes, 5, DataOrder::Cut::at_multiples).window(7).begin, 0);
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [] { DataOrder(25, 12, 1, DataOrder::Cut::at_multiples); }),
+            "data order: the part must hold whole contexts of 12 tokens, got 25");
+}
+
 }  // namespace
 }  // namespace longstride

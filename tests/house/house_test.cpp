@@ -38,6 +38,9 @@ const std::vector<std::pair<std::string, std::set<std::string>>> kOnlyIn = {
     {"immintrin.h", {"cpu"}},
     {"omp.h", {"cpu"}},
     {"png", {"io"}},
+    {"jpeglib", {"io"}},
+    {"sndfile", {"io"}},
+    {"soxr", {"io"}},
     {"CLI/", {"apps"}},
     {"iostream", {"apps"}},
     {"csignal", {"apps"}},  // stopping is the program's affair; the library is given a flag

@@ -1,0 +1,147 @@
+// How a Dataset comes by its pieces: text as it lies, pictures and sound decoded.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "data/dataset.h"
+#include "data/decode.h"
+#include "data/picture_files.h"
+#include "io/words.h"
+#include "longstride/error.h"
+
+namespace longstride {
+namespace {
+
+// Linux lets a process hold 65,530 maps (vm.max_map_count); a folder may have more files than that.
+constexpr std::size_t kMostMaps = 16384;
+constexpr std::size_t kMostNamed = 5;  // unreadable files, of those that were left out
+
+[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
+
+std::string count_words(std::int64_t count, const std::string& one, const std::string& many) {
+  return fmt::format("{} {}", with_commas(count), count == 1 ? one : many);
+}
+
+std::string name_of(const std::vector<std::string>& files) {
+  const std::string first = fmt::format("\"{}\"", files.front());
+  return files.size() == 1 ? first : fmt::format("{} and {} more", first, files.size() - 1);
+}
+
+// A decoding of which nothing is left is an error, and leaves no file.
+Decoding require_some(Decoding decoding, std::int64_t count) {
+  if (static_cast<std::int64_t>(decoding.left_out.size()) < count) return decoding;
+  throw Error(ErrorKind::corrupt_data, fmt::format("nothing could be read: {}", decoding.left_out.front().reason));
+}
+
+std::string left_out_words(const std::vector<LeftOut>& files) {
+  std::string words = count_words(static_cast<std::int64_t>(files.size()), "file was", "files were") +
+                      " left out because they cannot be read: ";
+  for (std::size_t i = 0; i < std::min(files.size(), kMostNamed); ++i) words += (i > 0 ? "; " : "") + files[i].reason;
+  return files.size() <= kMostNamed ? words : words + fmt::format("; and {} more", files.size() - kMostNamed);
+}
+
+std::string duration_words(std::int64_t samples, std::int64_t rate) {
+  const std::int64_t seconds = (samples + rate / 2) / rate;
+  return fmt::format("{} min {:02} s", with_commas(seconds / 60), seconds % 60);
+}
+
+}  // namespace
+
+void Dataset::add_piece(const std::string& path, std::int64_t first_byte) {
+  MappedFile map(path);
+  if (map.size() <= first_byte) return;
+  Piece& piece = pieces_.emplace_back();
+  piece.path = path;
+  piece.begin = size_;
+  piece.size = map.size() - first_byte;
+  piece.first_byte = first_byte;
+  size_ += piece.size;
+  if (pieces_.size() <= kMostMaps) piece.map = std::move(map);
+}
+
+void Dataset::open_text(const std::vector<std::string>& files) {
+  std::vector<std::string> named;
+  for (const std::string& path : files) {
+    add_piece(path, 0);
+    if (pieces_.size() > named.size()) named.push_back(path);
+  }
+  if (size_ == 0) {
+    fail(files.size() == 1 ? fmt::format("\"{}\" is empty; name a file with data", files.front())
+                           : fmt::format("\"{}\" and {} more files are all empty; name files with data", files.front(),
+                                         files.size() - 1));
+  }
+  name_ = name_of(named);
+  describe_ = fmt::format("{}, {} bytes", count_words(static_cast<std::int64_t>(files.size()), "file", "files"),
+                          with_commas(size_));
+}
+
+DecodedPlace Dataset::place(const DatasetOptions& options) const {
+  const std::string folder = config_.cache.empty() ? options.cache : config_.cache;
+  if (folder.empty()) fail("data.cache: needs a folder for decoded pictures and sound");
+  return {folder, options.noted};
+}
+
+// Says what there is to say of a decoding.
+void Dataset::settle(const Decoding& decoding, const DatasetOptions& options) {
+  if (!decoding.left_out.empty()) {
+    describe_ +=
+        fmt::format(", {} left out", count_words(static_cast<std::int64_t>(decoding.left_out.size()), "file", "files"));
+    if (options.noted) options.noted(left_out_words(decoding.left_out));
+  }
+  for (const std::string& note : decoding.notes) {
+    if (options.noted) options.noted(note);
+  }
+}
+
+void Dataset::open_pictures(const std::vector<std::string>& files, const DatasetOptions& options) {
+  PictureFiles pictures = find_pictures(files, config_);
+  const PictureShape& shape = pictures.shape;
+  if (options.model != nullptr) check_fit(shape, *options.model);
+  unit_ = shape.bytes();
+  name_ = name_of(files);
+  config_.image_size = {shape.height, shape.width};
+  config_.channels = shape.channels;
+  Decoding decoding = pictures.found;
+  const bool as_they_lie = std::all_of(pictures.files.begin(), pictures.files.end(), [&](const PictureFile& file) {
+    return file.form == PictureFile::Form::array && file.shape == shape;
+  });
+  if (as_they_lie) {
+    for (const PictureFile& file : pictures.files) add_piece(file.path, file.first_byte);
+  } else {
+    std::vector<std::string> sources;
+    for (const PictureFile& file : pictures.files) sources.push_back(file.path);
+    const bool skip = config_.unreadable == Unreadable::skip;
+    const std::string recipe = fmt::format("pictures {}{}", shape.words(), skip ? " skip" : "");
+    const DecodedFile decoded = open_or_decode(place(options), recipe, sources, [&](AtomicFile& out) {
+      return require_some(decode_pictures(pictures, config_.unreadable, options.stop, out), pictures.count());
+    });
+    add_piece(decoded.path, 0);
+    decoding.left_out.insert(decoding.left_out.end(), decoded.decoding.left_out.begin(),
+                             decoded.decoding.left_out.end());
+  }
+  if (pictures.cifar) {
+    std::int64_t training = 0;
+    for (const PictureFile& file : pictures.files) training += file.path.ends_with("test_batch.bin") ? 0 : file.count;
+    own_parts_ = {(training - (training + 12) / 25) * unit_, training * unit_};  // 1/25, rounded to the nearest
+  }
+  describe_ = fmt::format("{} of {}, {} bytes", count_words(size_ / unit_, "picture", "pictures"), shape.words(),
+                          with_commas(size_));
+  settle(decoding, options);
+}
+
+void Dataset::open_sound(const std::vector<std::string>& files, const DatasetOptions& options) {
+  const bool skip = config_.unreadable == Unreadable::skip;
+  const std::string recipe = fmt::format("sound {} Hz {} dB{}", config_.sample_rate, config_.gain, skip ? " skip" : "");
+  name_ = name_of(files);
+  const DecodedFile decoded = open_or_decode(place(options), recipe, files, [&](AtomicFile& out) {
+    return require_some(decode_sounds(files, config_, options.stop, out), static_cast<std::int64_t>(files.size()));
+  });
+  add_piece(decoded.path, 0);
+  const std::string gain = config_.gain == 0 ? "" : fmt::format(", gain {} dB", config_.gain);
+  describe_ = fmt::format(
+      "{} of sound, {} at {} Hz{}, {} bytes", count_words(static_cast<std::int64_t>(files.size()), "file", "files"),
+      duration_words(size_, config_.sample_rate), with_commas(config_.sample_rate), gain, with_commas(size_));
+  settle(decoded.decoding, options);
+}
+
+}  // namespace longstride

@@ -1,0 +1,26 @@
+// Files to bytes: pictures and sound, whole data sets at a time.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/decoded.h"
+#include "data/picture_files.h"
+#include "longstride/config.h"
+
+namespace longstride {
+
+// Appends every picture in order, cropped, resized and brought to pictures.shape; decodes on all cores. Says what was
+// left out beyond pictures.found. Errors: as load_picture where `unreadable` is error; exhausted where `stop` (may be
+// null) is set.
+Decoding decode_pictures(const PictureFiles& pictures, Unreadable unreadable, const std::atomic<bool>* stop,
+                         AtomicFile& out);
+
+// Appends the mu-law codes of every file in order, at config.sample_rate and with config.gain, a block at a time.
+// Errors: as SoundReader and Resampler, the former where config.unreadable is error; exhausted where `stop` is set.
+Decoding decode_sounds(const std::vector<std::string>& files, const DataConfig& config, const std::atomic<bool>* stop,
+                       AtomicFile& out);
+
+}  // namespace longstride

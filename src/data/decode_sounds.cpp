@@ -1,0 +1,86 @@
+#include <cmath>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "data/decode.h"
+#include "data/mu_law.h"
+#include "io/resample.h"
+#include "io/sound.h"
+#include "io/words.h"
+#include "longstride/error.h"
+
+namespace longstride {
+namespace {
+
+constexpr std::size_t kBlock = 1 << 16;  // samples read at a time
+
+// Codes at the end of a file; what lay beyond full scale is counted.
+class CodeWriter {
+ public:
+  CodeWriter(AtomicFile& out, double gain_db) : out_(out), factor_(std::pow(10.0, gain_db / 20)) {}
+
+  void append(std::span<const double> samples) {
+    codes_.clear();
+    for (const double sample : samples) {
+      const double x = factor_ * sample;
+      clipped += x > 1 || x < -1 ? 1 : 0;
+      codes_.push_back(mu_law_code(x));
+    }
+    out_.append(codes_);
+    written += static_cast<std::int64_t>(codes_.size());
+  }
+
+  std::int64_t written = 0, clipped = 0;
+
+ private:
+  AtomicFile& out_;
+  double factor_;
+  std::vector<std::uint8_t> codes_;
+};
+
+void decode_sound(const std::string& path, std::int64_t rate, const std::atomic<bool>* stop, CodeWriter& codes) {
+  SoundReader reader(path);
+  std::optional<Resampler> resampler;
+  if (reader.rate() != rate) resampler.emplace(reader.rate(), static_cast<double>(rate));
+  const std::int64_t before = codes.written;
+  std::vector<double> block(kBlock), resampled;
+  for (std::size_t count; (count = reader.read(block)) > 0;) {
+    if (stop != nullptr && stop->load()) throw Error(ErrorKind::exhausted, "data: stopped before all was decoded");
+    const std::span<const double> samples(block.data(), count);
+    resampled.clear();
+    if (resampler) resampler->feed(samples, resampled);
+    codes.append(resampler ? std::span<const double>(resampled) : samples);
+  }
+  resampled.clear();
+  if (resampler) resampler->finish(resampled);
+  codes.append(resampled);
+  if (codes.written == before) throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" holds no samples", path));
+}
+
+}  // namespace
+
+Decoding decode_sounds(const std::vector<std::string>& files, const DataConfig& config, const std::atomic<bool>* stop,
+                       AtomicFile& out) {
+  Decoding decoding;
+  CodeWriter codes(out, config.gain);
+  for (const std::string& path : files) {
+    const std::int64_t written = codes.written, clipped = codes.clipped;
+    try {
+      decode_sound(path, config.sample_rate, stop, codes);
+    } catch (const Error& error) {
+      if (config.unreadable != Unreadable::skip || error.kind() != ErrorKind::corrupt_data) throw;
+      decoding.left_out.push_back({path, error.what()});
+      out.shorten(written);
+      codes.written = written;
+      codes.clipped = clipped;
+    }
+  }
+  if (codes.clipped > 0) {
+    decoding.notes.push_back(fmt::format("{} of {} samples lay beyond full scale and were clipped",
+                                         with_commas(codes.clipped), with_commas(codes.written)));
+  }
+  return decoding;
+}
+
+}  // namespace longstride

@@ -1,0 +1,185 @@
+#include "data/decoded.h"
+
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <optional>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "data/parallel.h"
+#include "io/sha256.h"
+#include "io/system.h"
+#include "io/words.h"
+#include "longstride/error.h"
+
+namespace longstride {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kFormat = "longstride-data-1";
+
+// What the system says of a file: as long as it stays, so do the bytes.
+json identity(const std::string& path) {
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) != 0) fail_system("open", path);
+  const auto nanoseconds = [](const timespec& time) {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  };
+  return {status.st_size, nanoseconds(status.st_mtim), nanoseconds(status.st_ctim), status.st_ino};
+}
+
+std::vector<json> identities(const std::vector<std::string>& files) {
+  std::vector<json> found;
+  for (const std::string& file : files) found.push_back(identity(file));
+  return found;
+}
+
+std::string hash_file(const std::string& path) {
+  constexpr std::int64_t kBlock = 1 << 20;
+  const MappedFile file(path);
+  Sha256 hash;
+  for (std::int64_t at = 0; at < file.size(); at += kBlock) {
+    const std::int64_t end = std::min(file.size(), at + kBlock);
+    hash.update(file.bytes().subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(end - at)));
+    file.forget(at, end);
+  }
+  return hash.hex();
+}
+
+std::vector<std::string> hash_files(const std::vector<std::string>& files, const std::vector<std::size_t>& which) {
+  std::vector<std::string> hashes(which.size());
+  in_parallel(static_cast<std::int64_t>(which.size()), [&](std::int64_t i) {
+    const auto at = static_cast<std::size_t>(i);
+    hashes[at] = hash_file(files[which[at]]);
+  });
+  return hashes;
+}
+
+std::string key_of(const std::string& recipe, const std::vector<std::string>& files) {
+  constexpr std::size_t kDigits = 24;
+  std::string names = recipe;
+  for (const std::string& file : files) names += '\0' + fs::absolute(file).lexically_normal().string();
+  return sha256_hex(as_bytes(names)).substr(0, kDigits);
+}
+
+struct Manifest {
+  std::int64_t size = 0;
+  std::vector<json> identities;     // of the sources, in order
+  std::vector<std::string> hashes;  // of the sources
+  Decoding decoding;
+};
+
+std::string write_manifest(const Manifest& manifest, const std::string& recipe) {
+  json left_out = json::array();
+  for (const LeftOut& file : manifest.decoding.left_out) left_out.push_back({file.path, file.reason});
+  const json object = {
+      {"format", kFormat},      {"recipe", recipe},
+      {"bytes", manifest.size}, {"sources", {{"identities", manifest.identities}, {"sha256", manifest.hashes}}},
+      {"left_out", left_out},   {"notes", manifest.decoding.notes}};
+  return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";  // names need not be UTF-8
+}
+
+// None where there is none, or none that this version wrote whole.
+std::optional<Manifest> read_manifest(const std::string& path) {
+  if (std::error_code ignored; !fs::is_regular_file(path, ignored)) return std::nullopt;
+  try {
+    const json object = json::parse(read_text(path));
+    if (object.at("format") != kFormat) return std::nullopt;
+    Manifest manifest;
+    manifest.size = object.at("bytes").get<std::int64_t>();
+    manifest.identities = object.at("sources").at("identities").get<std::vector<json>>();
+    manifest.hashes = object.at("sources").at("sha256").get<std::vector<std::string>>();
+    for (const json& file : object.at("left_out")) manifest.decoding.left_out.push_back({file.at(0), file.at(1)});
+    manifest.decoding.notes = object.at("notes").get<std::vector<std::string>>();
+    return manifest;
+  } catch (const json::exception&) {
+    return std::nullopt;
+  }
+}
+
+// Whether the files are still those of the manifest. Those that look different are hashed; where all prove the same,
+// the manifest is written again, so that it costs once.
+bool is_of(Manifest& manifest, const std::vector<std::string>& files, const std::string& path,
+           const std::string& recipe) {
+  const std::vector<json> found = identities(files);
+  if (manifest.identities.size() != files.size() || manifest.hashes.size() != files.size()) return false;
+  std::vector<std::size_t> doubtful;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (found[i] == manifest.identities[i]) continue;
+    if (found[i].at(0) != manifest.identities[i].at(0)) return false;  // the size
+    doubtful.push_back(i);
+  }
+  const std::vector<std::string> hashes = hash_files(files, doubtful);
+  for (std::size_t i = 0; i < doubtful.size(); ++i) {
+    if (hashes[i] != manifest.hashes[doubtful[i]]) return false;
+  }
+  if (doubtful.empty()) return true;
+  manifest.identities = found;
+  try {
+    write_file_atomically(path, write_manifest(manifest, recipe));
+  } catch (const Error&) {
+    // A folder that can only be read: the files are hashed again next time.
+  }
+  return true;
+}
+
+// Makes a folder, and takes away what it made where it is not told to keep it.
+class NewFolder {
+ public:
+  explicit NewFolder(const std::string& folder) {
+    for (fs::path path = fs::absolute(folder); !fs::exists(path); path = path.parent_path()) made_.push_back(path);
+    std::error_code code;
+    fs::create_directories(folder, code);
+    if (!code) return;
+    errno = code.value();
+    fail_system("make the folder", folder);
+  }
+  ~NewFolder() {
+    std::error_code ignored;
+    for (const fs::path& path : made_) fs::remove(path, ignored);  // the innermost first; none that holds anything
+  }
+  NewFolder(const NewFolder&) = delete;
+  NewFolder& operator=(const NewFolder&) = delete;
+  void keep() { made_.clear(); }
+
+ private:
+  std::vector<fs::path> made_;
+};
+
+}  // namespace
+
+DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe, const std::vector<std::string>& files,
+                           const std::function<Decoding(AtomicFile& out)>& decode) {
+  const std::string stem = place.folder + "/" + key_of(recipe, files);
+  const std::string data = stem + ".data", about = stem + ".json";
+  std::optional<Manifest> earlier = read_manifest(about);
+  std::error_code missing;
+  const bool whole = earlier && static_cast<std::int64_t>(fs::file_size(data, missing)) == earlier->size && !missing;
+  if (whole && is_of(*earlier, files, about, recipe)) return {data, earlier->decoding};
+
+  if (place.noted) {
+    place.noted(fmt::format(
+        "{} {} into \"{}\"", earlier ? "the data changed: decoding" : "decoding",
+        files.size() == 1 ? "1 file" : with_commas(static_cast<std::int64_t>(files.size())) + " files", data));
+  }
+  NewFolder folder(place.folder);
+  fs::remove(about, missing);  // never beside bytes that are not its own
+  Manifest manifest;
+  manifest.identities = identities(files);  // before they are read
+  AtomicFile out(data);
+  manifest.decoding = decode(out);
+  std::vector<std::size_t> all(files.size());
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
+  manifest.hashes = hash_files(files, all);
+  out.commit();
+  manifest.size = static_cast<std::int64_t>(fs::file_size(data));
+  write_file_atomically(about, write_manifest(manifest, recipe));
+  folder.keep();
+  return {data, manifest.decoding};
+}
+
+}  // namespace longstride

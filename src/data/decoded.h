@@ -1,0 +1,44 @@
+// Decoded data on disk: made once from files, mapped from then on, made again where the files change.
+//
+// FOLDER/KEY.data holds the bytes and nothing else, FOLDER/KEY.json what they were made from; KEY stands for the files'
+// names and the way of decoding. Both are written aside, synced and renamed, the second after the first.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "io/file.h"
+
+namespace longstride {
+
+struct LeftOut {
+  std::string path, reason;
+};
+
+// What is worth knowing of a decoding, also when it is used again.
+struct Decoding {
+  std::vector<LeftOut> left_out;   // unreadable files, in order
+  std::vector<std::string> notes;  // one sentence each
+};
+
+struct DecodedFile {
+  std::string path;
+  Decoding decoding;
+};
+
+struct DecodedPlace {
+  std::string folder;                                      // made where it is missing
+  std::function<void(const std::string& sentence)> noted;  // may be empty
+};
+
+// The file made earlier by the same `recipe` from the same `files`, or a new one that `decode` fills. Files are the
+// same where size, times and inode are, or else where the SHA-256 of their bytes is.
+// Errors: those of `decode`; exhausted or invalid_argument where the folder cannot be written. Nothing stays of a
+// decoding that failed.
+DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe, const std::vector<std::string>& files,
+                           const std::function<Decoding(AtomicFile& out)>& decode);
+
+}  // namespace longstride

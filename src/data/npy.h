@@ -1,0 +1,22 @@
+// The header of a .npy file: pictures as numpy saves them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+namespace longstride {
+
+struct NpyPictures {
+  std::int64_t count = 0, height = 0, width = 0;
+  int channels = 0;             // 1 or 3
+  std::int64_t first_byte = 0;  // of the first picture; from there on they lie without a gap up to the file's end
+};
+
+bool is_npy(std::span<const std::uint8_t> bytes);  // by its first bytes
+
+// Versions 1 to 3, uint8, C order, shape (N, H, W), (N, H, W, 1) or (N, H, W, 3). `bytes`: the whole file; `name`: the
+// file's, for messages. Error corrupt_data where it is anything else, cut, or longer than its shape.
+NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& name);
+
+}  // namespace longstride

@@ -1,0 +1,125 @@
+// decode_jpeg of io/picture.h.
+#include <cstdio>  // jpeglib.h needs it before
+
+#include <jerror.h>
+#include <jpeglib.h>
+
+#include <algorithm>
+#include <csetjmp>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "io/picture.h"
+#include "longstride/error.h"
+
+namespace longstride {
+namespace {
+
+// A progressive picture needs about ten; thousands of empty ones cost hours (libjpeg-turbo's own advice).
+constexpr int kMostScans = 500;
+
+// libjpeg calls back into C: it leaves by longjmp, and nothing with a destructor lives in a frame that it can jump
+// over.
+struct Decoder {
+  jpeg_decompress_struct jpeg{};
+  jpeg_error_mgr errors{};
+  jpeg_progress_mgr progress{};
+  std::jmp_buf place{};
+  char words[JMSG_LENGTH_MAX] = {};  // why libjpeg gave up
+  std::vector<std::uint8_t> row;     // (width, components)
+  Image image;
+  ~Decoder() { jpeg_destroy_decompress(&jpeg); }
+};
+
+Decoder& decoder_of(j_common_ptr jpeg) { return *static_cast<Decoder*>(jpeg->client_data); }
+
+void give_up(j_common_ptr jpeg) {
+  Decoder& decoder = decoder_of(jpeg);
+  jpeg->err->format_message(jpeg, decoder.words);
+  std::longjmp(decoder.place, 1);
+}
+
+// Level -1 is a warning: most say that data are missing or wrong and what is made up instead. Those end the decoding;
+// the ones below leave every pixel as it was coded.
+void judge(j_common_ptr jpeg, int level) {
+  const int code = jpeg->err->msg_code;
+  const bool harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM;
+  if (level < 0 && !harmless) give_up(jpeg);
+}
+
+void say_nothing(j_common_ptr) {}
+
+void count_scans(j_common_ptr jpeg) {
+  if (decoder_of(jpeg).jpeg.input_scan_number <= kMostScans) return;
+  std::snprintf(decoder_of(jpeg).words, JMSG_LENGTH_MAX, "it has more than %d scans", kMostScans);
+  std::longjmp(decoder_of(jpeg).place, 1);
+}
+
+bool read_header(Decoder& decoder, std::span<const std::uint8_t> bytes) {
+  jpeg_decompress_struct& jpeg = decoder.jpeg;
+  jpeg.err = jpeg_std_error(&decoder.errors);
+  jpeg.client_data = &decoder;
+  decoder.errors.error_exit = give_up;
+  decoder.errors.emit_message = judge;
+  decoder.errors.output_message = say_nothing;
+  if (setjmp(decoder.place)) return false;
+  jpeg_create_decompress(&jpeg);  // keeps err and client_data
+  decoder.progress.progress_monitor = count_scans;
+  jpeg.progress = &decoder.progress;
+  jpeg_mem_src(&jpeg, bytes.data(), bytes.size());
+  jpeg_read_header(&jpeg, TRUE);
+  const bool grey = jpeg.jpeg_color_space == JCS_GRAYSCALE;
+  jpeg.out_color_space = grey ? JCS_GRAYSCALE : jpeg.num_components == 4 ? JCS_CMYK : JCS_RGB;
+  return true;
+}
+
+// Inverted CMYK, 255 where there is no ink, to RGB: 255 - K lessened by the ink's share of it.
+void cmyk_to_rgb(const std::uint8_t* cmyk, std::size_t pixels, std::uint8_t* rgb) {
+  for (std::size_t x = 0; x < pixels; ++x) {
+    const int light = cmyk[4 * x + 3];
+    for (std::size_t c = 0; c < 3; ++c) {
+      const int ink = 255 - cmyk[4 * x + c];
+      rgb[3 * x + c] = static_cast<std::uint8_t>(light - (ink * light + 127) / 255);
+    }
+  }
+}
+
+bool read_rows(Decoder& decoder) {
+  if (setjmp(decoder.place)) return false;
+  jpeg_start_decompress(&decoder.jpeg);
+  const std::size_t row_bytes =
+      static_cast<std::size_t>(decoder.image.width) * static_cast<std::size_t>(decoder.image.channels);
+  while (decoder.jpeg.output_scanline < decoder.jpeg.output_height) {
+    std::uint8_t* out = decoder.image.bytes.data() + decoder.jpeg.output_scanline * row_bytes;
+    const bool cmyk = decoder.jpeg.out_color_space == JCS_CMYK;
+    JSAMPROW row = cmyk ? decoder.row.data() : out;
+    jpeg_read_scanlines(&decoder.jpeg, &row, 1);
+    if (cmyk) cmyk_to_rgb(row, static_cast<std::size_t>(decoder.image.width), out);
+  }
+  jpeg_finish_decompress(&decoder.jpeg);
+  return true;
+}
+
+[[noreturn]] void refuse(const Decoder& decoder, const std::string& name) {
+  throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" is a damaged JPEG: {}", name, decoder.words));
+}
+
+}  // namespace
+
+Image decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
+  Decoder decoder;
+  if (!read_header(decoder, bytes)) refuse(decoder, name);
+  check_pixels(decoder.jpeg.image_width, decoder.jpeg.image_height, name);
+  Image& image = decoder.image;
+  image.width = static_cast<int>(decoder.jpeg.image_width);
+  image.height = static_cast<int>(decoder.jpeg.image_height);
+  image.channels = decoder.jpeg.out_color_space == JCS_GRAYSCALE ? 1 : 3;
+  const auto pixels = static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height);
+  image.bytes.resize(pixels * static_cast<std::size_t>(image.channels));
+  decoder.row.resize(4 * static_cast<std::size_t>(image.width));
+  if (!read_rows(decoder)) refuse(decoder, name);
+  return std::move(image);
+}
+
+}  // namespace longstride

@@ -1,0 +1,114 @@
+// decode_png of io/picture.h.
+#include <png.h>
+
+#include <algorithm>
+#include <array>
+#include <csetjmp>
+#include <cstring>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "io/picture.h"
+#include "longstride/error.h"
+
+namespace longstride {
+namespace {
+
+// libpng leaves by longjmp: nothing with a destructor lives in a frame that it can jump over.
+struct Decoder {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  std::span<const std::uint8_t> rest;  // not read yet
+  std::array<char, 128> words{};       // why libpng gave up
+  png_uint_32 width = 0, height = 0;
+  int channels = 0;                 // as decoded: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha
+  std::vector<std::uint8_t> bytes;  // (height, width, channels)
+  std::vector<png_bytep> rows;      // (height)
+  ~Decoder() { png_destroy_read_struct(&png, &info, nullptr); }
+};
+
+void give_up(png_structp png, png_const_charp words) {
+  auto* decoder = static_cast<Decoder*>(png_get_error_ptr(png));
+  std::strncpy(decoder->words.data(), words, decoder->words.size() - 1);
+  png_longjmp(png, 1);
+}
+
+void ignore_warning(png_structp, png_const_charp) {}
+
+void take(png_structp png, png_bytep out, png_size_t size) {
+  auto* decoder = static_cast<Decoder*>(png_get_io_ptr(png));
+  if (size > decoder->rest.size()) png_error(png, "the file ends too early");
+  std::copy_n(decoder->rest.begin(), size, out);
+  decoder->rest = decoder->rest.subspan(size);
+}
+
+bool read_header(Decoder& decoder) {
+  if (setjmp(png_jmpbuf(decoder.png))) return false;
+  // The sides are checked against kMostPixels, with words of our own.
+  png_set_user_limits(decoder.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
+  png_set_read_fn(decoder.png, &decoder, take);
+  png_read_info(decoder.png, decoder.info);
+  decoder.width = png_get_image_width(decoder.png, decoder.info);
+  decoder.height = png_get_image_height(decoder.png, decoder.info);
+  return true;
+}
+
+// After the sides were checked: libpng allocates a row here.
+bool choose_form(Decoder& decoder) {
+  if (setjmp(png_jmpbuf(decoder.png))) return false;
+  png_set_expand(decoder.png);    // palettes, fewer than 8 bits, a transparent colour
+  png_set_scale_16(decoder.png);  // rounded, not cut
+  png_set_interlace_handling(decoder.png);
+  png_read_update_info(decoder.png, decoder.info);
+  decoder.channels = png_get_channels(decoder.png, decoder.info);
+  return true;
+}
+
+bool read_rows(Decoder& decoder) {
+  if (setjmp(png_jmpbuf(decoder.png))) return false;
+  png_read_image(decoder.png, decoder.rows.data());
+  png_read_end(decoder.png, nullptr);
+  return true;
+}
+
+[[noreturn]] void refuse(const Decoder& decoder, const std::string& name) {
+  throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" is a damaged PNG: {}", name, decoder.words.data()));
+}
+
+// Lays (pixels, colours + alpha) over white.
+std::vector<std::uint8_t> over_white(const std::vector<std::uint8_t>& bytes, std::size_t colours) {
+  std::vector<std::uint8_t> out;
+  out.reserve(bytes.size() / (colours + 1) * colours);
+  for (std::size_t at = 0; at < bytes.size(); at += colours + 1) {
+    const unsigned alpha = bytes[at + colours];
+    for (std::size_t c = 0; c < colours; ++c) {
+      out.push_back(static_cast<std::uint8_t>((bytes[at + c] * alpha + 255 * (255 - alpha) + 127) / 255));
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
+  Decoder decoder;
+  decoder.rest = bytes;
+  decoder.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &decoder, give_up, ignore_warning);
+  if (decoder.png != nullptr) decoder.info = png_create_info_struct(decoder.png);
+  if (decoder.info == nullptr) throw Error(ErrorKind::exhausted, fmt::format("no memory to decode \"{}\"", name));
+  if (!read_header(decoder)) refuse(decoder, name);
+  check_pixels(decoder.width, decoder.height, name);
+  if (!choose_form(decoder)) refuse(decoder, name);
+  const std::size_t row_bytes = std::size_t{decoder.width} * static_cast<std::size_t>(decoder.channels);
+  decoder.bytes.resize(row_bytes * decoder.height);
+  for (std::size_t y = 0; y < decoder.height; ++y) decoder.rows.push_back(decoder.bytes.data() + y * row_bytes);
+  if (!read_rows(decoder)) refuse(decoder, name);
+  const bool transparent = decoder.channels == 2 || decoder.channels == 4;
+  const int colours = decoder.channels - (transparent ? 1 : 0);
+  Image image{static_cast<int>(decoder.width), static_cast<int>(decoder.height), colours, {}};
+  image.bytes = transparent ? over_white(decoder.bytes, static_cast<std::size_t>(colours)) : std::move(decoder.bytes);
+  return image;
+}
+
+}  // namespace longstride

@@ -1,0 +1,105 @@
+#include "io/sound.h"
+
+#include <sndfile.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "io/file.h"
+#include "io/words.h"
+#include "longstride/error.h"
+
+namespace longstride {
+
+struct SoundReader::File {
+  std::string path;
+  SNDFILE* sound = nullptr;
+  SF_INFO info{};
+  std::int64_t frames_read = 0;
+  std::vector<double> block;  // (frames, channels)
+  ~File() {
+    if (sound != nullptr) sf_close(sound);
+  }
+  bool length_known() const { return info.frames > 0 && info.frames < SF_COUNT_MAX; }
+};
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& path, const std::string& words) {
+  throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" {}", path, words));
+}
+
+// libsndfile takes a cut WAV for a shorter one. 0xffffffff stands for a length that its writer did not know.
+void check_wav_is_whole(std::span<const std::uint8_t> bytes, const std::string& path) {
+  const auto word_at = [&](std::size_t at) {
+    return std::uint32_t{bytes[at]} | std::uint32_t{bytes[at + 1]} << 8 | std::uint32_t{bytes[at + 2]} << 16 |
+           std::uint32_t{bytes[at + 3]} << 24;
+  };
+  const auto tag_at = [&](std::size_t at) { return std::string(bytes.begin() + at, bytes.begin() + at + 4); };
+  if (bytes.size() < 12 || tag_at(0) != "RIFF") return;
+  for (std::size_t at = 12; at + 8 <= bytes.size();) {
+    const std::uint64_t needed = word_at(at + 4), there = bytes.size() - at - 8;
+    if (tag_at(at) == "data") {
+      if (needed == 0xffffffff || needed <= there) return;
+      refuse(path, fmt::format("is cut: its header promises {} bytes of samples, {} are there", with_commas(needed),
+                               with_commas(there)));
+    }
+    if (needed > there) return;  // another chunk reaches beyond the end: libsndfile finds no samples and says so
+    at += 8 + needed + needed % 2;
+  }
+}
+
+bool is_wav_or_flac(int format) {
+  const int kind = format & SF_FORMAT_TYPEMASK;
+  return kind == SF_FORMAT_WAV || kind == SF_FORMAT_WAVEX || kind == SF_FORMAT_RF64 || kind == SF_FORMAT_FLAC;
+}
+
+}  // namespace
+
+SoundReader::SoundReader(const std::string& path) : file_(std::make_unique<File>()) {
+  file_->path = path;
+  {
+    const MappedFile whole(path);
+    if (whole.size() == 0) refuse(path, "is empty");
+    check_wav_is_whole(whole.bytes(), path);
+  }
+  file_->sound = sf_open(path.c_str(), SFM_READ, &file_->info);
+  if (file_->sound == nullptr) refuse(path, fmt::format("is no WAV or FLAC file: {}", sf_strerror(nullptr)));
+  if (!is_wav_or_flac(file_->info.format)) refuse(path, "is a sound file of another kind than WAV and FLAC");
+  if (file_->info.samplerate < 1 || file_->info.channels < 1) refuse(path, "has no sample rate or no channels");
+}
+
+SoundReader::~SoundReader() = default;
+
+int SoundReader::rate() const { return file_->info.samplerate; }
+
+std::size_t SoundReader::read(std::span<double> mono) {
+  const auto channels = static_cast<std::size_t>(file_->info.channels);
+  file_->block.resize(mono.size() * channels);
+  const sf_count_t got = sf_readf_double(file_->sound, file_->block.data(), static_cast<sf_count_t>(mono.size()));
+  if (sf_error(file_->sound) != SF_ERR_NO_ERROR) {
+    refuse(file_->path,
+           fmt::format("is damaged after {} samples: {}", with_commas(file_->frames_read), sf_strerror(file_->sound)));
+  }
+  const auto frames = static_cast<std::size_t>(std::max<sf_count_t>(got, 0));
+  for (std::size_t i = 0; i < frames; ++i) {
+    double sum = 0;
+    for (std::size_t c = 0; c < channels; ++c) sum += file_->block[i * channels + c];
+    mono[i] = sum / static_cast<double>(channels);
+    if (!std::isfinite(mono[i])) {
+      refuse(file_->path, fmt::format("holds a value that is no number, sample {}",
+                                      with_commas(file_->frames_read + static_cast<std::int64_t>(i))));
+    }
+  }
+  file_->frames_read += static_cast<std::int64_t>(frames);
+  if (frames < mono.size() && file_->length_known() && file_->frames_read < file_->info.frames) {
+    refuse(file_->path, fmt::format("is cut: its header promises {} samples, {} are there",
+                                    with_commas(file_->info.frames), with_commas(file_->frames_read)));
+  }
+  return frames;
+}
+
+}  // namespace longstride

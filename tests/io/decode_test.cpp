@@ -1,0 +1,192 @@
+#include <fmt/format.h>
+#include <rapidcheck.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "io/coded.h"
+#include "io/picture.h"
+#include "io/png.h"
+
+namespace longstride {
+namespace {
+
+Image decode(const Bytes& bytes) {
+  return picture_coding(bytes) == PictureCoding::png ? decode_png(bytes, "a") : decode_jpeg(bytes, "a");
+}
+
+std::string refusal(const Bytes& bytes) {
+  return error_words(ErrorKind::corrupt_data, [&] { decode(bytes); });
+}
+
+TEST(DecodePng, GivesBackWhatWasEncoded) {
+  for (const int channels : {1, 3}) {
+    const Image image = ramp(13, 7, channels);
+    const Image found = decode(encode_png(image));
+    EXPECT_EQ(found.width, 13);
+    EXPECT_EQ(found.height, 7);
+    EXPECT_EQ(found.channels, channels);
+    EXPECT_EQ(found.bytes, image.bytes);
+  }
+}
+
+TEST(DecodePng, WidensGreyOfFewerBits) {
+  EXPECT_EQ(decode(code_png({8, 1, 1, PNG_COLOR_TYPE_GRAY}, {{0b10110001}})).bytes,
+            (Bytes{255, 0, 255, 255, 0, 0, 0, 255}));
+  EXPECT_EQ(decode(code_png({4, 1, 2, PNG_COLOR_TYPE_GRAY}, {{0b00011011}})).bytes, (Bytes{0, 85, 170, 255}));
+  EXPECT_EQ(decode(code_png({3, 1, 4, PNG_COLOR_TYPE_GRAY}, {{0x0f, 0x70}})).bytes, (Bytes{0, 255, 119}));
+}
+
+TEST(DecodePng, RoundsSixteenBits) {
+  // round(v / 257): 0x00ff is 0.992 levels, 0x0180 1.49, 0x0182 1.502.
+  const Image found =
+      decode(code_png({5, 1, 16, PNG_COLOR_TYPE_GRAY}, {{0, 0xff, 1, 0x80, 1, 0x82, 0xff, 0xff, 0x80, 0}}));
+  EXPECT_EQ(found.bytes, (Bytes{1, 1, 2, 255, 128}));
+}
+
+TEST(DecodePng, LooksColoursUpInThePalette) {
+  const PngForm form{3, 1, 8, PNG_COLOR_TYPE_PALETTE, PNG_INTERLACE_NONE, {{1, 2, 3}, {9, 8, 7}}, {}};
+  EXPECT_EQ(decode(code_png(form, {{1, 0, 1}})).bytes, (Bytes{9, 8, 7, 1, 2, 3, 9, 8, 7}));
+}
+
+TEST(DecodePng, LaysTransparencyOverWhite) {
+  EXPECT_EQ(decode(code_png({3, 1, 8, PNG_COLOR_TYPE_GRAY_ALPHA}, {{10, 255, 10, 0, 0, 128}})).bytes,
+            (Bytes{10, 255, 127}));
+  EXPECT_EQ(decode(code_png({1, 1, 8, PNG_COLOR_TYPE_RGB_ALPHA}, {{0, 100, 255, 51}})).bytes, (Bytes{204, 224, 255}));
+  const PngForm palette{2, 1, 8, PNG_COLOR_TYPE_PALETTE, PNG_INTERLACE_NONE, {{1, 2, 3}, {9, 8, 7}}, {0}};
+  EXPECT_EQ(decode(code_png(palette, {{0, 1}})).bytes, (Bytes{255, 255, 255, 9, 8, 7}));
+  PngForm grey{2, 1, 8, PNG_COLOR_TYPE_GRAY};
+  grey.transparent_grey = 7;
+  EXPECT_EQ(decode(code_png(grey, {{7, 8}})).bytes, (Bytes{255, 8}));
+}
+
+TEST(DecodePng, ReadsInterlacedPictures) {
+  const Image image = ramp(19, 11, 3);
+  std::vector<Bytes> rows;
+  for (int y = 0; y < 11; ++y) rows.emplace_back(image.bytes.begin() + y * 57, image.bytes.begin() + (y + 1) * 57);
+  EXPECT_EQ(decode(code_png({19, 11, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_ADAM7}, rows)).bytes, image.bytes);
+}
+
+TEST(DecodePng, RefusesAPictureOfTooManyPixelsBeforeItIsDecoded) {
+  Bytes bytes = code_png({1, 1, 8, PNG_COLOR_TYPE_GRAY}, {{0}});
+  const Bytes sides = {0, 1, 0, 0, 0, 0, 0x80, 0};  // 65,536 x 32,768
+  std::copy(sides.begin(), sides.end(), bytes.begin() + 16);
+  const png_uint_32 crc = static_cast<png_uint_32>(::crc32(0, bytes.data() + 12, 17));
+  for (int i = 0; i < 4; ++i) bytes[29 + static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(crc >> (24 - 8 * i));
+  EXPECT_EQ(refusal(bytes), "\"a\" is a picture of 65536 x 32768; needs 1 to 100,000,000 pixels");
+}
+
+TEST(DecodePng, RefusesEveryCutFile) {
+  const Bytes whole = encode_png(ramp(9, 9, 3));
+  for (std::size_t size = 8; size + 1 < whole.size(); ++size) {
+    EXPECT_NE(refusal({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)}).find("damaged PNG"),
+              std::string::npos);
+  }
+}
+
+#ifdef LONGSTRIDE_HAS_JPEGLIB
+
+int largest_difference(const Bytes& a, const Bytes& b) {
+  EXPECT_EQ(a.size(), b.size());
+  int most = 0;
+  for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) most = std::max(most, std::abs(a[i] - b[i]));
+  return most;
+}
+
+TEST(DecodeJpeg, GivesBackGreyAndColourWithinItsLoss) {
+  for (const bool progressive : {false, true}) {
+    const Image grey = ramp(40, 20, 1);
+    const Image found = decode(code_jpeg(grey, 100, progressive));
+    EXPECT_EQ(found.channels, 1);
+    EXPECT_LE(largest_difference(found.bytes, grey.bytes), 3);
+    Image colour{32, 16, 3, {}};  // even colours: what is left at quality 100 is rounding
+    for (int i = 0; i < 32 * 16; ++i) colour.bytes.insert(colour.bytes.end(), {200, 100, 50});
+    EXPECT_LE(largest_difference(decode(code_jpeg(colour, 100, progressive)).bytes, colour.bytes), 2);
+  }
+}
+
+TEST(DecodeJpeg, TurnsInvertedCmykIntoRgb) {
+  Image cmyk{16, 16, 4, {}};
+  for (int i = 0; i < 256; ++i) cmyk.bytes.insert(cmyk.bytes.end(), {255, 128, 0, 200});
+  const Image found = decode(code_jpeg(cmyk, 100));
+  ASSERT_EQ(found.channels, 3);
+  const Bytes first(found.bytes.begin(), found.bytes.begin() + 3);
+  EXPECT_LE(largest_difference(first, {200, 100, 0}), 2);
+}
+
+TEST(DecodeJpeg, RefusesACutFile) {
+  const Bytes whole = code_jpeg(ramp(64, 64, 3));
+  for (const std::size_t size : {std::size_t{20}, whole.size() / 2, whole.size() - 10}) {
+    EXPECT_NE(refusal({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)}).find("damaged JPEG"),
+              std::string::npos);
+  }
+}
+
+TEST(DecodeJpeg, RefusesAPictureOfTooManyPixelsBeforeItIsDecoded) {
+  Bytes bytes = code_jpeg(ramp(8, 8, 1));
+  const Bytes frame = {0xff, 0xc0, 0, 11, 8, 0, 8, 0, 8};
+  const auto found = std::search(bytes.begin(), bytes.end(), frame.begin(), frame.end());
+  ASSERT_NE(found, bytes.end());
+  const Bytes sides = {0xff, 0xdc, 0xff, 0xdc};  // 65,500 each, libjpeg's own limit
+  std::copy(sides.begin(), sides.end(), found + 5);
+  EXPECT_EQ(refusal(bytes), "\"a\" is a picture of 65500 x 65500; needs 1 to 100,000,000 pixels");
+}
+
+TEST(DecodeJpeg, EndsWhereAPictureHasScansWithoutEnd) {
+  Bytes bytes = code_jpeg(ramp(8, 8, 1), 90, true);
+  const Bytes mark = {0xff, 0xda};
+  const auto last = std::find_end(bytes.begin(), bytes.end(), mark.begin(), mark.end());
+  const Bytes scan(last, bytes.end() - 2);
+  Bytes many(bytes.begin(), bytes.end() - 2);
+  for (int i = 0; i < 2000; ++i) many.insert(many.end(), scan.begin(), scan.end());
+  many.insert(many.end(), {0xff, 0xd9});
+  EXPECT_NE(refusal(many).find("damaged JPEG"), std::string::npos);
+}
+
+#else
+
+TEST(DecodeJpeg, IsUnavailableWithoutLibjpeg) {
+  const Bytes bytes = {0xff, 0xd8, 0xff, 0xe0};
+  EXPECT_EQ(error_words(ErrorKind::unavailable, [&] { decode(bytes); }),
+            "\"a\" is a JPEG, and this build has no libjpeg; build again where it is installed");
+}
+
+#endif
+
+// Whatever a valid file turns into, it is decoded or refused with one sentence.
+void survive_damage(const Bytes& whole) {
+  const bool holds = rc::check([&]() {
+    Bytes bytes = whole;
+    const int flips = *rc::gen::inRange(0, 6);
+    for (int i = 0; i < flips; ++i) {
+      bytes[*rc::gen::inRange<std::size_t>(0, bytes.size())] = *rc::gen::arbitrary<std::uint8_t>();
+    }
+    if (*rc::gen::arbitrary<bool>()) bytes.resize(*rc::gen::inRange<std::size_t>(0, bytes.size() + 1));
+    try {
+      if (picture_coding(bytes) == PictureCoding::none) return;
+      const Image image = decode(bytes);
+      RC_ASSERT(static_cast<std::int64_t>(image.bytes.size()) ==
+                std::int64_t{image.width} * image.height * image.channels);
+    } catch (const Error& error) {
+      RC_ASSERT(error.kind() == ErrorKind::corrupt_data);
+    }
+  });
+  EXPECT_TRUE(holds);
+}
+
+TEST(DecodePng, SurvivesDamage) {
+  survive_damage(encode_png(ramp(20, 20, 3)));
+  survive_damage(
+      code_png({4, 1, 2, PNG_COLOR_TYPE_PALETTE, PNG_INTERLACE_ADAM7, {{1, 2, 3}, {9, 8, 7}}, {3}}, {{0x11}}));
+}
+
+#ifdef LONGSTRIDE_HAS_JPEGLIB
+TEST(DecodeJpeg, SurvivesDamage) {
+  survive_damage(code_jpeg(ramp(40, 40, 3)));
+  survive_damage(code_jpeg(ramp(40, 40, 1), 80, true));
+}
+#endif
+
+}  // namespace
+}  // namespace longstride

@@ -1,0 +1,223 @@
+#include "io/sound.h"
+
+#include <fmt/format.h>
+#include <rapidcheck.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "io/coded.h"
+#include "io/resample.h"
+
+namespace longstride {
+namespace {
+
+#ifdef LONGSTRIDE_HAS_SNDFILE
+
+std::vector<double> read_all(const std::string& path, std::size_t block = 7) {
+  SoundReader reader(path);
+  std::vector<double> all, part(block);
+  for (std::size_t count; (count = reader.read(part)) > 0;) {
+    all.insert(all.end(), part.begin(), part.begin() + static_cast<std::ptrdiff_t>(count));
+  }
+  return all;
+}
+
+std::string refusal(const std::string& path) {
+  return error_words(ErrorKind::corrupt_data, [&] { read_all(path); });
+}
+
+const std::vector<double> kSamples = {0, 0.5, -0.5, 0.25, -1, 0.125, 0.75, -0.25, 0.375, -0.125, 0.0625, -0.75};
+
+TEST(Sound, IsTheSameFromEveryFormatThatHoldsIt) {
+  const Scratch scratch;
+  int number = 0;
+  for (const int format :
+       {SF_FORMAT_WAV | SF_FORMAT_PCM_U8, SF_FORMAT_WAV | SF_FORMAT_PCM_16, SF_FORMAT_WAV | SF_FORMAT_PCM_24,
+        SF_FORMAT_WAV | SF_FORMAT_PCM_32, SF_FORMAT_WAV | SF_FORMAT_FLOAT, SF_FORMAT_WAVEX | SF_FORMAT_PCM_16,
+        SF_FORMAT_FLAC | SF_FORMAT_PCM_16, SF_FORMAT_FLAC | SF_FORMAT_PCM_24}) {
+    const std::string path = scratch / fmt::format("{}", number++);
+    put_sound(path, format, 12000, 1, kSamples);
+    EXPECT_EQ(SoundReader(path).rate(), 12000);
+    const std::vector<double> found = read_all(path);
+    ASSERT_EQ(found.size(), kSamples.size());
+    // Writers scale 1.0 to the largest code, 2^(bits - 1) - 1, readers divide by 2^(bits - 1).
+    for (std::size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], kSamples[i], 0.5 / 64) << format;
+  }
+}
+
+TEST(Sound, OfSixteenBitsIsDividedBy32768) {
+  const Scratch scratch;
+  const std::int16_t codes[] = {0, 1, -1, 32767, -32768, 12345};
+  SF_INFO info{};
+  info.format = SF_FORMAT_WAV | SF_FORMAT_PCM_16;
+  info.samplerate = 8000;
+  info.channels = 1;
+  SNDFILE* file = sf_open((scratch / "a").c_str(), SFM_WRITE, &info);
+  sf_write_short(file, codes, 6);
+  sf_close(file);
+  const std::vector<double> found = read_all(scratch / "a");
+  ASSERT_EQ(found.size(), 6u);
+  for (std::size_t i = 0; i < 6; ++i) EXPECT_EQ(found[i], codes[i] / 32768.0);
+}
+
+TEST(Sound, IsTheMeanOfItsChannels) {
+  const Scratch scratch;
+  put_sound(scratch / "a", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 8000, 3, kSamples);
+  const std::vector<double> found = read_all(scratch / "a", 3);
+  ASSERT_EQ(found.size(), 4u);
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(found[i], (kSamples[3 * i] + kSamples[3 * i + 1] + kSamples[3 * i + 2]) / 3);
+  }
+}
+
+TEST(Sound, ThatIsCutIsRefusedWhereverTheCutIs) {
+  const Scratch scratch;
+  const std::vector<double> samples(5000, 0.25);
+  for (const auto& [name, format] :
+       {std::pair("wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16), std::pair("flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_16)}) {
+    put_sound(scratch / name, format, 12000, 1, samples);
+    const std::string whole = get(scratch / name);
+    for (const std::size_t size :
+         {whole.size() - 1, whole.size() / 2, std::size_t{50}, std::size_t{20}, std::size_t{3}}) {
+      put(scratch / "cut", whole.substr(0, size));
+      EXPECT_NE(refusal(scratch / "cut"), "") << name << " " << size;
+    }
+  }
+  put_sound(scratch / "a.wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 12000, 1, samples);
+  put(scratch / "b.wav", get(scratch / "a.wav").substr(0, 9044));
+  EXPECT_EQ(refusal(scratch / "b.wav"),
+            "\"" + (scratch / "b.wav") + "\" is cut: its header promises 10,000 bytes of samples, 9,000 are there");
+}
+
+TEST(Sound, OfUnknownLengthIsReadToTheEnd) {
+  const Scratch scratch;
+  put_sound(scratch / "a", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 12000, 1, kSamples);
+  std::string streamed = get(scratch / "a");
+  streamed.replace(4, 4, "\xff\xff\xff\xff");
+  streamed.replace(streamed.find("data") + 4, 4, "\xff\xff\xff\xff");
+  put(scratch / "a", streamed);
+  EXPECT_EQ(read_all(scratch / "a").size(), kSamples.size());
+}
+
+TEST(Sound, OfAnotherKindIsRefusedByName) {
+  const Scratch scratch;
+  put(scratch / "empty", "");
+  EXPECT_EQ(refusal(scratch / "empty"), "\"" + (scratch / "empty") + "\" is empty");
+  put(scratch / "text", "no sound at all, only a few words");
+  EXPECT_NE(refusal(scratch / "text").find("\" is no WAV or FLAC file: "), std::string::npos);
+  put_sound(scratch / "a.aiff", SF_FORMAT_AIFF | SF_FORMAT_PCM_16, 12000, 1, kSamples);
+  EXPECT_EQ(refusal(scratch / "a.aiff"),
+            "\"" + (scratch / "a.aiff") + "\" is a sound file of another kind than WAV and FLAC");
+  put_sound(scratch / "nan", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 12000, 1, {0, std::nan("")});
+  EXPECT_EQ(refusal(scratch / "nan"), "\"" + (scratch / "nan") + "\" holds a value that is no number, sample 1");
+  error_words(ErrorKind::invalid_argument, [] { SoundReader("/nowhere/a.wav"); });
+}
+
+TEST(Sound, SurvivesDamage) {
+  const Scratch scratch;
+  std::vector<double> samples;
+  for (int i = 0; i < 3000; ++i) samples.push_back(0.5 * std::sin(0.01 * i * i));
+  for (const int format : {SF_FORMAT_WAV | SF_FORMAT_PCM_24, SF_FORMAT_FLAC | SF_FORMAT_PCM_16}) {
+    put_sound(scratch / "whole", format, 12000, 2, samples);
+    const std::string whole = get(scratch / "whole");
+    const bool holds = rc::check([&]() {
+      std::string bytes = whole;
+      const int flips = *rc::gen::inRange(0, 6);
+      for (int i = 0; i < flips; ++i) {
+        // Half of them in the header, where they hurt.
+        const std::size_t reach = *rc::gen::arbitrary<bool>() ? 64 : bytes.size();
+        bytes[*rc::gen::inRange<std::size_t>(0, reach)] = *rc::gen::arbitrary<char>();
+      }
+      if (*rc::gen::arbitrary<bool>()) bytes.resize(*rc::gen::inRange<std::size_t>(1, bytes.size() + 1));
+      put(scratch / "a", bytes);
+      try {
+        RC_ASSERT(read_all(scratch / "a", 4096).size() <= 16 * bytes.size());
+      } catch (const Error& error) {
+        RC_ASSERT(error.kind() == ErrorKind::corrupt_data);
+      }
+    });
+    EXPECT_TRUE(holds);
+  }
+}
+
+#else
+
+TEST(Sound, IsUnavailableWithoutLibsndfile) {
+  EXPECT_EQ(error_words(ErrorKind::unavailable, [] { SoundReader("a.wav"); }),
+            "\"a.wav\" is sound, and this build has no libsndfile; build again where it is installed");
+}
+
+#endif
+
+#ifdef LONGSTRIDE_HAS_SOXR
+
+std::vector<double> sine(double frequency, double rate, std::size_t count) {
+  std::vector<double> samples(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    samples[i] = 0.5 * std::sin(2 * std::numbers::pi * frequency * static_cast<double>(i) / rate);
+  }
+  return samples;
+}
+
+std::vector<double> resample(const std::vector<double>& samples, double from, double to, std::size_t block) {
+  Resampler resampler(from, to);
+  std::vector<double> out;
+  for (std::size_t at = 0; at < samples.size(); at += block) {
+    resampler.feed(std::span(samples).subspan(at, std::min(block, samples.size() - at)), out);
+  }
+  resampler.finish(out);
+  return out;
+}
+
+// A sine at another rate is the same sine: the error beside it, without the ends where it begins and stops.
+double signal_to_noise_db(double frequency, double from, double to) {
+  const auto count = static_cast<std::size_t>(from);  // a second
+  const std::vector<double> found = resample(sine(frequency, from, count), from, to, 1000);
+  const std::vector<double> wanted = sine(frequency, to, found.size());
+  double signal = 0, noise = 0;
+  for (std::size_t i = found.size() / 4; i < found.size() * 3 / 4; ++i) {
+    signal += wanted[i] * wanted[i];
+    noise += (found[i] - wanted[i]) * (found[i] - wanted[i]);
+  }
+  return 10 * std::log10(signal / noise);
+}
+
+TEST(Resampler, KeepsASineToMoreThan150Decibels) {
+  for (const auto& [from, to] : {std::pair(44100, 12000), std::pair(48000, 12000), std::pair(8000, 12000),
+                                 std::pair(11025, 12000), std::pair(96000, 16000)}) {
+    for (const double share : {0.01, 0.3, 0.9}) {
+      EXPECT_GT(signal_to_noise_db(share * std::min(from, to) / 2, from, to), 150) << from << " " << to << " " << share;
+    }
+  }
+}
+
+TEST(Resampler, StopsWhatTheLowerRateCannotHold) {
+  const std::vector<double> found = resample(sine(7000, 44100, 44100), 44100, 12000, 4096);
+  double most = 0;
+  for (std::size_t i = found.size() / 4; i < found.size() * 3 / 4; ++i) most = std::max(most, std::abs(found[i]));
+  EXPECT_LT(most, 1e-5);
+}
+
+TEST(Resampler, MakesAsManySamplesAsTheTimeNeedsWhateverTheBlocks) {
+  for (const std::size_t count : {1u, 10u, 999u, 44100u}) {
+    const std::vector<double> samples = sine(440, 44100, count);
+    const std::vector<double> whole = resample(samples, 44100, 12000, count);
+    EXPECT_NEAR(static_cast<double>(whole.size()), static_cast<double>(count) * 12000 / 44100, 1) << count;
+    EXPECT_EQ(resample(samples, 44100, 12000, 77), whole);
+  }
+  EXPECT_TRUE(resample({}, 44100, 12000, 1).empty());
+}
+
+#else
+
+TEST(Resampler, IsUnavailableWithoutSoxr) {
+  EXPECT_EQ(error_words(ErrorKind::unavailable, [] { Resampler(44100, 12000); }),
+            "sound of 44100 Hz cannot become 12000 Hz: this build has no soxr; build again where it is installed, or "
+            "--set data.sample_rate=44100");
+}
+
+#endif
+
+}  // namespace
+}  // namespace longstride
