@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "longstride/error.h"
+#include "model/hashes.h"
 
 namespace longstride {
 namespace {
@@ -60,6 +61,7 @@ DecoderMemory::DecoderMemory(const ModelConfig& model, const DecoderShape& shape
   }
   const char* name = "decoder activations";
   tokens = add(name, B * 4);
+  hash_rows = add(name, B * static_cast<std::int64_t>(model.hash_orders.size()) * 4);
   h = add(name, B * C * 4);
   mean = add(name, B * 4);
   rstd = add(name, B * 4);
@@ -102,6 +104,8 @@ Decoder::Decoder(Backend& backend, const ModelConfig& model, const DecoderShape&
       memory_(model, shape),
       arena_(backend, memory_.plan.total_bytes()),
       logits_(static_cast<std::size_t>(shape.sequences * model.vocabulary)) {
+  hash_rows_.resize(static_cast<std::size_t>(shape.sequences) * model.hash_orders.size());
+  if (!hash_rows_.empty()) before_.resize(static_cast<std::size_t>(shape.sequences * shape.length));
   write_.reserve(static_cast<std::size_t>(memory_.most_writes));
   read_.reserve(static_cast<std::size_t>(memory_.most_reads));
   load_heads();
@@ -256,6 +260,19 @@ void Decoder::decode_block(const Weights& w, std::int64_t block) {
   linear(backend_, contract_product(w, offsets));
 }
 
+// The token before each sequence's position_, and the rows of the hash embeddings of those before it.
+void Decoder::load_tokens(const std::int32_t* tokens_before) {
+  const std::int64_t B = shape_.sequences;
+  backend_.upload(at(memory_.tokens), tokens_before, B * 4);
+  if (hash_rows_.empty()) return;
+  for (std::int64_t b = 0; b < B; ++b) {
+    std::int32_t* now = before_.data() + b * shape_.length + position_;  // the row's first token is at position 0
+    if (position_ > 0) now[-1] = tokens_before[b];
+    hash_rows(model_, now, position_, hash_rows_.data() + b, B);
+  }
+  backend_.upload(at(memory_.hash_rows), hash_rows_.data(), static_cast<std::int64_t>(hash_rows_.size()) * 4);
+}
+
 const float* Decoder::step(const Weights& weights, const std::int32_t* tokens_before) {
   const std::int64_t B = shape_.sequences;
   if (position_ >= shape_.length) {
@@ -270,13 +287,14 @@ const float* Decoder::step(const Weights& weights, const std::int32_t* tokens_be
                               highest, tokens_before[b]));
     }
   }
-  backend_.upload(at(memory_.tokens), tokens_before, B * 4);
+  load_tokens(tokens_before);
   load_slots();
   Embed op = embedding_of(model_, weights);
   op.B = B;
   op.T = 1;
   op.first = position_;
   op.tokens = static_cast<const std::int32_t*>(at(memory_.tokens));
+  op.hash_rows = static_cast<const std::int32_t*>(at(memory_.hash_rows));
   op.out = floats(memory_.h, model_.width);
   embed(backend_, op);
   for (std::int64_t block = 0; block < model_.layers; ++block) decode_block(weights, block);

@@ -39,6 +39,7 @@ struct DecoderMemory {
   MemoryPlan plan;
   std::vector<std::size_t> keys, values;                             // (layers) (B, slots, Dq), (B, slots, Dv) float32
   std::size_t tokens = 0;                                            // (B) int32
+  std::size_t hash_rows = 0;                                         // (hash orders, B) int32
   std::size_t h = 0, mean = 0, rstd = 0;                             // (B, C), (B), (B) float32
   std::size_t y = 0;                                                 // (B, C) A
   std::size_t qkv = 0;                                               // (B, 2 Cq + C) float32
@@ -87,6 +88,7 @@ class Decoder {
   DecodeAttention attention_of(std::int64_t block) const;
 
   void load_heads();
+  void load_tokens(const std::int32_t* tokens_before);
   void load_slots();
   void normalise(const Weights& w, std::int64_t weight, std::int64_t bias, float eps, bool add_branch);
   void decode_block(const Weights& w, std::int64_t block);
@@ -98,6 +100,8 @@ class Decoder {
   DecoderMemory memory_;
   Buffer arena_;
   std::int64_t position_ = 0;
+  std::vector<std::int32_t> before_;                    // host (B, length): the tokens before position_
+  std::vector<std::int32_t> hash_rows_;                 // host (hash orders, B)
   std::vector<std::int32_t> write_, read_;              // host, of the position at hand
   std::vector<std::int64_t> write_begin_, read_begin_;  // (patterns + 1)
   std::vector<float> logits_;                           // (B, V) host
