@@ -26,7 +26,9 @@ struct ModelConfig {
   double query_key = 1;    // query and key width = query_key x width, a multiple of heads
   double dropout = 0;      // [0, 1)
   AttentionLayout attention;
-  std::vector<std::int64_t> positions;  // extents, row-major, product >= context
+  std::vector<std::int64_t> positions;    // extents, row-major, product >= context
+  std::vector<std::int64_t> hash_orders;  // rising; one hash embedding each, of so many tokens before; empty: none
+  std::int64_t hash_buckets = 16384;      // rows of each
   Initialisation initialisation = Initialisation::variance;
 
   std::int64_t hidden_width() const;  // C_ff

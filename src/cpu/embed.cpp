@@ -29,12 +29,16 @@ void embed_forward(const Embed& op) {
     float* out = op.out.f32() + r * op.out.stride;
     const std::int64_t token = op.tokens[r];
     std::copy_n(token < 0 ? op.start : op.token + token * C, C, out);
-    if (token < 0) continue;
-    for (int j = 0; j < op.positions; ++j) add_to(out, op.position[j] + index_of(op, j, r) * C, C);
+    for (int j = 0; j < op.positions && token >= 0; ++j) add_to(out, op.position[j] + index_of(op, j, r) * C, C);
+    for (int g = 0; g < op.hashes; ++g) {
+      const std::int64_t row = op.hash_rows[g * N + r];
+      if (row >= 0) add_to(out, op.hash[g] + row * C, C);
+    }
   }
 }
 
-// dstart += dout of rows without a token before; dtoken[token] and dposition[j][index] += dout of the others.
+// dstart += dout of rows without a token before; dtoken[token] and dposition[j][index] += dout of the others;
+// dhash[g][hash row] += dout where there is one.
 void embed_backward(const EmbedBackward& op) {
   const Embed& forward = op.forward;
   const std::int64_t N = forward.B * forward.T, C = op.dout.cols;
@@ -46,9 +50,12 @@ void embed_backward(const EmbedBackward& op) {
       const float* dout = op.dout.f32() + r * op.dout.stride + first;
       const std::int64_t token = forward.tokens[r];
       add_to((token < 0 ? op.dstart : op.dtoken + token * C) + first, dout, count);
-      if (token < 0) continue;
-      for (int j = 0; j < forward.positions; ++j)
+      for (int j = 0; j < forward.positions && token >= 0; ++j)
         add_to(op.dposition[j] + index_of(forward, j, r) * C + first, dout, count);
+      for (int g = 0; g < forward.hashes; ++g) {
+        const std::int64_t row = forward.hash_rows[g * N + r];
+        if (row >= 0) add_to(op.dhash[g] + row * C + first, dout, count);
+      }
     }
   }
 }

@@ -1,4 +1,4 @@
-// Token and position embeddings (ops.h), and their gradient.
+// Token, position and hash embeddings (ops.h), and their gradient.
 #pragma once
 
 #include "ops/ops.h"

@@ -1,6 +1,7 @@
 #include "cpu/optimizer.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "cpu/optimizer_kernels.h"
 #include "cpu/threads.h"
@@ -14,9 +15,30 @@ constexpr std::int64_t kChunk = 4096;  // elements: 16 KiB of each array, a mult
 std::int64_t chunks_of(std::int64_t count) { return (count + kChunk - 1) / kChunk; }
 std::int64_t size_of_chunk(std::int64_t chunk, std::int64_t count) { return std::min(kChunk, count - chunk * kChunk); }
 
+bool is_zero(const float* x, std::int64_t count) {
+  std::uint32_t bits = 0;
+  for (std::int64_t i = 0; i < count; ++i) bits |= std::bit_cast<std::uint32_t>(x[i]) << 1;  // -0 is zero too
+  return bits == 0;
+}
+
+// Rows without a gradient keep w, m and v; an average goes on towards w.
+void adamw_rows(const AdamW& op) {
+#pragma omp parallel for schedule(static) num_threads(threads())
+  for (std::int64_t row = 0; row < op.count / op.row; ++row) {
+    const std::int64_t begin = row * op.row;
+    if (!is_zero(op.dw + begin, op.row)) {
+      optimizer_kernels().adamw(op, begin, op.row);
+    } else if (op.ema != nullptr) {
+      for (std::int64_t i = begin; i < begin + op.row; ++i)
+        op.ema[i] = op.ema_decay * op.ema[i] + (1 - op.ema_decay) * op.w[i];
+    }
+  }
+}
+
 }  // namespace
 
 void adamw(const AdamW& op) {
+  if (op.row > 0) return adamw_rows(op);
   const std::int64_t chunks = chunks_of(op.count);
 #pragma omp parallel for schedule(static) num_threads(threads())
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk)

@@ -1,6 +1,7 @@
 // What a configuration must satisfy beyond the range of each key.
 #include <algorithm>
 #include <cmath>
+#include <functional>
 
 #include <fmt/format.h>
 
@@ -63,6 +64,12 @@ void check_positions(const ModelConfig& model) {
   }
 }
 
+void check_hashes(const ModelConfig& model) {
+  const auto& orders = model.hash_orders;
+  if (std::adjacent_find(orders.begin(), orders.end(), std::greater_equal<>()) != orders.end())
+    fail(fmt::format("model.hash_orders: must rise, got [{}]", fmt::join(orders, ", ")));
+}
+
 // Parts that parse_pattern made are sound; a layout may also have been put together by a program.
 void check_attention(const AttentionLayout& attention) {
   constexpr std::int64_t kMostLength = std::int64_t{1} << 40;
@@ -96,6 +103,7 @@ void check(const ModelConfig& model) {
   check_ranges(config, "model.");
   check_widths(model);
   check_positions(model);
+  check_hashes(model);
 }
 
 void check(const Config& config) {

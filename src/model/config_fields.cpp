@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "longstride/error.h"
+#include "ops/ops.h"
 
 namespace longstride {
 namespace {
@@ -180,6 +181,8 @@ std::vector<ConfigField> make_fields() {
       real("model.dropout", model, &M::dropout, 0, kBelowOne),
       attention_field(),
       sizes("model.positions", model, &M::positions, 1, 4, kMostTokens),
+      sizes("model.hash_orders", model, &M::hash_orders, 0, kMaxHashEmbeddings, 16),
+      whole("model.hash_buckets", model, &M::hash_buckets, 1, 1 << 24),
       word("model.initialisation", model, &M::initialisation, {"variance", "paper", "gpt2"}),
       kind_field(),
       paths_field(),

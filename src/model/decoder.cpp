@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "longstride/error.h"
+#include "model/hashes.h"
 
 namespace longstride {
 namespace {
@@ -60,6 +61,7 @@ DecoderMemory::DecoderMemory(const ModelConfig& model, const DecoderShape& shape
   }
   const char* name = "decoder activations";
   tokens = add(name, B * 4);
+  hash_rows = add(name, B * static_cast<std::int64_t>(model.hash_orders.size()) * 4);
   h = add(name, B * C * 4);
   mean = add(name, B * 4);
   rstd = add(name, B * 4);
@@ -101,6 +103,8 @@ Decoder::Decoder(Backend& backend, const ModelConfig& model, const DecoderShape&
       memory_(model, shape),
       arena_(backend, memory_.plan.total_bytes()),
       logits_(static_cast<std::size_t>(shape.sequences * model.vocabulary)) {
+  hash_rows_.resize(static_cast<std::size_t>(shape.sequences) * model.hash_orders.size());
+  if (!hash_rows_.empty()) before_.resize(static_cast<std::size_t>(shape.sequences * shape.length));
   write_.reserve(static_cast<std::size_t>(memory_.most_writes));
   read_.reserve(static_cast<std::size_t>(memory_.most_reads));
   load_heads();
@@ -258,6 +262,7 @@ void Decoder::write_program(const Weights& w) {
   embedding.B = shape_.sequences;
   embedding.T = 1;
   embedding.tokens = static_cast<const std::int32_t*>(at(memory_.tokens));
+  embedding.hash_rows = static_cast<const std::int32_t*>(at(memory_.hash_rows));
   embedding.out = floats(memory_.h, model_.width);
   program_.emplace_back(embedding);
   for (std::int64_t block = 0; block < model_.layers; ++block) add_block(w, block);
@@ -278,6 +283,19 @@ void Decoder::assume(std::int64_t position) {
   position_ = position;
 }
 
+// The token before each sequence's position_, and the rows of the hash embeddings of those before it.
+void Decoder::load_tokens(const std::int32_t* tokens_before) {
+  const std::int64_t B = shape_.sequences;
+  backend_.upload(at(memory_.tokens), tokens_before, B * 4);
+  if (hash_rows_.empty()) return;
+  for (std::int64_t b = 0; b < B; ++b) {
+    std::int32_t* now = before_.data() + b * shape_.length + position_;  // the row's first token is at position 0
+    if (position_ > 0) now[-1] = tokens_before[b];
+    hash_rows(model_, now, position_, hash_rows_.data() + b, B);
+  }
+  backend_.upload(at(memory_.hash_rows), hash_rows_.data(), static_cast<std::int64_t>(hash_rows_.size()) * 4);
+}
+
 const float* Decoder::step(const Weights& weights, const std::int32_t* tokens_before) {
   const std::int64_t B = shape_.sequences;
   if (position_ >= shape_.length) {
@@ -292,7 +310,7 @@ const float* Decoder::step(const Weights& weights, const std::int32_t* tokens_be
                               highest, tokens_before[b]));
     }
   }
-  backend_.upload(at(memory_.tokens), tokens_before, B * 4);
+  load_tokens(tokens_before);
   load_slots();
   write_program(weights);
   std::get<Embed>(program_.front()).first = position_;
@@ -365,6 +383,8 @@ const float* Decoder::prefill(const Weights& weights, const std::int32_t* tokens
     for (const std::int64_t sequence : alike)
       std::copy(logits.begin(), logits.end(), logits_.begin() + sequence * model_.vocabulary);
   }
+  for (std::int64_t b = 0; b < shape_.sequences && !before_.empty(); ++b)
+    std::copy_n(tokens + b * count, count, before_.begin() + b * shape_.length);
   position_ = count + 1;
   return logits_.data();
 }

@@ -39,6 +39,7 @@ struct DecoderMemory {
   MemoryPlan plan;
   std::vector<std::size_t> keys, values;                             // (layers) (B, slots, Dq), (B, slots, Dv) A
   std::size_t tokens = 0;                                            // (B) int32
+  std::size_t hash_rows = 0;                                         // (hash orders, B) int32
   std::size_t h = 0, mean = 0, rstd = 0;                             // (B, C), (B), (B) float32
   std::size_t y = 0;                                                 // (B, C) A
   std::size_t qkv = 0;                                               // (B, 2 Cq + C) A
@@ -95,6 +96,7 @@ class Decoder {
   DecodeAttention attention_of(std::int64_t block) const;
 
   void load_heads();
+  void load_tokens(const std::int32_t* tokens_before);
   void load_slots();
   ResidualNorm norm(const Weights& w, std::int64_t weight, std::int64_t bias, float eps, bool add_branch) const;
   StoreKeysValues store_of(std::int64_t block, std::int64_t sequence, const Matrix& k, const Matrix& v) const;
@@ -110,6 +112,8 @@ class Decoder {
   std::int64_t position_ = 0;
   std::vector<Operation> program_;  // of a step, the embedding first; of the weights that it was written for
   Weights written_for_;
+  std::vector<std::int32_t> before_;                    // host (B, length): the tokens before position_
+  std::vector<std::int32_t> hash_rows_;                 // host (hash orders, B)
   std::vector<std::int32_t> write_, read_;              // host, of the position at hand
   std::vector<std::int64_t> write_begin_, read_begin_;  // (patterns + 1)
   std::vector<float> logits_;                           // (B, V) host

@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "longstride/error.h"
+#include "model/hashes.h"
 
 namespace longstride {
 
@@ -28,6 +29,10 @@ Embed embedding_of(const ModelConfig& model, const Weights& weights) {
     e.divisor[j] = divisor;
     divisor *= model.positions[at];
   }
+  e.hashes = static_cast<int>(model.hash_orders.size());
+  e.buckets = model.hash_buckets;
+  for (int g = 0; g < e.hashes; ++g)
+    e.hash[g] = weights.vector(weights.table->hash_embeddings[static_cast<std::size_t>(g)]);
   return e;
 }
 
@@ -57,6 +62,7 @@ Network::Network(Backend& backend, const ModelConfig& model, const NetworkShape&
   backend.reserve_workspace(workspace_bytes());
   shifted_.resize(static_cast<std::size_t>(shape.batch * shape.tokens));
   targets_.resize(shifted_.size());
+  hash_rows_.resize(shifted_.size() * model.hash_orders.size());
 }
 
 Network::Bytes Network::bytes(const Backend& backend, const ModelConfig& model, const NetworkShape& shape) {
@@ -70,6 +76,10 @@ Matrix Network::buffer(std::size_t index, std::int64_t cols, DType type) const {
 }
 
 float* Network::floats(std::size_t index) const { return buffer(index, 1, DType::float32).f32(); }
+
+const std::int32_t* Network::indices(std::size_t index) const {
+  return reinterpret_cast<const std::int32_t*>(floats(index));
+}
 
 Dropout Network::dropout(const Pass& pass, std::int64_t block, int site) const {
   return {pass.dropout, pass.dropout_seed, pass.dropout_step, static_cast<std::int32_t>(block), site};
@@ -191,7 +201,7 @@ VocabularyLoss Network::loss_of(const Weights& w) const {
   VocabularyLoss op;
   op.x = activation(memory_.final_y, model_.width);
   op.w = w.matrix(table_.output_weight, model_.vocabulary, model_.width, shape().type);
-  op.targets = reinterpret_cast<const std::int32_t*>(floats(memory_.targets));
+  op.targets = indices(memory_.targets);
   op.losses = floats(memory_.losses);
   return op;
 }
@@ -210,10 +220,13 @@ void Network::load(const Pass& pass) {
                                                    std::to_string(model_.vocabulary));
     const auto at = static_cast<std::size_t>(row);
     shifted_[at] = row % T == 0 ? -1 : pass.tokens[row - 1];
+    hash_rows(model_, pass.tokens + row, row % T, hash_rows_.data() + row, batch_ * T);
     targets_[at] = pass.scored == nullptr || pass.scored[row] != 0 ? token : -1;
   }
   backend_.upload(floats(memory_.tokens), shifted_.data(), batch_ * T * 4);
   backend_.upload(floats(memory_.targets), targets_.data(), batch_ * T * 4);
+  const auto orders = static_cast<std::int64_t>(model_.hash_orders.size());
+  if (orders > 0) backend_.upload(floats(memory_.hash_rows), hash_rows_.data(), orders * batch_ * T * 4);
 }
 
 void Network::block_body(const Weights& w, const Pass& pass, std::int64_t block, bool contract) {
@@ -232,7 +245,8 @@ void Network::run_forward(const Weights& w, const Pass& pass) {
   Embed e = embedding_of(model_, w);
   e.B = batch_;
   e.T = shape().tokens;
-  e.tokens = reinterpret_cast<const std::int32_t*>(floats(memory_.tokens));
+  e.tokens = indices(memory_.tokens);
+  e.hash_rows = indices(memory_.hash_rows);
   e.out = residual(memory_.layer(0).h);
   embed(backend_, e);
   for (std::int64_t block = 0; block < model_.layers; ++block) {

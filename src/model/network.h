@@ -79,6 +79,7 @@ class Network {
 
   Matrix buffer(std::size_t index, std::int64_t cols, DType type) const;
   float* floats(std::size_t index) const;
+  const std::int32_t* indices(std::size_t index) const;
   Matrix residual(std::size_t index) const { return buffer(index, model_.width, DType::float32); }
   Matrix activation(std::size_t index, std::int64_t cols) const { return buffer(index, cols, shape().type); }
   std::int64_t qkv_cols() const { return 2 * model_.query_width() + model_.width; }
@@ -117,6 +118,7 @@ class Network {
   std::int64_t batch_ = 0;                       // sequences of the pass at hand; buffers are seen as batch_ * T rows
   const Keep* keep_ = nullptr;                   // of last_logits
   std::vector<std::int32_t> shifted_, targets_;  // (B, T) host: the token before each position; the scored token or -1
+  std::vector<std::int32_t> hash_rows_;          // (orders, B, T) host
 };
 
 }  // namespace longstride

@@ -93,12 +93,15 @@ void Network::forward_backward(const Weights& weights, float* gradients, const P
   op.forward = embedding_of(model_, weights);
   op.forward.B = batch_;
   op.forward.T = shape().tokens;
-  op.forward.tokens = reinterpret_cast<const std::int32_t*>(floats(memory_.tokens));
+  op.forward.tokens = indices(memory_.tokens);
+  op.forward.hash_rows = indices(memory_.hash_rows);
   op.dout = residual(memory_.dh);
   op.dstart = gradients + table_.start;
   op.dtoken = gradients + table_.token_embedding;
   for (int j = 0; j < op.forward.positions; ++j)
     op.dposition[j] = gradients + table_.position_embeddings[static_cast<std::size_t>(j)];
+  for (int g = 0; g < op.forward.hashes; ++g)
+    op.dhash[g] = gradients + table_.hash_embeddings[static_cast<std::size_t>(g)];
   embed_backward(backend_, op);
   store_bits(pass, bits);
 }

@@ -23,6 +23,7 @@ enum Stage {
 
 NetworkMemory::NetworkMemory(const ModelConfig& model, const NetworkShape& shape) : model_(model), shape_(shape) {
   tokens = add("tokens", 1, 4, kForward, kEnd);
+  hash_rows = add("tokens", static_cast<std::int64_t>(model.hash_orders.size()), 4, kForward, kEnd);
   targets = add("targets", 1, 4, kForward, kEnd);
   losses = add("losses", 1, 4, kForward, kEnd);
   if (shape.training) {

@@ -33,6 +33,7 @@ class NetworkMemory {
   const Layer& layer(std::int64_t block) const { return layers_[static_cast<std::size_t>(block)]; }
 
   std::size_t tokens = 0, targets = 0, losses = 0;  // (N) int32, int32, float32
+  std::size_t hash_rows = 0;                        // (hash orders, N) int32
   std::size_t branch = 0;                           // (N, C) A: output of a block's half, before it is added
   std::size_t final_h = 0, final_mean = 0, final_rstd = 0, final_y = 0;
   // Gradients, training only.

@@ -9,6 +9,7 @@ namespace longstride {
 
 namespace {
 
+constexpr const char* kHashEmbedding = "hash_embedding.";
 constexpr std::int64_t kAlignedElements = 16;  // 64 bytes of float32: every group starts on a cache line
 
 // Standard deviations of the three readings (longstride/config.h).
@@ -42,9 +43,9 @@ std::int64_t ParameterTable::add(std::string name, std::vector<std::int64_t> sha
                                  const char* part) {
   std::int64_t elements = 1;
   for (const std::int64_t extent : shape) elements *= extent;
-  const bool decay = shape.size() >= 2;
+  const bool by_rows = name.starts_with(kHashEmbedding), decay = shape.size() >= 2 && !by_rows;
   const std::int64_t offset = store_;
-  entries_.push_back({std::move(name), std::move(shape), offset, elements, deviation, constant, decay, part});
+  entries_.push_back({std::move(name), std::move(shape), offset, elements, deviation, constant, decay, by_rows, part});
   store_ += elements;
   count_ += elements;
   return offset;
@@ -101,6 +102,11 @@ ParameterTable::ParameterTable(const ModelConfig& model) {
   for (std::size_t j = 0; j < model.positions.size(); ++j) {
     const std::string name = "position_embedding." + std::to_string(j) + ".weight";
     position_embeddings.push_back(add(name, {model.positions[j], C}, deviations.position, 0, "embeddings"));
+    align();
+  }
+  for (const std::int64_t order : model.hash_orders) {
+    const std::string name = kHashEmbedding + std::to_string(order) + ".weight";
+    hash_embeddings.push_back(add(name, {model.hash_buckets, C}, deviations.token, 0, "embeddings"));
     align();
   }
   for (std::int64_t block = 0; block < model.layers; ++block) add_block(model, block);

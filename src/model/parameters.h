@@ -18,8 +18,9 @@ struct Parameter {
   std::int64_t count = 0;           // elements
   double deviation = 0;             // of the normal distribution it starts from; 0: starts at `constant`
   float constant = 0;
-  bool decay = false;  // weight decay applies: two dimensions and more
-  std::string part;    // "embeddings", "attention", "feedforward", "norms", "output": for counts by part
+  bool decay = false;    // weight decay applies: two dimensions and more, but no hash embeddings
+  bool by_rows = false;  // rows that a step's tokens do not use keep values and moments: hash embeddings
+  std::string part;      // "embeddings", "attention", "feedforward", "norms", "output": for counts by part
 };
 
 // Where the tensors of a block begin, in elements. Query, key and value follow one another without a gap, so that the
@@ -41,7 +42,7 @@ class ParameterTable {
   std::int64_t store_elements() const { return store_; }  // with the gaps that alignment leaves; gaps hold 0
 
   std::int64_t start = 0, token_embedding = 0;
-  std::vector<std::int64_t> position_embeddings;
+  std::vector<std::int64_t> position_embeddings, hash_embeddings;
   std::vector<BlockOffsets> blocks;
   std::int64_t final_norm_weight = 0, final_norm_bias = 0, output_weight = 0;
 

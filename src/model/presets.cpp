@@ -81,12 +81,14 @@ constexpr Preset kPresets[] = {
     {"enwik8-multihead", R"json({"model": {"attention": [["row(128)", "summary(128,32)"]]}})json", "enwik8"},
     {"enwik8-c8", R"json({"model": {"attention": "fixed(128,8)"}})json", "enwik8"},
     {"enwik8-c16", R"json({"model": {"attention": "fixed(128,16)"}})json", "enwik8"},
-    // Our own: any text, three minutes on two cores. Small batches and a short warm-up, so that there are many steps;
-    // initialisation gpt2, because the others learn little in so few (docs/performance.md, "Learning").
+    // Our own: any text, three minutes on two cores. Hash embeddings hold what n-grams know, so that the network can be
+    // narrow and see many bytes; a short warm-up, and initialisation gpt2, because the others learn little in so few
+    // steps (docs/performance.md, "Learning").
     {"text-small", R"json({
   "model": {
-    "vocabulary": 256, "context": 512, "layers": 4, "width": 256, "heads": 4,
-    "feedforward": 4, "query_key": 1, "dropout": 0, "attention": ["local(16)", "strided(32)"], "initialisation": "gpt2"
+    "vocabulary": 256, "context": 512, "layers": 4, "width": 64, "heads": 4,
+    "feedforward": 4, "query_key": 1, "dropout": 0, "attention": ["local(16)", "strided(32)"],
+    "hash_orders": [2, 3, 4, 5, 6], "hash_buckets": 16384, "initialisation": "gpt2"
   },
   "data": {"kind": "text"},
   "training": {"minutes": 3, "batch": 2, "learning_rate": 0.002, "warmup_steps": 50, "beta2": 0.99, "ema": 0}

@@ -1,5 +1,6 @@
 #include "ops/definitions.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "ops/philox.h"
@@ -66,6 +67,10 @@ Values embed(const Embed& op) {
     for (std::int64_t c = 0; c < C; ++c) {
       double sum = token < 0 ? op.start[c] : op.token[token * C + c];
       for (int j = 0; j < op.positions && token >= 0; ++j) sum += op.position[j][position_index(op, j, r) * C + c];
+      for (int g = 0; g < op.hashes; ++g) {
+        const std::int64_t row = op.hash_rows[g * N + r];
+        if (row >= 0) sum += op.hash[g][row * C + c];
+      }
       out.push_back(sum);
     }
   }
@@ -74,16 +79,21 @@ Values embed(const Embed& op) {
 
 EmbedGradients embed_backward(const EmbedBackward& op) {
   const Embed& forward = op.forward;
-  const std::int64_t C = op.dout.cols;
-  EmbedGradients d{zeros(C), zeros(forward.V * C), {}};
+  const std::int64_t N = forward.B * forward.T, C = op.dout.cols;
+  EmbedGradients d{zeros(C), zeros(forward.V * C), {}, {}};
   for (int j = 0; j < forward.positions; ++j) d.position.push_back(zeros(forward.extent[j] * C));
-  for (std::int64_t r = 0; r < forward.B * forward.T; ++r) {
+  for (int g = 0; g < forward.hashes; ++g) d.hash.push_back(zeros(forward.buckets * C));
+  for (std::int64_t r = 0; r < N; ++r) {
     const std::int64_t token = forward.tokens[r];
     for (std::int64_t c = 0; c < C; ++c) {
       const double dout = at(op.dout, r, c);
       (token < 0 ? d.start[index(c)] : d.token[index(token * C + c)]) += dout;
       for (int j = 0; j < forward.positions && token >= 0; ++j)
         d.position[index(j)][index(position_index(forward, j, r) * C + c)] += dout;
+      for (int g = 0; g < forward.hashes; ++g) {
+        const std::int64_t row = forward.hash_rows[g * N + r];
+        if (row >= 0) d.hash[index(g)][index(row * C + c)] += dout;
+      }
     }
   }
   return d;
@@ -199,16 +209,18 @@ VocabularyLossValues vocabulary_loss(const VocabularyLoss& op) {
 
 //   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2, g = gradient_scale * dw
 //   w -= rate * (m / correction1 / (sqrt(v / correction2) + epsilon) + decay * w)
-//   ema = ema_decay * ema + (1 - ema_decay) * w
+//   ema = ema_decay * ema + (1 - ema_decay) * w;  a row without gradient keeps w, m and v
 AdamWValues adamw(const AdamW& op) {
   AdamWValues out;
   const double beta1 = op.beta1, beta2 = op.beta2, ema_decay = op.ema_decay;
   for (std::int64_t i = 0; i < op.count; ++i) {
+    const float* row = op.row == 0 ? nullptr : op.dw + i / op.row * op.row;
+    const bool kept = row != nullptr && std::all_of(row, row + op.row, [](float x) { return x == 0; });
     const double g = static_cast<double>(op.gradient_scale) * op.dw[i];
-    const double m = beta1 * op.m[i] + (1 - beta1) * g;
-    const double v = beta2 * op.v[i] + (1 - beta2) * g * g;
+    const double m = kept ? op.m[i] : beta1 * op.m[i] + (1 - beta1) * g;
+    const double v = kept ? op.v[i] : beta2 * op.v[i] + (1 - beta2) * g * g;
     const double step = m / op.correction1 / (std::sqrt(v / op.correction2) + op.epsilon);
-    const double w = op.w[i] - op.rate * (step + static_cast<double>(op.decay) * op.w[i]);
+    const double w = kept ? op.w[i] : op.w[i] - op.rate * (step + static_cast<double>(op.decay) * op.w[i]);
     out.w.push_back(w);
     out.m.push_back(m);
     out.v.push_back(v);

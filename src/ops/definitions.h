@@ -25,6 +25,7 @@ Values embed(const Embed& op);  // (N, C)
 struct EmbedGradients {
   Values start, token;           // (C), (V, C)
   std::vector<Values> position;  // J of (extent, C)
+  std::vector<Values> hash;      // G of (buckets, C)
 };
 EmbedGradients embed_backward(const EmbedBackward& op);
 

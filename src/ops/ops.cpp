@@ -70,6 +70,12 @@ void check_embed(const Check& check, const Embed& op) {
     check.at_least("extent", op.extent[j], 1);
     check.at_least("divisor", op.divisor[j], 1);
   }
+  if (op.hashes < 0 || op.hashes > kMaxHashEmbeddings)
+    check.fail("hashes must be 0 to " + std::to_string(kMaxHashEmbeddings) + ", got " + std::to_string(op.hashes));
+  if (op.hashes > 0) {
+    check.at_least("buckets", op.buckets, 1);
+    check.given("hash_rows", op.hash_rows);
+  }
 }
 
 void check_attention(const Check& check, const Attention& op) {
@@ -104,6 +110,7 @@ void check_operation(const Embed& op) {
   check.given("start", op.start);
   check.given("token", op.token);
   for (int j = 0; j < op.positions; ++j) check.given("position", op.position[j]);
+  for (int g = 0; g < op.hashes; ++g) check.given("hash", op.hash[g]);
 }
 
 void check_operation(const ResidualNorm& op) {
@@ -173,6 +180,7 @@ void embed_backward(Backend& backend, const EmbedBackward& op) {
   check.given("dstart", op.dstart);
   check.given("dtoken", op.dtoken);
   for (int j = 0; j < op.forward.positions; ++j) check.given("dposition", op.dposition[j]);
+  for (int g = 0; g < op.forward.hashes; ++g) check.given("dhash", op.dhash[g]);
   backend.embed_backward(op);
 }
 
@@ -258,6 +266,8 @@ void adamw(Backend& backend, const AdamW& op) {
   check.given("m", op.m);
   check.given("v", op.v);
   check.given("dw", op.dw);
+  if (op.row < 0 || (op.row > 0 && op.count % op.row != 0))
+    check.fail("row must be 0 or divide count " + std::to_string(op.count) + ", got " + std::to_string(op.row));
   if (!(op.correction1 > 0 && op.correction2 > 0))
     check.fail("corrections must be above 0, got " + std::to_string(op.correction1) + " and " +
                std::to_string(op.correction2));

@@ -18,6 +18,7 @@ namespace longstride {
 class Backend;
 
 inline constexpr int kMaxPositionEmbeddings = 4;
+inline constexpr int kMaxHashEmbeddings = 8;
 
 // Inverted dropout as a function of (seed, step, layer, site, element): element r * C + c is kept, and scaled by
 // 1 / (1 - rate), where uniform_float of its philox word >= rate. Word: philox({e / 4, site, layer, step},
@@ -32,7 +33,8 @@ struct Dropout {
 
 // out = embedding of the token before + position embeddings of the position before (model.md, section 2): row (b, t),
 // position p = first + t: start where tokens[b, t] < 0, else token[tokens[b, t]] + sum_j position[j][index_j(p - 1)],
-// index_j(q) = (q / divisor[j]) mod extent[j].
+// index_j(q) = (q / divisor[j]) mod extent[j]. Row n then adds hash[g][hash_rows[g * N + n]] for every g, where that is
+// not below 0 (model/hashes.h says which).
 struct Embed {
   std::int64_t B = 0, T = 0, V = 0;
   std::int64_t first = 0;
@@ -43,7 +45,11 @@ struct Embed {
   const float* position[kMaxPositionEmbeddings] = {};  // (extent, C)
   std::int64_t extent[kMaxPositionEmbeddings] = {};
   std::int64_t divisor[kMaxPositionEmbeddings] = {};
-  Matrix out;  // (N, C) float32
+  int hashes = 0;  // G, at most kMaxHashEmbeddings
+  std::int64_t buckets = 0;
+  const float* hash[kMaxHashEmbeddings] = {};  // (buckets, C)
+  const std::int32_t* hash_rows = nullptr;     // (G, N) in [0, buckets); < 0: none
+  Matrix out;                                  // (N, C) float32
 };
 struct EmbedBackward {
   Embed forward;  // out unused
@@ -51,6 +57,7 @@ struct EmbedBackward {
   float* dstart = nullptr;
   float* dtoken = nullptr;
   float* dposition[kMaxPositionEmbeddings] = {};
+  float* dhash[kMaxHashEmbeddings] = {};
 };
 
 // h_out = h_in + dropout(branch);  y = (h_out - mean) * rstd * weight + bias, per row. Two passes for the variance.
@@ -147,6 +154,7 @@ struct VocabularyLoss {
 //   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 //   w -= rate * (m / correction1 / (sqrt(v / correction2) + epsilon) + decay * w)
 //   ema = ema_decay * ema + (1 - ema_decay) * w
+// With row > 0 what is moved are rows of so many elements, and a row whose dw is 0 throughout keeps w, m and v.
 struct AdamW {
   std::int64_t count = 0;
   float* w = nullptr;
@@ -157,6 +165,7 @@ struct AdamW {
   std::uint16_t* copy = nullptr;  // optional: w in bfloat16
   float gradient_scale = 1, rate = 0, beta1 = 0, beta2 = 0, epsilon = 0, decay = 0, ema_decay = 0;
   float correction1 = 1, correction2 = 1;  // 1 - beta^t
+  std::int64_t row = 0;                    // 0, or a divisor of count
 };
 
 // One token of B sequences against a cache of keys and values (pattern/cache.h), all A; scores, softmax and sums are

@@ -66,13 +66,19 @@ double TrainState::gradient_norm() const {
 void TrainState::update(const TrainingConfig& training, double rate, double gradient_norm, std::int64_t update) {
   const double scale = training.clip > 0 && gradient_norm > training.clip ? training.clip / gradient_norm : 1;
   const auto steps = static_cast<double>(update);
-  // Neighbours of the same decay become one call. A gap between them holds zeros and stays zero.
+  // Neighbours of the same decay become one call, tables that move by rows one each. A gap between them holds zeros and
+  // stays zero.
   const std::vector<Parameter>& entries = table_.entries();
   for (std::size_t first = 0, next = 0; first < entries.size(); first = next) {
-    while (next < entries.size() && entries[next].decay == entries[first].decay) ++next;
-    const std::int64_t begin = entries[first].offset;
+    const Parameter& entry = entries[first];
+    const auto joins = [&](const Parameter& p) { return !entry.by_rows && !p.by_rows && p.decay == entry.decay; };
+    do ++next;
+    while (next < entries.size() && joins(entries[next]));
+    const std::int64_t begin = entry.offset;
     AdamW op;
-    op.count = (next < entries.size() ? entries[next].offset : table_.store_elements()) - begin;
+    op.count =
+        entry.by_rows ? entry.count : (next < entries.size() ? entries[next].offset : table_.store_elements()) - begin;
+    op.row = entry.by_rows ? entry.shape.back() : 0;
     op.w = weights_.f32() + begin;
     op.m = first_moment_.f32() + begin;
     op.v = second_moment_.f32() + begin;
@@ -84,7 +90,7 @@ void TrainState::update(const TrainingConfig& training, double rate, double grad
     op.beta1 = static_cast<float>(training.beta1);
     op.beta2 = static_cast<float>(training.beta2);
     op.epsilon = static_cast<float>(training.epsilon);
-    op.decay = entries[first].decay ? static_cast<float>(training.weight_decay) : 0;
+    op.decay = entry.decay ? static_cast<float>(training.weight_decay) : 0;
     op.ema_decay = static_cast<float>(training.ema);
     op.correction1 = static_cast<float>(1 - std::pow(training.beta1, steps));
     op.correction2 = static_cast<float>(1 - std::pow(training.beta2, steps));

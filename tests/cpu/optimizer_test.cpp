@@ -38,6 +38,40 @@ TEST(AdamW, IsItsDefinitionOnEveryInstructionSet) {
   });
 }
 
+TEST(AdamW, ByRowsLeavesRowsWithoutAGradientAlone) {
+  const auto backend = make_cpu_backend();
+  for_every_isa([&](const std::string& isa) {
+    for (const std::int64_t row : {1, 17, 64}) {
+      const std::int64_t rows = 40, count = rows * row;
+      const std::vector<float> w0 = random_floats(count, 1), m0 = random_floats(count, 2);
+      std::vector<float> v0 = random_floats(count, 3), ema0 = random_floats(count, 5), dw = random_floats(count, 4);
+      for (float& v : v0) v = v * v + 0.1f;
+      for (std::int64_t i = 0; i < count; ++i)
+        if (i / row % 3 != 0) dw[static_cast<std::size_t>(i)] = i % 2 == 0 ? 0.0f : -0.0f;
+      dw[static_cast<std::size_t>(2 * row - 1)] = 0x1p-149f;  // the least there is, in a row of zeros: the row moves
+      std::vector<float> w = w0, m = m0, v = v0, ema = ema0;
+      AdamW op{count, w.data(), m.data(), v.data(), dw.data(), ema.data(), nullptr, 0.5f,
+               0.01f, 0.9f,     0.999f,   1e-3f,    0.01f,     0.99f,      0.4f,    0.3f};
+      op.row = row;
+      const definitions::AdamWValues want = definitions::adamw(op);
+      const std::string what = "adamw by rows " + isa + " " + std::to_string(row);
+      const definitions::Values got = same_for_any_threads(what, [&] {
+        w = w0, m = m0, v = v0, ema = ema0;
+        adamw(*backend, op);
+        return as_values(w);
+      });
+      expect_close(got, want.w, 16 * 0x1p-24 * 25, 1e-5, what + " w");
+      expect_close(as_values(m), want.m, 4 * 0x1p-24, 0, what + " m");
+      expect_close(as_values(v), want.v, 4 * 0x1p-24, 0, what + " v");
+      expect_close(as_values(ema), want.ema, 16 * 0x1p-24 * 25, 1e-5, what + " ema");
+      const auto third = static_cast<std::size_t>(2 * row);  // its gradient is 0
+      EXPECT_TRUE(std::equal(w0.begin() + 2 * row, w0.begin() + 3 * row, w.begin() + 2 * row)) << what;
+      EXPECT_EQ(v[third], v0[third]) << what;
+      EXPECT_NE(m[static_cast<std::size_t>(row)], m0[static_cast<std::size_t>(row)]) << what;
+    }
+  });
+}
+
 TEST(AdamW, DoesWithoutAnAverageAndACopy) {
   const auto backend = make_cpu_backend();
   std::vector<float> w = {1}, m = {0}, v = {0}, dw = {2};

@@ -171,6 +171,9 @@ TEST(Config, SizesThatDoNotFitEachOtherAreErrors) {
             "model.query_key: times model.width must be a multiple of model.heads, got 0.3 x 256 = 76.8 for 4 heads");
   EXPECT_EQ(set_words("model.feedforward=0.3"),
             "model.feedforward: times model.width must be a whole number, got 0.3 x 256 = 76.8");
+  EXPECT_EQ(set_words("model.hash_orders=[2, 4, 4]"), "model.hash_orders: must rise, got [2, 4, 4]");
+  EXPECT_EQ(set_words("model.hash_orders=[17]"),
+            "model.hash_orders: needs a list of 0 to 8 whole numbers in [1, 16], got [17] (from --set)");
   EXPECT_EQ(set_words("model.positions=[3, 4]"),
             "model.positions: the product of the extents must be at least model.context, got 3 x 4 = 12 for a context "
             "of 1024");

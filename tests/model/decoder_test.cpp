@@ -148,6 +148,21 @@ constexpr double kFloat32 = 2e-5;
 // of 24 places add like a random walk: sqrt(24) 2^-9 = 1 %, of a largest logit that every element is measured by.
 constexpr double kBfloat16 = 0.03;
 
+TEST(Decoder, GivesTheLogitsOfTheWholeSequenceWithHashEmbeddings) {
+  for (const DType type : {DType::float32, DType::bfloat16}) {
+    ModelConfig model = model_with("fixed(8,2)");
+    model.hash_orders = {1, 3, 4};
+    model.hash_buckets = 29;
+    Case c(model, type);
+    Decoder decoder(*c.backend, c.model, {kSequences, c.model.context, type});
+    const std::vector<float> whole = c.whole();
+    for (const char* what : {"hashed", "hashed, again"}) {
+      decoder.restart();
+      expect_near(c.decoded(decoder), whole, type == DType::float32 ? kFloat32 : kBfloat16, what);
+    }
+  }
+}
+
 TEST(Decoder, GivesTheLogitsOfTheWholeSequenceForEveryPattern) {
   for (const std::string& layout : kLayouts) {
     Case c(model_with(layout), DType::float32);

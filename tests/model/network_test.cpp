@@ -10,6 +10,9 @@
 namespace longstride {
 namespace {
 
+const char* const kLayouts[] = {"fixed(8,2)", R"x(["local(6)", "column(7)"])x",
+                                R"x([["local(5)", "column(6)"], "strided(7)"])x", "summary(9,2)"};
+
 ModelConfig small_model(const std::string& attention) {
   ModelConfig model;
   model.vocabulary = 19;
@@ -22,6 +25,19 @@ ModelConfig small_model(const std::string& attention) {
   model.positions = {6, 8};
   model.attention = read_attention(attention);
   return model;
+}
+
+ModelConfig hashed_model() {
+  ModelConfig model = small_model("window(4)");
+  model.hash_orders = {2, 4};
+  model.hash_buckets = 23;
+  return model;
+}
+
+std::vector<ModelConfig> every_model() {
+  std::vector<ModelConfig> models = {hashed_model()};
+  for (const char* layout : kLayouts) models.push_back(small_model(layout));
+  return models;
 }
 
 // A model with weights everywhere, also where training starts from zero, and sequences for it.
@@ -95,12 +111,9 @@ struct Case {
   std::vector<std::uint8_t> scored;
 };
 
-const char* const kLayouts[] = {"fixed(8,2)", R"x(["local(6)", "column(7)"])x",
-                                R"x([["local(5)", "column(6)"], "strided(7)"])x", "summary(9,2)"};
-
 TEST(Network, GradientsAgreeWithDifferencesOfTheLossInTheirOwnDirection) {
-  for (const char* layout : kLayouts) {
-    Case c(small_model(layout), DType::float32);
+  for (const ModelConfig& model : every_model()) {
+    Case c(model, DType::float32);
     const std::vector<float> gradient = c.gradient(false);
     Network network(*c.backend, c.model, {Case::kBatch, c.model.context, DType::float32, false, false});
     for (const Parameter& p : c.table.entries()) {
@@ -127,26 +140,27 @@ TEST(Network, GradientsAgreeWithDifferencesOfTheLossInTheirOwnDirection) {
       const double below = c.loss(network);
       shift(h);
       // forward() of a network without training still drops: dropout is the pass's.
-      EXPECT_NEAR((above - below) / (2 * h), norm, 0.02 * norm + 2e-5) << layout << " " << p.name;
+      EXPECT_NEAR((above - below) / (2 * h), norm, 0.02 * norm + 2e-5)
+          << write_attention(model.attention) << " " << p.name;
     }
   }
 }
 
 TEST(Network, RecomputationGivesTheSameBits) {
   for (const DType type : {DType::float32, DType::bfloat16})
-    for (const char* layout : kLayouts) {
-      Case c(small_model(layout), type);
+    for (const ModelConfig& model : every_model()) {
+      Case c(model, type);
       std::vector<float> kept_bits, again_bits;
       const std::vector<float> kept = c.gradient(false, &kept_bits);
       const std::vector<float> again = c.gradient(true, &again_bits);
-      EXPECT_EQ(kept_bits, again_bits) << layout;
-      EXPECT_EQ(kept, again) << layout;
+      EXPECT_EQ(kept_bits, again_bits) << write_attention(model.attention);
+      EXPECT_EQ(kept, again) << write_attention(model.attention);
     }
 }
 
 TEST(Network, GivesTheSameBitsForAnyNumberOfThreads) {
   for (const DType type : {DType::float32, DType::bfloat16}) {
-    Case c(small_model("fixed(8,2)"), type);
+    Case c(hashed_model(), type);
     set_threads(1);
     const std::vector<float> one = c.gradient(true);
     for (const int threads : {2, 3}) {
@@ -171,8 +185,8 @@ TEST(Network, StartsAtExactlyTheBitsOfOneSymbol) {
 }
 
 TEST(Network, DoesNotLookAhead) {
-  for (const char* layout : kLayouts) {
-    Case c(small_model(layout), DType::float32);
+  for (const ModelConfig& model : every_model()) {
+    Case c(model, DType::float32);
     Network network(*c.backend, c.model, {Case::kBatch, c.model.context, DType::float32, false, false});
     const std::vector<float> before = network.logits(c.upload(), c.pass());
     const std::int64_t changed = 20;
@@ -180,7 +194,8 @@ TEST(Network, DoesNotLookAhead) {
     const std::vector<float> after = network.logits(c.upload(), c.pass());
     const std::int64_t V = c.model.vocabulary;
     for (std::int64_t e = 0; e <= changed * V + V - 1; ++e)
-      ASSERT_EQ(before[static_cast<std::size_t>(e)], after[static_cast<std::size_t>(e)]) << layout;
+      ASSERT_EQ(before[static_cast<std::size_t>(e)], after[static_cast<std::size_t>(e)])
+          << write_attention(model.attention);
     EXPECT_NE(before[static_cast<std::size_t>((changed + 1) * V)], after[static_cast<std::size_t>((changed + 1) * V)]);
   }
 }

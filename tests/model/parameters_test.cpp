@@ -67,6 +67,24 @@ TEST(ParameterTable, DecaysWhatHasTwoDimensionsAndNothingElse) {
   for (const Parameter& entry : table.entries()) EXPECT_EQ(entry.decay, entry.shape.size() == 2) << entry.name;
 }
 
+TEST(ParameterTable, HoldsATableForEachHashOrderThatDoesNotDecayAndMovesByRows) {
+  ModelConfig model = shape(2, 8, 2, 2, 1, {4, 4});
+  const std::int64_t without = ParameterTable(model).count();
+  model.hash_orders = {2, 5};
+  model.hash_buckets = 1001;
+  const ParameterTable table(model);
+  EXPECT_EQ(table.count(), without + 2 * 1001 * 8);
+  const Parameter* five = table.find("hash_embedding.5.weight");
+  ASSERT_NE(five, nullptr);
+  EXPECT_EQ(five->offset, table.hash_embeddings[1]);
+  EXPECT_EQ(five->shape, (std::vector<std::int64_t>{1001, 8}));
+  EXPECT_EQ(five->part, "embeddings");
+  for (const Parameter& entry : table.entries()) {
+    EXPECT_EQ(entry.by_rows, entry.name.starts_with("hash_embedding.")) << entry.name;
+    EXPECT_EQ(entry.decay, entry.shape.size() == 2 && !entry.by_rows) << entry.name;
+  }
+}
+
 // Deviation of a sample of k normal numbers lies within 5 standard errors, sigma / sqrt(2 k), of sigma.
 void expect_deviation(const ParameterTable& table, const std::vector<float>& store, const char* name, double sigma) {
   const Parameter* entry = table.find(name);

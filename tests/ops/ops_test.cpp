@@ -112,11 +112,20 @@ TEST_F(Ops, EmbedSaysWhatDoesNotFit) {
   op.positions = 1;
   expect_refused([&] { embed(*backend, op); }, "embed: extent must be at least 1, got 0");
   op.positions = 0;
+  op.hashes = 9;
+  expect_refused([&] { embed(*backend, op); }, "embed: hashes must be 0 to 8, got 9");
+  op.hashes = 1;
+  expect_refused([&] { embed(*backend, op); }, "embed: buckets must be at least 1, got 0");
+  op.buckets = 3;
+  expect_refused([&] { embed(*backend, op); }, "embed: hash_rows is missing");
+  op.hash_rows = tokens.data(), op.out = f32(4, 4), op.start = op.token = floats.data();
+  expect_refused([&] { embed(*backend, op); }, "embed: hash is missing");
+  op.hashes = 0, op.start = op.token = nullptr;
   op.out = f32(3, 4);
   expect_refused([&] { embed(*backend, op); }, "embed: out must be (4, 4), got (3, 4)");
   expect_refused(
       [&] {
-        embed_backward(*backend, {op, f32(4, 4), nullptr, nullptr, {}});
+        embed_backward(*backend, {op, f32(4, 4), nullptr, nullptr, {}, {}});
       },
       "embed_backward: dstart is missing");
 }
@@ -136,7 +145,9 @@ TEST_F(Ops, AdamWSaysWhatDoesNotFit) {
   expect_refused([&] { adamw(*backend, op); }, "adamw: count must be at least 1, got 0");
   op.count = 1;
   expect_refused([&] { adamw(*backend, op); }, "adamw: w is missing");
-  op.w = op.m = op.v = floats.data(), op.dw = floats.data(), op.correction2 = 0;
+  op.w = op.m = op.v = floats.data(), op.dw = floats.data(), op.row = 2;
+  expect_refused([&] { adamw(*backend, op); }, "adamw: row must be 0 or divide count 1, got 2");
+  op.row = 0, op.correction2 = 0;
   expect_refused([&] { adamw(*backend, op); }, "adamw: corrections must be above 0, got 1.000000 and 0.000000");
 }
 

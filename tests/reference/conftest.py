@@ -14,6 +14,7 @@ CONFIGURATIONS = {  # name: settings over TINY. Contexts that strides do not div
         model__attention=[["local(7)", "column(8)", "fixed(10,3)"], ["prefix(5) | window(4)", "digits(4,2)"]],
         model__query_key=0.5, model__feedforward=2, model__positions=[5, 7, 3],
     ),
+    "hashed": dict(model__hash_orders=[2, 3, 5], model__hash_buckets=89, model__attention=["window(5)", "column(6)"]),
     "dense": dict(model__attention="dense", model__context=64, model__positions=[64]),
 }  # fmt: skip
 

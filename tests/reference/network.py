@@ -12,6 +12,14 @@ from patterns import block_masks
 from safetensors import safe_open
 
 
+def bucket(tokens, buckets):
+    """The row of a hash embedding for these tokens, oldest first."""
+    h = 0
+    for token in tokens:
+        h = (h ^ (token + 1)) * 0x9E3779B97F4A7C15 % 2**64
+    return (h >> 32) % buckets
+
+
 class Network:
     def __init__(self, path, dtype=torch.float32):
         with safe_open(path, framework="pt") as file:
@@ -41,7 +49,7 @@ class Network:
         return self.rounded(x)
 
     def embed(self, tokens):
-        """(B, T) -> (B, T, C): the start vector, then token and position of the place before."""
+        """(B, T) -> (B, T, C): the start vector, then token and position of the place before; hashes of those before."""
         B, T = tokens.shape
         w = self.weights
         extents = self.model["positions"]
@@ -50,7 +58,12 @@ class Network:
         for j, extent in enumerate(extents):
             divisor = math.prod(extents[j + 1 :])
             x = x + w[f"position_embedding.{j}.weight"][place // divisor % extent]
-        return torch.cat([w["start"].expand(B, 1, -1), x], dim=1)
+        x = torch.cat([w["start"].expand(B, 1, -1), x], dim=1)
+        for order in self.model["hash_orders"]:
+            for t in range(order, T):
+                rows = [bucket(before, self.model["hash_buckets"]) for before in tokens[:, t - order : t].tolist()]
+                x = x + F.pad(w[f"hash_embedding.{order}.weight"][rows][:, None], (0, 0, t, T - 1 - t))
+        return x
 
     def attention(self, u, block):
         B, T, C = u.shape
