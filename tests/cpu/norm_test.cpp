@@ -1,6 +1,8 @@
 // residual_norm and its backward twin against their definitions; dropout's mask.
 #include <gtest/gtest.h>
 
+#include <bit>
+
 #include "cpu/norm_kernels.h"
 #include "every_isa.h"
 #include "ops/ops.h"
@@ -144,7 +146,7 @@ TEST(ResidualNorm, PassesNotANumberOnWithinItsRow) {
 TEST(DropoutMask, IsPhiloxsOnEveryInstructionSet) {
   const auto backend = make_cpu_backend();
   for_every_isa([&](const std::string& isa) {
-    for (const std::int64_t C : {1, 7, 64, 130}) {
+    for (const std::int64_t C : {1, 7, 64, 130, 515}) {
       const std::int64_t N = 50;
       HostMatrix h(DType::float32, N, C, 1), branch(DType::float32, N, C, 2), out(DType::float32, N, C, 3),
           y(DType::float32, N, C, 4);
@@ -166,13 +168,12 @@ TEST(DropoutMask, IsPhiloxsOnEveryInstructionSet) {
 
 TEST(DropoutMask, KeepsTheShareItShould) {
   DropoutWords words;
-  words.least = static_cast<std::uint32_t>(std::ceil(0.4 * 0x1p24));
-  words.scale = 1;
+  words.least = static_cast<std::uint32_t>(std::ceil(0.4 * 0x1p24)) << 8;
   const std::int64_t count = 1 << 20;
-  std::vector<float> scales(static_cast<std::size_t>(count));
-  norm_kernels().dropout_scales(words, 3, count, scales.data());
+  std::vector<std::uint32_t> mask(static_cast<std::size_t>(dropout_mask_words(count)));
+  norm_kernels().dropout_mask(words, 3, count, mask.data());
   double kept = 0;
-  for (const float s : scales) kept += s;
+  for (std::size_t w = 0; w < count / 32; ++w) kept += std::popcount(mask[w]);
   // Standard deviation of the mean: sqrt(0.24 / 2^20) = 0.00048; five of them.
   EXPECT_NEAR(kept / static_cast<double>(count), 0.6, 0.0024);
 }
