@@ -75,7 +75,7 @@ void residual_norm(const ResidualNorm& op, Workspace& workspace) {
     at.eps = op.eps;
     at.C = C;
     at.scale = 1 / (1 - op.dropout.rate);
-    if (drops) at.kept = masks.row(words, r);
+    if (drops) at.kept = masks.row(words, op.dropout.first_row + r);
     norm_kernels().norm(at, op.mean + r, op.rstd + r);
   }
 }
@@ -113,7 +113,7 @@ void residual_norm_backward(const ResidualNormBackward& op, Workspace& workspace
       at.dbranch = typed_row(op.dbranch, r);
       at.mean = op.mean[r];
       at.rstd = op.rstd[r];
-      if (drops) at.kept = masks.row(words, r);
+      if (drops) at.kept = masks.row(words, op.dropout.first_row + r);
       norm_kernels().norm_backward(at);
     }
   }
