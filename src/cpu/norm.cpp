@@ -25,11 +25,29 @@ DropoutWords words_of(const Dropout& dropout) {
   words.step = static_cast<std::uint32_t>(dropout.step);
   words.key[0] = key[0];
   words.key[1] = key[1];
-  // Both sides are exact: u / 2^24 >= rate is u >= ceil(rate * 2^24).
-  words.least = static_cast<std::uint32_t>(std::ceil(static_cast<double>(dropout.rate) * 0x1p24));
-  words.scale = 1 / (1 - dropout.rate);
+  // Exact: of a word's upper 24 bits u, u / 2^24 >= rate is u >= ceil(rate * 2^24); then its lower 8 do not matter.
+  words.least = static_cast<std::uint32_t>(std::ceil(static_cast<double>(dropout.rate) * 0x1p24)) << 8;
   return words;
 }
+
+// Dropout's mask of one row, a place for it a thread.
+class Masks {
+ public:
+  Masks(std::int64_t C, Workspace& workspace)
+      : C_(C), bytes_(bytes_of(C)), memory_(static_cast<char*>(workspace.take(threads() * bytes_))) {}
+
+  static std::int64_t bytes_of(std::int64_t C) { return Workspace::rounded(dropout_mask_words(C) * 4); }
+
+  const std::uint32_t* row(const DropoutWords& words, std::int64_t r) const {
+    auto* kept = reinterpret_cast<std::uint32_t*>(memory_ + omp_get_thread_num() * bytes_);
+    norm_kernels().dropout_mask(words, r * C_, C_, kept);
+    return kept;
+  }
+
+ private:
+  std::int64_t C_, bytes_;
+  char* memory_;
+};
 
 float* row(const Matrix& m, std::int64_t r) { return m ? m.f32() + r * m.stride : nullptr; }
 void* typed_row(const Matrix& m, std::int64_t r) { return m ? m.rows_from(r, 1).data : nullptr; }
@@ -50,23 +68,19 @@ NormRow row_of(const ResidualNorm& op, std::int64_t r) {
 
 }  // namespace
 
-std::int64_t residual_norm_workspace_bytes(std::int64_t C) { return threads() * Workspace::rounded(C * 4); }
+std::int64_t residual_norm_workspace_bytes(std::int64_t C) { return threads() * Masks::bytes_of(C); }
 
 void residual_norm(const ResidualNorm& op, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
   const std::int64_t N = op.h_in.rows, C = op.h_in.cols;
   const bool drops = op.branch && op.dropout.rate > 0;
   const DropoutWords words = words_of(op.dropout);
-  const std::int64_t stride = Workspace::rounded(C * 4) / 4;
-  float* memory = drops ? workspace.floats(threads() * stride) : nullptr;
+  const Masks masks(C, workspace);
 #pragma omp parallel for schedule(static) num_threads(threads())
   for (std::int64_t r = 0; r < N; ++r) {
     NormRow at = row_of(op, r);
-    if (drops) {
-      float* scales = memory + omp_get_thread_num() * stride;
-      norm_kernels().dropout_scales(words, r * C, C, scales);
-      at.scales = scales;
-    }
+    at.scale = 1 / (1 - op.dropout.rate);
+    if (drops) at.kept = masks.row(words, op.dropout.first_row + r);
     norm_kernels().norm(at, op.mean + r, op.rstd + r);
   }
 }
@@ -86,8 +100,7 @@ void residual_norm_backward(const ResidualNormBackward& op, Workspace& workspace
   const std::int64_t N = op.dy.rows, C = op.dy.cols;
   const bool drops = op.dbranch && op.dropout.rate > 0;
   const DropoutWords words = words_of(op.dropout);
-  const std::int64_t stride = Workspace::rounded(C * 4) / 4;
-  float* memory = workspace.floats(threads() * stride);
+  const Masks masks(C, workspace);
   const std::int64_t per_chunk = chunk_rows(N), chunks = (N + per_chunk - 1) / per_chunk;
   const std::int64_t sums_stride = Workspace::rounded(2 * C * 4) / 4;
   float* sums = workspace.floats(chunks * sums_stride);  // of each chunk: dweight (C), dbias (C)
@@ -100,6 +113,7 @@ void residual_norm_backward(const ResidualNormBackward& op, Workspace& workspace
     std::fill_n(at.dweight, 2 * C, 0.0f);
     at.bf16 = op.dy.type == DType::bfloat16;
     at.C = C;
+    at.scale = 1 / (1 - op.dropout.rate);
     for (std::int64_t r = chunk * per_chunk; r < std::min(N, (chunk + 1) * per_chunk); ++r) {
       at.dy = typed_row(op.dy, r);
       at.h = row(op.h, r);
@@ -108,11 +122,7 @@ void residual_norm_backward(const ResidualNormBackward& op, Workspace& workspace
       at.dbranch = typed_row(op.dbranch, r);
       at.mean = op.mean[r];
       at.rstd = op.rstd[r];
-      if (drops) {
-        float* scales = memory + omp_get_thread_num() * stride;
-        norm_kernels().dropout_scales(words, r * C, C, scales);
-        at.scales = scales;
-      }
+      if (drops) at.kept = masks.row(words, op.dropout.first_row + r);
       norm_kernels().norm_backward(at);
     }
   }

@@ -1,11 +1,16 @@
 #include "cpu/typed.inl"
 
+// What dropout multiplies one vector of the row by.
+LONGSTRIDE_INLINE F dropout_factor(const std::uint32_t* kept, std::int64_t c, float scale) {
+  return select(kept[c / 32] >> (c % 32), broadcast(scale), zero());
+}
+
 // h of one vector of the row, the branch added.
 LONGSTRIDE_INLINE F residual(const NormRow& row, std::int64_t c, int lanes, bool bf16) {
   F h = load_up_to(row.h_in, c, lanes, false);
   if (row.branch == nullptr) return h;
   const F b = load_up_to(row.branch, c, lanes, bf16);
-  return row.scales == nullptr ? add(h, b) : add(h, mul(b, load_up_to(row.scales, c, lanes, false)));
+  return row.kept == nullptr ? add(h, b) : add(h, mul(b, dropout_factor(row.kept, c, row.scale)));
 }
 
 LONGSTRIDE_INLINE void norm_row(const NormRow& row, bool bf16, float* mean_out, float* rstd_out) {
@@ -72,7 +77,7 @@ LONGSTRIDE_INLINE void norm_backward_row(const NormBackwardRow& row, bool bf16) 
     if (row.dh_out != nullptr) dh = add(load_up_to(row.dh_out, c, lanes, false), dh);
     store_up_to(row.dh, c, dh, lanes, false);
     if (row.dbranch == nullptr) continue;
-    if (row.scales != nullptr) dh = mul(dh, load_up_to(row.scales, c, lanes, false));
+    if (row.kept != nullptr) dh = mul(dh, dropout_factor(row.kept, c, row.scale));
     store_up_to(row.dbranch, c, dh, lanes, bf16);
   }
 }
@@ -84,43 +89,49 @@ static void norm_backward(const NormBackwardRow& row) {
   }
 }
 
-// Philox4x32-10 of kBlocks neighbouring counters at once (ops/philox.h), written so that compilers make vectors of it.
-static void dropout_scales(const DropoutWords& words, std::int64_t first, std::int64_t count, float* scales) {
-  constexpr int kBlocks = 16;
-  std::int64_t done = 0;
-  for (std::int64_t block = first / 4; done < count; block += kBlocks) {
-    std::uint32_t x0[kBlocks], x1[kBlocks], x2[kBlocks], x3[kBlocks];
-    for (int i = 0; i < kBlocks; ++i) {
-      x0[i] = static_cast<std::uint32_t>(block + i);
-      x1[i] = words.site;
-      x2[i] = words.layer;
-      x3[i] = words.step;
+// Ten rounds of Philox4x32 (ops/philox.h) on kTogether vectors of neighbouring counters: as many as hide the latency of
+// the products. The bits of whole vectors are written, at most 127 past the last that is asked for.
+static void dropout_mask(const DropoutWords& words, std::int64_t first, std::int64_t count, std::uint32_t* kept) {
+  constexpr int kTogether = kWords == 1 ? 8 : 4;
+  constexpr int kBits = 4 * kWords;
+  const auto skip = static_cast<int>(first % 4);
+  const U factor0 = word(0xD2511F53u), factor2 = word(0xCD9E8D57u);
+  auto block = static_cast<std::uint32_t>(first / 4);
+  std::uint32_t* next = kept;
+  for (std::int64_t done = 0; done < skip + count; done += kTogether * kBits) {
+    U x0[kTogether], x1[kTogether], x2[kTogether], x3[kTogether];
+    for (int i = 0; i < kTogether; ++i) {
+      x0[i] = words_from(block);
+      x1[i] = word(words.site);
+      x2[i] = word(words.layer);
+      x3[i] = word(words.step);
+      block += kWords;
     }
     std::uint32_t key0 = words.key[0], key1 = words.key[1];
     for (int round = 0; round < 10; ++round) {
-      for (int i = 0; i < kBlocks; ++i) {
-        const std::uint64_t a = std::uint64_t{0xD2511F53u} * x0[i];
-        const std::uint64_t b = std::uint64_t{0xCD9E8D57u} * x2[i];
-        x0[i] = static_cast<std::uint32_t>(b >> 32) ^ x1[i] ^ key0;
-        x1[i] = static_cast<std::uint32_t>(b);
-        x2[i] = static_cast<std::uint32_t>(a >> 32) ^ x3[i] ^ key1;
-        x3[i] = static_cast<std::uint32_t>(a);
+      const U k0 = word(key0), k1 = word(key1);
+      for (int i = 0; i < kTogether; ++i) {
+        const U a = multiply_words(factor0, x0[i]), b = multiply_words(factor2, x2[i]);
+        x0[i] = exclusive_or(upper_words(b), x1[i], k0);
+        x1[i] = b;
+        x2[i] = exclusive_or(upper_words(a), x3[i], k1);
+        x3[i] = a;
       }
       key0 += 0x9E3779B9u;
       key1 += 0xBB67AE85u;
     }
-    float kept[4 * kBlocks];
-    for (int i = 0; i < kBlocks; ++i) {
-      kept[4 * i] = (x0[i] >> 8) >= words.least ? words.scale : 0;
-      kept[4 * i + 1] = (x1[i] >> 8) >= words.least ? words.scale : 0;
-      kept[4 * i + 2] = (x2[i] >> 8) >= words.least ? words.scale : 0;
-      kept[4 * i + 3] = (x3[i] >> 8) >= words.least ? words.scale : 0;
+    std::uint32_t bits = 0;  // 32 of them are written at a time
+    for (int i = 0, waiting = 0; i < kTogether; ++i) {
+      bits |= words_at_least(x0[i], x1[i], x2[i], x3[i], words.least) << waiting;
+      waiting += kBits;
+      if (waiting < 32) continue;
+      *next++ = bits;
+      bits = 0;
+      waiting = 0;
     }
-    const std::int64_t skip = done == 0 ? first % 4 : 0;
-    const std::int64_t here = count - done < 4 * kBlocks - skip ? count - done : 4 * kBlocks - skip;
-    std::memcpy(scales + done, kept + skip, static_cast<std::size_t>(here) * sizeof(float));
-    done += here;
   }
+  if (skip == 0) return;
+  for (std::int64_t w = 0; w < (count + 31) / 32; ++w) kept[w] = kept[w] >> skip | kept[w + 1] << (32 - skip);
 }
 
-static const NormKernels kNormKernels = {norm, norm_backward, dropout_scales};
+static const NormKernels kNormKernels = {norm, norm_backward, dropout_mask};

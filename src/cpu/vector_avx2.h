@@ -68,6 +68,26 @@ LONGSTRIDE_INLINE void store_bf16_partial(std::uint16_t* p, F x, int count) {
   store_bf16(lanes, x);
   for (int i = 0; i < count && i < 8; ++i) p[i] = lanes[i];
 }
+constexpr int kWords = 4;
+struct U {
+  __m256i v;
+};
+LONGSTRIDE_INLINE U word(std::uint32_t x) { return {_mm256_set1_epi64x(x)}; }
+LONGSTRIDE_INLINE U words_from(std::uint32_t first) {
+  return {_mm256_add_epi64(_mm256_set1_epi64x(first), _mm256_setr_epi64x(0, 2, 1, 3))};
+}
+LONGSTRIDE_INLINE U multiply_words(U a, U b) { return {_mm256_mul_epu32(a.v, b.v)}; }
+LONGSTRIDE_INLINE U upper_words(U a) { return {_mm256_srli_epi64(a.v, 32)}; }
+LONGSTRIDE_INLINE U exclusive_or(U a, U b, U c) { return {_mm256_xor_si256(_mm256_xor_si256(a.v, b.v), c.v)}; }
+LONGSTRIDE_INLINE std::uint32_t words_at_least(U a, U b, U c, U d, std::uint32_t least) {
+  const __m256i ab = _mm256_blend_epi32(a.v, _mm256_slli_epi64(b.v, 32), 0xaa);
+  const __m256i cd = _mm256_blend_epi32(c.v, _mm256_slli_epi64(d.v, 32), 0xaa);
+  const auto bits = [least](__m256i x) {
+    const __m256i larger = _mm256_max_epu32(x, _mm256_set1_epi32(static_cast<int>(least)));
+    return static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(larger, x))));
+  };
+  return bits(_mm256_unpacklo_epi64(ab, cd)) | bits(_mm256_unpackhi_epi64(ab, cd)) << 8;
+}
 LONGSTRIDE_INLINE P load_pairs(const std::uint32_t* p) {
   return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
 }

@@ -58,6 +58,28 @@ LONGSTRIDE_INLINE void store_bf16(std::uint16_t* p, F x) {
 LONGSTRIDE_INLINE void store_bf16_partial(std::uint16_t* p, F x, int count) {
   _mm256_mask_storeu_epi16(p, first_lanes(count), _mm512_cvtepi32_epi16(rounded_bf16(x)));
 }
+// U is kWords words of 32 bits, each in the lower half of 64; the upper halves hold anything. words_from: first + i, in
+// an order that words_at_least undoes: bit 4 i + j of that is 1 where word i of the j-th of a, b, c, d is >= least.
+// multiply_words: whole products of 64 bits. upper_words: the upper halves.
+constexpr int kWords = 8;
+struct U {
+  __m512i v;
+};
+LONGSTRIDE_INLINE U word(std::uint32_t x) { return {_mm512_set1_epi64(x)}; }
+LONGSTRIDE_INLINE U words_from(std::uint32_t first) {
+  return {_mm512_add_epi64(_mm512_set1_epi64(first), _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7))};
+}
+LONGSTRIDE_INLINE U multiply_words(U a, U b) { return {_mm512_mul_epu32(a.v, b.v)}; }
+LONGSTRIDE_INLINE U upper_words(U a) { return {_mm512_srli_epi64(a.v, 32)}; }
+LONGSTRIDE_INLINE U exclusive_or(U a, U b, U c) { return {_mm512_ternarylogic_epi64(a.v, b.v, c.v, 0x96)}; }
+LONGSTRIDE_INLINE std::uint32_t words_at_least(U a, U b, U c, U d, std::uint32_t least) {
+  const __m512i ab = _mm512_mask_blend_epi32(0xaaaa, a.v, _mm512_slli_epi64(b.v, 32));
+  const __m512i cd = _mm512_mask_blend_epi32(0xaaaa, c.v, _mm512_slli_epi64(d.v, 32));
+  const __m512i limit = _mm512_set1_epi32(static_cast<int>(least));
+  const auto low = static_cast<std::uint32_t>(_mm512_cmpge_epu32_mask(_mm512_unpacklo_epi64(ab, cd), limit));
+  const auto high = static_cast<std::uint32_t>(_mm512_cmpge_epu32_mask(_mm512_unpackhi_epi64(ab, cd), limit));
+  return low | high << 16;
+}
 LONGSTRIDE_INLINE P load_pairs(const std::uint32_t* p) { return {_mm512_loadu_si512(p)}; }
 LONGSTRIDE_INLINE P broadcast_pair(std::uint32_t x) { return {_mm512_set1_epi32(static_cast<int>(x))}; }
 LONGSTRIDE_INLINE P pair(F even, F odd) {

@@ -31,6 +31,17 @@ LONGSTRIDE_INLINE void store_bf16(std::uint16_t* p, F x) { *p = bfloat16_from_fl
 LONGSTRIDE_INLINE void store_bf16_partial(std::uint16_t* p, F x, int count) {
   if (count > 0) *p = bfloat16_from_float(x);
 }
+constexpr int kWords = 1;
+using U = std::uint64_t;
+LONGSTRIDE_INLINE U word(std::uint32_t x) { return x; }
+LONGSTRIDE_INLINE U words_from(std::uint32_t first) { return first; }
+LONGSTRIDE_INLINE U multiply_words(U a, U b) { return (a & 0xffffffffu) * (b & 0xffffffffu); }
+LONGSTRIDE_INLINE U upper_words(U a) { return a >> 32; }
+LONGSTRIDE_INLINE U exclusive_or(U a, U b, U c) { return a ^ b ^ c; }
+LONGSTRIDE_INLINE std::uint32_t words_at_least(U a, U b, U c, U d, std::uint32_t least) {
+  const auto bit = [least](U x) { return static_cast<std::uint32_t>(static_cast<std::uint32_t>(x) >= least); };
+  return bit(a) | bit(b) << 1 | bit(c) << 2 | bit(d) << 3;
+}
 LONGSTRIDE_INLINE P load_pairs(const std::uint32_t* p) { return *p; }
 LONGSTRIDE_INLINE P broadcast_pair(std::uint32_t x) { return x; }
 LONGSTRIDE_INLINE P pair(F even, F odd) {

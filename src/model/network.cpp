@@ -75,57 +75,61 @@ Matrix Network::buffer(std::size_t index, std::int64_t cols, DType type) const {
   return matrix(base == nullptr ? nullptr : base + memory_.plan().offset(index), type, batch_ * shape().tokens, cols);
 }
 
+Matrix Network::buffer(std::size_t index, std::int64_t cols, DType type, Rows rows) const {
+  return buffer(index, cols, type).rows_from(memory_.holds_some_rows(index) ? 0 : rows.first, rows.count);
+}
+
 float* Network::floats(std::size_t index) const { return buffer(index, 1, DType::float32).f32(); }
 
 const std::int32_t* Network::indices(std::size_t index) const {
   return reinterpret_cast<const std::int32_t*>(floats(index));
 }
 
-Dropout Network::dropout(const Pass& pass, std::int64_t block, int site) const {
-  return {pass.dropout, pass.dropout_seed, pass.dropout_step, static_cast<std::int32_t>(block), site};
+Dropout Network::dropout(const Pass& pass, std::int64_t block, int site, Rows rows) const {
+  return {pass.dropout, pass.dropout_seed, pass.dropout_step, static_cast<std::int32_t>(block), site, rows.first};
 }
 
-Linear Network::qkv_product(const Weights& w, std::int64_t block) const {
+Linear Network::qkv_product(const Weights& w, std::int64_t block, Rows rows) const {
   const Layer& layer = memory_.layer(block);
   const BlockOffsets& at = table_.blocks[static_cast<std::size_t>(block)];
   Linear op;
-  op.x = activation(layer.y1, model_.width);
+  op.x = activation(layer.y1, model_.width, rows);
   op.w = w.matrix(at.qkv_weight, qkv_cols(), model_.width, shape().type);
   op.bias = w.vector(at.qkv_bias);
-  op.y = activation(layer.qkv, qkv_cols());
+  op.y = activation(layer.qkv, qkv_cols(), rows);
   return op;
 }
 
-Linear Network::projection_product(const Weights& w, std::int64_t block) const {
+Linear Network::projection_product(const Weights& w, std::int64_t block, Rows rows) const {
   const BlockOffsets& at = table_.blocks[static_cast<std::size_t>(block)];
   Linear op;
-  op.x = activation(memory_.layer(block).attended, model_.width);
+  op.x = activation(memory_.layer(block).attended, model_.width, rows);
   op.w = w.matrix(at.projection_weight, model_.width, model_.width, shape().type);
   op.bias = w.vector(at.projection_bias);
-  op.y = activation(memory_.branch, model_.width);
+  op.y = activation(memory_.branch, model_.width, rows);
   return op;
 }
 
-Linear Network::expand_product(const Weights& w, std::int64_t block) const {
+Linear Network::expand_product(const Weights& w, std::int64_t block, Rows rows) const {
   const Layer& layer = memory_.layer(block);
   const BlockOffsets& at = table_.blocks[static_cast<std::size_t>(block)];
   Linear op;
-  op.x = activation(layer.y2, model_.width);
+  op.x = activation(layer.y2, model_.width, rows);
   op.w = w.matrix(at.expand_weight, model_.hidden_width(), model_.width, shape().type);
   op.bias = w.vector(at.expand_bias);
   op.activation = Activation::gelu_sigmoid;
-  if (shape().training) op.pre = activation(layer.pre, model_.hidden_width());
-  op.y = activation(layer.hidden, model_.hidden_width());
+  if (shape().training) op.pre = activation(layer.pre, model_.hidden_width(), rows);
+  op.y = activation(layer.hidden, model_.hidden_width(), rows);
   return op;
 }
 
-Linear Network::contract_product(const Weights& w, std::int64_t block) const {
+Linear Network::contract_product(const Weights& w, std::int64_t block, Rows rows) const {
   const BlockOffsets& at = table_.blocks[static_cast<std::size_t>(block)];
   Linear op;
-  op.x = activation(memory_.layer(block).hidden, model_.hidden_width());
+  op.x = activation(memory_.layer(block).hidden, model_.hidden_width(), rows);
   op.w = w.matrix(at.contract_weight, model_.width, model_.hidden_width(), shape().type);
   op.bias = w.vector(at.contract_bias);
-  op.y = activation(memory_.branch, model_.width);
+  op.y = activation(memory_.branch, model_.width, rows);
   return op;
 }
 
@@ -148,52 +152,52 @@ Attention Network::attention_of(std::int64_t block) const {
 }
 
 // The input of block k: what block k - 1 left, its feedforward branch added now, where k > 0.
-ResidualNorm Network::attention_norm(const Weights& w, const Pass& pass, std::int64_t block) const {
+ResidualNorm Network::attention_norm(const Weights& w, const Pass& pass, std::int64_t block, Rows rows) const {
   const Layer& layer = memory_.layer(block);
   const BlockOffsets& at = table_.blocks[static_cast<std::size_t>(block)];
   ResidualNorm op;
-  op.h_in = residual(block == 0 ? layer.h : memory_.layer(block - 1).h_mid);
-  if (block > 0) op.branch = activation(memory_.branch, model_.width);
-  op.dropout = dropout(pass, block - 1, 1);
-  op.h_out = residual(layer.h);
+  op.h_in = residual(block == 0 ? layer.h : memory_.layer(block - 1).h_mid, rows);
+  if (block > 0) op.branch = activation(memory_.branch, model_.width, rows);
+  op.dropout = dropout(pass, block - 1, 1, rows);
+  op.h_out = residual(layer.h, rows);
   op.weight = w.vector(at.attention_norm_weight);
   op.bias = w.vector(at.attention_norm_bias);
   op.eps = kNormEps;
-  op.y = activation(layer.y1, model_.width);
-  op.mean = floats(layer.mean1);
-  op.rstd = floats(layer.rstd1);
+  op.y = activation(layer.y1, model_.width, rows);
+  op.mean = floats(layer.mean1) + rows.first;
+  op.rstd = floats(layer.rstd1) + rows.first;
   return op;
 }
 
-ResidualNorm Network::feedforward_norm(const Weights& w, const Pass& pass, std::int64_t block) const {
+ResidualNorm Network::feedforward_norm(const Weights& w, const Pass& pass, std::int64_t block, Rows rows) const {
   const Layer& layer = memory_.layer(block);
   const BlockOffsets& at = table_.blocks[static_cast<std::size_t>(block)];
   ResidualNorm op;
-  op.h_in = residual(layer.h);
-  op.branch = activation(memory_.branch, model_.width);
-  op.dropout = dropout(pass, block, 0);
-  op.h_out = residual(layer.h_mid);
+  op.h_in = residual(layer.h, rows);
+  op.branch = activation(memory_.branch, model_.width, rows);
+  op.dropout = dropout(pass, block, 0, rows);
+  op.h_out = residual(layer.h_mid, rows);
   op.weight = w.vector(at.feedforward_norm_weight);
   op.bias = w.vector(at.feedforward_norm_bias);
   op.eps = kNormEps;
-  op.y = activation(layer.y2, model_.width);
-  op.mean = floats(layer.mean2);
-  op.rstd = floats(layer.rstd2);
+  op.y = activation(layer.y2, model_.width, rows);
+  op.mean = floats(layer.mean2) + rows.first;
+  op.rstd = floats(layer.rstd2) + rows.first;
   return op;
 }
 
-ResidualNorm Network::final_norm(const Weights& w, const Pass& pass) const {
+ResidualNorm Network::final_norm(const Weights& w, const Pass& pass, Rows rows) const {
   ResidualNorm op;
-  op.h_in = residual(memory_.layer(model_.layers - 1).h_mid);
-  op.branch = activation(memory_.branch, model_.width);
-  op.dropout = dropout(pass, model_.layers - 1, 1);
-  op.h_out = residual(memory_.final_h);
+  op.h_in = residual(memory_.layer(model_.layers - 1).h_mid, rows);
+  op.branch = activation(memory_.branch, model_.width, rows);
+  op.dropout = dropout(pass, model_.layers - 1, 1, rows);
+  op.h_out = residual(memory_.final_h, rows);
   op.weight = w.vector(table_.final_norm_weight);
   op.bias = w.vector(table_.final_norm_bias);
   op.eps = kFinalNormEps;
-  op.y = activation(memory_.final_y, model_.width);
-  op.mean = floats(memory_.final_mean);
-  op.rstd = floats(memory_.final_rstd);
+  op.y = activation(memory_.final_y, model_.width, rows);
+  op.mean = floats(memory_.final_mean) + rows.first;
+  op.rstd = floats(memory_.final_rstd) + rows.first;
   return op;
 }
 
@@ -229,15 +233,23 @@ void Network::load(const Pass& pass) {
   if (orders > 0) backend_.upload(floats(memory_.hash_rows), hash_rows_.data(), orders * batch_ * T * 4);
 }
 
-void Network::block_body(const Weights& w, const Pass& pass, std::int64_t block, bool contract) {
-  linear(backend_, qkv_product(w, block));
-  const Attention of_block = attention_of(block);
-  if (keep_ != nullptr) (*keep_)(block, of_block.k, of_block.v);
-  attention(backend_, of_block);
-  linear(backend_, projection_product(w, block));
-  residual_norm(backend_, feedforward_norm(w, pass, block));
-  linear(backend_, expand_product(w, block));
-  if (contract) linear(backend_, contract_product(w, block));
+// From a block's input to its attention's. Without a branch: h as it is.
+void Network::enter_block(const Weights& w, const ResidualNorm& norm, std::int64_t block, Rows rows) {
+  residual_norm(backend_, norm);
+  linear(backend_, qkv_product(w, block, rows));
+}
+
+// What lies between the attention of a block and that of the next one, or the loss.
+void Network::leave_block(const Weights& w, const Pass& pass, std::int64_t block, Rows rows) {
+  linear(backend_, projection_product(w, block, rows));
+  residual_norm(backend_, feedforward_norm(w, pass, block, rows));
+  linear(backend_, expand_product(w, block, rows));
+  linear(backend_, contract_product(w, block, rows));
+  if (block + 1 < model_.layers) {
+    enter_block(w, attention_norm(w, pass, block + 1, rows), block + 1, rows);
+  } else {
+    residual_norm(backend_, final_norm(w, pass, rows));
+  }
 }
 
 void Network::run_forward(const Weights& w, const Pass& pass) {
@@ -249,11 +261,13 @@ void Network::run_forward(const Weights& w, const Pass& pass) {
   e.hash_rows = indices(memory_.hash_rows);
   e.out = residual(memory_.layer(0).h);
   embed(backend_, e);
+  by_rows([&](Rows rows) { enter_block(w, attention_norm(w, pass, 0, rows), 0, rows); });
   for (std::int64_t block = 0; block < model_.layers; ++block) {
-    residual_norm(backend_, attention_norm(w, pass, block));
-    block_body(w, pass, block, true);
+    const Attention of_block = attention_of(block);
+    if (keep_ != nullptr) (*keep_)(block, of_block.k, of_block.v);
+    attention(backend_, of_block);
+    by_rows([&](Rows rows) { leave_block(w, pass, block, rows); });
   }
-  residual_norm(backend_, final_norm(w, pass));
 }
 
 void Network::store_bits(const Pass& pass, float* bits) {

@@ -4,6 +4,7 @@
 // and a block's activations are made again, to the same bits, when the backward pass reaches it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -75,6 +76,9 @@ class Network {
 
  private:
   using Layer = NetworkMemory::Layer;
+  struct Rows {  // [first, first + count) of the N of a pass
+    std::int64_t first = 0, count = 0;
+  };
   Network(Backend* backend, const ModelConfig& model, const NetworkShape& shape);  // plans, allocates nothing
 
   Matrix buffer(std::size_t index, std::int64_t cols, DType type) const;
@@ -82,29 +86,46 @@ class Network {
   const std::int32_t* indices(std::size_t index) const;
   Matrix residual(std::size_t index) const { return buffer(index, model_.width, DType::float32); }
   Matrix activation(std::size_t index, std::int64_t cols) const { return buffer(index, cols, shape().type); }
+  // The same of some rows, also where the buffer holds no more than these.
+  Matrix buffer(std::size_t index, std::int64_t cols, DType type, Rows rows) const;
+  Matrix residual(std::size_t index, Rows rows) const { return buffer(index, model_.width, DType::float32, rows); }
+  Matrix activation(std::size_t index, std::int64_t cols, Rows rows) const {
+    return buffer(index, cols, shape().type, rows);
+  }
   std::int64_t qkv_cols() const { return 2 * model_.query_width() + model_.width; }
 
   // Each operation is put together in one place, for passes and for planning.
-  Linear qkv_product(const Weights& w, std::int64_t block) const;
-  Linear projection_product(const Weights& w, std::int64_t block) const;
-  Linear expand_product(const Weights& w, std::int64_t block) const;
-  Linear contract_product(const Weights& w, std::int64_t block) const;
+  Linear qkv_product(const Weights& w, std::int64_t block, Rows rows) const;
+  Linear projection_product(const Weights& w, std::int64_t block, Rows rows) const;
+  Linear expand_product(const Weights& w, std::int64_t block, Rows rows) const;
+  Linear contract_product(const Weights& w, std::int64_t block, Rows rows) const;
   Attention attention_of(std::int64_t block) const;
   AttentionBackward attention_backward_of(std::int64_t block) const;
-  ResidualNorm attention_norm(const Weights& w, const Pass& pass, std::int64_t block) const;
-  ResidualNorm feedforward_norm(const Weights& w, const Pass& pass, std::int64_t block) const;
-  ResidualNorm final_norm(const Weights& w, const Pass& pass) const;
+  ResidualNorm attention_norm(const Weights& w, const Pass& pass, std::int64_t block, Rows rows) const;
+  ResidualNorm feedforward_norm(const Weights& w, const Pass& pass, std::int64_t block, Rows rows) const;
+  ResidualNorm final_norm(const Weights& w, const Pass& pass, Rows rows) const;
   ResidualNormBackward norm_backward(const ResidualNorm& forward, Matrix dy, float* gradients, std::int64_t weight,
-                                     std::int64_t bias) const;
+                                     std::int64_t bias, Rows rows) const;
   VocabularyLoss loss_of(const Weights& w) const;
-  Dropout dropout(const Pass& pass, std::int64_t block, int site) const;
+  Dropout dropout(const Pass& pass, std::int64_t block, int site, Rows rows) const;
   std::int64_t workspace_bytes() const;
 
   void load(const Pass& pass);
   void run_forward(const Weights& w, const Pass& pass);
   std::vector<float> logits_of(const Weights& w, const Matrix& rows);
-  void block_body(const Weights& w, const Pass& pass, std::int64_t block, bool contract);
+  // Calls work(rows) for all rows of the pass, memory_.rows_at_once() at a time.
+  template <typename Work>
+  void by_rows(const Work& work) const {
+    const std::int64_t all = batch_ * shape().tokens, most = memory_.rows_at_once();
+    for (std::int64_t first = 0; first < all; first += most) work(Rows{first, std::min(most, all - first)});
+  }
+  void enter_block(const Weights& w, const ResidualNorm& norm, std::int64_t block, Rows rows);
+  void leave_block(const Weights& w, const Pass& pass, std::int64_t block, Rows rows);
+  void loss_backward(const Weights& w, float* gradients, const Pass& pass);
   void block_backward(const Weights& w, float* gradients, const Pass& pass, std::int64_t block);
+  void feedforward_backward(const Weights& w, float* gradients, const Pass& pass, std::int64_t block, Rows rows);
+  void qkv_backward(const Weights& w, float* gradients, const Pass& pass, std::int64_t block, Rows rows);
+  void embedding_backward(const Weights& w, float* gradients);
   void product_backward(const Linear& forward, Matrix dy, Matrix dx, Matrix pre, float* dw, float* dbias);
   void store_bits(const Pass& pass, float* bits);
 

@@ -4,18 +4,14 @@ namespace longstride {
 
 namespace {
 
-// Stages of a step, in order. A block's backward pass repeats kRecompute to kAttentionNorm for every block.
+// Stages of a step, in order. A block's backward pass repeats kRecompute to kQkv for every block.
 enum Stage {
   kForward,
-  kLoss,
-  kRecompute,
-  kContract,
-  kExpand,
-  kFeedforwardNorm,
-  kProjection,
+  kLoss,         // and the final norm's backward
+  kRecompute,    // up to the block's attention
+  kFeedforward,  // backward from the block's output to its attention's
   kAttention,
-  kQkv,
-  kAttentionNorm,
+  kQkv,  // backward to the block's input, and what the block below gets
   kEnd
 };
 
@@ -36,36 +32,48 @@ NetworkMemory::NetworkMemory(const ModelConfig& model, const NetworkShape& shape
 }
 
 std::size_t NetworkMemory::add(const char* name, std::int64_t cols, std::int64_t element_bytes, int first, int last) {
+  some_rows_.push_back(false);
   return plan_.add(name, shape_.batch * shape_.tokens * cols * element_bytes, first, last);
+}
+
+std::size_t NetworkMemory::add_some_rows(const char* name, std::int64_t cols, std::int64_t element_bytes, int first,
+                                         int last) {
+  some_rows_.push_back(true);
+  return plan_.add(name, rows_at_once() * cols * element_bytes, first, last);
 }
 
 NetworkMemory::Layer NetworkMemory::plan_layer(const char* which, std::size_t h, bool kept) {
   const std::int64_t C = model_.width, F = model_.hidden_width(), A = size_of(shape_.type);
-  const auto until = [&](int last) { return kept ? static_cast<int>(kEnd) : last; };
+  const auto all_rows = [&](std::int64_t cols, std::int64_t element_bytes, int last) {
+    return add(which, cols, element_bytes, kForward, kept ? static_cast<int>(kEnd) : last);
+  };
+  const auto between_attentions = [&](std::int64_t cols) {
+    return kept ? add(which, cols, A, kForward, kEnd) : add_some_rows(which, cols, A, kForward, kEnd);
+  };
   Layer layer{};
   layer.h = h;
-  layer.mean1 = add(which, 1, 4, kForward, until(kAttentionNorm));
-  layer.rstd1 = add(which, 1, 4, kForward, until(kAttentionNorm));
-  layer.y1 = add(which, C, A, kForward, until(kQkv));
-  layer.qkv = add(which, 2 * model_.query_width() + C, A, kForward, until(kAttention));
-  layer.attended = add(which, C, A, kForward, until(kAttention));
-  layer.lse = add(which, model_.heads, 4, kForward, until(kAttention));
-  layer.h_mid = shape_.training ? add(which, C, 4, kForward, until(kFeedforwardNorm)) : h;
-  layer.mean2 = add(which, 1, 4, kForward, until(kFeedforwardNorm));
-  layer.rstd2 = add(which, 1, 4, kForward, until(kFeedforwardNorm));
-  layer.y2 = add(which, C, A, kForward, until(kExpand));
-  layer.pre = shape_.training ? add(which, F, A, kForward, until(kContract)) : 0;
-  layer.hidden = add(which, F, A, kForward, until(kContract));
+  layer.mean1 = all_rows(1, 4, kQkv);
+  layer.rstd1 = all_rows(1, 4, kQkv);
+  layer.y1 = between_attentions(C);
+  layer.qkv = all_rows(2 * model_.query_width() + C, A, kAttention);
+  layer.attended = all_rows(C, A, kAttention);
+  layer.lse = all_rows(model_.heads, 4, kAttention);
+  layer.h_mid = shape_.training ? all_rows(C, 4, kFeedforward) : h;
+  layer.mean2 = all_rows(1, 4, kFeedforward);
+  layer.rstd2 = all_rows(1, 4, kFeedforward);
+  layer.y2 = between_attentions(C);
+  layer.pre = shape_.training ? between_attentions(F) : 0;
+  layer.hidden = between_attentions(F);
   return layer;
 }
 
 void NetworkMemory::plan_evaluation() {
   const std::int64_t C = model_.width, A = size_of(shape_.type);
   final_h = add("residual stream", C, 4, kForward, kEnd);  // every layer works on it in place
-  const Layer layer = plan_layer("block", final_h, true);
+  const Layer layer = plan_layer("block", final_h, false);
   layers_.assign(static_cast<std::size_t>(model_.layers), layer);
-  branch = add("branch", C, A, kForward, kEnd);
-  final_y = layer.y1;
+  branch = add_some_rows("branch", C, A, kForward, kForward);
+  final_y = add("final", C, A, kForward, kLoss);
   final_mean = layer.mean1;
   final_rstd = layer.rstd1;
 }
@@ -81,8 +89,8 @@ void NetworkMemory::plan_training() {
       layers_.back().h = h;
     }
   }
-  branch = add("branch", C, A, kForward, kRecompute);
-  final_h = add("final input", C, 4, kForward, kLoss);
+  branch = add_some_rows("branch", C, A, kForward, kFeedforward);
+  final_h = add("final input", C, 4, kForward, kEnd);
   final_mean = add("final", 1, 4, kForward, kLoss);
   final_rstd = add("final", 1, 4, kForward, kLoss);
   final_y = add("final", C, A, kForward, kLoss);
@@ -90,15 +98,14 @@ void NetworkMemory::plan_training() {
 
 void NetworkMemory::plan_gradients() {
   const std::int64_t C = model_.width, F = model_.hidden_width(), A = size_of(shape_.type);
-  dh = add("gradient of the residual stream", C, 4, kLoss, kEnd);
-  dbranch = add("gradients", C, A, kLoss, kEnd);  // from one block's attention norm to the next one's contract
-  dfinal = add("gradients", C, A, kLoss, kLoss);
-  dhidden = add("gradients", F, A, kContract, kExpand);
-  dy2 = add("gradients", C, A, kExpand, kFeedforwardNorm);
-  dprojection = add("gradients", C, A, kFeedforwardNorm, kProjection);
-  dattended = add("gradients", C, A, kProjection, kAttention);
+  dh = final_h;  // each row of the final norm's input becomes its gradient
+  dbranch = add("gradients", C, A, kLoss, kEnd);
+  dattended = dbranch;
+  dhidden = add_some_rows("gradients", F, A, kFeedforward, kFeedforward);
+  dy2 = add_some_rows("gradients", C, A, kFeedforward, kFeedforward);
+  dprojection = add_some_rows("gradients", C, A, kFeedforward, kFeedforward);
   dqkv = add("gradients", 2 * model_.query_width() + C, A, kAttention, kQkv);
-  dy1 = add("gradients", C, A, kQkv, kAttentionNorm);
+  dy1 = add_some_rows("gradients", C, A, kQkv, kQkv);
 }
 
 }  // namespace longstride

@@ -105,7 +105,7 @@ ResidualNormValues residual_norm(const ResidualNorm& op) {
   for (std::int64_t r = 0; r < N; ++r) {
     double* h = out.h_out.data() + r * C;
     for (std::int64_t c = 0; c < C && op.branch; ++c)
-      h[c] += dropout_scale(op.dropout, r * C + c) * at(op.branch, r, c);
+      h[c] += dropout_scale(op.dropout, (op.dropout.first_row + r) * C + c) * at(op.branch, r, c);
     const auto [mean, rstd] = statistics(h, C, op.eps);
     out.mean.push_back(mean);
     out.rstd.push_back(rstd);
@@ -135,7 +135,7 @@ ResidualNormGradients residual_norm_backward(const ResidualNormBackward& op, dou
       const double xhat = (h[index(r * C + c)] - mean) * rstd, g = at(op.dy, r, c) * op.weight[c];
       const double dh = (op.dh_out ? at(op.dh_out, r, c) : 0) + rstd * (g - g_mean - xhat * gx_mean);
       d.dh[index(r * C + c)] = dh;
-      d.dbranch[index(r * C + c)] = dropout_scale(op.dropout, r * C + c) * dh;
+      d.dbranch[index(r * C + c)] = dropout_scale(op.dropout, (op.dropout.first_row + r) * C + c) * dh;
     }
   }
   return d;

@@ -20,15 +20,16 @@ class Backend;
 inline constexpr int kMaxPositionEmbeddings = 4;
 inline constexpr int kMaxHashEmbeddings = 8;
 
-// Inverted dropout as a function of (seed, step, layer, site, element): element r * C + c is kept, and scaled by
-// 1 / (1 - rate), where uniform_float of its philox word >= rate. Word: philox({e / 4, site, layer, step},
+// Inverted dropout as a function of (seed, step, layer, site, element): element (first_row + r) * C + c is kept, and
+// scaled by 1 / (1 - rate), where uniform_float of its philox word >= rate. Word: philox({e / 4, site, layer, step},
 // philox_key(seed, dropout))[e % 4]. Ours.
 struct Dropout {
   float rate = 0;  // [0, 1); 0: off
   std::int64_t seed = 0;
   std::int64_t step = 0;  // micro step: differs for every forward pass of training
   std::int32_t layer = 0;
-  std::int32_t site = 0;  // 0 attention, 1 feedforward
+  std::int32_t site = 0;       // 0 attention, 1 feedforward
+  std::int64_t first_row = 0;  // element 0 of the operation's row r is first_row + r's: for rows that are part of more
 };
 
 // out = embedding of the token before + position embeddings of the position before (model.md, section 2): row (b, t),
@@ -83,8 +84,8 @@ struct ResidualNormBackward {
   const float* rstd = nullptr;
   const float* weight = nullptr;
   Matrix dh_out;    // (N, C) float32, optional (zero): gradient that h_out gets from above
-  Matrix dh;        // (N, C) float32, may be dh_out: gradient of h_out, and so of h_in
-  Matrix dbranch;   // (N, C) A, optional
+  Matrix dh;        // (N, C) float32, may be dh_out or h: gradient of h_out, and so of h_in
+  Matrix dbranch;   // (N, C) A, optional, may be dy
   Dropout dropout;  // of dbranch
   float* dweight = nullptr;
   float* dbias = nullptr;

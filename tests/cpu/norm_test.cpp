@@ -1,6 +1,8 @@
 // residual_norm and its backward twin against their definitions; dropout's mask.
 #include <gtest/gtest.h>
 
+#include <bit>
+
 #include "cpu/norm_kernels.h"
 #include "every_isa.h"
 #include "ops/ops.h"
@@ -123,6 +125,25 @@ TEST(ResidualNormBackward, MayWriteOverTheGradientFromAbove) {
   expect_same_bits(dh.values(), above.values(), "in place");
 }
 
+TEST(ResidualNormBackward, MayWriteOverItsInputs) {
+  const auto backend = make_cpu_backend();
+  for_every_isa([&](const std::string& isa) {
+    for (const DType type : kTypes) {
+      HostMatrix dy(type, 9, 40, 1), h(DType::float32, 9, 40, 2), dh(DType::float32, 9, 40, 3), dbranch(type, 9, 40, 4);
+      const std::vector<float> weight = random_floats(40, 5), mean(9, 0.1f), rstd(9, 1.5f);
+      std::vector<float> dweight(40), dbias(40);
+      ResidualNormBackward op{dy.view(), h.view(),       mean.data(),       rstd.data(),    weight.data(), {},
+                              dh.view(), dbranch.view(), dropout_of(0.25f), dweight.data(), dbias.data()};
+      residual_norm_backward(*backend, op);
+      op.dh = h.view();
+      op.dbranch = dy.view();
+      residual_norm_backward(*backend, op);
+      expect_same_bits(dh.values(), h.values(), "h in place " + isa);
+      expect_same_bits(dbranch.values(), dy.values(), "dy in place " + isa);
+    }
+  });
+}
+
 TEST(ResidualNorm, PassesNotANumberOnWithinItsRow) {
   const auto backend = make_cpu_backend();
   for_every_isa([&](const std::string& isa) {
@@ -144,7 +165,7 @@ TEST(ResidualNorm, PassesNotANumberOnWithinItsRow) {
 TEST(DropoutMask, IsPhiloxsOnEveryInstructionSet) {
   const auto backend = make_cpu_backend();
   for_every_isa([&](const std::string& isa) {
-    for (const std::int64_t C : {1, 7, 64, 130}) {
+    for (const std::int64_t C : {1, 7, 64, 130, 515}) {
       const std::int64_t N = 50;
       HostMatrix h(DType::float32, N, C, 1), branch(DType::float32, N, C, 2), out(DType::float32, N, C, 3),
           y(DType::float32, N, C, 4);
@@ -152,12 +173,13 @@ TEST(DropoutMask, IsPhiloxsOnEveryInstructionSet) {
       branch.fill(1);
       const std::vector<float> weight(static_cast<std::size_t>(C), 1.0f), bias(weight);
       std::vector<float> mean(N), rstd(N);
-      const Dropout dropout = dropout_of(0.4f);
+      Dropout dropout = dropout_of(0.4f);
+      dropout.first_row = C;
       residual_norm(*backend, {h.view(), branch.view(), dropout, out.view(), weight.data(), bias.data(), 1e-5f,
                                y.view(), mean.data(), rstd.data()});
       const definitions::Values got = out.values();
       for (std::int64_t e = 0; e < N * C; ++e) {
-        const double want = definitions::dropout_scale(dropout, e);
+        const double want = definitions::dropout_scale(dropout, dropout.first_row * C + e);
         ASSERT_NEAR(got[static_cast<std::size_t>(e)], want, want * 0x1p-23) << isa << " C " << C << " element " << e;
       }
     }
@@ -166,13 +188,12 @@ TEST(DropoutMask, IsPhiloxsOnEveryInstructionSet) {
 
 TEST(DropoutMask, KeepsTheShareItShould) {
   DropoutWords words;
-  words.least = static_cast<std::uint32_t>(std::ceil(0.4 * 0x1p24));
-  words.scale = 1;
+  words.least = static_cast<std::uint32_t>(std::ceil(0.4 * 0x1p24)) << 8;
   const std::int64_t count = 1 << 20;
-  std::vector<float> scales(static_cast<std::size_t>(count));
-  norm_kernels().dropout_scales(words, 3, count, scales.data());
+  std::vector<std::uint32_t> mask(static_cast<std::size_t>(dropout_mask_words(count)));
+  norm_kernels().dropout_mask(words, 3, count, mask.data());
   double kept = 0;
-  for (const float s : scales) kept += s;
+  for (std::size_t w = 0; w < count / 32; ++w) kept += std::popcount(mask[w]);
   // Standard deviation of the mean: sqrt(0.24 / 2^20) = 0.00048; five of them.
   EXPECT_NEAR(kept / static_cast<double>(count), 0.6, 0.0024);
 }

@@ -219,6 +219,14 @@ TEST(Decoder, GoesOnFromTokensReadAtOnceInBfloat16) {
   }
 }
 
+TEST(Decoder, GoesOnFromTokensReadAtOnceWithHashEmbeddings) {
+  ModelConfig model = model_with("fixed(8,2)");
+  model.hash_orders = {1, 3, 4};
+  model.hash_buckets = 29;
+  Case c(model, DType::float32);
+  for (const std::int64_t count : {1, 2, 17}) expect_prefill(c, count, kFloat32, "hashed");
+}
+
 TEST(Decoder, ReadsSequencesThatBeginAlikeOnce) {
   Case c(model_with("fixed(8,2)"), DType::float32);
   const std::int64_t T = c.model.context;

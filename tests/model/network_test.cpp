@@ -89,8 +89,9 @@ struct Case {
     return sum * std::log(2.0) * pass().gradient;
   }
 
-  std::vector<float> gradient(bool recompute, std::vector<float>* bits_out = nullptr) {
-    Network network(*backend, model, {kBatch, model.context, type, true, recompute});
+  std::vector<float> gradient(bool recompute, std::vector<float>* bits_out = nullptr,
+                              std::int64_t rows_at_once = kRowsAtOnce) {
+    Network network(*backend, model, {kBatch, model.context, type, true, recompute, rows_at_once});
     backend->zero(gradients.data(), gradients.bytes());
     std::vector<float> bits(tokens.size());
     network.forward_backward(upload(), gradients.f32(), pass(), bits.data());
@@ -156,6 +157,22 @@ TEST(Network, RecomputationGivesTheSameBits) {
       EXPECT_EQ(kept_bits, again_bits) << write_attention(model.attention);
       EXPECT_EQ(kept, again) << write_attention(model.attention);
     }
+}
+
+TEST(Network, GivesTheSameForAnyNumberOfRowsAtOnce) {
+  Case c(small_model(kLayouts[1]), DType::float32);
+  std::vector<float> whole_bits, kept_bits, again_bits;
+  const std::vector<float> whole = c.gradient(false, &whole_bits);
+  for (const std::int64_t rows : {20, 64, 95}) {  // of 96
+    const std::vector<float> kept = c.gradient(false, &kept_bits, rows);
+    const std::vector<float> again = c.gradient(true, &again_bits, rows);
+    EXPECT_EQ(kept_bits, again_bits) << rows;
+    EXPECT_EQ(kept, again) << rows;
+    // Sums of at most 96 rows of gradients below 0.1, in another order.
+    ASSERT_EQ(kept.size(), whole.size());
+    for (std::size_t i = 0; i < whole.size(); ++i) ASSERT_NEAR(kept[i], whole[i], 96 * 0.1 * 0x1p-22) << rows;
+    for (std::size_t i = 0; i < whole_bits.size(); ++i) ASSERT_NEAR(kept_bits[i], whole_bits[i], 1e-5) << rows;
+  }
 }
 
 TEST(Network, GivesTheSameBitsForAnyNumberOfThreads) {
