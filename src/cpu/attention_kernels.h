@@ -83,6 +83,10 @@ struct AttentionKernels {
   bool (*unpack_lanes)(const float* from, const float* factor, int count, int D, char* const* rows, bool to_float);
   // The reverse, of float rows.
   void (*pack_float_lanes)(RowPointers rows, int count, int D, float* to);
+  // A row of float sums between sweeps, exactly: floats lie in `high`, a row of the matrix that the sums are for; of
+  // bfloat16 it takes the upper half of each float, and `low` the lower half.
+  void (*store_sums)(const float* from, int D, char* high, char* low);
+  void (*load_sums)(const char* high, const char* low, int D, float* to);
 };
 struct ForwardKernels {
   AttentionKernels rows;
