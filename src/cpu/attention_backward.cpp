@@ -112,11 +112,16 @@ class Backward {
     }
   }
 
-  // One residue class of `heads` heads from bh on, the first of which is `first`.
-  void residue(const BackwardHead& first, std::int64_t bh, std::int64_t heads, const ResidueClass& residue, int sweep,
-               BackwardScratch& scratch) const {
+  // One residue class of `heads` heads from bh on, the first of which is `first`. more: the next class comes after it.
+  void residue(const BackwardHead& first, std::int64_t bh, std::int64_t heads, const ResidueClass& residue, bool more,
+               int sweep, BackwardScratch& scratch) const {
     const ClassMatrices matrices(first, scratch, shape_, heads);
     matrices.gather(residue, sweep > 0, shape_.paired_sums);
+    scratch.ahead.left = 0;
+    if (more) {
+      const ResidueClass next(shape_.T, residue.step, residue.r + 1);
+      matrices.look_ahead(next, shape_.paired_sums, scratch.ahead);
+    }
     for (std::int64_t h = 0; h < heads; ++h) {
       const BackwardHead head = matrices.head(op_.forward.tilings[(bh + h) % op_.forward.H], h, scratch.class_lse);
       const float* lse = first.lse + h * shape_.T + residue.r;
@@ -163,6 +168,7 @@ class Backward {
         if (!tiles.reads(b)) continue;
         BackwardTile& tile = scratch.tiles[b];
         tile.span = span;
+        tile.ahead = &scratch.ahead;
         tile.dk = sums.dk;
         tile.dv = sums.dv;
         tile.visible = tiles.tile(b).whole ? nullptr : tiles.tile(b).visible;
@@ -187,7 +193,7 @@ class Backward {
     });
   }
 
-  void begin(const BackwardHead& head, const QueryBlock& block, const BackwardScratch& scratch, BackwardTile& tile,
+  void begin(const BackwardHead& head, const QueryBlock& block, BackwardScratch& scratch, BackwardTile& tile,
              const BackwardScratch::Block& to) const {
     const AttentionKernels& rows = kernels_.rows;
     const Span queries = head.span(block.queries);
@@ -200,12 +206,14 @@ class Backward {
     tile.depth_v = rows.paired ? (tile.Dv + 1) / 2 : tile.Dv;
     tile.scale = op_.forward.scale * kLog2e;
     const char *from[kTileQueries], *out[kTileQueries];
+    scratch.ahead.fetch();
     head.q.rows(queries, from);
     rows.pack_lanes(from, count, tile.Dq, to.q);
     rows.pack_pairs(from, count, tile.Dq, to.q_rows);
     head.dout.rows(queries, from);
     rows.pack_lanes(from, count, tile.Dv, to.dout);
     rows.pack_pairs(from, count, tile.Dv, to.dout_rows);
+    scratch.ahead.fetch();
     head.out.rows(queries, out);
     std::fill_n(to.delta, kTileQueries, 0.0f);
     kernels_.delta(out, from, count, tile.Dv, to.delta);
@@ -299,7 +307,8 @@ void backward_by_class(const Backward& backward, const AttentionBackward& op, co
         BackwardMemory(memory + omp_get_thread_num() * BackwardMemory(nullptr, shape).floats, shape).scratch;
     const BackwardHead head = backward.head(share.first_head, first, shape.together);
     for (std::int64_t r = share.begin; r < share.end; ++r)
-      backward.residue(head, share.first_head, share.heads, ResidueClass(shape.T, share.step, r), sweep, scratch);
+      backward.residue(head, share.first_head, share.heads, ResidueClass(shape.T, share.step, r), r + 1 < share.end,
+                       sweep, scratch);
   }
 }
 

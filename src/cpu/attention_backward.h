@@ -114,6 +114,7 @@ struct BackwardScratch {
   float* query_sums;   // (kTileQueries, Dq)
   KeySums class_sums;  // of one head
   float* class_lse;
+  Ahead ahead;
   float* class_rows[11];  // of q, k, v, out, dout, dq, dk, dv, dq_low, dk_low, dv_low: heads side by side
 
   BackwardScratch(Pieces& pieces, const BackwardShape& shape) {
@@ -195,6 +196,9 @@ struct ClassMatrices {
   std::int64_t bytes(int m) const { return m == 2 || m == 3 || m == 4 || m == 7 || m == 10 ? v_bytes : q_bytes; }
   void gather(const ResidueClass& residue, bool sums, bool paired) const {
     longstride::gather(all, !sums ? 5 : paired ? 11 : 8, residue);
+  }
+  void look_ahead(const ResidueClass& next, bool paired, Ahead& ahead) const {
+    longstride::look_ahead(all, paired ? 11 : 8, next, ahead);
   }
   void scatter(const ResidueClass& residue, bool paired) const {
     longstride::scatter(all + 5, paired ? 6 : 3, residue);

@@ -107,4 +107,18 @@ inline void scatter(const GatheredMatrix* matrices, int count, const ResidueClas
     }
 }
 
+inline constexpr std::int64_t kAheadBytes = 256 << 10;  // of the rows that wait in the caches
+
+// The rows of the next class: asked for while this one is computed.
+inline void look_ahead(const GatheredMatrix* matrices, int count, const ResidueClass& next, Ahead& ahead) {
+  std::int64_t row_bytes = 0;
+  for (int m = 0; m < count; ++m) {
+    const auto& [sequence, rows] = matrices[m];
+    ahead.matrices[m] = {sequence.row(next.r), next.step * sequence.row_bytes, rows.row_bytes};
+    row_bytes += rows.row_bytes;
+  }
+  ahead.count = count;
+  ahead.left = next.rows * row_bytes <= kAheadBytes ? next.rows : 0;
+}
+
 }  // namespace longstride

@@ -42,7 +42,8 @@ struct Scratch {
   ForwardTile tiles[kBlocksInStep];
   float* q[kBlocksInStep];  // what the tiles' q points to
   float *k, *v, *factor, *lse;
-  float* sums;                                                             // (kTileQueries, Dv)
+  float* sums;  // (kTileQueries, Dv)
+  Ahead ahead;
   float *class_q, *class_k, *class_v, *class_out, *class_low, *class_lse;  // (rows, heads of them side by side)
   std::int64_t floats;
 
@@ -123,9 +124,9 @@ class Forward {
     }
   }
 
-  // One residue class of `heads` heads from `head` on.
-  void residue(const Head& first, std::int64_t bh, std::int64_t heads, const ResidueClass& residue, int sweep,
-               Scratch& scratch) const {
+  // One residue class of `heads` heads from bh on, the first of which is `first`. more: the next class comes after it.
+  void residue(const Head& first, std::int64_t bh, std::int64_t heads, const ResidueClass& residue, bool more,
+               int sweep, Scratch& scratch) const {
     const std::int64_t q_bytes = shape_.Dq * shape_.element_bytes, v_bytes = shape_.Dv * shape_.element_bytes;
     const GatheredMatrix matrices[] = {{first.q, {scratch.class_q, heads * q_bytes}},
                                        {first.k, {scratch.class_k, heads * q_bytes}},
@@ -133,6 +134,11 @@ class Forward {
                                        {first.out, {scratch.class_out, heads * v_bytes}},
                                        {first.low, {scratch.class_low, heads * v_bytes}}};
     gather(matrices, sweep == 0 ? 3 : shape_.paired_sums ? 5 : 4, residue);
+    scratch.ahead.left = 0;
+    if (more) {
+      const ResidueClass next(op_.T, residue.step, residue.r + 1);
+      look_ahead(matrices, shape_.paired_sums ? 5 : 4, next, scratch.ahead);
+    }
     bool last = true;
     for (std::int64_t h = 0; h < heads; ++h) {
       const Head head{op_.tilings[(bh + h) % op_.H],
@@ -157,6 +163,7 @@ class Forward {
   void begin(const Head& head, const QueryBlock& block, Scratch& scratch, int b, bool exact) const {
     const char* rows[kTileQueries];
     const Span queries = head.span(block.queries);
+    scratch.ahead.fetch();
     head.q.rows(queries, rows);
     ForwardTile& tile = scratch.tiles[b];
     const int count = static_cast<int>(queries.count), lanes = kernels_.rows.vector_lanes;
@@ -190,11 +197,13 @@ class Forward {
       const Span span = head.span(tiles.keys());
       head.k.rows(span, rows);
       kernels_.rows.pack_rows(rows, keys, static_cast<int>(shape_.Dq), scratch.k);
+      scratch.ahead.fetch();
       head.v.rows(span, rows);
       kernels_.rows.pack_pairs(rows, keys, static_cast<int>(shape_.Dv), scratch.v);
       for (int b = 0; b < count; ++b) {
         if (!tiles.reads(b)) continue;
         ForwardTile& tile = scratch.tiles[slot + b];
+        tile.ahead = &scratch.ahead;
         tile.keys = keys;
         tile.visible = tiles.tile(b).whole ? nullptr : tiles.tile(b).visible;
         kernels_.tile(tile);
@@ -212,6 +221,7 @@ class Forward {
     const Span queries = head.span(block.queries);
     const int count = static_cast<int>(queries.count);
     const bool last = block.sweep + 1 == head.tiling->sweeps();
+    scratch.ahead.fetch();
     head.out.rows(queries, to);
     for (std::int64_t u = 0; u < count && !last; ++u) to[u] = reinterpret_cast<char*>(scratch.sums + u * shape_.Dv);
     const bool finite = kernels_.rows.unpack_lanes(tile.out, scratch.factor, count, tile.Dv, to, !last);
@@ -268,7 +278,8 @@ void forward_classes(const Attention& op, const Forward& forward, std::int64_t f
     Scratch scratch(memory + omp_get_thread_num() * scratch_floats, shape);
     const Head head = forward.head(share.first_head, first, together);
     for (std::int64_t r = share.begin; r < share.end; ++r)
-      forward.residue(head, share.first_head, share.heads, ResidueClass(op.T, share.step, r), sweep, scratch);
+      forward.residue(head, share.first_head, share.heads, ResidueClass(op.T, share.step, r), r + 1 < share.end, sweep,
+                      scratch);
   }
 }
 
