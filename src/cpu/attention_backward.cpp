@@ -1,7 +1,8 @@
-// The backward pass: the tiles of the forward pass again, with the one final log-sum-exp. A unit of work owns float32
-// sums of dk and dv: a head, or, where heads are few, one of kFewHeadsPieces interleaved shares of a head's blocks
-// whose sums are added in a fixed order. Neither depends on the number of threads. Keys of a residue class are read by
-// that class's queries only: a class that is not too long has sums of its own, which the caches hold.
+// The backward pass: the tiles of the forward pass again, with the one final log-sum-exp. Sums of dk and dv are float32
+// and belong to one thread at a time: those of a residue class that was gathered, since only the class's queries read
+// its keys; those of a band of keys that moves with the queries, where a sweep reads no further back; else those of a
+// whole head. Where heads are few or long each is cut in kPieces whose sums are added in a fixed order. Neither depends
+// on the number of threads. Between sweeps sums of dq, dk and dv wait in the matrices that they are for (store_sums).
 #include <omp.h>
 
 #include <algorithm>
@@ -9,9 +10,8 @@
 #include <cmath>
 
 #include "cpu/attention.h"
-#include "cpu/attention_kernels.h"
-#include "cpu/attention_rows.h"
-#include "cpu/attention_tiles.h"
+#include "cpu/attention_backward.h"
+#include "cpu/attention_classes.h"
 #include "cpu/threads.h"
 #include "cpu/workspace.h"
 
@@ -22,236 +22,182 @@ namespace longstride {
 
 namespace {
 
-constexpr std::int64_t kFewHeadsPieces = 2;
-constexpr std::int64_t kRowsAtOnce = 256;  // of the last pass over dk and dv
-constexpr std::int64_t kClassRows = 1024;  // of sums of a class; with heads of 64 they take half a MiB
-
-struct Shape {
-  std::int64_t heads, pieces, T, Dq, Dv;
-  bool sweeps_in_place;  // sums of dq between sweeps need no memory of their own
-  explicit Shape(const AttentionBackward& op)
-      : heads(op.forward.B * op.forward.H),
-        pieces(heads < 8 && heads % 2 == 1 ? kFewHeadsPieces : 1),
-        T(op.forward.T),
-        Dq(op.forward.q.cols / op.forward.H),
-        Dv(op.forward.v.cols / op.forward.H),
-        sweeps_in_place(op.dq.type == DType::float32) {}
-  std::int64_t in_flight() const { return pieces > 1 ? 1 : std::min<std::int64_t>(heads, threads()); }
-};
-
-// One thread's memory: some blocks of queries, and the keys that they read next.
-struct Scratch {
-  struct Block {
-    float *q, *dout, *q_rows, *dout_rows, *lse, *delta;  // what its tile points to
-  };
-  BackwardTile tiles[kBlocksInStep];
-  Block blocks[kBlocksInStep];
-  float *k, *k_pairs, *v, *factor;
-  float *class_dk, *class_dv;  // (kClassRows, padded(Dq)), (kClassRows, padded(Dv))
-  std::int64_t floats;
-
-  Scratch(float* memory, const Shape& shape) {
-    Pieces pieces(memory);
-    k = pieces.take(padded(shape.Dq) * kTileKeys);
-    k_pairs = pieces.take(padded(shape.Dq) * kTileKeys);
-    v = pieces.take(padded(shape.Dv) * kTileKeys);
-    factor = pieces.take(kTileQueries);
-    class_dk = pieces.take(std::min(shape.T, kClassRows) * padded(shape.Dq));
-    class_dv = pieces.take(std::min(shape.T, kClassRows) * padded(shape.Dv));
-    float* scores = pieces.take(kKeyGroup * kTileQueries);
-    float* dweights = pieces.take(kKeyGroup * kTileQueries);
-    float* p_rows = pieces.take(kTileKeys * kTileQueries);
-    float* ds_rows = pieces.take(kTileKeys * kTileQueries);
-    float* ds_pairs = pieces.take(kTileKeys * kTileQueries);
-    for (int b = 0; b < kBlocksInStep; ++b) {
-      BackwardTile& tile = tiles[b];
-      Block& block = blocks[b];
-      tile.q = block.q = pieces.take(shape.Dq * kTileQueries);
-      tile.dout = block.dout = pieces.take(shape.Dv * kTileQueries);
-      tile.q_rows = block.q_rows = pieces.take(padded(shape.Dq) * kTileQueries);
-      tile.dout_rows = block.dout_rows = pieces.take(padded(shape.Dv) * kTileQueries);
-      tile.lse = block.lse = pieces.take(kTileQueries);
-      tile.delta = block.delta = pieces.take(kTileQueries);
-      tile.dq = pieces.take(shape.Dq * kTileQueries);
-      tile.k = k;
-      tile.k_pairs = k_pairs;
-      tile.v = v;
-      tile.scores = scores;
-      tile.dweights = dweights;
-      tile.p_rows = p_rows;
-      tile.ds_rows = ds_rows;
-      tile.ds_pairs = ds_pairs;
-    }
-    floats = pieces.floats();
-  }
-};
-
-// Sums of one head: dk and dv a piece, and dq between sweeps.
-struct Sums {
-  float* dk[kFewHeadsPieces];  // (T, padded(Dq)) each
-  float* dv[kFewHeadsPieces];  // (T, padded(Dv)) each
-  float* dq;                   // (T, Dq); nullptr where dq itself is float32
-  std::int64_t floats;
-
-  Sums(float* memory, const Shape& shape) {
-    Pieces pieces(memory);
-    for (std::int64_t p = 0; p < shape.pieces; ++p) {
-      dk[p] = pieces.take(shape.T * padded(shape.Dq));
-      dv[p] = pieces.take(shape.T * padded(shape.Dv));
-    }
-    dq = shape.sweeps_in_place ? nullptr : pieces.take(shape.T * shape.Dq);
-    floats = pieces.floats();
-  }
-};
-
-// One head of one sequence.
-struct Head {
-  const Tiling& tiling;
-  HeadMatrix q, k, v, out, dout, dq, dk, dv;
-  HeadMatrix dq_sums;
-  const float* lse;  // (T)
-};
-
 class Backward {
  public:
-  explicit Backward(const AttentionBackward& op)
-      : op_(op), shape_(op), kernels_(LONGSTRIDE_CHOOSE(kBackwardKernels)[op.dq.type == DType::bfloat16]) {}
+  Backward(const AttentionBackward& op, const BackwardShape& shape, char* lows)
+      : op_(op),
+        shape_(shape),
+        kernels_(LONGSTRIDE_CHOOSE(kBackwardKernels)[op.dq.type == DType::bfloat16]),
+        lows_(lows) {}
 
-  Head head(std::int64_t bh, const Sums& sums) const {
+  // Head bh = b * H + h, one of `together` from `first` on.
+  BackwardHead head(std::int64_t bh, std::int64_t first, std::int64_t together) const {
     const Attention& op = op_.forward;
     const std::int64_t first_row = bh / op.H * op.T, h = bh % op.H, q = h * shape_.Dq, v = h * shape_.Dv;
-    Head head{*op.tilings[h],         {op.q, first_row, q},
-              {op.k, first_row, q},   {op.v, first_row, v},
-              {op.out, first_row, v}, {op_.dout, first_row, v},
-              {op_.dq, first_row, q}, {op_.dk, first_row, q},
-              {op_.dv, first_row, v}, {},
-              op.lse + bh * op.T};
-    if (shape_.sweeps_in_place) {
-      head.dq_sums = head.dq;
-    } else {
-      head.dq_sums.data = reinterpret_cast<char*>(sums.dq);
-      head.dq_sums.row_bytes = shape_.Dq * static_cast<std::int64_t>(sizeof(float));
-    }
+    BackwardHead head{op.tilings[h],
+                      {op.q, first_row, q},
+                      {op.k, first_row, q},
+                      {op.v, first_row, v},
+                      {op.out, first_row, v},
+                      {op_.dout, first_row, v},
+                      {op_.dq, first_row, q},
+                      {op_.dk, first_row, q},
+                      {op_.dv, first_row, v},
+                      {},
+                      {},
+                      {},
+                      op.lse + bh * op.T};
+    if (!shape_.paired_sums) return head;
+    const std::int64_t q_bytes = shape_.q_bytes(), v_bytes = shape_.v_bytes(), slot = bh - first;
+    char* lows = lows_;
+    head.dq_low = HeadMatrix(lows, together * q_bytes).from_byte(slot * q_bytes);
+    lows += together * op.T * q_bytes;
+    head.dk_low = HeadMatrix(lows, together * q_bytes).from_byte(slot * q_bytes);
+    lows += together * op.T * q_bytes;
+    head.dv_low = HeadMatrix(lows, together * v_bytes).from_byte(slot * v_bytes);
     return head;
   }
 
-  // A share of a sweep: every pieces-th few blocks, or every pieces-th residue class.
-  void piece(const Head& head, const Sums& sums, std::int64_t piece, int sweep, Scratch& scratch) const {
-    if (by_class(head.tiling, sweep)) return classes(head, sums, piece, sweep, scratch);
-    for (BackwardTile& tile : scratch.tiles) {
-      tile.dk = sums.dk[piece];
-      tile.dv = sums.dv[piece];
+  // Every `stride`-th few blocks of a sweep, into the sums of all keys, which the first of the strides continues from
+  // earlier sweeps.
+  void all_keys(const BackwardHead& head, int sweep, std::int64_t first, std::int64_t stride, const KeySums& sums,
+                BackwardScratch& scratch) const {
+    if (sweep == 0 || first > 0)
+      sums.clear(0, shape_.T);
+    else
+      for (std::int64_t j = 0; j < shape_.T; ++j) load_key(head, j, sums.dk_row(j), sums.dv_row(j));
+    const std::int64_t all = head.tiling->blocks(sweep);
+    for (std::int64_t block = first * kBlocksInStep; block < all; block += stride * kBlocksInStep)
+      blocks(head, sweep, block, all, sums, scratch);
+  }
+
+  // Blocks [begin, end) of the contiguous sweep, into the sums of a band of keys. Keys below the first query and, where
+  // other blocks follow, the last ones go to `edges`: other queries read them too.
+  void band(const BackwardHead& head, std::int64_t begin, std::int64_t end, const KeySums& sums, const Edges& edges,
+            BackwardScratch& scratch) const {
+    const std::int64_t reach = head.tiling->reach(), first = begin * kTileQueries,
+                       last = std::min(end * kTileQueries, shape_.T);
+    std::int64_t done = std::max<std::int64_t>(0, first - reach + 1);
+    sums.clear(0, sums.rows);
+    for (std::int64_t block = begin; block < end; block += kBlocksInStep) {
+      blocks(head, 0, block, end, sums, scratch);
+      const std::int64_t next = (block + kBlocksInStep) * kTileQueries;
+      for (const std::int64_t final = next < last ? next - reach + 1 : last; done < final; ++done) {
+        float *dk = sums.dk_row(done), *dv = sums.dv_row(done);
+        if (done < first)
+          edges.before.set(done - (first - reach + 1), dk, dv);
+        else if (last < shape_.T && done > last - reach)
+          edges.after.set(done - (last - reach + 1), dk, dv);
+        else
+          store_key(head, 0, done, dk, dv);
+        sums.clear(done % sums.rows, 1);
+      }
     }
-    const std::int64_t all = head.tiling.blocks(sweep);
-    for (std::int64_t first = piece * kBlocksInStep; first < all; first += shape_.pieces * kBlocksInStep)
-      blocks(head, sweep, first, all, 0, scratch);
   }
 
-  // Sums of whole heads are needed for what is not finished class by class.
-  bool needs_sums(const Head& head) const { return head.tiling.sweeps() > 1 || !by_class(head.tiling, 0); }
-  bool needs_finish(const Head& head) const { return !by_class(head.tiling, head.tiling.sweeps() - 1); }
-
-  void clear(const Sums& sums, std::int64_t piece) const {
-    std::fill_n(sums.dk[piece], shape_.T * padded(shape_.Dq), 0.0f);
-    std::fill_n(sums.dv[piece], shape_.T * padded(shape_.Dv), 0.0f);
+  // The keys before position `first` that the queries on both of its sides read.
+  void join(const BackwardHead& head, std::int64_t first, const Edges& before, const Edges& after) const {
+    const std::int64_t reach = head.tiling->reach();
+    for (std::int64_t t = 0; t < reach - 1; ++t) {
+      before.after.add(t, after.before, t);
+      store_key(head, 0, first - reach + 1 + t, before.after.dk_row(t), before.after.dv_row(t));
+    }
   }
 
-  // dk and dv of rows [begin, end).
-  void finish(const Head& head, const Sums& sums, std::int64_t begin, std::int64_t end) const {
+  // dk and dv of keys [begin, end) from the sums of the pieces.
+  void finish(const BackwardHead& head, int sweep, const KeySums* sums, std::int64_t begin, std::int64_t end) const {
     for (std::int64_t j = begin; j < end; ++j) {
-      float *dk = sums.dk[0] + j * padded(shape_.Dq), *dv = sums.dv[0] + j * padded(shape_.Dv);
-      add_sums(sums, 1, j, dk, dv);
-      store_row(head, j, dk, dv);
+      for (std::int64_t p = 1; p < shape_.pieces; ++p) sums[0].add(j, sums[p], j);
+      store_key(head, sweep, j, sums[0].dk_row(j), sums[0].dv_row(j));
     }
+  }
+
+  // One residue class of `heads` heads from bh on, the first of which is `first`. more: the next class comes after it.
+  void residue(const BackwardHead& first, std::int64_t bh, std::int64_t heads, const ResidueClass& residue, bool more,
+               int sweep, BackwardScratch& scratch) const {
+    const ClassMatrices matrices(first, scratch, shape_, heads);
+    matrices.gather(residue, sweep > 0, shape_.paired_sums);
+    scratch.ahead.left = 0;
+    if (more) {
+      const ResidueClass next(shape_.T, residue.step, residue.r + 1);
+      matrices.look_ahead(next, shape_.paired_sums, scratch.ahead);
+    }
+    for (std::int64_t h = 0; h < heads; ++h) {
+      const BackwardHead head = matrices.head(op_.forward.tilings[(bh + h) % op_.forward.H], h, scratch.class_lse);
+      const float* lse = first.lse + h * shape_.T + residue.r;
+      for (std::int64_t t = 0; t < residue.rows; ++t) scratch.class_lse[t] = lse[t * residue.step];
+      const KeySums& sums = scratch.class_sums;
+      if (sweep == 0) sums.clear(0, residue.rows);
+      for (std::int64_t j = 0; j < residue.rows && sweep > 0; ++j) load_key(head, j, sums.dk_row(j), sums.dv_row(j));
+      for (std::int64_t b = residue.first_block; b < residue.end_block; b += kBlocksInStep)
+        blocks(head, sweep, b, residue.end_block, sums, scratch);
+      for (std::int64_t j = 0; j < residue.rows; ++j) store_key(head, sweep, j, sums.dk_row(j), sums.dv_row(j));
+    }
+    matrices.scatter(residue, shape_.paired_sums);
   }
 
  private:
-  // True for a sweep over residue classes that are finished one by one.
-  bool by_class(const Tiling& tiling, int sweep) const {
-    const Span queries = tiling.block(sweep, 0).queries;
-    return queries.run == 1 && (shape_.T + queries.step - 1) / queries.step <= kClassRows;
+  void load_key(const BackwardHead& head, std::int64_t j, float* dk, float* dv) const {
+    kernels_.rows.load_sums(head.dk.row(j), head.dk_low.row(j), static_cast<int>(shape_.Dq), dk);
+    kernels_.rows.load_sums(head.dv.row(j), head.dv_low.row(j), static_cast<int>(shape_.Dv), dv);
   }
 
-  // dk and dv += the sums of row j of the pieces from `first` on.
-  void add_sums(const Sums& sums, std::int64_t first, std::int64_t j, float* dk, float* dv) const {
-    for (std::int64_t p = first; p < shape_.pieces; ++p) {
-      for (std::int64_t d = 0; d < shape_.Dq; ++d) dk[d] += sums.dk[p][j * padded(shape_.Dq) + d];
-      for (std::int64_t d = 0; d < shape_.Dv; ++d) dv[d] += sums.dv[p][j * padded(shape_.Dv) + d];
-    }
-  }
-  void store_row(const Head& head, std::int64_t j, const float* dk, const float* dv) const {
-    kernels_.scale_row(dk, op_.forward.scale, static_cast<int>(shape_.Dq), head.dk.data + j * head.dk.row_bytes);
-    kernels_.scale_row(dv, 1, static_cast<int>(shape_.Dv), head.dv.data + j * head.dv.row_bytes);
-  }
-
-  void classes(const Head& head, const Sums& sums, std::int64_t piece, int sweep, Scratch& scratch) const {
-    const std::int64_t step = head.tiling.block(sweep, 0).queries.step;
-    std::int64_t first = 0;
-    for (std::int64_t r = 0; r < step && r < shape_.T; ++r) {
-      const std::int64_t rows = (shape_.T - r + step - 1) / step,
-                         last = first + (rows + kTileQueries - 1) / kTileQueries;
-      if (r % shape_.pieces == piece) {
-        for (BackwardTile& tile : scratch.tiles) {
-          tile.dk = scratch.class_dk;
-          tile.dv = scratch.class_dv;
-        }
-        std::fill_n(scratch.class_dk, rows * padded(shape_.Dq), 0.0f);
-        std::fill_n(scratch.class_dv, rows * padded(shape_.Dv), 0.0f);
-        for (; first < last; first += kBlocksInStep) blocks(head, sweep, first, last, step, scratch);
-        finish_class(head, sums, piece, sweep, {r, 1, step, rows}, scratch);
-      }
-      first = last;
+  // The last sweep stores dk and dv, one before it their sums.
+  void store_key(const BackwardHead& head, int sweep, std::int64_t j, const float* dk, const float* dv) const {
+    const int Dq = static_cast<int>(shape_.Dq), Dv = static_cast<int>(shape_.Dv);
+    if (sweep + 1 == head.tiling->sweeps()) {
+      kernels_.scale_row(dk, op_.forward.scale, Dq, head.dk.row(j));
+      kernels_.scale_row(dv, 1, Dv, head.dv.row(j));
+    } else {
+      kernels_.rows.store_sums(dk, Dq, head.dk.row(j), head.dk_low.row(j));
+      kernels_.rows.store_sums(dv, Dv, head.dv.row(j), head.dv_low.row(j));
     }
   }
 
-  // The last sweep stores; one before it adds to the sums of its piece.
-  void finish_class(const Head& head, const Sums& sums, std::int64_t piece, int sweep, const Span& rows,
-                    const Scratch& scratch) const {
-    const bool last = sweep + 1 == head.tiling.sweeps();
-    each_position(rows, [&](std::int64_t t, std::int64_t j) {
-      float *dk = scratch.class_dk + t * padded(shape_.Dq), *dv = scratch.class_dv + t * padded(shape_.Dv);
-      if (last) {
-        if (sweep > 0) add_sums(sums, 0, j, dk, dv);
-        store_row(head, j, dk, dv);
-      } else {
-        float *all_dk = sums.dk[piece] + j * padded(shape_.Dq), *all_dv = sums.dv[piece] + j * padded(shape_.Dv);
-        for (std::int64_t d = 0; d < shape_.Dq; ++d) all_dk[d] += dk[d];
-        for (std::int64_t d = 0; d < shape_.Dv; ++d) all_dv[d] += dv[d];
+  // Blocks [first, first + kBlocksInStep), below `end`, of a sweep, in step.
+  void blocks(const BackwardHead& head, int sweep, std::int64_t first, std::int64_t end, const KeySums& sums,
+              BackwardScratch& scratch) const {
+    const int count = static_cast<int>(std::min<std::int64_t>(kBlocksInStep, end - first));
+    for (int b = 0; b < count; ++b)
+      begin(head, head.tiling->block(sweep, first + b), scratch, scratch.tiles[b], scratch.blocks[b]);
+    for (TilesInStep tiles(*head.tiling, sweep, first, count); tiles.next();) {
+      Span span = head.span(tiles.keys());
+      pack_keys(head, span, scratch);
+      span.begin %= sums.rows;
+      for (int b = 0; b < count; ++b) {
+        if (!tiles.reads(b)) continue;
+        BackwardTile& tile = scratch.tiles[b];
+        tile.span = span;
+        tile.ahead = &scratch.ahead;
+        tile.dk = sums.dk;
+        tile.dv = sums.dv;
+        tile.visible = tiles.tile(b).whole ? nullptr : tiles.tile(b).visible;
+        kernels_.tile(tile);
       }
+    }
+    for (int b = 0; b < count; ++b)
+      store_queries(head, sweep, head.span(head.tiling->block(sweep, first + b).queries), scratch.tiles[b], scratch);
+  }
+
+  void store_queries(const BackwardHead& head, int sweep, const Span& queries, const BackwardTile& tile,
+                     const BackwardScratch& scratch) const {
+    const bool last = sweep + 1 == head.tiling->sweeps();
+    std::fill_n(scratch.factor, kTileQueries, last ? op_.forward.scale : 1.0f);
+    char* to[kTileQueries];
+    head.dq.rows(queries, to);
+    for (int u = 0; u < tile.queries && !last; ++u) to[u] = reinterpret_cast<char*>(scratch.query_sums + u * tile.Dq);
+    kernels_.rows.unpack_lanes(tile.dq, scratch.factor, tile.queries, tile.Dq, to, !last);
+    if (last) return;
+    each_position(queries, [&](std::int64_t u, std::int64_t i) {
+      kernels_.rows.store_sums(scratch.query_sums + u * tile.Dq, tile.Dq, head.dq.row(i), head.dq_low.row(i));
     });
   }
 
-  // Blocks [first, first + kBlocksInStep), below `end`, of a sweep, in step. step: 0, or that of the residue class
-  // whose own sums are added to.
-  void blocks(const Head& head, int sweep, std::int64_t first, std::int64_t end, std::int64_t step,
-              Scratch& scratch) const {
-    const int count = static_cast<int>(std::min<std::int64_t>(kBlocksInStep, end - first));
-    for (int b = 0; b < count; ++b)
-      begin(head, head.tiling.block(sweep, first + b), scratch.tiles[b], scratch.blocks[b]);
-    for (TilesInStep tiles(head.tiling, sweep, first, count); tiles.next();) {
-      pack_keys(head, tiles.keys(), scratch);
-      Span span = tiles.keys();
-      if (step > 0) span = {span.begin / step, kTileKeys, kTileKeys, span.count};
-      for (int b = 0; b < count; ++b) {
-        if (!tiles.reads(b)) continue;
-        scratch.tiles[b].span = span;
-        scratch.tiles[b].visible = tiles.tile(b).whole ? nullptr : tiles.tile(b).visible;
-        kernels_.tile(scratch.tiles[b]);
-      }
-    }
-    const bool last = sweep + 1 == head.tiling.sweeps();
-    std::fill_n(scratch.factor, kTileQueries, last ? op_.forward.scale : 1.0f);
-    for (int b = 0; b < count; ++b) {
-      char* to[kTileQueries];
-      (last ? head.dq : head.dq_sums).rows(head.tiling.block(sweep, first + b).queries, to);
-      const BackwardTile& tile = scratch.tiles[b];
-      kernels_.rows.unpack_lanes(tile.dq, scratch.factor, tile.queries, tile.Dq, to, !last);
-    }
-  }
-
-  void begin(const Head& head, const QueryBlock& block, BackwardTile& tile, const Scratch::Block& to) const {
+  void begin(const BackwardHead& head, const QueryBlock& block, BackwardScratch& scratch, BackwardTile& tile,
+             const BackwardScratch::Block& to) const {
     const AttentionKernels& rows = kernels_.rows;
-    const int count = static_cast<int>(block.queries.count), lanes = rows.vector_lanes;
+    const Span queries = head.span(block.queries);
+    const int count = static_cast<int>(queries.count), lanes = rows.vector_lanes;
     tile.queries = count;
     tile.lanes = (count + lanes - 1) / lanes * lanes;
     tile.Dq = static_cast<int>(shape_.Dq);
@@ -260,28 +206,34 @@ class Backward {
     tile.depth_v = rows.paired ? (tile.Dv + 1) / 2 : tile.Dv;
     tile.scale = op_.forward.scale * kLog2e;
     const char *from[kTileQueries], *out[kTileQueries];
-    head.q.rows(block.queries, from);
+    scratch.ahead.fetch();
+    head.q.rows(queries, from);
     rows.pack_lanes(from, count, tile.Dq, to.q);
     rows.pack_pairs(from, count, tile.Dq, to.q_rows);
-    head.dout.rows(block.queries, from);
+    head.dout.rows(queries, from);
     rows.pack_lanes(from, count, tile.Dv, to.dout);
     rows.pack_pairs(from, count, tile.Dv, to.dout_rows);
-    head.out.rows(block.queries, out);
+    scratch.ahead.fetch();
+    head.out.rows(queries, out);
     std::fill_n(to.delta, kTileQueries, 0.0f);
     kernels_.delta(out, from, count, tile.Dv, to.delta);
     std::fill_n(to.lse, kTileQueries, INFINITY);
-    each_position(block.queries, [&](std::int64_t u, std::int64_t i) {
+    each_position(queries, [&](std::int64_t u, std::int64_t i) {
       if (head.lse[i] != -INFINITY) to.lse[u] = head.lse[i] * kLog2e;
     });
     if (block.sweep == 0) {
       std::fill_n(tile.dq, shape_.Dq * kTileQueries, 0.0f);
     } else {
-      head.dq_sums.rows(block.queries, from);
+      each_position(queries, [&](std::int64_t u, std::int64_t i) {
+        float* sums = scratch.query_sums + u * tile.Dq;
+        rows.load_sums(head.dq.row(i), head.dq_low.row(i), tile.Dq, sums);
+        from[u] = reinterpret_cast<const char*>(sums);
+      });
       rows.pack_float_lanes(from, count, tile.Dq, tile.dq);
     }
   }
 
-  void pack_keys(const Head& head, const Span& keys, const Scratch& scratch) const {
+  void pack_keys(const BackwardHead& head, const Span& keys, const BackwardScratch& scratch) const {
     const char* rows[kTileKeys];
     const int count = static_cast<int>(keys.count), Dq = static_cast<int>(shape_.Dq);
     head.k.rows(keys, rows);
@@ -292,65 +244,97 @@ class Backward {
   }
 
   const AttentionBackward& op_;
-  Shape shape_;
+  const BackwardShape& shape_;
   const BackwardKernels& kernels_;
+  char* lows_;
 };
 
-void backward_by_head(const AttentionBackward& op, const Shape& shape, float* memory) {
-  const Backward backward(op);
-  const std::int64_t scratch_floats = Scratch(nullptr, shape).floats, sums_floats = Sums(nullptr, shape).floats;
-#pragma omp parallel for schedule(dynamic) num_threads(static_cast <int>(shape.in_flight()))
-  for (std::int64_t bh = 0; bh < shape.heads; ++bh) {
-    float* mine = memory + omp_get_thread_num() * (scratch_floats + sums_floats);
-    const Sums sums(mine, shape);
-    Scratch scratch(mine + sums_floats, shape);
-    const Head head = backward.head(bh, sums);
-    if (backward.needs_sums(head)) backward.clear(sums, 0);
-    for (int sweep = 0; sweep < head.tiling.sweeps(); ++sweep) backward.piece(head, sums, 0, sweep, scratch);
-    if (backward.needs_finish(head)) backward.finish(head, sums, 0, shape.T);
+// Heads [first, end) of those that are not gathered in this sweep, each by one thread.
+void backward_by_head(const Backward& backward, const AttentionBackward& op, const BackwardShape& shape,
+                      std::int64_t first, std::int64_t end, int sweep, float* memory) {
+#pragma omp parallel for schedule(dynamic) num_threads(threads())
+  for (std::int64_t bh = first; bh < end; ++bh) {
+    if (!shape.by_block(*op.forward.tilings[bh % op.forward.H], sweep)) continue;
+    const BackwardMemory mine(memory + omp_get_thread_num() * BackwardMemory(nullptr, shape).floats, shape);
+    BackwardScratch scratch = mine.scratch;
+    const BackwardHead head = backward.head(bh, first, shape.together);
+    if (shape.banded(*head.tiling, sweep)) {
+      backward.band(head, 0, head.tiling->blocks(0), mine.sums.of_rows(band_rows(*head.tiling)), mine.edges, scratch);
+    } else {
+      backward.all_keys(head, sweep, 0, 1, mine.sums, scratch);
+      backward.finish(head, sweep, &mine.sums, 0, shape.T);
+    }
   }
 }
 
-void backward_by_piece(const AttentionBackward& op, const Shape& shape, float* memory) {
-  const Backward backward(op);
-  const std::int64_t scratch_floats = Scratch(nullptr, shape).floats;
-  const Sums sums(memory, shape);
-  memory += sums.floats;
-  for (std::int64_t bh = 0; bh < shape.heads; ++bh) {
-    const Head head = backward.head(bh, sums);
-    for (int sweep = 0; sweep < head.tiling.sweeps(); ++sweep) {
+// One head in this sweep, a piece a thread.
+void backward_by_piece(const Backward& backward, const BackwardShape& shape, const BackwardHead& head, int sweep,
+                       float* memory) {
+  const std::int64_t floats = BackwardMemory(nullptr, shape).floats, blocks = head.tiling->blocks(sweep);
+  const bool banded = shape.banded(*head.tiling, sweep);
+  const auto begin_of = [&](std::int64_t piece) { return blocks * piece / shape.pieces; };
 #pragma omp parallel for schedule(static) num_threads(threads())
-      for (std::int64_t piece = 0; piece < shape.pieces; ++piece) {
-        Scratch scratch(memory + piece * scratch_floats, shape);
-        if (sweep == 0 && backward.needs_sums(head)) backward.clear(sums, piece);
-        backward.piece(head, sums, piece, sweep, scratch);
-      }
-    }
-    if (!backward.needs_finish(head)) continue;
+  for (std::int64_t piece = 0; piece < shape.pieces; ++piece) {
+    const BackwardMemory mine(memory + piece * floats, shape);
+    BackwardScratch scratch = mine.scratch;
+    if (banded)
+      backward.band(head, begin_of(piece), begin_of(piece + 1), mine.sums.of_rows(band_rows(*head.tiling)), mine.edges,
+                    scratch);
+    else
+      backward.all_keys(head, sweep, piece, shape.pieces, mine.sums, scratch);
+  }
+  if (banded) {
+    for (std::int64_t piece = 1; piece < shape.pieces; ++piece)
+      backward.join(head, begin_of(piece) * kTileQueries, BackwardMemory(memory + (piece - 1) * floats, shape).edges,
+                    BackwardMemory(memory + piece * floats, shape).edges);
+    return;
+  }
+  KeySums sums[kPieces];
+  for (std::int64_t piece = 0; piece < shape.pieces; ++piece)
+    sums[piece] = BackwardMemory(memory + piece * floats, shape).sums;
 #pragma omp parallel for schedule(static) num_threads(threads())
-    for (std::int64_t j = 0; j < shape.T; j += kRowsAtOnce)
-      backward.finish(head, sums, j, std::min(j + kRowsAtOnce, shape.T));
+  for (std::int64_t j = 0; j < shape.T; j += kRowsAtOnce)
+    backward.finish(head, sweep, sums, j, std::min(j + kRowsAtOnce, shape.T));
+}
+
+void backward_by_class(const Backward& backward, const AttentionBackward& op, const BackwardShape& shape,
+                       std::int64_t first, std::int64_t end, int sweep, float* memory) {
+  const std::vector<ClassShare> shares = class_shares(op.forward, first, end, sweep);
+#pragma omp parallel for schedule(dynamic) num_threads(threads())
+  for (std::size_t s = 0; s < shares.size(); ++s) {
+    const ClassShare& share = shares[s];
+    BackwardScratch scratch =
+        BackwardMemory(memory + omp_get_thread_num() * BackwardMemory(nullptr, shape).floats, shape).scratch;
+    const BackwardHead head = backward.head(share.first_head, first, shape.together);
+    for (std::int64_t r = share.begin; r < share.end; ++r)
+      backward.residue(head, share.first_head, share.heads, ResidueClass(shape.T, share.step, r), r + 1 < share.end,
+                       sweep, scratch);
   }
 }
 
 }  // namespace
 
 std::int64_t attention_backward_workspace_bytes(const AttentionBackward& op) {
-  const Shape shape(op);
-  const std::int64_t scratches = shape.pieces > 1 ? shape.pieces : shape.in_flight();
-  const std::int64_t floats =
-      scratches * Scratch(nullptr, shape).floats + shape.in_flight() * Sums(nullptr, shape).floats;
-  return floats * static_cast<std::int64_t>(sizeof(float));
+  const BackwardShape shape(op);
+  const std::int64_t floats = shape.memories() * BackwardMemory(nullptr, shape).floats;
+  return Workspace::rounded(floats * static_cast<std::int64_t>(sizeof(float)) + shape.low_bytes());
 }
 
 void attention_backward(const AttentionBackward& op, Workspace& workspace) {
-  const Shape shape(op);
+  const BackwardShape shape(op);
   const Workspace::Scope scope(workspace);
   float* memory = static_cast<float*>(workspace.take(attention_backward_workspace_bytes(op)));
-  if (shape.pieces > 1)
-    backward_by_piece(op, shape, memory);
-  else
-    backward_by_head(op, shape, memory);
+  float* lows = memory + shape.memories() * BackwardMemory(nullptr, shape).floats;
+  const Backward backward(op, shape, reinterpret_cast<char*>(lows));
+  for (std::int64_t first = 0; first < shape.heads; first += shape.together)
+    for (int sweep = 0; sweep < shape.sweeps; ++sweep) {
+      const std::int64_t end = std::min(first + shape.together, shape.heads);
+      if (shape.pieces == 1) backward_by_head(backward, op, shape, first, end, sweep, memory);
+      for (std::int64_t bh = first; bh < end && shape.pieces > 1; ++bh)
+        if (shape.by_block(*op.forward.tilings[bh % op.forward.H], sweep))
+          backward_by_piece(backward, shape, backward.head(bh, first, shape.together), sweep, memory);
+      backward_by_class(backward, op, shape, first, end, sweep, memory);
+    }
 }
 
 }  // namespace longstride

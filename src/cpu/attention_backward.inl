@@ -79,24 +79,30 @@ void backward_tile(const BackwardTile& tile) {
   for (int t = 0; t < keys; t += kKeyGroup) {
     const int count = keys - t < kKeyGroup ? keys - t : kKeyGroup;
     const Lanes lanes = seen[t / kKeyGroup] = lanes_seen(tile.visible, t, count, tile.lanes);
+    tile.ahead->fetch();
     product<kPaired<E>, false>({tile.k + t * padded(tile.depth), padded(tile.depth), tile.q + lanes.begin, kTileQueries,
                                 tile.scores + lanes.begin, kTileQueries, count, lanes.end - lanes.begin, tile.depth,
                                 false});
+    tile.ahead->fetch();
     product<kPaired<E>, false>({tile.v + t * padded(tile.depth_v), padded(tile.depth_v), tile.dout + lanes.begin,
                                 kTileQueries, tile.dweights + lanes.begin, kTileQueries, count, lanes.end - lanes.begin,
                                 tile.depth_v, false});
+    tile.ahead->fetch();
     differentiate<E>(tile, t, count, lanes);
   }
   const int step = tile.visible == nullptr ? keys : kKeyGroup;
   for (int t = 0; t < keys; t += step) {
     const int end = t + step < keys ? t + step : keys;
+    tile.ahead->fetch();
     add_to_keys<E>(tile, tile.p_rows, tile.dout_rows, tile.dv, tile.Dv, t, end, seen[t / kKeyGroup]);
+    tile.ahead->fetch();
     add_to_keys<E>(tile, tile.ds_rows, tile.q_rows, tile.dk, tile.Dq, t, end, seen[t / kKeyGroup]);
   }
   const float* ds = kPaired<E> ? tile.ds_pairs : tile.ds_rows;
   constexpr int kKeys = kPaired<E> ? 2 : 1;
   const auto add = [&](int first, int last, int lane, int lanes) {
     const std::int64_t row = first / kKeys;
+    tile.ahead->fetch();
     product<kPaired<E>, true>({tile.k_pairs + row * padded(tile.Dq), padded(tile.Dq), ds + row * kTileQueries + lane,
                                kTileQueries, tile.dq + lane, kTileQueries, tile.Dq, lanes,
                                (last - first + kKeys - 1) / kKeys, true});

@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "cpu/attention.h"
+#include "cpu/attention_classes.h"
 #include "cpu/attention_kernels.h"
 #include "cpu/attention_rows.h"
 #include "cpu/attention_tiles.h"
@@ -23,15 +24,27 @@ namespace longstride {
 namespace {
 
 struct Shape {
-  std::int64_t Dq, Dv;
-  explicit Shape(const Attention& op) : Dq(op.q.cols / op.H), Dv(op.v.cols / op.H) {}
+  std::int64_t T, H, Dq, Dv, element_bytes, gathered_rows, gathered_heads;
+  bool paired_sums;  // sums between sweeps need their lower halves
+  int sweeps = 1;
+  explicit Shape(const Attention& op)
+      : T(op.T), H(op.H), Dq(op.q.cols / op.H), Dv(op.v.cols / op.H), element_bytes(size_of(op.out.type)) {
+    const MostGathered most(op);
+    gathered_rows = most.rows;
+    gathered_heads = most.heads;
+    for (std::int64_t h = 0; h < op.H; ++h) sweeps = std::max(sweeps, op.tilings[h]->sweeps());
+    paired_sums = sweeps > 1 && op.out.type == DType::bfloat16;
+  }
 };
 
-// One thread's memory: some blocks of queries, and the keys that they read next.
+// One thread's memory: some blocks of queries, the keys that they read next, and the classes that it has gathered.
 struct Scratch {
   ForwardTile tiles[kBlocksInStep];
   float* q[kBlocksInStep];  // what the tiles' q points to
   float *k, *v, *factor, *lse;
+  float* sums;  // (kTileQueries, Dv)
+  Ahead ahead;
+  float *class_q, *class_k, *class_v, *class_out, *class_low, *class_lse;  // (rows, heads of them side by side)
   std::int64_t floats;
 
   Scratch(float* memory, const Shape& shape) {
@@ -40,6 +53,7 @@ struct Scratch {
     v = pieces.take(kTileKeys * padded(shape.Dv));
     factor = pieces.take(kTileQueries);
     lse = pieces.take(kTileQueries);
+    sums = pieces.take(kTileQueries * shape.Dv);
     float* scores = pieces.take(kKeyGroup * kTileQueries);
     float* weights = pieces.take(kTileKeys * kTileQueries);
     for (int b = 0; b < kBlocksInStep; ++b) {
@@ -53,51 +67,56 @@ struct Scratch {
       tile.k = k;
       tile.v = v;
     }
+    class_q = pieces.take_bytes(shape.gathered_rows * shape.Dq * shape.element_bytes);
+    class_k = pieces.take_bytes(shape.gathered_rows * shape.Dq * shape.element_bytes);
+    class_v = pieces.take_bytes(shape.gathered_rows * shape.Dv * shape.element_bytes);
+    class_out = pieces.take_bytes(shape.gathered_rows * shape.Dv * shape.element_bytes);
+    class_low = pieces.take_bytes(shape.paired_sums ? shape.gathered_rows * shape.Dv * shape.element_bytes : 0);
+    class_lse = pieces.take(shape.gathered_rows);
     floats = pieces.floats();
   }
 };
 
-// One head of one sequence.
+// One head of one sequence, or of one of its residue classes, gathered: then positions are the class's indices.
 struct Head {
-  const Tiling& tiling;
-  HeadMatrix q, k, v, out;
-  HeadMatrix partial;  // float32, of sweeps before the last
-  float* lse;          // (T)
+  const Tiling* tiling;
+  HeadMatrix q, k, v;
+  HeadMatrix out;         // before the last sweep: the upper halves of its sums, or the sums where out is float32
+  HeadMatrix low;         // the lower halves
+  float* lse;             // (positions)
+  std::int64_t step = 0;  // of the class
+  Span span(const Span& rows) const { return step == 0 ? rows : class_span(rows); }
 };
 
 class Forward {
  public:
-  Forward(const Attention& op, float* partials)
+  Forward(const Attention& op, const Shape& shape, float* lows)
       : op_(op),
-        shape_(op),
+        shape_(shape),
         kernels_(LONGSTRIDE_CHOOSE(kForwardKernels)[op.q.type == DType::bfloat16]),
-        partials_(partials) {}
+        lows_(lows) {}
 
-  // Head bh = b * H + h, the slot-th of those in flight.
-  Head head(std::int64_t bh, std::int64_t slot) const {
+  // Heads [first, ...) of those that go on together, of which this is one.
+  Head head(std::int64_t bh, std::int64_t first, std::int64_t together) const {
     const std::int64_t first_row = bh / op_.H * op_.T, h = bh % op_.H;
-    Head head{*op_.tilings[h],
+    Head head{op_.tilings[h],
               {op_.q, first_row, h * shape_.Dq},
               {op_.k, first_row, h * shape_.Dq},
               {op_.v, first_row, h * shape_.Dv},
               {op_.out, first_row, h * shape_.Dv},
               {},
               op_.lse + bh * op_.T};
-    if (op_.out.type == DType::float32) {
-      head.partial = head.out;
-    } else {
-      head.partial.data = reinterpret_cast<char*>(partials_ + slot * op_.T * shape_.Dv);
-      head.partial.row_bytes = shape_.Dv * static_cast<std::int64_t>(sizeof(float));
-    }
+    const std::int64_t bytes = shape_.Dv * shape_.element_bytes;
+    if (shape_.paired_sums) head.low = HeadMatrix(lows_, together * bytes).from_byte((bh - first) * bytes);
     return head;
   }
 
   // Blocks [first, first + count) of a sweep, in step.
   void blocks(const Head& head, int sweep, std::int64_t first, int count, Scratch& scratch) const {
-    for (int b = 0; b < count; ++b) begin(head, head.tiling.block(sweep, first + b), scratch, b, false);
+    for (int b = 0; b < count; ++b) begin(head, head.tiling->block(sweep, first + b), scratch, b, false);
     read(head, sweep, first, count, 0, scratch);
     for (int b = 0; b < count; ++b) {
-      const QueryBlock block = head.tiling.block(sweep, first + b);
+      const QueryBlock block = head.tiling->block(sweep, first + b);
       if (end(head, block, scratch, b)) continue;
       begin(head, block, scratch, b, true);  // the exact way: what is not finite may be none of these queries' business
       read(head, sweep, first + b, 1, b, scratch);
@@ -105,12 +124,49 @@ class Forward {
     }
   }
 
+  // One residue class of `heads` heads from bh on, the first of which is `first`. more: the next class comes after it.
+  void residue(const Head& first, std::int64_t bh, std::int64_t heads, const ResidueClass& residue, bool more,
+               int sweep, Scratch& scratch) const {
+    const std::int64_t q_bytes = shape_.Dq * shape_.element_bytes, v_bytes = shape_.Dv * shape_.element_bytes;
+    const GatheredMatrix matrices[] = {{first.q, {scratch.class_q, heads * q_bytes}},
+                                       {first.k, {scratch.class_k, heads * q_bytes}},
+                                       {first.v, {scratch.class_v, heads * v_bytes}},
+                                       {first.out, {scratch.class_out, heads * v_bytes}},
+                                       {first.low, {scratch.class_low, heads * v_bytes}}};
+    gather(matrices, sweep == 0 ? 3 : shape_.paired_sums ? 5 : 4, residue);
+    scratch.ahead.left = 0;
+    if (more) {
+      const ResidueClass next(op_.T, residue.step, residue.r + 1);
+      look_ahead(matrices, shape_.paired_sums ? 5 : 4, next, scratch.ahead);
+    }
+    bool last = true;
+    for (std::int64_t h = 0; h < heads; ++h) {
+      const Head head{op_.tilings[(bh + h) % op_.H],
+                      matrices[0].rows.from_byte(h * q_bytes),
+                      matrices[1].rows.from_byte(h * q_bytes),
+                      matrices[2].rows.from_byte(h * v_bytes),
+                      matrices[3].rows.from_byte(h * v_bytes),
+                      matrices[4].rows.from_byte(h * v_bytes),
+                      scratch.class_lse,
+                      residue.step};
+      float* lse = first.lse + h * op_.T + residue.r;
+      for (std::int64_t t = 0; t < residue.rows && sweep > 0; ++t) head.lse[t] = lse[t * residue.step];
+      for (std::int64_t b = residue.first_block; b < residue.end_block; b += kBlocksInStep)
+        blocks(head, sweep, b, static_cast<int>(std::min<std::int64_t>(kBlocksInStep, residue.end_block - b)), scratch);
+      for (std::int64_t t = 0; t < residue.rows; ++t) lse[t * residue.step] = head.lse[t];
+      last = last && sweep + 1 == head.tiling->sweeps();
+    }
+    scatter(matrices + 3, !last && shape_.paired_sums ? 2 : 1, residue);
+  }
+
  private:
   void begin(const Head& head, const QueryBlock& block, Scratch& scratch, int b, bool exact) const {
     const char* rows[kTileQueries];
-    head.q.rows(block.queries, rows);
+    const Span queries = head.span(block.queries);
+    scratch.ahead.fetch();
+    head.q.rows(queries, rows);
     ForwardTile& tile = scratch.tiles[b];
-    const int count = static_cast<int>(block.queries.count), lanes = kernels_.rows.vector_lanes;
+    const int count = static_cast<int>(queries.count), lanes = kernels_.rows.vector_lanes;
     tile.lanes = (count + lanes - 1) / lanes * lanes;
     tile.depth = static_cast<int>(kernels_.rows.paired ? (shape_.Dq + 1) / 2 : shape_.Dq);
     tile.Dv = static_cast<int>(shape_.Dv);
@@ -122,27 +178,32 @@ class Forward {
     tile.started = 0;
     if (block.sweep == 0) return;
     tile.started = ~std::uint64_t{0};
-    head.partial.rows(block.queries, rows);
-    kernels_.rows.pack_float_lanes(rows, count, tile.Dv, tile.out);
-    each_position(block.queries, [&](std::int64_t u, std::int64_t i) {
+    each_position(queries, [&](std::int64_t u, std::int64_t i) {
+      float* sums = scratch.sums + u * shape_.Dv;
+      rows[u] = reinterpret_cast<const char*>(sums);
+      kernels_.rows.load_sums(head.out.row(i), head.low.row(i), tile.Dv, sums);
       if (head.lse[i] == -INFINITY) return;
       tile.maximum[u] = head.lse[i] * kLog2e;
       tile.sum[u] = 1;
     });
+    kernels_.rows.pack_float_lanes(rows, count, tile.Dv, tile.out);
   }
 
   // slot: of the first block's memory.
   void read(const Head& head, int sweep, std::int64_t first, int count, int slot, Scratch& scratch) const {
     const char* rows[kTileKeys];
-    for (TilesInStep tiles(head.tiling, sweep, first, count); tiles.next();) {
+    for (TilesInStep tiles(*head.tiling, sweep, first, count); tiles.next();) {
       const int keys = static_cast<int>(tiles.keys().count);
-      head.k.rows(tiles.keys(), rows);
+      const Span span = head.span(tiles.keys());
+      head.k.rows(span, rows);
       kernels_.rows.pack_rows(rows, keys, static_cast<int>(shape_.Dq), scratch.k);
-      head.v.rows(tiles.keys(), rows);
+      scratch.ahead.fetch();
+      head.v.rows(span, rows);
       kernels_.rows.pack_pairs(rows, keys, static_cast<int>(shape_.Dv), scratch.v);
       for (int b = 0; b < count; ++b) {
         if (!tiles.reads(b)) continue;
         ForwardTile& tile = scratch.tiles[slot + b];
+        tile.ahead = &scratch.ahead;
         tile.keys = keys;
         tile.visible = tiles.tile(b).whole ? nullptr : tiles.tile(b).visible;
         kernels_.tile(tile);
@@ -157,62 +218,91 @@ class Forward {
     kernels_.finish(tile, scratch.factor, scratch.lse);
     if (block.sweep > 0 && !tile.exact && !kernels_.finite(tile)) return false;
     char* to[kTileQueries];
-    const bool last = block.sweep + 1 == head.tiling.sweeps();
-    (last ? head.out : head.partial).rows(block.queries, to);
-    const int count = static_cast<int>(block.queries.count);
+    const Span queries = head.span(block.queries);
+    const int count = static_cast<int>(queries.count);
+    const bool last = block.sweep + 1 == head.tiling->sweeps();
+    scratch.ahead.fetch();
+    head.out.rows(queries, to);
+    for (std::int64_t u = 0; u < count && !last; ++u) to[u] = reinterpret_cast<char*>(scratch.sums + u * shape_.Dv);
     const bool finite = kernels_.rows.unpack_lanes(tile.out, scratch.factor, count, tile.Dv, to, !last);
-    each_position(block.queries, [&](std::int64_t u, std::int64_t i) { head.lse[i] = scratch.lse[u]; });
+    each_position(queries, [&](std::int64_t u, std::int64_t i) {
+      if (!last) kernels_.rows.store_sums(scratch.sums + u * shape_.Dv, tile.Dv, head.out.row(i), head.low.row(i));
+      head.lse[i] = scratch.lse[u];
+    });
     return finite;
   }
 
   const Attention& op_;
-  Shape shape_;
+  const Shape& shape_;
   const ForwardKernels& kernels_;
-  float* partials_;
+  float* lows_;
 };
 
-// Heads whose sweeps go on together: blocks enough for the threads.
-std::int64_t heads_in_flight(const Attention& op) {
-  const std::int64_t blocks = 8 * threads() * kTileQueries;
-  return std::min(op.B * op.H, std::max<std::int64_t>(1, (blocks + op.T - 1) / op.T));
+// Heads whose sweeps go on together: blocks enough for the threads, and as many as classes are gathered for.
+std::int64_t heads_together(const Attention& op, const Shape& shape) {
+  const std::int64_t heads = op.B * op.H, blocks = 8 * threads() * kTileQueries;
+  if (shape.sweeps == 1) return heads;
+  return std::min(heads, std::max<std::int64_t>(shape.gathered_heads, (blocks + op.T - 1) / op.T));
+}
+
+// A sweep of the heads [first, end), block by block.
+void forward_blocks(const Attention& op, const Forward& forward, std::int64_t first, std::int64_t end,
+                    std::int64_t together, int sweep, const Shape& shape, float* memory) {
+  const auto blocks_of = [&](std::int64_t bh) -> std::int64_t {
+    const Tiling& tiling = *op.tilings[bh % op.H];
+    return sweep < tiling.sweeps() && gathered_step(tiling, sweep) == 0 ? tiling.blocks(sweep) : 0;
+  };
+  std::int64_t most = 0;
+  for (std::int64_t bh = first; bh < end; ++bh) most = std::max(most, blocks_of(bh));
+  const std::int64_t shares = (most + kBlocksInStep - 1) / kBlocksInStep;
+  const std::int64_t scratch_floats = Scratch(nullptr, shape).floats;
+#pragma omp parallel for schedule(dynamic) num_threads(threads())
+  for (std::int64_t task = 0; task < (end - first) * shares; ++task) {
+    Scratch scratch(memory + omp_get_thread_num() * scratch_floats, shape);
+    const std::int64_t bh = first + task / shares, blocks = blocks_of(bh);
+    const std::int64_t begin = (shares - 1 - task % shares) * kBlocksInStep;  // late blocks read most: first
+    if (begin < blocks)
+      forward.blocks(forward.head(bh, first, together), sweep, begin,
+                     static_cast<int>(std::min<std::int64_t>(kBlocksInStep, blocks - begin)), scratch);
+  }
+}
+
+// A sweep of those of the heads [first, end) that gather classes.
+void forward_classes(const Attention& op, const Forward& forward, std::int64_t first, std::int64_t end,
+                     std::int64_t together, int sweep, const Shape& shape, float* memory) {
+  const std::vector<ClassShare> shares = class_shares(op, first, end, sweep);
+  const std::int64_t scratch_floats = Scratch(nullptr, shape).floats;
+#pragma omp parallel for schedule(dynamic) num_threads(threads())
+  for (std::size_t s = 0; s < shares.size(); ++s) {
+    const ClassShare& share = shares[s];
+    Scratch scratch(memory + omp_get_thread_num() * scratch_floats, shape);
+    const Head head = forward.head(share.first_head, first, together);
+    for (std::int64_t r = share.begin; r < share.end; ++r)
+      forward.residue(head, share.first_head, share.heads, ResidueClass(op.T, share.step, r), r + 1 < share.end, sweep,
+                      scratch);
+  }
 }
 
 }  // namespace
 
 std::int64_t attention_workspace_bytes(const Attention& op) {
   const Shape shape(op);
-  std::int64_t floats = threads() * Scratch(nullptr, shape).floats;
-  if (op.out.type == DType::bfloat16) floats += heads_in_flight(op) * padded(op.T * shape.Dv);
-  return floats * static_cast<std::int64_t>(sizeof(float));
+  std::int64_t bytes = threads() * Scratch(nullptr, shape).floats * static_cast<std::int64_t>(sizeof(float));
+  if (shape.paired_sums) bytes += heads_together(op, shape) * op.T * shape.Dv * shape.element_bytes;
+  return Workspace::rounded(bytes);
 }
 
 void attention_forward(const Attention& op, Workspace& workspace) {
   const Shape shape(op);
-  const std::int64_t scratch_floats = Scratch(nullptr, shape).floats;
   const Workspace::Scope scope(workspace);
   float* memory = static_cast<float*>(workspace.take(attention_workspace_bytes(op)));
-  const Forward forward(op, memory + threads() * scratch_floats);
-
-  int sweeps = 1;
-  for (std::int64_t h = 0; h < op.H; ++h) sweeps = std::max(sweeps, op.tilings[h]->sweeps());
-  const std::int64_t heads = op.B * op.H, together = sweeps == 1 ? heads : heads_in_flight(op);
+  const Forward forward(op, shape, memory + threads() * Scratch(nullptr, shape).floats);
+  const std::int64_t heads = op.B * op.H, together = heads_together(op, shape);
   for (std::int64_t first = 0; first < heads; first += together)
-    for (int sweep = 0; sweep < sweeps; ++sweep) {
+    for (int sweep = 0; sweep < shape.sweeps; ++sweep) {
       const std::int64_t end = std::min(first + together, heads);
-      std::int64_t most = 0;
-      for (std::int64_t h = 0; h < op.H; ++h)
-        if (sweep < op.tilings[h]->sweeps()) most = std::max(most, op.tilings[h]->blocks(sweep));
-      const std::int64_t shares = (most + kBlocksInStep - 1) / kBlocksInStep;
-#pragma omp parallel for schedule(dynamic) num_threads(threads())
-      for (std::int64_t task = 0; task < (end - first) * shares; ++task) {
-        Scratch scratch(memory + omp_get_thread_num() * scratch_floats, shape);
-        const Head head = forward.head(first + task / shares, task / shares);
-        const std::int64_t begin = (shares - 1 - task % shares) * kBlocksInStep;  // late blocks read most: first
-        const std::int64_t blocks = sweep < head.tiling.sweeps() ? head.tiling.blocks(sweep) : 0;
-        if (begin < blocks)
-          forward.blocks(head, sweep, begin, static_cast<int>(std::min<std::int64_t>(kBlocksInStep, blocks - begin)),
-                         scratch);
-      }
+      forward_blocks(op, forward, first, end, together, sweep, shape, memory);
+      forward_classes(op, forward, first, end, together, sweep, shape, memory);
     }
 }
 

@@ -118,6 +118,7 @@ void add_values(ForwardTile& tile, int begin, int end, const Lanes* seen) {
   constexpr int kKeys = kPaired<E> ? 2 : 1;  // a word
   const auto add = [&](int first, int last, int lane, int lanes) {
     const std::int64_t row = first / kKeys;
+    tile.ahead->fetch();
     product<kPaired<E>, true>({tile.v + row * padded(tile.Dv), padded(tile.Dv),
                                tile.weights + row * kTileQueries + lane, kTileQueries, tile.out + lane, kTileQueries,
                                tile.Dv, lanes, (last - first + kKeys - 1) / kKeys, start_lanes(tile, lane, lanes)});
@@ -136,6 +137,7 @@ void forward_tile(ForwardTile& tile) {
   for (int t = 0; t < tile.keys; t += kKeyGroup) {
     const int count = tile.keys - t < kKeyGroup ? tile.keys - t : kKeyGroup;
     const Lanes lanes = seen[t / kKeyGroup] = lanes_seen(tile.visible, t, count, tile.lanes);
+    tile.ahead->fetch();
     product<kPaired<E>, false>({tile.k + t * padded(tile.depth), padded(tile.depth), tile.q + lanes.begin, kTileQueries,
                                 tile.scores + lanes.begin, kTileQueries, count, lanes.end - lanes.begin, tile.depth,
                                 false});
@@ -145,6 +147,7 @@ void forward_tile(ForwardTile& tile) {
       raise_maximum(tile, t, count, lanes);
       weigh<E>(tile, t, count, lanes, sums);
     }
+    tile.ahead->fetch();
     for (int u = 0; u < tile.lanes; u += kLanes) store(tile.sum + u, add(load(tile.sum + u), load(sums + u)));
   }
   add_values<E>(tile, done, tile.keys, seen);

@@ -16,6 +16,29 @@ inline constexpr float kLog2e = 1.44269504f, kLn2 = 0.693147181f;
 
 inline constexpr std::int64_t padded(std::int64_t words) { return (words + kPad - 1) / kPad * kPad; }
 
+// Rows that are wanted soon: the kernels ask for them between products, a row of every matrix at a time, so that memory
+// works while they compute.
+struct Ahead {
+  struct Rows {
+    const char* row;
+    std::int64_t step_bytes, row_bytes;
+  };
+  static constexpr int kMost = 11;
+  static constexpr int kRowsAtOnce = 2;  // so that a class of 32 rows is asked for while one is computed
+  Rows matrices[kMost];
+  int count = 0;
+  std::int64_t left = 0;  // rows
+
+  void fetch() {
+    for (int i = 0; i < kRowsAtOnce && left > 0; ++i, --left)
+      for (int m = 0; m < count; ++m) {
+        for (std::int64_t byte = 0; byte < matrices[m].row_bytes; byte += 64)
+          __builtin_prefetch(matrices[m].row + byte, 0, 2);
+        matrices[m].row += matrices[m].step_bytes;
+      }
+  }
+};
+
 // One tile of keys for one block of queries. t: key in the tile, u: query in the block, d: channel.
 struct ForwardTile {
   int lanes = 0;  // queries up to a whole vector
@@ -34,6 +57,7 @@ struct ForwardTile {
   const float* v = nullptr;                // words (keys or pairs of keys, padded(Dv))
   bool exact = false;                      // values that are not finite stay out of queries that do not read them; slow
 
+  Ahead* ahead = nullptr;    // never null while the tile is read
   float* scores = nullptr;   // (kKeyGroup, kTileQueries)
   float* weights = nullptr;  // words (kTileKeys, kTileQueries)
 };
@@ -61,6 +85,7 @@ struct BackwardTile {
   float* dk = nullptr;                     // (rows, padded(Dq))
   float* dv = nullptr;                     // (rows, padded(Dv))
 
+  Ahead* ahead = nullptr;     // never null while the tile is read
   float* scores = nullptr;    // (kKeyGroup, kTileQueries)
   float* dweights = nullptr;  // (kKeyGroup, kTileQueries)
   float* p_rows = nullptr;    // words (kTileKeys, kTileQueries): neighbours in a word are queries
@@ -83,6 +108,10 @@ struct AttentionKernels {
   bool (*unpack_lanes)(const float* from, const float* factor, int count, int D, char* const* rows, bool to_float);
   // The reverse, of float rows.
   void (*pack_float_lanes)(RowPointers rows, int count, int D, float* to);
+  // A row of float sums between sweeps, exactly: floats lie in `high`, a row of the matrix that the sums are for; of
+  // bfloat16 it takes the upper half of each float, and `low` the lower half.
+  void (*store_sums)(const float* from, int D, char* high, char* low);
+  void (*load_sums)(const char* high, const char* low, int D, float* to);
 };
 struct ForwardKernels {
   AttentionKernels rows;

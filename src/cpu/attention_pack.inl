@@ -116,5 +116,37 @@ bool unpack_lanes(const float* from, const float* factor, int count, int D, char
   return sum(check) == 0;
 }
 
-#define LONGSTRIDE_ROW_KERNELS(E) \
-  { kLanes, kPaired<E>, pack_lanes<E>, pack_rows<E>, pack_pairs<E>, unpack_lanes<E>, pack_lanes<float> }
+template <class E>
+void store_sums(const float* from, int D, char* high, char* low) {
+  if constexpr (sizeof(E) == 4) {
+    std::memcpy(high, from, static_cast<std::size_t>(D) * sizeof(float));
+  } else {
+    auto *upper = reinterpret_cast<std::uint16_t*>(high), *lower = reinterpret_cast<std::uint16_t*>(low);
+    for (int d = 0; d < D; ++d) {
+      std::uint32_t bits;
+      std::memcpy(&bits, from + d, sizeof bits);
+      upper[d] = static_cast<std::uint16_t>(bits >> 16);
+      lower[d] = static_cast<std::uint16_t>(bits);
+    }
+  }
+}
+
+template <class E>
+void load_sums(const char* high, const char* low, int D, float* to) {
+  if constexpr (sizeof(E) == 4) {
+    std::memcpy(to, high, static_cast<std::size_t>(D) * sizeof(float));
+  } else {
+    const auto* upper = reinterpret_cast<const std::uint16_t*>(high);
+    const auto* lower = reinterpret_cast<const std::uint16_t*>(low);
+    for (int d = 0; d < D; ++d) {
+      const std::uint32_t bits = static_cast<std::uint32_t>(upper[d]) << 16 | lower[d];
+      std::memcpy(to + d, &bits, sizeof bits);
+    }
+  }
+}
+
+#define LONGSTRIDE_ROW_KERNELS(E)                                                                                      \
+  {                                                                                                                    \
+    kLanes, kPaired<E>, pack_lanes<E>, pack_rows<E>, pack_pairs<E>, unpack_lanes<E>, pack_lanes<float>, store_sums<E>, \
+        load_sums<E>                                                                                                   \
+  }

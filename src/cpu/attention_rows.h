@@ -26,6 +26,9 @@ struct HeadMatrix {
   HeadMatrix(const Matrix& m, std::int64_t first_row, std::int64_t first_col)
       : data(static_cast<char*>(m.data) + (first_row * m.stride + first_col) * size_of(m.type)),
         row_bytes(m.stride * size_of(m.type)) {}
+  HeadMatrix(void* data, std::int64_t row_bytes) : data(static_cast<char*>(data)), row_bytes(row_bytes) {}
+  char* row(std::int64_t position) const { return data + position * row_bytes; }
+  HeadMatrix from_byte(std::int64_t byte) const { return {data + byte, row_bytes}; }
   template <class Pointer>
   void rows(const Span& span, Pointer* to) const {
     each_position(span, [&](std::int64_t t, std::int64_t position) { to[t] = data + position * row_bytes; });
@@ -41,6 +44,7 @@ class Pieces {
     taken_ += padded(floats);
     return piece;
   }
+  float* take_bytes(std::int64_t bytes) { return take((bytes + 3) / 4); }
   std::int64_t floats() const { return taken_; }
 
  private:

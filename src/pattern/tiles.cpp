@@ -78,6 +78,14 @@ Tiling::Tiling(const Pattern& pattern, std::int64_t n) : pattern_(pattern), n_(n
   }
 }
 
+std::int64_t Tiling::reach() const {
+  if (parts_.prefix > 0 || !parts_.summaries.empty() || !parts_.contiguous()) return n_;
+  std::int64_t most = parts_.window;
+  for (const std::int64_t l : parts_.rows) most = std::max(most, l);
+  for (const std::int64_t l : parts_.previous_rows) most = std::max(most, 2 * l);
+  return std::min(most, n_);
+}
+
 // The first n mod step classes have one position more than the others.
 std::int64_t Tiling::blocks(int sweep) const {
   if (contiguous_ && sweep == 0) return ceil_div(n_, kTileQueries);

@@ -54,6 +54,9 @@ class Tiling {
   std::int64_t blocks(int sweep) const;
   QueryBlock block(int sweep, std::int64_t index) const;
 
+  // Every key j of a query i in the contiguous sweep has i - j < reach; the length where that is all there is to say.
+  std::int64_t reach() const;
+
   const Pattern& pattern() const { return pattern_; }
   std::int64_t length() const { return n_; }
 

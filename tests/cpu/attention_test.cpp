@@ -44,6 +44,11 @@ const std::vector<Case>& cases() {
        16},
       {{"dense", "window(9)", "column(9)", "previous_row(30)"}, 2, 65, 4, 33, 33},
       {{"strided(8)"}, 1, 63, 1, 256, 256},
+      // Longer than the band of keys that windows and rows sum; few heads are cut in pieces.
+      {{"window(70)", "strided(20)", "previous_row(40) | row(60)"}, 1, 700, 3, 20, 16},
+      {{"strided(32)", "window(33)", "strided(32)", "strided(32)"}, 1, 650, 4, 64, 33},
+      // Classes that are too long to be gathered, alone and after another sweep.
+      {{"column(2)", "column(2) | window(9)", "column(2) | column(3)"}, 1, 2100, 3, 8, 8},
   };
   return kCases;
 }
@@ -169,7 +174,7 @@ TEST(Attention, AnyNumberOfThreadsGivesTheSameBits) {
   for (const std::int64_t H : {1, 2, 3, 8})
     for (const DType type : {DType::float32, DType::bfloat16}) {
       const AttentionCase c =
-          attention_case({"strided(16)", "fixed(32,8)", "column(3) | column(5)"}, 1, 333, H, 20, 33);
+          attention_case({"strided(16)", "fixed(32,8)", "column(3) | column(5)", "window(40)"}, 2, 533, H, 20, 33);
       std::vector<AttentionResult> results;
       for (const int count : {1, 2, 3}) {
         const WithThreads forced(count);
