@@ -73,8 +73,12 @@ struct KeySums {
   std::int64_t rows = 0, Dq = 0, Dv = 0;
 
   KeySums() = default;
-  KeySums(Pieces& memory, std::int64_t rows, std::int64_t Dq, std::int64_t Dv)
-      : dk(memory.take(rows * padded(Dq))), dv(memory.take(rows * padded(Dv))), rows(rows), Dq(Dq), Dv(Dv) {}
+  KeySums(Pieces& memory, std::int64_t count, std::int64_t channels, std::int64_t value_channels)
+      : dk(memory.take(count * padded(channels))),
+        dv(memory.take(count * padded(value_channels))),
+        rows(count),
+        Dq(channels),
+        Dv(value_channels) {}
   KeySums of_rows(std::int64_t count) const {
     KeySums sums = *this;
     sums.rows = count;

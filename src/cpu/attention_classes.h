@@ -29,7 +29,8 @@ inline std::int64_t gathered_step(const Tiling& tiling, int sweep) {
 // Class r of T positions: its rows, and which blocks of queries they are. Classes below T mod step have a row more.
 struct ResidueClass {
   std::int64_t step, r, rows, first_block, end_block;
-  ResidueClass(std::int64_t T, std::int64_t step, std::int64_t r) : step(step), r(r), rows((T - r + step - 1) / step) {
+  ResidueClass(std::int64_t T, std::int64_t of_step, std::int64_t which)
+      : step(of_step), r(which), rows((T - r + step - 1) / step) {
     const auto blocks = [](std::int64_t count) { return (count + kTileQueries - 1) / kTileQueries; };
     const std::int64_t longer = std::min(r, T % step);
     first_block = longer * blocks(T / step + 1) + (r - longer) * blocks(T / step);

@@ -26,7 +26,7 @@ struct HeadMatrix {
   HeadMatrix(const Matrix& m, std::int64_t first_row, std::int64_t first_col)
       : data(static_cast<char*>(m.data) + (first_row * m.stride + first_col) * size_of(m.type)),
         row_bytes(m.stride * size_of(m.type)) {}
-  HeadMatrix(void* data, std::int64_t row_bytes) : data(static_cast<char*>(data)), row_bytes(row_bytes) {}
+  HeadMatrix(void* first, std::int64_t bytes) : data(static_cast<char*>(first)), row_bytes(bytes) {}
   char* row(std::int64_t position) const { return data + position * row_bytes; }
   HeadMatrix from_byte(std::int64_t byte) const { return {data + byte, row_bytes}; }
   template <class Pointer>

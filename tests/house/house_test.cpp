@@ -35,7 +35,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
 const std::vector<std::pair<std::string, std::set<std::string>>> kOnlyIn = {
     {"oneapi/", {"cpu"}},
     {"dnnl", {"cpu"}},
-    {"immintrin.h", {"cpu"}},
+    {"immintrin.h", {"cpu", "io"}},
     {"omp.h", {"cpu"}},
     {"png", {"io"}},
     {"jpeglib", {"io"}},
