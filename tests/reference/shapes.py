@@ -7,7 +7,7 @@ def parameter_shapes(model):
     shapes = {"start": [C], "token_embedding.weight": [V, C]}
     for j, extent in enumerate(model["positions"]):
         shapes[f"position_embedding.{j}.weight"] = [extent, C]
-    for order in model["hash_orders"]:
+    for order in model.get("hash_orders", []):
         shapes[f"hash_embedding.{order}.weight"] = [model["hash_buckets"], C]
     for k in range(model["layers"]):
         block = f"blocks.{k}."
