@@ -15,10 +15,8 @@ LONGSTRIDE_INLINE F dot_words(const void* a, const void* b, std::int64_t d, std:
   const auto* p = static_cast<const std::uint16_t*>(a) + d;
   const auto* q = static_cast<const std::uint16_t*>(b) + d;
   const std::int64_t left = D - d;
-  if (left >= 2 * kLanes) {  // bits to move
-    return dot_pairs(as_pairs(load(reinterpret_cast<const float*>(p))),
-                     as_pairs(load(reinterpret_cast<const float*>(q))), sum);
-  }
+  if (left >= 2 * kLanes)
+    return dot_pairs(as_pairs(load_bf16_neighbours(p)), as_pairs(load_bf16_neighbours(q)), sum);
   const int count = static_cast<int>(left);
   return dot_pairs(as_pairs(load_bf16_neighbours(p, count)), as_pairs(load_bf16_neighbours(q, count)), sum);
 }

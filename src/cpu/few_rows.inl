@@ -10,8 +10,7 @@ LONGSTRIDE_INLINE F words_of(const void* row, std::int64_t word, std::int64_t K,
   if (!bf16) return load_up_to(row, word, K - word < kLanes ? static_cast<int>(K - word) : kLanes, false);
   const std::uint16_t* p = static_cast<const std::uint16_t*>(row) + 2 * word;
   const std::int64_t left = K - 2 * word;
-  return left >= 2 * kLanes ? load(reinterpret_cast<const float*>(p))  // bits to move
-                            : load_bf16_neighbours(p, static_cast<int>(left));
+  return left >= 2 * kLanes ? load_bf16_neighbours(p) : load_bf16_neighbours(p, static_cast<int>(left));
 }
 
 // to[word * rows + r] = word of row r: what a word of W is multiplied with lies together. Zeros up to a whole vector.

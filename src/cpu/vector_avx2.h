@@ -224,5 +224,8 @@ LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
   for (int i = 0; i < count && i < 16; ++i) elements[i] = p[i];
   return {_mm256_loadu_ps(reinterpret_cast<const float*>(elements))};
 }
+LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p) {
+  return {_mm256_loadu_ps(reinterpret_cast<const float*>(p))};
+}
 // Bits of what load_bf16_neighbours has loaded, as pairs.
 LONGSTRIDE_INLINE P as_pairs(F x) { return {_mm256_castps_si256(x.v)}; }

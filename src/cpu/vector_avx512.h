@@ -226,5 +226,7 @@ LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
   const __mmask32 some = count >= 32 ? ~__mmask32{0} : (__mmask32{1} << (count > 0 ? count : 0)) - 1;
   return {_mm512_castsi512_ps(_mm512_maskz_loadu_epi16(some, p))};
 }
+// 2 * kLanes of them; p need not be aligned for a pair.
+LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p) { return {_mm512_loadu_ps(p)}; }
 // Bits of what load_bf16_neighbours has loaded, as pairs.
 LONGSTRIDE_INLINE P as_pairs(F x) { return {_mm512_castps_si512(x.v)}; }

@@ -100,5 +100,6 @@ LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
   const std::uint32_t even = count > 0 ? p[0] : 0, odd = count > 1 ? p[1] : 0;
   return std::bit_cast<float>(even | odd << 16);
 }
+LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p) { return load_bf16_neighbours(p, 2); }
 // Bits of what load_bf16_neighbours has loaded, as pairs.
 LONGSTRIDE_INLINE P as_pairs(F x) { return std::bit_cast<P>(x); }
