@@ -136,6 +136,16 @@ class Backward {
     matrices.scatter(residue, shape_.paired_sums);
   }
 
+  // Classes from `classes` on side by side, up to `end`.
+  void in_lanes(const BackwardHead& head, LaneClasses classes, std::int64_t end, int sweep,
+                const BackwardScratch& scratch) const {
+    const LaneKernels& kernels = lane_kernels(op_.dq.type == DType::bfloat16);
+    for (; classes.r < end; classes.r += kernels.lanes)
+      kernels.backward({classes, static_cast<int>(shape_.Dq), static_cast<int>(shape_.Dv), op_.forward.scale, sweep > 0,
+                        head.q, head.k, head.v, head.out, head.dout, head.dq, head.dk, head.dv, head.dq_low,
+                        head.dk_low, head.dv_low, head.lse, scratch.lanes});
+  }
+
  private:
   void load_key(const BackwardHead& head, std::int64_t j, float* dk, float* dv) const {
     kernels_.rows.load_sums(head.dk.row(j), head.dk_low.row(j), static_cast<int>(shape_.Dq), dk);
@@ -305,8 +315,13 @@ void backward_by_class(const Backward& backward, const AttentionBackward& op, co
     const ClassShare& share = shares[s];
     BackwardScratch scratch =
         BackwardMemory(memory + omp_get_thread_num() * BackwardMemory(nullptr, shape).floats, shape).scratch;
+    for (std::int64_t bh = share.first_head; share.lanes && bh < share.first_head + share.heads; ++bh) {
+      LaneClasses classes = *lane_classes(*op.forward.tilings[bh % op.forward.H], sweep);
+      classes.r = share.begin;
+      backward.in_lanes(backward.head(bh, first, shape.together), classes, share.end, sweep, scratch);
+    }
     const BackwardHead head = backward.head(share.first_head, first, shape.together);
-    for (std::int64_t r = share.begin; r < share.end; ++r)
+    for (std::int64_t r = share.begin; r < share.end && !share.lanes; ++r)
       backward.residue(head, share.first_head, share.heads, ResidueClass(shape.T, share.step, r), r + 1 < share.end,
                        sweep, scratch);
   }

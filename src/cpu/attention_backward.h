@@ -9,6 +9,7 @@
 #include "cpu/attention_kernels.h"
 #include "cpu/attention_rows.h"
 #include "cpu/attention_tiles.h"
+#include "cpu/class_lanes.h"
 #include "cpu/threads.h"
 #include "ops/ops.h"
 
@@ -29,6 +30,7 @@ struct BackwardShape {
   std::int64_t pieces;         // that a head is cut in where its classes are not gathered
   std::int64_t together;       // heads whose sweeps go on together
   std::int64_t gathered_rows;  // times heads
+  std::int64_t lane_rows;
   std::int64_t sum_rows = 0, edge_rows = 0;
   int sweeps = 1;
   bool paired_sums;  // sums between sweeps need their lower halves
@@ -42,6 +44,7 @@ struct BackwardShape {
         pieces((heads < kFewHeads && heads % 2 == 1) || T >= kLongSequence ? kPieces : 1) {
     const MostGathered most(op.forward);
     gathered_rows = most.rows;
+    lane_rows = most.lane_rows;
     for (std::int64_t h = 0; h < op.forward.H; ++h) {
       const Tiling& tiling = *op.forward.tilings[h];
       sweeps = std::max(sweeps, tiling.sweeps());
@@ -118,10 +121,12 @@ struct BackwardScratch {
   float* query_sums;   // (kTileQueries, Dq)
   KeySums class_sums;  // of one head
   float* class_lse;
+  LaneMemory lanes;
   Ahead ahead;
   float* class_rows[11];  // of q, k, v, out, dout, dq, dk, dv, dq_low, dk_low, dv_low: heads side by side
 
-  BackwardScratch(Pieces& pieces, const BackwardShape& shape) {
+  BackwardScratch(Pieces& pieces, const BackwardShape& shape)
+      : lanes(pieces, shape.lane_rows, shape.Dq, shape.Dv, true) {
     k = pieces.take(padded(shape.Dq) * kTileKeys);
     k_pairs = pieces.take(padded(shape.Dq) * kTileKeys);
     v = pieces.take(padded(shape.Dv) * kTileKeys);

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 #include "cpu/attention_rows.h"
@@ -17,7 +18,8 @@ namespace longstride {
 
 inline constexpr std::int64_t kClassRows = 1024;    // longer classes are read where they lie
 inline constexpr std::int64_t kGatheredRows = 256;  // times heads; all that backward holds of them fits the caches
-inline constexpr std::int64_t kClassesAtOnce = 16;  // neighbours: their numbers, one a query, share cache lines
+inline constexpr std::int64_t kClassesAtOnce =
+    16;  // neighbours: lanes, and numbers, one a query, that share cache lines
 
 // Of the residue classes that a sweep of this head gathers; 0: it gathers none.
 inline std::int64_t gathered_step(const Tiling& tiling, int sweep) {
@@ -41,10 +43,36 @@ struct ResidueClass {
 // Positions of a gathered class: its indices.
 inline Span class_span(const Span& rows) { return {rows.begin / rows.step, kTileKeys, kTileKeys, rows.count}; }
 
+inline constexpr int kLaneBlock = 4;       // queries, or keys, of a product in lanes; a multiple of 2
+inline constexpr int kMostLaneRows = 128;  // longer classes fill tiles, and their lanes would not fit the caches
+
+// The classes r, r + 1, ... of T positions side by side, a class a lane: row u of lane x is position r + x + u * step.
+// Query u of a class reads its keys k with nearest <= u - k < end.
+struct LaneClasses {
+  std::int64_t T, step, r;
+  std::int64_t nearest, end;
+  int rows() const { return static_cast<int>((T - r + step - 1) / step); }  // of the longest, the first
+  int padded_rows() const { return (rows() + kLaneBlock - 1) / kLaneBlock * kLaneBlock; }
+  std::int64_t position(int u) const { return r + u * step; }
+  // Lanes that have a row u, from 0 on.
+  int lanes(int u, int most) const {
+    return static_cast<int>(std::clamp<std::int64_t>(std::min(step - r, T - position(u)), 0, most));
+  }
+};
+
+// The classes from 0 on, where this sweep of a tiling is computed in lanes.
+inline std::optional<LaneClasses> lane_classes(const Tiling& tiling, int sweep) {
+  if (sweep + 1 != tiling.sweeps()) return std::nullopt;
+  const std::optional<Tiling::Distances> distances = tiling.distances(sweep);
+  if (!distances || (tiling.length() + distances->step - 1) / distances->step > kMostLaneRows) return std::nullopt;
+  return LaneClasses{tiling.length(), distances->step, 0, distances->nearest, distances->end};
+}
+
 // What one thread does at a time: classes [begin, end) of some neighbouring heads of one sequence.
 struct ClassShare {
   std::int64_t first_head;  // b * H + h
   std::int64_t heads, step, begin, end;
+  bool lanes;  // in lanes (cpu/class_lanes.h); else gathered
 };
 
 inline std::int64_t heads_gathered(const Attention& op, std::int64_t step) {
@@ -57,29 +85,38 @@ inline std::vector<ClassShare> class_shares(const Attention& op, std::int64_t fi
     const Tiling& tiling = *op.tilings[head % op.H];
     return sweep < tiling.sweeps() ? gathered_step(tiling, sweep) : 0;
   };
+  const auto in_lanes = [&](std::int64_t head) { return lane_classes(*op.tilings[head % op.H], sweep).has_value(); };
   std::vector<ClassShare> shares;
   for (std::int64_t head = first; head < end;) {
     const std::int64_t step = step_of(head);
     std::int64_t heads = 1;
     if (step > 0) {
       const std::int64_t most = heads_gathered(op, step);
-      while (heads < most && head + heads < end && (head + heads) % op.H != 0 && step_of(head + heads) == step) ++heads;
+      const bool lanes = in_lanes(head);
+      while (heads < most && head + heads < end && (head + heads) % op.H != 0 && step_of(head + heads) == step &&
+             in_lanes(head + heads) == lanes)
+        ++heads;
       for (std::int64_t r = 0; r < step; r += kClassesAtOnce)
-        shares.push_back({head, heads, step, r, std::min(r + kClassesAtOnce, step)});
+        shares.push_back({head, heads, step, r, std::min(r + kClassesAtOnce, step), lanes});
     }
     head += heads;
   }
   return shares;
 }
 
-// Over all heads and sweeps: the most heads that are gathered together, and the most rows times heads.
+// Over all heads and sweeps: the most heads that are gathered together, the most rows times heads, and the most rows of
+// classes in lanes.
 struct MostGathered {
-  std::int64_t heads = 1, rows = 0;
+  std::int64_t heads = 1, rows = 0, lane_rows = 0;
   explicit MostGathered(const Attention& op) {
     for (std::int64_t h = 0; h < op.H; ++h)
       for (int sweep = 0; sweep < op.tilings[h]->sweeps(); ++sweep) {
         const std::int64_t step = gathered_step(*op.tilings[h], sweep);
         if (step == 0) continue;
+        if (const auto classes = lane_classes(*op.tilings[h], sweep)) {
+          lane_rows = std::max<std::int64_t>(lane_rows, classes->rows());
+          continue;
+        }
         heads = std::max(heads, heads_gathered(op, step));
         rows = std::max(rows, heads_gathered(op, step) * ((op.T + step - 1) / step));
       }

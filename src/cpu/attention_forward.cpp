@@ -13,6 +13,7 @@
 #include "cpu/attention_kernels.h"
 #include "cpu/attention_rows.h"
 #include "cpu/attention_tiles.h"
+#include "cpu/class_lanes.h"
 #include "cpu/threads.h"
 #include "cpu/workspace.h"
 
@@ -24,7 +25,7 @@ namespace longstride {
 namespace {
 
 struct Shape {
-  std::int64_t T, H, Dq, Dv, element_bytes, gathered_rows, gathered_heads;
+  std::int64_t T, H, Dq, Dv, element_bytes, gathered_rows, gathered_heads, lane_rows;
   bool paired_sums;  // sums between sweeps need their lower halves
   int sweeps = 1;
   explicit Shape(const Attention& op)
@@ -32,6 +33,7 @@ struct Shape {
     const MostGathered most(op);
     gathered_rows = most.rows;
     gathered_heads = most.heads;
+    lane_rows = most.lane_rows;
     for (std::int64_t h = 0; h < op.H; ++h) sweeps = std::max(sweeps, op.tilings[h]->sweeps());
     paired_sums = sweeps > 1 && op.out.type == DType::bfloat16;
   }
@@ -45,10 +47,12 @@ struct Scratch {
   float* sums;  // (kTileQueries, Dv)
   Ahead ahead;
   float *class_q, *class_k, *class_v, *class_out, *class_low, *class_lse;  // (rows, heads of them side by side)
+  Pieces pieces;
+  LaneMemory lanes;
   std::int64_t floats;
 
-  Scratch(float* memory, const Shape& shape) {
-    Pieces pieces(memory);
+  Scratch(float* memory, const Shape& shape)
+      : pieces(memory), lanes(pieces, shape.lane_rows, shape.Dq, shape.Dv, false) {
     k = pieces.take(kTileKeys * padded(shape.Dq));
     v = pieces.take(kTileKeys * padded(shape.Dv));
     factor = pieces.take(kTileQueries);
@@ -157,6 +161,14 @@ class Forward {
       last = last && sweep + 1 == head.tiling->sweeps();
     }
     scatter(matrices + 3, !last && shape_.paired_sums ? 2 : 1, residue);
+  }
+
+  // Classes from `classes` on side by side, up to `end`.
+  void in_lanes(const Head& head, LaneClasses classes, std::int64_t end, int sweep, Scratch& scratch) const {
+    const LaneKernels& kernels = lane_kernels(op_.q.type == DType::bfloat16);
+    for (; classes.r < end; classes.r += kernels.lanes)
+      kernels.forward({classes, static_cast<int>(shape_.Dq), static_cast<int>(shape_.Dv), op_.scale * kLog2e, sweep > 0,
+                       head.q, head.k, head.v, head.out, head.low, head.lse, scratch.lanes});
   }
 
  private:
@@ -276,8 +288,13 @@ void forward_classes(const Attention& op, const Forward& forward, std::int64_t f
   for (std::size_t s = 0; s < shares.size(); ++s) {
     const ClassShare& share = shares[s];
     Scratch scratch(memory + omp_get_thread_num() * scratch_floats, shape);
+    for (std::int64_t bh = share.first_head; share.lanes && bh < share.first_head + share.heads; ++bh) {
+      LaneClasses classes = *lane_classes(*op.tilings[bh % op.H], sweep);
+      classes.r = share.begin;
+      forward.in_lanes(forward.head(bh, first, together), classes, share.end, sweep, scratch);
+    }
     const Head head = forward.head(share.first_head, first, together);
-    for (std::int64_t r = share.begin; r < share.end; ++r)
+    for (std::int64_t r = share.begin; r < share.end && !share.lanes; ++r)
       forward.residue(head, share.first_head, share.heads, ResidueClass(op.T, share.step, r), r + 1 < share.end, sweep,
                       scratch);
   }

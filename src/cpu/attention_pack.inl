@@ -145,6 +145,32 @@ void load_sums(const char* high, const char* low, int D, float* to) {
   }
 }
 
+template <class E>
+LONGSTRIDE_INLINE F load_elements(const char* row, int d, int count) {
+  const E* p = reinterpret_cast<const E*>(row) + d;
+  if constexpr (sizeof(E) == 4)
+    return load_partial(p, count);
+  else
+    return load_bf16_partial(p, count);
+}
+
+// delta[u] = sum over channels of out * dout.
+template <class E>
+void output_delta(RowPointers out, RowPointers dout, int count, int Dv, float* delta) {
+  for (int u = 0; u < count; u += kLanes) {
+    F sums[kLanes];
+    for (int i = 0; i < kLanes; ++i) {
+      sums[i] = zero();
+      for (int d = 0; d < Dv && u + i < count; d += kLanes)
+        sums[i] = fma(load_elements<E>(out[u + i], d, Dv - d), load_elements<E>(dout[u + i], d, Dv - d), sums[i]);
+    }
+    transpose(sums);
+    F total = sums[0];
+    for (int i = 1; i < kLanes; ++i) total = add(total, sums[i]);
+    store(delta + u, total);
+  }
+}
+
 #define LONGSTRIDE_ROW_KERNELS(E)                                                                                      \
   {                                                                                                                    \
     kLanes, kPaired<E>, pack_lanes<E>, pack_rows<E>, pack_pairs<E>, unpack_lanes<E>, pack_lanes<float>, store_sums<E>, \

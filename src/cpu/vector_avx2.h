@@ -229,3 +229,13 @@ LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p) {
 }
 // Bits of what load_bf16_neighbours has loaded, as pairs.
 LONGSTRIDE_INLINE P as_pairs(F x) { return {_mm256_castps_si256(x.v)}; }
+LONGSTRIDE_INLINE F as_floats(P x) { return {_mm256_castsi256_ps(x.v)}; }
+LONGSTRIDE_INLINE void store_bf16_neighbours(std::uint16_t* p, F x, int count) {
+  std::uint16_t elements[16];
+  _mm256_storeu_ps(reinterpret_cast<float*>(elements), x.v);
+  for (int i = 0; i < count && i < 16; ++i) p[i] = elements[i];
+}
+LONGSTRIDE_INLINE void halves_of(P a, P b, P& low, P& high) {
+  low = {_mm256_blend_epi16(a.v, _mm256_slli_epi32(b.v, 16), 0xaa)};
+  high = {_mm256_blend_epi16(_mm256_srli_epi32(a.v, 16), b.v, 0xaa)};
+}

@@ -230,3 +230,14 @@ LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
 LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p) { return {_mm512_loadu_ps(p)}; }
 // Bits of what load_bf16_neighbours has loaded, as pairs.
 LONGSTRIDE_INLINE P as_pairs(F x) { return {_mm512_castps_si512(x.v)}; }
+LONGSTRIDE_INLINE F as_floats(P x) { return {_mm512_castsi512_ps(x.v)}; }
+// The reverse of load_bf16_neighbours: the first `count` elements.
+LONGSTRIDE_INLINE void store_bf16_neighbours(std::uint16_t* p, F x, int count) {
+  const __mmask32 some = count >= 32 ? ~__mmask32{0} : (__mmask32{1} << (count > 0 ? count : 0)) - 1;
+  _mm512_mask_storeu_epi16(p, some, _mm512_castps_si512(x.v));
+}
+// Lane by lane the two lower halves of a and b in `low`, the two upper ones in `high`; a's come first.
+LONGSTRIDE_INLINE void halves_of(P a, P b, P& low, P& high) {
+  low = {_mm512_mask_blend_epi16(0xaaaaaaaa, a.v, _mm512_slli_epi32(b.v, 16))};
+  high = {_mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(a.v, 16), b.v)};
+}

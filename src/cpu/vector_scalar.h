@@ -103,3 +103,12 @@ LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
 LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p) { return load_bf16_neighbours(p, 2); }
 // Bits of what load_bf16_neighbours has loaded, as pairs.
 LONGSTRIDE_INLINE P as_pairs(F x) { return std::bit_cast<P>(x); }
+LONGSTRIDE_INLINE F as_floats(P x) { return std::bit_cast<F>(x); }
+LONGSTRIDE_INLINE void store_bf16_neighbours(std::uint16_t* p, F x, int count) {
+  if (count > 0) p[0] = static_cast<std::uint16_t>(as_pairs(x));
+  if (count > 1) p[1] = static_cast<std::uint16_t>(as_pairs(x) >> 16);
+}
+LONGSTRIDE_INLINE void halves_of(P a, P b, P& low, P& high) {
+  low = (a & 0xffffu) | b << 16;
+  high = a >> 16 | (b & 0xffff0000u);
+}

@@ -86,6 +86,15 @@ std::int64_t Tiling::reach() const {
   return std::min(most, n_);
 }
 
+std::optional<Tiling::Distances> Tiling::distances(int sweep) const {
+  if (sweep < contiguous_) return std::nullopt;
+  const Residue& residue = residues_[sweep - contiguous_];
+  const bool by_place =
+      parts_.prefix > 0 || !parts_.rows.empty() || !parts_.previous_rows.empty() || !parts_.summaries.empty();
+  if (by_place || !residue.diagonals.empty()) return std::nullopt;
+  return Distances{residue.step, residue.window, residue.width};
+}
+
 // The first n mod step classes have one position more than the others.
 std::int64_t Tiling::blocks(int sweep) const {
   if (contiguous_ && sweep == 0) return ceil_div(n_, kTileQueries);

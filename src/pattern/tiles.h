@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "longstride/pattern.h"
@@ -56,6 +57,13 @@ class Tiling {
 
   // Every key j of a query i in the contiguous sweep has i - j < reach; the length where that is all there is to say.
   std::int64_t reach() const;
+
+  // A residue sweep whose mask depends on the distance alone: query r + u * step reads key r + k * step where nearest
+  // <= u - k < end, whatever r. None for other sweeps.
+  struct Distances {
+    std::int64_t step, nearest, end;
+  };
+  std::optional<Distances> distances(int sweep) const;
 
   const Pattern& pattern() const { return pattern_; }
   std::int64_t length() const { return n_; }

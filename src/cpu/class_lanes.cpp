@@ -1,0 +1,12 @@
+#include "cpu/class_lanes.h"
+
+#include <cfloat>
+
+#define LONGSTRIDE_KERNELS "cpu/class_lanes_kernels.inl"
+#include "cpu/for_each_isa.h"
+
+namespace longstride {
+
+const LaneKernels& lane_kernels(bool bf16) { return LONGSTRIDE_CHOOSE(kLaneKernels)[bf16]; }
+
+}  // namespace longstride

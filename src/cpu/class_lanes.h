@@ -1,0 +1,91 @@
+// Short residue classes of a sequence, kLanes neighbours side by side, a class a lane: what one query reads is computed
+// for all of them at once. Rows are read as they lie in memory, and no pair is computed beyond a block of 4 by 4.
+//
+// Query u of a class reads its keys k with nearest <= u - k < end, both counted along the class. A sweep that comes
+// after others continues their sums; it must be the tiling's last.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "cpu/attention_classes.h"
+#include "cpu/attention_kernels.h"
+#include "cpu/attention_rows.h"
+#include "cpu/isa.h"
+
+namespace longstride {
+
+// The keys that a block of queries from u on may read, in whole blocks: [first, first + count).
+struct BlockKeys {
+  int first, count;
+  BlockKeys(const LaneClasses& classes, int u) {
+    const auto whole = [](std::int64_t k) { return static_cast<int>(k / kLaneBlock * kLaneBlock); };
+    const std::int64_t last = u + kLaneBlock - classes.nearest;
+    first = whole(std::max<std::int64_t>(0, u - classes.end + 1));
+    count = last <= first ? 0 : whole(last - 1) + kLaneBlock - first;
+  }
+};
+
+// Memory of one thread. A lane matrix holds kLanes floats, or words of bfloat16 pairs, an element.
+struct LaneMemory {
+  float *keys, *values;             // (rows, words of Dq), (rows, words of Dv or the pairs of rows, Dv)
+  float* paired_keys;               // (pairs of rows, Dq)
+  float *queries, *douts;           // (kLaneBlock, words of Dq), (kLaneBlock, words of Dv); forward: two rows of values
+  float *all_queries, *all_douts;   // (pairs of rows, Dq), (pairs of rows, Dv)
+  float *scores, *dweights;         // (kLaneBlock, rows)
+  float* weights;                   // (kLaneBlock, rows)
+  float *all_weights, *all_scores;  // (rows, pairs of rows): P and dS of key and queries
+  float* sums;                      // (kLaneBlock, the larger of Dq and Dv)
+  float* row_sums;                  // (kClassesAtOnce, padded(the larger of Dq and Dv))
+
+  LaneMemory(Pieces& pieces, std::int64_t rows, std::int64_t Dq, std::int64_t Dv, bool backward) {
+    if (rows == 0) return;
+    const auto lanes = [&](std::int64_t elements) { return pieces.take(elements * kClassesAtOnce); };
+    const std::int64_t most = std::max(Dq, Dv), all = (rows + kLaneBlock - 1) / kLaneBlock * kLaneBlock;
+    keys = lanes(all * Dq);
+    values = lanes(all * (Dv + 1));
+    queries = lanes(kLaneBlock * Dq);
+    scores = lanes(kLaneBlock * all);
+    weights = lanes(kLaneBlock * all);
+    sums = lanes(kLaneBlock * (most + 1));
+    row_sums = pieces.take(kClassesAtOnce * padded(most));
+    douts = lanes((backward ? kLaneBlock : 2) * (Dv + 1));
+    if (!backward) return;
+    paired_keys = lanes(all * (Dq + 1));
+    all_queries = lanes(all * (Dq + 1));
+    all_douts = lanes(all * (Dv + 1));
+    dweights = lanes(kLaneBlock * all);
+    all_weights = lanes(all * all);
+    all_scores = lanes(all * all);
+  }
+};
+
+struct LaneForward {
+  LaneClasses classes;
+  int Dq, Dv;
+  float scale;  // with log2(e)
+  bool continues;
+  HeadMatrix q, k, v, out, low;  // out: before, where it continues, the upper halves of its sums; low: the lower ones
+  float* lse;                    // (T)
+  LaneMemory memory;
+};
+
+struct LaneBackward {
+  LaneClasses classes;
+  int Dq, Dv;
+  float scale;  // of scores
+  bool continues;
+  HeadMatrix q, k, v, out, dout, dq, dk, dv, dq_low, dk_low, dv_low;
+  const float* lse;
+  LaneMemory memory;
+};
+
+struct LaneKernels {
+  int lanes;
+  void (*forward)(const LaneForward&);  // kLanes classes
+  void (*backward)(const LaneBackward&);
+};
+
+const LaneKernels& lane_kernels(bool bf16);
+
+}  // namespace longstride
