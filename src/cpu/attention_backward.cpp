@@ -136,14 +136,30 @@ class Backward {
     matrices.scatter(residue, shape_.paired_sums);
   }
 
-  // Classes from `classes` on side by side, up to `end`.
-  void in_lanes(const BackwardHead& head, LaneClasses classes, std::int64_t end, int sweep,
-                const BackwardScratch& scratch) const {
-    const LaneKernels& kernels = lane_kernels(op_.dq.type == DType::bfloat16);
-    for (; classes.r < end; classes.r += kernels.lanes)
-      kernels.backward({classes, static_cast<int>(shape_.Dq), static_cast<int>(shape_.Dv), op_.forward.scale, sweep > 0,
-                        head.q, head.k, head.v, head.out, head.dout, head.dq, head.dk, head.dv, head.dq_low,
-                        head.dk_low, head.dv_low, head.lse, scratch.lanes});
+  // The piece-th of a share: a head's classes, a class a lane.
+  LaneBackward lane_piece(const ClassShare& share, std::int64_t piece, std::int64_t first, int sweep,
+                          const BackwardScratch& scratch) const {
+    const BackwardHead head = this->head(share.first_head + piece % share.heads, first, shape_.together);
+    LaneClasses classes = *lane_classes(*head.tiling, sweep);
+    classes.r = share.begin + piece / share.heads * lane_kernels(false).lanes;
+    return {classes,
+            static_cast<int>(shape_.Dq),
+            static_cast<int>(shape_.Dv),
+            op_.forward.scale,
+            sweep > 0,
+            head.q,
+            head.k,
+            head.v,
+            head.out,
+            head.dout,
+            head.dq,
+            head.dk,
+            head.dv,
+            head.dq_low,
+            head.dk_low,
+            head.dv_low,
+            head.lse,
+            scratch.lanes};
   }
 
  private:
@@ -310,18 +326,20 @@ void backward_by_piece(const Backward& backward, const BackwardShape& shape, con
 void backward_by_class(const Backward& backward, const AttentionBackward& op, const BackwardShape& shape,
                        std::int64_t first, std::int64_t end, int sweep, float* memory) {
   const std::vector<ClassShare> shares = class_shares(op.forward, first, end, sweep);
-#pragma omp parallel for schedule(dynamic) num_threads(threads())
+  const LaneKernels& kernels = lane_kernels(op.dq.type == DType::bfloat16);
+#pragma omp parallel for schedule(static, 1) num_threads(threads())
   for (std::size_t s = 0; s < shares.size(); ++s) {
     const ClassShare& share = shares[s];
     BackwardScratch scratch =
         BackwardMemory(memory + omp_get_thread_num() * BackwardMemory(nullptr, shape).floats, shape).scratch;
-    for (std::int64_t bh = share.first_head; share.lanes && bh < share.first_head + share.heads; ++bh) {
-      LaneClasses classes = *lane_classes(*op.forward.tilings[bh % op.forward.H], sweep);
-      classes.r = share.begin;
-      backward.in_lanes(backward.head(bh, first, shape.together), classes, share.end, sweep, scratch);
+    if (share.lanes) {
+      run_lanes(kernels.lanes, kernels.backward, shares, s, [&](const ClassShare& of, std::int64_t piece) {
+        return backward.lane_piece(of, piece, first, sweep, scratch);
+      });
+      continue;
     }
     const BackwardHead head = backward.head(share.first_head, first, shape.together);
-    for (std::int64_t r = share.begin; r < share.end && !share.lanes; ++r)
+    for (std::int64_t r = share.begin; r < share.end; ++r)
       backward.residue(head, share.first_head, share.heads, ResidueClass(shape.T, share.step, r), r + 1 < share.end,
                        sweep, scratch);
   }

@@ -163,12 +163,25 @@ class Forward {
     scatter(matrices + 3, !last && shape_.paired_sums ? 2 : 1, residue);
   }
 
-  // Classes from `classes` on side by side, up to `end`.
-  void in_lanes(const Head& head, LaneClasses classes, std::int64_t end, int sweep, Scratch& scratch) const {
-    const LaneKernels& kernels = lane_kernels(op_.q.type == DType::bfloat16);
-    for (; classes.r < end; classes.r += kernels.lanes)
-      kernels.forward({classes, static_cast<int>(shape_.Dq), static_cast<int>(shape_.Dv), op_.scale * kLog2e, sweep > 0,
-                       head.q, head.k, head.v, head.out, head.low, head.lse, scratch.lanes});
+  // The piece-th of a share: a head's classes, a class a lane. head: of sequence and head bh.
+  LaneForward lane_piece(const ClassShare& share, std::int64_t piece, std::int64_t first, std::int64_t together,
+                         int sweep, const Scratch& scratch) const {
+    const std::int64_t bh = share.first_head + piece % share.heads;
+    const Head head = this->head(bh, first, together);
+    LaneClasses classes = *lane_classes(*head.tiling, sweep);
+    classes.r = share.begin + piece / share.heads * lane_kernels(false).lanes;
+    return {classes,
+            static_cast<int>(shape_.Dq),
+            static_cast<int>(shape_.Dv),
+            op_.scale * kLog2e,
+            sweep > 0,
+            head.q,
+            head.k,
+            head.v,
+            head.out,
+            head.low,
+            head.lse,
+            scratch.lanes};
   }
 
  private:
@@ -284,17 +297,19 @@ void forward_classes(const Attention& op, const Forward& forward, std::int64_t f
                      std::int64_t together, int sweep, const Shape& shape, float* memory) {
   const std::vector<ClassShare> shares = class_shares(op, first, end, sweep);
   const std::int64_t scratch_floats = Scratch(nullptr, shape).floats;
-#pragma omp parallel for schedule(dynamic) num_threads(threads())
+  const LaneKernels& kernels = lane_kernels(op.q.type == DType::bfloat16);
+#pragma omp parallel for schedule(static, 1) num_threads(threads())
   for (std::size_t s = 0; s < shares.size(); ++s) {
     const ClassShare& share = shares[s];
     Scratch scratch(memory + omp_get_thread_num() * scratch_floats, shape);
-    for (std::int64_t bh = share.first_head; share.lanes && bh < share.first_head + share.heads; ++bh) {
-      LaneClasses classes = *lane_classes(*op.tilings[bh % op.H], sweep);
-      classes.r = share.begin;
-      forward.in_lanes(forward.head(bh, first, together), classes, share.end, sweep, scratch);
+    if (share.lanes) {
+      run_lanes(kernels.lanes, kernels.forward, shares, s, [&](const ClassShare& of, std::int64_t piece) {
+        return forward.lane_piece(of, piece, first, together, sweep, scratch);
+      });
+      continue;
     }
     const Head head = forward.head(share.first_head, first, together);
-    for (std::int64_t r = share.begin; r < share.end && !share.lanes; ++r)
+    for (std::int64_t r = share.begin; r < share.end; ++r)
       forward.residue(head, share.first_head, share.heads, ResidueClass(op.T, share.step, r), r + 1 < share.end, sweep,
                       scratch);
   }

@@ -7,11 +7,13 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "cpu/attention_classes.h"
 #include "cpu/attention_kernels.h"
 #include "cpu/attention_rows.h"
-#include "cpu/isa.h"
+#include "cpu/threads.h"
 
 namespace longstride {
 
@@ -60,6 +62,43 @@ struct LaneMemory {
   }
 };
 
+// Rows that are wanted soon: the products ask for them between their blocks, so that memory works while they compute.
+class LaneAhead {
+ public:
+  void clear() { count_ = at_ = left_ = 0; }
+  // Rows [u, end) of the classes, `bytes` of each.
+  void add(const HeadMatrix& rows, std::int64_t bytes, const LaneClasses& classes, int u, int end) {
+    end = std::min(end, classes.rows());
+    if (u >= end) return;
+    streams_[count_++] = {rows, bytes, classes, u, end, 0};
+    left_ += (end - u) * static_cast<int>(kClassesAtOnce);
+  }
+  // So that as many calls of fetch ask for all of them.
+  void spread(int calls) { rows_ = (left_ + calls - 1) / std::max(calls, 1); }
+  void fetch() {
+    for (int i = 0; i < rows_ && at_ < count_; ++i) {
+      Stream& s = streams_[at_];
+      if (s.lane < s.classes.lanes(s.u, static_cast<int>(kClassesAtOnce))) {
+        const char* row = s.rows.row(s.classes.position(s.u) + s.lane);
+        for (std::int64_t byte = 0; byte < s.bytes; byte += 64) __builtin_prefetch(row + byte, 0, 2);
+      }
+      if (++s.lane < kClassesAtOnce) continue;
+      s.lane = 0;
+      if (++s.u == s.end) ++at_;
+    }
+  }
+
+ private:
+  struct Stream {
+    HeadMatrix rows;
+    std::int64_t bytes;
+    LaneClasses classes;
+    int u, end, lane;
+  };
+  Stream streams_[8];
+  int count_ = 0, at_ = 0, left_ = 0, rows_ = 0;
+};
+
 struct LaneForward {
   LaneClasses classes;
   int Dq, Dv;
@@ -68,6 +107,8 @@ struct LaneForward {
   HeadMatrix q, k, v, out, low;  // out: before, where it continues, the upper halves of its sums; low: the lower ones
   float* lse;                    // (T)
   LaneMemory memory;
+  LaneAhead* ahead = nullptr;
+  const LaneForward* next = nullptr;  // what this thread computes afterwards, or nullptr
 };
 
 struct LaneBackward {
@@ -78,6 +119,8 @@ struct LaneBackward {
   HeadMatrix q, k, v, out, dout, dq, dk, dv, dq_low, dk_low, dv_low;
   const float* lse;
   LaneMemory memory;
+  LaneAhead* ahead = nullptr;
+  const LaneBackward* next = nullptr;
 };
 
 struct LaneKernels {
@@ -87,5 +130,28 @@ struct LaneKernels {
 };
 
 const LaneKernels& lane_kernels(bool bf16);
+
+// Computes shares[s], `lanes` classes of a head at a time; its thread goes on with every threads()-th share, whose rows
+// are asked for meanwhile. piece(share, p): the p-th of a share's pieces, without ahead and next.
+template <class Operation, class Piece>
+void run_lanes(int lanes, void (*kernel)(const Operation&), const std::vector<ClassShare>& shares, std::size_t s,
+               Piece piece) {
+  const ClassShare& share = shares[s];
+  const std::size_t after = s + static_cast<std::size_t>(threads());
+  const std::int64_t pieces = share.heads * ((share.end - share.begin + lanes - 1) / lanes);
+  LaneAhead ahead;
+  Operation now = piece(share, 0);
+  for (std::int64_t p = 0; p < pieces; ++p) {
+    std::optional<Operation> next;
+    if (p + 1 < pieces)
+      next = piece(share, p + 1);
+    else if (after < shares.size() && shares[after].lanes)
+      next = piece(shares[after], 0);
+    now.ahead = &ahead;
+    now.next = next ? &*next : nullptr;
+    kernel(now);
+    if (next) now = *next;
+  }
+}
 
 }  // namespace longstride

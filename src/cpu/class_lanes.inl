@@ -3,19 +3,28 @@
 static_assert(kClassesAtOnce % kLanes == 0);
 constexpr int kBlockRows = kLanes == 16 ? kLaneBlock : 2;  // of a product: its sums stay in registers
 
+// Whole: kLanes rows, kLanes words of each from w on.
+template <class E, bool Whole>
+LONGSTRIDE_INLINE void pack_side_block(const char* row, std::int64_t row_bytes, int lanes, int w, int D, float* to) {
+  F block[kLanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i)
+    block[i] = Whole || i < lanes ? load_row_words<E>(row + i * row_bytes, w, D) : zero();
+  transpose(block);
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i)
+    if (Whole || w + i < words_of<E>(D)) store(to + (w + i) * kLanes, block[i]);
+}
+
 // Rows row, row + row_bytes, ..., a lane each: words of D channels, zeros in lanes from `lanes` on. to: (words,
 // kLanes).
 template <class E>
 LONGSTRIDE_INLINE void pack_neighbours(const char* row, std::int64_t row_bytes, int lanes, int D, float* to) {
-  const int words = words_of<E>(D);
-  for (int w = 0; w < words; w += kLanes) {
-    F block[kLanes];
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i) block[i] = i < lanes ? load_row_words<E>(row + i * row_bytes, w, D) : zero();
-    transpose(block);
-#pragma GCC unroll 16
-    for (int i = 0; i < kLanes; ++i)
-      if (w + i < words) store(to + (w + i) * kLanes, block[i]);
+  for (int w = 0; w < words_of<E>(D); w += kLanes) {
+    if (lanes == kLanes && words_of<E>(D) - w >= kLanes)
+      pack_side_block<E, true>(row, row_bytes, lanes, w, D, to);
+    else
+      pack_side_block<E, false>(row, row_bytes, lanes, w, D, to);
   }
 }
 
@@ -108,7 +117,10 @@ struct LaneProduct {
   std::int64_t c_row;  // columns are neighbours
   int cols, depth;
   bool add;
+  LaneAhead* ahead = nullptr;
 };
+// How often a product asks for rows.
+LONGSTRIDE_INLINE int lane_blocks(int cols) { return kLaneBlock / kBlockRows * (cols / 4 + cols % 4); }
 
 template <bool Paired, int Cols>
 LONGSTRIDE_INLINE void lane_block(const LaneProduct& p, int row, int col) {
@@ -141,7 +153,13 @@ template <bool Paired>
 void lane_product(const LaneProduct& p) {
   for (int row = 0; row < kLaneBlock; row += kBlockRows) {
     int col = 0;
-    for (; p.cols - col >= 4; col += 4) lane_block<Paired, 4>(p, row, col);
-    for (; col < p.cols; ++col) lane_block<Paired, 1>(p, row, col);
+    for (; p.cols - col >= 4; col += 4) {
+      p.ahead->fetch();
+      lane_block<Paired, 4>(p, row, col);
+    }
+    for (; col < p.cols; ++col) {
+      p.ahead->fetch();
+      lane_block<Paired, 1>(p, row, col);
+    }
   }
 }

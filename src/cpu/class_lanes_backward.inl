@@ -81,6 +81,41 @@ void end_lane_sums(const LaneBackward& op, const HeadMatrix& to, int u, int D, f
     unpack_side<E>(op.memory.sums + i * channels_of<E>(D) * kLanes, broadcast(scale), op.classes, u + i, D, to);
 }
 
+// While the queries from u on are computed: their dq, and the next block's rows. calls: of the products.
+template <class E>
+void ask_for_queries(const LaneBackward& op, int u, int calls) {
+  LaneAhead& ahead = *op.ahead;
+  const std::int64_t size = sizeof(E), q_bytes = op.Dq * size, v_bytes = op.Dv * size;
+  const int next = u + kLaneBlock;
+  ahead.clear();
+  ahead.add(op.dq, q_bytes, op.classes, u, next);
+  ahead.add(op.q, q_bytes, op.classes, next, next + kLaneBlock);
+  ahead.add(op.dout, v_bytes, op.classes, next, next + kLaneBlock);
+  ahead.add(op.out, v_bytes, op.classes, next, next + kLaneBlock);
+  ahead.spread(calls);
+}
+
+// While the keys from k on are computed: their dk and dv, and what is packed first afterwards.
+template <class E>
+void ask_for_keys(const LaneBackward& op, int k) {
+  LaneAhead& ahead = *op.ahead;
+  const std::int64_t size = sizeof(E), q_bytes = op.Dq * size, v_bytes = op.Dv * size;
+  ahead.clear();
+  ahead.add(op.dv, v_bytes, op.classes, k, k + kLaneBlock);
+  ahead.add(op.dk, q_bytes, op.classes, k, k + kLaneBlock);
+  if (op.next != nullptr) {
+    const int end = k + kLaneBlock;
+    ahead.add(op.next->k, q_bytes, op.next->classes, k, end);
+    ahead.add(op.next->v, v_bytes, op.next->classes, k, end);
+    if (k == 0) {
+      ahead.add(op.next->q, q_bytes, op.next->classes, k, end);
+      ahead.add(op.next->dout, v_bytes, op.next->classes, k, end);
+      ahead.add(op.next->out, v_bytes, op.next->classes, k, end);
+    }
+  }
+  ahead.spread(lane_blocks(op.Dq) + lane_blocks(op.Dv));
+}
+
 // P, dS and dq of queries u .. u + kLaneBlock - 1.
 template <class E>
 void backward_lane_queries(const LaneBackward& op, int u) {
@@ -99,6 +134,7 @@ void backward_lane_queries(const LaneBackward& op, int u) {
     keep_rows<E>(m.queries + i * row, op.Dq, m.all_queries + (u + i) / rows_in_word * row_channels);
     keep_rows<E>(m.douts + i * value_row, op.Dv, m.all_douts + (u + i) / rows_in_word * value_channels);
   }
+  ask_for_queries<E>(op, u, 2 * lane_blocks(block.count) + lane_blocks(op.Dq));
   const std::int64_t stride = rows * kLanes;
   lane_product<kPaired<E>>({{m.queries, row, kLanes},
                             {m.keys + block.first * row, row, kLanes},
@@ -106,14 +142,16 @@ void backward_lane_queries(const LaneBackward& op, int u) {
                             stride,
                             block.count,
                             words,
-                            false});
+                            false,
+                            op.ahead});
   lane_product<kPaired<E>>({{m.douts, value_row, kLanes},
                             {m.values + block.first * value_row, value_row, kLanes},
                             m.dweights,
                             stride,
                             block.count,
                             value_words,
-                            false});
+                            false,
+                            op.ahead});
   for (int i = 0; i < kLaneBlock; i += rows_in_word) differentiate_lanes<E>(op, block, u, i, queries);
   start_lane_sums<E>(op, op.dq, op.dq_low, u, op.Dq);
   lane_product<kPaired<E>>({{m.weights, stride, kLanes},
@@ -122,7 +160,8 @@ void backward_lane_queries(const LaneBackward& op, int u) {
                             row_channels,
                             op.Dq,
                             block.count / rows_in_word,
-                            op.continues});
+                            op.continues,
+                            op.ahead});
   end_lane_sums<E>(op, op.dq, u, op.Dq, op.scale);
 }
 
@@ -145,9 +184,11 @@ void backward_lane_keys(const LaneBackward& op, int k) {
                               row,
                               D,
                               static_cast<int>(depth > 0 ? depth : 0),
-                              op.continues});
+                              op.continues,
+                              op.ahead});
     end_lane_sums<E>(op, to, k, D, scale);
   };
+  ask_for_keys<E>(op, k);
   product(m.all_weights, m.all_douts, op.Dv, op.dv, op.dv_low, 1);
   product(m.all_scores, m.all_queries, op.Dq, op.dk, op.dk_low, op.scale);
 }

@@ -85,7 +85,8 @@ bool forward_lane_block(const LaneForward& op, int u, bool exact) {
                             stride,
                             block.count,
                             words,
-                            false});
+                            false,
+                            op.ahead});
   LaneSoftmax softmax[kLaneBlock];
   for (int i = 0; i < kLaneBlock; ++i) {
     softmax[i] = lane_softmax<E>(op, block, u, i);
@@ -105,7 +106,8 @@ bool forward_lane_block(const LaneForward& op, int u, bool exact) {
                               channels * kLanes,
                               op.Dv,
                               block.count / kRowsInWord<E>,
-                              op.continues});
+                              op.continues,
+                              op.ahead});
   }
   F check = zero();
   for (int e = 0; e < kLaneBlock; ++e)
@@ -127,6 +129,22 @@ bool forward_lane_block(const LaneForward& op, int u, bool exact) {
   return true;
 }
 
+// Rows of the next block of queries, of this one's outputs, and a part of the next keys and values.
+template <class E>
+void ask_for_forward(const LaneForward& op, int u) {
+  LaneAhead& ahead = *op.ahead;
+  const std::int64_t size = sizeof(E), q_bytes = op.Dq * size, v_bytes = op.Dv * size;
+  ahead.clear();
+  ahead.add(op.out, v_bytes, op.classes, u, u + kLaneBlock);
+  ahead.add(op.q, q_bytes, op.classes, u + kLaneBlock, u + 2 * kLaneBlock);
+  if (op.next != nullptr) {
+    ahead.add(op.next->k, q_bytes, op.next->classes, u, u + kLaneBlock);
+    ahead.add(op.next->v, v_bytes, op.next->classes, u, u + kLaneBlock);
+    if (u == 0) ahead.add(op.next->q, q_bytes, op.next->classes, 0, kLaneBlock);
+  }
+  ahead.spread(lane_blocks(BlockKeys(op.classes, u).count) + lane_blocks(op.Dv));
+}
+
 template <class E>
 void forward_lanes(const LaneForward& op) {
   const LaneClasses& classes = op.classes;
@@ -144,6 +162,7 @@ void forward_lanes(const LaneForward& op) {
   }
   for (int u = 0; u < classes.padded_rows(); u += kLaneBlock) {
     for (int i = 0; i < kLaneBlock; ++i) pack_side<E>(op.q, classes, u + i, op.Dq, m.queries + i * words * kLanes);
+    ask_for_forward<E>(op, u);
     if (!forward_lane_block<E>(op, u, false)) forward_lane_block<E>(op, u, true);
   }
 }

@@ -49,6 +49,10 @@ const std::vector<Case>& cases() {
       {{"strided(32)", "window(33)", "strided(32)", "strided(32)"}, 1, 650, 4, 64, 33},
       // Classes that are too long to be gathered, alone and after another sweep.
       {{"column(2)", "column(2) | window(9)", "column(2) | column(3)"}, 1, 2100, 3, 8, 8},
+      // Classes side by side: few and many of them, ragged ends, distances that are bounded, the longest.
+      {{"column(35)", "window(50) | column(17)", "digits(3,3)"}, 2, 333, 3, 20, 33},
+      {{"column(2)", "strided(2)"}, 1, 256, 2, 8, 9},
+      {{"column(2)", "strided(2)"}, 1, 257, 2, 8, 9},
   };
   return kCases;
 }

@@ -169,6 +169,35 @@ TEST(Tiles, OfAMillionPositionsHoldAsManyPairsAsTheCount) {
   }
 }
 
+// What a sweep reads by distances alone is what its tiles hold.
+TEST(Tiles, OfASweepWithDistancesFollowThem) {
+  const std::int64_t n = 300;
+  for (const char* text : {"column(7)", "column(299)", "strided(16)", "window(20) | column(7)", "digits(5,2)"}) {
+    const Tiling tiling(parse_pattern(text), n);
+    const int sweep = tiling.sweeps() - 1;
+    const auto distances = tiling.distances(sweep);
+    ASSERT_TRUE(distances) << text;
+    std::set<std::pair<std::int64_t, std::int64_t>> wanted, got;
+    for (std::int64_t i = 0; i < n; ++i)
+      for (std::int64_t d = distances->nearest; d < distances->end && d * distances->step <= i; ++d)
+        wanted.insert({i, i - d * distances->step});
+    for (std::int64_t b = 0; b < tiling.blocks(sweep); ++b) {
+      const QueryBlock block = tiling.block(sweep, b);
+      TileCursor cursor(tiling, block);
+      for (Tile tile; cursor.next(tile);)
+        for (std::int64_t t = 0; t < tile.keys.count; ++t)
+          for (std::int64_t u = 0; u < block.queries.count; ++u)
+            if (tile.whole || (tile.visible[t] >> u & 1) != 0) got.insert({block.queries.at(u), tile.keys.at(t)});
+    }
+    EXPECT_EQ(got, wanted) << text;
+  }
+  for (const char* text : {"dense", "window(20)", "fixed(16,4)", "column(7) | prefix(9)", "row(20) | column(6)"}) {
+    const Tiling tiling(parse_pattern(text), n);
+    for (int sweep = 0; sweep < tiling.sweeps(); ++sweep) EXPECT_FALSE(tiling.distances(sweep)) << text;
+  }
+  EXPECT_FALSE(Tiling(parse_pattern("column(5) | column(3)"), n).distances(1));
+}
+
 TEST(Tiles, RefuseAPatternThatCannotBe) {
   EXPECT_THROW(Tiling({}, 10), Error);
   EXPECT_THROW(Tiling({{{Primitive::window, 0}}}, 10), Error);
