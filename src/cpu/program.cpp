@@ -22,6 +22,9 @@ constexpr std::int64_t kThreadedBytes = std::int64_t{16} << 10;
 // Pauses, about 40 microseconds, before a waiting thread sleeps: longer than any operation that is not held up.
 constexpr int kPatience = 1000;
 
+// Weights that a waiting thread asks for: they stay in its caches until it computes with them.
+constexpr std::int64_t kAheadBytes = std::int64_t{128} << 10;
+
 constexpr std::int64_t kNormElements = 2048;  // a piece
 
 std::int64_t rows_a_piece(const ResidualNorm& op) { return std::max<std::int64_t>(1, kNormElements / op.h_in.cols); }
@@ -129,7 +132,7 @@ void Crew::run(std::span<const Operation> program, Workspace& workspace) {
   for (std::uint32_t seen = opened_.load(std::memory_order_acquire); seen != end;) {
     while (take_piece(0)) {
     }
-    seen = wait_beyond(seen);
+    seen = wait_beyond(seen, 0);
   }
 }
 
@@ -137,7 +140,7 @@ void Crew::help(int thread) {
   for (std::uint32_t seen = 0; !stop_.load(std::memory_order_relaxed);) {
     while (take_piece(thread)) {
     }
-    seen = wait_beyond(seen);
+    seen = wait_beyond(seen, thread);
   }
 }
 
@@ -157,9 +160,20 @@ bool Crew::take_piece(int thread) {
   return false;
 }
 
+// Sets what is wanted after operation `at`.
+void Crew::look_ahead(std::size_t at) {
+  while (++at < program_.size() && !std::holds_alternative<Linear>(program_[at])) {
+  }
+  if (at >= program_.size()) return;
+  const auto& op = std::get<Linear>(program_[at]);
+  ahead_.store(static_cast<const char*>(op.w.data), std::memory_order_relaxed);
+  ahead_bytes_.store(bytes_of(op), std::memory_order_relaxed);
+}
+
 // Operations of one piece are done at once by the thread that opens them.
 void Crew::open(std::size_t at, int thread) {
   std::int64_t pieces = 0;
+  look_ahead(at);
   for (; at < program_.size() && (pieces = pieces_of(program_[at])) == 1; ++at)
     run_piece_of(program_[at], 0, scratch_, thread);
   const std::uint32_t serial = first_ + static_cast<std::uint32_t>(at);
@@ -175,12 +189,22 @@ void Crew::open(std::size_t at, int thread) {
   opened_.notify_all();
 }
 
-// What opened_ is when it is no longer `seen`.
-std::uint32_t Crew::wait_beyond(std::uint32_t seen) {
-  for (int patience = kPatience; patience > 0; --patience) {
+// What opened_ is when it is no longer `seen`. The program may be over: an address that is asked for need not be there.
+std::uint32_t Crew::wait_beyond(std::uint32_t seen, int thread) {
+  const auto team = static_cast<std::int64_t>(shares_.size());
+  const std::int64_t share = ahead_bytes_.load(std::memory_order_relaxed) / team, most = std::min(share, kAheadBytes);
+  const char* ahead = ahead_.load(std::memory_order_relaxed) + thread * share;
+  std::int64_t asked = 0;
+  for (int patience = kPatience; patience > 0;) {
     const std::uint32_t now = opened_.load(std::memory_order_acquire);
     if (now != seen) return now;
-    _mm_pause();
+    if (asked < most) {
+      __builtin_prefetch(ahead + asked, 0, 2);
+      asked += 64;
+    } else {
+      _mm_pause();
+      --patience;
+    }
   }
   opened_.wait(seen, std::memory_order_acquire);
   return opened_.load(std::memory_order_acquire);

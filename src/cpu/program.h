@@ -44,7 +44,8 @@ class Crew {
   void help(int thread);
   bool take_piece(int thread);
   void open(std::size_t at, int thread);
-  std::uint32_t wait_beyond(std::uint32_t seen);
+  std::uint32_t wait_beyond(std::uint32_t seen, int thread);
+  void look_ahead(std::size_t at);
 
   // Of the program at hand; read only by who has taken a piece of it.
   std::span<const Operation> program_;
@@ -53,6 +54,9 @@ class Crew {
 
   alignas(64) std::atomic<std::int64_t> left_{0};     // pieces of the operation at hand that are not done
   alignas(64) std::atomic<std::uint32_t> opened_{0};  // number of the operation at hand, or of the end of its program
+  // Weights of the product after the operation at hand: who waits asks for those of its share.
+  std::atomic<const char*> ahead_{nullptr};
+  std::atomic<std::int64_t> ahead_bytes_{0};
   std::atomic<bool> stop_{false};
   std::vector<Share> shares_;  // one a thread
   std::vector<std::thread> helpers_;
