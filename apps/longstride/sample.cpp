@@ -29,13 +29,12 @@ struct SampleArguments {
 };
 
 // tokens counts the new ones.
-nlohmann::ordered_json to_json(const SampleArguments& arguments, nlohmann::ordered_json samples) {
+nlohmann::ordered_json to_json(const SampleArguments& arguments) {
   nlohmann::ordered_json json;
   json["run"] = arguments.run.run;
   json["checkpoint"] = arguments.run.checkpoint;
   json["tokens"] = arguments.what.tokens;
   json["seed"] = arguments.what.seed;
-  json["samples"] = std::move(samples);
   return json;
 }
 
@@ -82,7 +81,11 @@ int run(SampleArguments& arguments) {
   const bool interrupted = options.stop->load();
   output->finish(sequences, interrupted);
   line.finish();
-  if (arguments.output.json && !interrupted) print_json(to_json(arguments, output->to_json(sequences)));
+  if (arguments.output.json && !interrupted) {
+    nlohmann::ordered_json json = to_json(arguments);
+    output->tell(json, sequences);
+    print_json(json);
+  }
   return interrupted ? kInterrupted : 0;
 }
 

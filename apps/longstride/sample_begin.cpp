@@ -13,10 +13,10 @@
 namespace longstride::program {
 namespace {
 
-constexpr std::int64_t kDefaultBytes = 256;  // of text
-constexpr double kDefaultSeconds = 10;       // of sound
-constexpr double kMostTokens = 1e15;
-constexpr double kRounding = 1e-9;  // so that 0.29 of 100 rows are 29
+constexpr std::int64_t kDefaultBytes = 256;               // of text
+constexpr double kDefaultSeconds = 10;                    // of sound
+constexpr double kMostTokens = 1e15, kMostSeconds = 1e9;  // so that no count leaves 64 bits
+constexpr double kRounding = 1e-9;                        // so that 0.29 of 100 rows are 29
 
 [[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
 
@@ -31,8 +31,9 @@ std::optional<Amount> parse_amount(const std::string& word) {
   amount.seconds = word.ends_with('s');
   const char* end = word.data() + word.size() - (amount.seconds ? 1 : 0);
   const std::from_chars_result read = std::from_chars(word.data(), end, amount.number);
-  if (read.ec != std::errc() || read.ptr != end || !(amount.number >= 0 && amount.number <= kMostTokens)) return {};
-  return amount;
+  const double most = amount.seconds ? kMostSeconds : kMostTokens;
+  const bool whole = read.ec == std::errc() && read.ptr == end;
+  return whole && amount.number >= 0 && amount.number <= most ? std::optional(amount) : std::nullopt;
 }
 
 std::int64_t tokens_of(double seconds, const DataConfig& data) {

@@ -27,7 +27,8 @@ class SampleOutput {
   virtual void made(std::int64_t sequence, std::uint8_t token) = 0;  // each new one, in order of position
   // All of them, prompts included; where it was interrupted they are shorter, or fewer, than was asked.
   virtual void finish(const Sequences& sequences, bool interrupted) = 0;
-  virtual nlohmann::ordered_json to_json(const Sequences& sequences) const = 0;  // the list `samples`, after finish
+  // After finish: adds the list `samples`, and what else there is to tell.
+  virtual void tell(nlohmann::ordered_json& json, const Sequences& sequences) const = 0;
 };
 
 // What they share: the options, what the model has learned from, and the place for words.

@@ -31,16 +31,16 @@ class PictureOutput : public SampleOutput {
     say(pictures.front(), sequences.front().size());
   }
 
-  nlohmann::ordered_json to_json(const Sequences& sequences) const override {
+  void tell(nlohmann::ordered_json& json, const Sequences& sequences) const override {
+    if (has_grid()) json["grid"] = place_.whole();
     const Image shape = token_picture(task_.data, {});
-    nlohmann::ordered_json samples = nlohmann::ordered_json::array();
+    nlohmann::ordered_json& samples = json["samples"] = nlohmann::ordered_json::array();
     for (std::size_t at = 0; at < sequences.size(); ++at) {
       samples.push_back({{"file", place_.single(static_cast<std::int64_t>(at))},
                          {"height", shape.height},
                          {"width", shape.width},
                          {"channels", shape.channels}});
     }
-    return samples;
   }
 
  private:

@@ -35,14 +35,13 @@ class SoundOutput : public SampleOutput {
                                  with_commas(task_.data.sample_rate), interrupted ? ", as far as it was made" : ""));
   }
 
-  nlohmann::ordered_json to_json(const Sequences& sequences) const override {
-    nlohmann::ordered_json samples = nlohmann::ordered_json::array();
+  void tell(nlohmann::ordered_json& json, const Sequences& sequences) const override {
+    nlohmann::ordered_json& samples = json["samples"] = nlohmann::ordered_json::array();
     for (std::size_t at = 0; at < sequences.size(); ++at) {
       samples.push_back({{"file", place_.single(static_cast<std::int64_t>(at))},
                          {"sample_rate", task_.data.sample_rate},
                          {"seconds", seconds(static_cast<std::int64_t>(sequences[at].size()))}});
     }
-    return samples;
   }
 
  private:

@@ -46,12 +46,11 @@ class TextOutput : public SampleOutput {
   }
 
   // text has U+FFFD for what is no UTF-8, hex has every byte; both begin with the prompt.
-  nlohmann::ordered_json to_json(const Sequences& sequences) const override {
-    nlohmann::ordered_json samples = nlohmann::ordered_json::array();
+  void tell(nlohmann::ordered_json& json, const Sequences& sequences) const override {
+    nlohmann::ordered_json& samples = json["samples"] = nlohmann::ordered_json::array();
     for (const std::vector<std::uint8_t>& bytes : sequences) {
       samples.push_back({{"text", std::string(text_of(bytes))}, {"hex", hex(bytes)}});
     }
-    return samples;
   }
 
  private:

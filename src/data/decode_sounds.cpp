@@ -63,7 +63,8 @@ void decode(const std::string& path, std::int64_t rate, std::int64_t most, const
   resampled.clear();
   if (resampler) resampler->finish(resampled);
   codes.append(resampled);
-  if (codes.written == before) throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" holds no samples", path));
+  if (codes.written == before && most > 0)
+    throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" holds no samples", path));
 }
 
 }  // namespace
