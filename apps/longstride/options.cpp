@@ -14,10 +14,14 @@
 namespace longstride::program {
 namespace {
 
-constexpr const char* kDefaultPreset = "text-small";
 constexpr std::int64_t kMostThreads = 4096;
 
 bool sets_model(const std::string& assignment) { return assignment.starts_with("model."); }
+
+// The small preset of what the data are: text-small, image-small or sound-small.
+std::string default_preset(const std::vector<std::string>& assignments) {
+  return find_kind(read_config({}, {}, assignments).data) + "-small";
+}
 
 std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), ", ")); }
 
@@ -25,9 +29,11 @@ std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), "
 
 void add_config_options(CLI::App& app, ConfigOptions& options) {
   app.add_option("--data", options.data, "Files and folders to learn from")->type_name("PATH");
-  app.add_option("--preset", options.preset,
-                 fmt::format("Where the configuration starts: {} (default {}, without --config or --set model...)",
-                             preset_list(), kDefaultPreset))
+  app.add_option(
+         "--preset", options.preset,
+         fmt::format("Where the configuration starts: {} (default, without --config or --set model...: text-small, "
+                     "image-small or sound-small, as the data are)",
+                     preset_list()))
       ->type_name("NAME");
   app.add_option("--config", options.config, "A configuration in JSON, over the preset")->type_name("FILE");
   app.add_option("--set", options.sets, "Any key, over preset and file, e.g. model.width=512")
@@ -46,17 +52,6 @@ void add_config_options(CLI::App& app, ConfigOptions& options) {
 }
 
 Config read_options(const ConfigOptions& options) {
-  std::vector<std::string> texts, sources;
-  const bool own_model = !options.config.empty() || std::any_of(options.sets.begin(), options.sets.end(), sets_model);
-  const std::string preset = options.preset.empty() && !own_model ? kDefaultPreset : options.preset;
-  if (!preset.empty()) {
-    texts.push_back(preset_json(preset));
-    sources.push_back("preset " + preset);
-  }
-  if (!options.config.empty()) {
-    texts.push_back(read_file(options.config));
-    sources.push_back(options.config);
-  }
   std::vector<std::string> assignments = options.sets;
   if (!options.data.empty()) {
     nlohmann::json paths = nlohmann::json::array();
@@ -77,6 +72,17 @@ Config read_options(const ConfigOptions& options) {
   assign("seed", options.seed);
   assign("threads", options.threads);
   assign("precision", options.precision);
+  std::vector<std::string> texts, sources;
+  const bool own_model = !options.config.empty() || std::any_of(options.sets.begin(), options.sets.end(), sets_model);
+  const std::string preset = options.preset.empty() && !own_model ? default_preset(assignments) : options.preset;
+  if (!preset.empty()) {
+    texts.push_back(preset_json(preset));
+    sources.push_back("preset " + preset);
+  }
+  if (!options.config.empty()) {
+    texts.push_back(read_file(options.config));
+    sources.push_back(options.config);
+  }
   return read_config(texts, sources, assignments);
 }
 

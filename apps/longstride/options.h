@@ -24,8 +24,8 @@ struct ConfigOptions {
 
 void add_config_options(CLI::App& app, ConfigOptions& options);
 
-// The configuration that they describe; with neither preset nor file, the preset text-small. Data paths become
-// absolute.
+// The configuration that they describe; with neither preset nor file, the small preset of what the data are. Data paths
+// become absolute.
 Config read_options(const ConfigOptions& options);
 
 // Names of the given options that say something about the configuration, e.g. "--preset"; --threads aside.

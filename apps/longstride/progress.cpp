@@ -1,10 +1,13 @@
 #include "progress.h"
 
+#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+
+#include "words.h"
 
 namespace longstride::program {
 namespace {
@@ -34,10 +37,14 @@ void ProgressLine::draw(const std::string& line) {
   pending_.clear();
 }
 
+bool ProgressLine::due() const {
+  if (quiet_) return false;
+  return terminal_ ? Clock::now() - shown_ >= kRenewal : Clock::now() - shown_ >= kPlainLines;
+}
+
 void ProgressLine::show(const std::string& line) {
   if (quiet_) return;
-  const bool due = terminal_ ? Clock::now() - shown_ >= kRenewal : Clock::now() - shown_ >= kPlainLines;
-  if (due) {
+  if (due()) {
     draw(line);
   } else {
     pending_ = line;
@@ -57,6 +64,19 @@ void ProgressLine::finish() {
   if (!pending_.empty()) draw(pending_);
   if (drawn_) std::fprintf(stderr, "\n");
   drawn_ = false;
+}
+
+void Pace::add() {
+  if (done_++ == 0) begun_ = std::chrono::steady_clock::now();
+}
+
+std::string Pace::words() const {
+  constexpr double kLeastSeconds = 0.5;  // for a rate
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
+  if (done_ < 2 || seconds < kLeastSeconds) return "";
+  const double rate = static_cast<double>(done_ - 1) / seconds, left = total_ - static_cast<double>(done_);
+  return fmt::format("{:.0f}%  {} tokens/s  {} left", 100 * static_cast<double>(done_) / total_, rate_words(rate),
+                     duration_words(left / rate));
 }
 
 }  // namespace longstride::program

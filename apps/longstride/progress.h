@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 namespace longstride::program {
@@ -15,6 +16,7 @@ class ProgressLine {
   ProgressLine& operator=(const ProgressLine&) = delete;
 
   void show(const std::string& line);   // the state now; not every one is shown
+  bool due() const;                     // one would be
   void print(const std::string& text);  // lines that stay, above the one that renews; a line end is added
   void finish();                        // shows the last state and leaves it
 
@@ -27,6 +29,19 @@ class ProgressLine {
   bool drawn_ = false;   // a renewing line is on the screen
   std::string pending_;  // the last state, where it was not shown
   Clock::time_point shown_{};
+};
+
+// How fast pieces of equal work get done, from the first one on.
+class Pace {
+ public:
+  explicit Pace(double total) : total_(total) {}
+  void add();
+  std::string words() const;  // "34%  812 tokens/s  3 s left"; empty while that would be a guess
+
+ private:
+  double total_;
+  std::int64_t done_ = 0;
+  std::chrono::steady_clock::time_point begun_{};  // when the first was done
 };
 
 }  // namespace longstride::program

@@ -79,6 +79,14 @@ void TrainScreen::stepped(const StepReport& report) {
                          duration_words(report.time_left_s)));
 }
 
+void TrainScreen::sampled(const SampleReport& report) {
+  const std::string cut =
+      report.share < 1 ? fmt::format(", {:.0f}% of it in the time that samples get", 100 * report.share) : "";
+  const bool text = config_.data.kind != "image" && config_.data.kind != "sound";
+  line_.print(text ? fmt::format("step {}: a sample{}\n{}\n", with_commas(report.step), cut, printable(report.text))
+                   : fmt::format("step {}: a sample, {}{}", with_commas(report.step), report.path, cut));
+}
+
 TrainObserver TrainScreen::observer() {
   TrainObserver observer;
   observer.started = [this](const Config& resolved, const Plan& plan, const std::string& data) {
@@ -92,9 +100,7 @@ TrainObserver TrainScreen::observer() {
   observer.saved = [this](std::int64_t step, const std::string& path) {
     line_.print(fmt::format("step {}: saved {}", with_commas(step), path));
   };
-  observer.sampled = [this](std::int64_t step, const std::string& sample) {
-    line_.print(fmt::format("step {}: a sample\n{}\n", with_commas(step), printable(sample)));
-  };
+  observer.sampled = [this](const SampleReport& report) { sampled(report); };
   observer.noted = [this](const std::string& sentence) { note(sentence); };
   return observer;
 }
@@ -112,7 +118,11 @@ std::string result_words(const TrainResult& result, const Config& config, const 
   std::vector<std::string> paths;
   for (const std::string& path : config.data.paths) paths.push_back(shell_word(path));
   const std::string run = shell_word(out);
-  rows.emplace_back("next", fmt::format("longstride sample {} --tokens 500", run));
+  const std::string& kind = config.data.kind;
+  const char* sample = kind == "image"   ? "--count 16 --out pictures.png"
+                       : kind == "sound" ? "--out sound.wav"
+                                         : "--tokens 500";
+  rows.emplace_back("next", fmt::format("longstride sample {} {}", run, sample));
   rows.emplace_back("", fmt::format("longstride evaluate {} --split test --data {}", run, fmt::join(paths, " ")));
   return two_columns(rows);
 }

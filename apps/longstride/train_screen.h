@@ -20,6 +20,7 @@ class TrainScreen {
  private:
   void started(const Config& resolved, const Plan& plan, const std::string& data);
   void stepped(const StepReport& report);
+  void sampled(const SampleReport& report);
 
   ProgressLine line_;
   bool quiet_;

@@ -23,5 +23,6 @@ struct CheckpointInfo {
 // Errors: invalid_argument where there is none, corrupt_data where it is damaged.
 std::string find_checkpoint(const std::string& run, const std::string& which);
 CheckpointInfo describe_checkpoint(const std::string& path);
+Config checkpoint_config(const std::string& path);  // the configuration alone: no tensor is looked at
 
 }  // namespace longstride

@@ -29,13 +29,20 @@ struct StepReport {
   bool skipped = false;  // the step's loss or gradient was not finite
 };
 
+struct SampleReport {
+  std::int64_t step = 0;
+  std::string path;  // of its file
+  std::string text;  // its bytes where the model writes text, else empty
+  double share = 1;  // of its length that was made in the time that samples may take
+};
+
 // What a program may show while training runs. Called from the training thread; must not throw.
 struct TrainObserver {
   std::function<void(const Config& resolved, const Plan& plan, const std::string& data)> started;
   std::function<void(const StepReport&)> stepped;
   std::function<void(std::int64_t step, double bits, bool best)> validated;
   std::function<void(std::int64_t step, const std::string& path)> saved;
-  std::function<void(std::int64_t step, const std::string& sample)> sampled;
+  std::function<void(const SampleReport&)> sampled;
   std::function<void(const std::string& sentence)> noted;
 };
 

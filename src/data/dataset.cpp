@@ -51,6 +51,11 @@ std::string to_string(Split split) {
   return "all";
 }
 
+std::string find_kind(const DataConfig& data) {
+  if (!data.kind.empty() || data.paths.empty()) return data.kind.empty() ? "text" : data.kind;
+  return find_kind(without_companions(list_files(data.paths)), !data.image_size.empty());
+}
+
 Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : config_(config) {
   check_split(config_.split);
   if (config_.paths.empty()) fail("data.paths: no data was given; name files or folders with --data");

@@ -2,8 +2,9 @@
 //
 //   TFRecord:  length u64 | masked crc32c of length u32 | data | masked crc32c of data u32    (little-endian)
 //   Event:     1 wall_time double, 2 step int64, 3 file_version string, 5 summary, 7 session_log
-//   Summary:   1 value (repeated);   Value: 1 tag, 2 simple_value float, 4 image, 8 tensor, 9 metadata
+//   Summary:   1 value (repeated);   Value: 1 tag, 2 simple_value float, 4 image, 6 audio, 8 tensor, 9 metadata
 //   Image:     1 height, 2 width, 3 colorspace (1 grey, 3 RGB), 4 encoded_image_string
+//   Audio:     1 sample_rate float, 2 num_channels, 3 length_frames, 4 encoded_audio_string, 5 content_type
 //   SummaryMetadata: 1 plugin_data;  PluginData: 1 plugin_name
 //   TensorProto: 1 dtype (7 string), 2 tensor_shape, 8 string_val (repeated)
 //   TensorShapeProto: 2 dim (repeated);  Dim: 1 size
@@ -25,6 +26,7 @@
 #include "io/crc32c.h"
 #include "io/png.h"
 #include "io/system.h"
+#include "io/wav.h"
 
 namespace longstride {
 namespace {
@@ -187,6 +189,19 @@ void EventWriter::image(std::string_view tag, std::int64_t step, const Image& pi
   put_bytes(body, 4, {reinterpret_cast<const char*>(png.data()), png.size()});
   std::string entry = message(1, valid_utf8(tag));
   put_bytes(entry, 4, body);
+  event(step, kSummary, message(1, entry));
+}
+
+void EventWriter::audio(std::string_view tag, std::int64_t step, const Sound& sound) {
+  const std::vector<std::uint8_t> wav = encode_wav(sound);
+  std::string body;
+  put_float(body, 1, static_cast<float>(sound.rate));
+  put_number(body, 2, 1);
+  put_number(body, 3, static_cast<std::int64_t>(sound.samples.size()));
+  put_bytes(body, 4, {reinterpret_cast<const char*>(wav.data()), wav.size()});
+  put_bytes(body, 5, "audio/wav");
+  std::string entry = message(1, valid_utf8(tag));
+  put_bytes(entry, 6, body);
   event(step, kSummary, message(1, entry));
 }
 

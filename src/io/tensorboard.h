@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "longstride/image.h"
+#include "longstride/sound.h"
 
 namespace longstride {
 
@@ -26,6 +27,7 @@ class EventWriter {
   void text(std::string_view tag, std::int64_t step, std::string_view words);  // shown as Markdown; bytes that are not
                                                                                // UTF-8 become U+FFFD
   void image(std::string_view tag, std::int64_t step, const Image& picture);
+  void audio(std::string_view tag, std::int64_t step, const Sound& sound);  // as a WAV
 
  private:
   void event(std::int64_t step, int field, std::string_view payload);

@@ -203,4 +203,6 @@ CheckpointInfo describe_checkpoint(const std::string& path) {
   return info;
 }
 
+Config checkpoint_config(const std::string& path) { return read_checkpoint_metadata(SafetensorsFile(path)).config; }
+
 }  // namespace longstride

@@ -54,8 +54,11 @@ void Journal::validation(std::int64_t step, double bits, double standard_error, 
   events_.scalar("valid_bits", step, bits);
 }
 
-void Journal::sample(std::int64_t step, const std::string& text) {
-  events_.text("sample", step, "```\n" + text + "\n```");
+void Journal::sample(std::int64_t step, const std::string& name, const MadeSample& sample) {
+  lines_.write(nlohmann::ordered_json{{"step", step}, {"sample", name}}.dump());
+  if (const auto* image = std::get_if<Image>(&sample)) events_.image("sample", step, *image);
+  if (const auto* sound = std::get_if<Sound>(&sample)) events_.audio("sample", step, *sound);
+  if (const auto* text = std::get_if<std::string>(&sample)) events_.text("sample", step, "```\n" + *text + "\n```");
 }
 
 void Journal::event(std::int64_t step, const std::string& name) {

@@ -7,6 +7,7 @@
 #include "io/file.h"
 #include "io/tensorboard.h"
 #include "longstride/train.h"
+#include "train/made_sample.h"
 #include "train/run_directory.h"
 
 namespace longstride {
@@ -19,7 +20,7 @@ class Journal {
   void step(const StepReport& report);
   void validation(std::int64_t step, double bits, double standard_error, std::int64_t min_context,
                   std::int64_t tokens_scored);
-  void sample(std::int64_t step, const std::string& text);
+  void sample(std::int64_t step, const std::string& name, const MadeSample& sample);  // name: of its file, below RUN
   void event(std::int64_t step, const std::string& name);  // started, resumed, interrupted, finished
   void sync() { lines_.sync(); }
 

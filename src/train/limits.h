@@ -1,7 +1,6 @@
 // Sizes that a training run chooses for itself, in one place, because the plan must know them too.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include "longstride/config.h"
@@ -9,16 +8,18 @@
 
 namespace longstride {
 
-// A sample made while training: long enough to look at, short beside the interval between two.
-inline constexpr std::int64_t kSampleTokens = 512;
+// A sample made while training, long enough to look at or to listen to. It takes at most kSampleShare of the time
+// between two; what is not made by then is left out.
+inline constexpr std::int64_t kSampleBytes = 512;  // of text
+inline constexpr std::int64_t kSamplePictures = 4;
+inline constexpr std::int64_t kSampleCacheBytes = 256 << 20;  // fewer pictures where their caches would hold more
+inline constexpr std::int64_t kSampleSeconds = 4;             // of sound
+inline constexpr double kSampleShare = 0.1;
 
-// Of text alone: bytes of pictures and sound are no files yet that a viewer opens.
-inline bool samples(const Config& config) {
-  return config.training.sample_minutes > 0 && config.data.kind != "image" && config.data.kind != "sound";
-}
-inline DecoderShape decoder_shape(const ModelConfig& model, DType type) {
-  return {1, std::min(model.context, kSampleTokens), type};
-}
+inline bool samples(const Config& config) { return config.training.sample_minutes > 0; }
+
+// Of the decoder that makes them: one context at most, pictures whole.
+DecoderShape decoder_shape(const Config& config, DType type);
 
 // Memory of the program beside its buffers: code, libraries, the kernels that oneDNN writes. Measured: the resident
 // size of runs whose buffers are small, Linux x86-64.

@@ -54,7 +54,7 @@ void sum_memory(Plan& plan, const Config& config, const Backend& backend, const 
   parts.emplace_back("activations", training.activations);
   parts.emplace_back("workspace", training.workspace);
   if (samples(config))
-    for (const auto& part : Decoder::memory(config.model, decoder_shape(config.model, type))) parts.push_back(part);
+    for (const auto& part : Decoder::memory(config.model, decoder_shape(config, type))) parts.push_back(part);
   parts.emplace_back("program", kProgramBytes);
   plan.total_bytes = 0;
   for (const auto& [name, bytes] : parts) plan.total_bytes += bytes;

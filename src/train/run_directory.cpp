@@ -127,8 +127,11 @@ void RunDirectory::rotate(std::int64_t keep, std::int64_t best_step) {
   }
 }
 
-void RunDirectory::save_sample(std::int64_t step, const std::string& bytes) const {
-  write_file_atomically(path_ + "/samples/" + checkpoint_name(step) + ".txt", bytes);
+std::string RunDirectory::save_sample(std::int64_t step, const std::string& ending,
+                                      std::span<const std::uint8_t> bytes) const {
+  const std::string name = "samples/" + checkpoint_name(step) + ending;
+  write_file_atomically(path_ + "/" + name, bytes);
+  return name;
 }
 
 }  // namespace longstride

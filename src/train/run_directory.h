@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,8 @@ class RunDirectory {
   // Removes all but the last `keep` and the best. keep < 1: keeps all.
   void rotate(std::int64_t keep, std::int64_t best_step);
 
-  void save_sample(std::int64_t step, const std::string& bytes) const;
+  // Returns its name below path().
+  std::string save_sample(std::int64_t step, const std::string& ending, std::span<const std::uint8_t> bytes) const;
 
  private:
   explicit RunDirectory(std::string path) : path_(std::move(path)) {}

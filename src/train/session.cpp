@@ -38,7 +38,7 @@ Session::Session(Backend& backend, const Config& config, const Plan& plan, doubl
       observer_(observer),
       state_(backend, config.model, config.training, activations(config)),
       trainer_(backend, config, data, state_) {
-  if (samples(config)) decoder_.emplace(backend, config.model, decoder_shape(config.model, activations(config)));
+  if (samples(config)) decoder_.emplace(backend, config.model, decoder_shape(config, activations(config)));
 }
 
 void Session::note(const std::string& sentence) const {
@@ -152,7 +152,7 @@ void Session::between_steps() {
   };
   if (due(validated_, training.validate_minutes))
     validate(tokens_in(60 * training.validate_minutes * kValidationShare));
-  if (due(sampled_, training.sample_minutes)) make_sample();
+  if (due(sampled_, training.sample_minutes)) make_sample(kSampleShare * 60 * training.sample_minutes);
   if (due(saved_, training.checkpoint_minutes)) save();
 }
 

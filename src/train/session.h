@@ -46,7 +46,7 @@ class Session {
   std::optional<Score> score(Split split, std::int64_t tokens);
   std::int64_t tokens_in(double seconds) const;
   void validate(std::int64_t tokens);
-  void make_sample();
+  void make_sample(double seconds);  // takes about so many at most
   void save();
   void finish(TrainResult& result);
   void note(const std::string& sentence) const;

@@ -1,10 +1,12 @@
 // What a session does between steps and at its end: validation, samples, checkpoints, the test part.
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include "evaluate/order0.h"
 #include "sample/generate.h"
 #include "train/limits.h"
+#include "train/made_sample.h"
 #include "train/session.h"
 
 namespace longstride {
@@ -55,19 +57,29 @@ void Session::validate(std::int64_t tokens) {
   run_.rotate(config_.training.keep, progress_.best_step);
 }
 
-void Session::make_sample() {
+void Session::make_sample(double seconds) {
   if (!decoder_) return;
-  decoder_->restart();
+  const Clock::time_point begun = Clock::now();
+  std::atomic<bool> enough = false;
   SampleOptions options;
   options.tokens = decoder_->shape().length;
   options.seed = config_.training.seed;
-  options.stop = options_.stop;
+  options.stop = &enough;
+  options.made = [&](std::int64_t, std::uint8_t) {
+    enough = stopped() || std::chrono::duration<double>(Clock::now() - begun).count() >= seconds;
+  };
   TrainState::Averaged averaged(state_);
   const std::vector<std::vector<std::uint8_t>> made = sample_tokens(*decoder_, averaged.weights(), options);
-  const std::string text(made.front().begin(), made.front().end());
-  run_.save_sample(progress_.step, text);
-  journal_->sample(progress_.step, text);
-  if (observer_.sampled) observer_.sampled(progress_.step, text);
+  const MadeSample sample = made_sample(config_.data, made);
+  const std::string name = run_.save_sample(progress_.step, ending_of(sample), file_of(sample));
+  journal_->sample(progress_.step, name, sample);
+  if (!observer_.sampled) return;
+  SampleReport report;
+  report.step = progress_.step;
+  report.path = run_.path() + "/" + name;
+  report.share = static_cast<double>(made.front().size()) / static_cast<double>(options.tokens);
+  if (const auto* text = std::get_if<std::string>(&sample)) report.text = *text;
+  observer_.sampled(report);
 }
 
 void Session::save() {
@@ -85,7 +97,7 @@ void Session::finish(TrainResult& result) {
   save();  // first, so that whatever follows can be interrupted
   const double seconds = std::max(kFinalSeconds, kFinalShare * elapsed());
   validate(tokens_in(seconds));
-  make_sample();
+  make_sample(seconds);
   const ByteRange test = data_.part(Split::test);
   const std::optional<Score> scored = score(Split::test, tokens_in(seconds));
   if (!scored) return;

@@ -10,6 +10,7 @@
 #include "io/crc32c.h"
 #include "io/scratch.h"
 #include "io/system.h"
+#include "io/wav.h"
 
 namespace longstride {
 namespace {
@@ -126,6 +127,27 @@ TEST(Tensorboard, AnImageCarriesItsExtentsAndAPng) {
   const std::string event = records(writer.path()).back();
   EXPECT_NE(event.find(std::string("\x08\x02\x10\x03\x18\x01\x22")), std::string::npos);
   EXPECT_NE(event.find("\x89PNG\r\n"), std::string::npos);
+}
+
+TEST(Tensorboard, AudioCarriesItsRateItsLengthAndAWav) {
+  const Scratch scratch;
+  EventWriter writer(scratch.path());
+  const Sound sound{12000, {1, 2, 3}};
+  writer.audio("a", 2, sound);
+  const std::vector<std::uint8_t> wav = encode_wav(sound);  // 50 bytes
+  // Value of 77 bytes: tag, audio of 72: sample_rate 12000.0f = 0x463b8000, one channel, 3 frames, the WAV, its kind.
+  EXPECT_EQ(after_time(records(writer.path()).back()),
+            "1002"
+            "2a4f"
+            "0a4d"
+            "0a01" +
+                hex_of("a") +
+                "3248"
+                "0d00803b46"
+                "1001"
+                "1803"
+                "2232" +
+                hex_of({reinterpret_cast<const char*>(wav.data()), wav.size()}) + "2a09" + hex_of("audio/wav"));
 }
 
 TEST(Tensorboard, AResumedRunSaysWhereItStarts) {

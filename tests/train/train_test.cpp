@@ -9,9 +9,11 @@
 #include <nlohmann/json.hpp>
 
 #include "io/file.h"
+#include "io/picture.h"
 #include "longstride/checkpoint.h"
 #include "longstride/error.h"
 #include "longstride/evaluate.h"
+#include "train/limits.h"
 
 namespace longstride {
 namespace {
@@ -191,6 +193,46 @@ TEST_F(Training, AccumulatesGradientsToThoseOfTheLargerBatch) {
   run(parts, "parts");
   EXPECT_EQ(reports_[0].loss_bits, reports_[1].loss_bits);
   EXPECT_NEAR(reports_[0].gradient_norm, reports_[1].gradient_norm, 1e-6 * reports_[0].gradient_norm);
+}
+
+// Four pictures of 5 x 4 in a grid, their file named in the log; no bytes of them on the way to the screen.
+TEST_F(Training, MakesPicturesOfAModelOfPictures) {
+  std::ofstream(root_ / "pictures.bin", std::ios::binary) << std::string(60 * 60, 'p');
+  const Config c = read_config(
+      {R"x({"model": {"context": 60, "positions": [5, 4, 3], "layers": 1, "width": 16, "heads": 2, "attention": "dense"},
+            "data": {"kind": "image", "image_size": [5, 4]}, "training": {"steps": 2, "precision": "float32"}})x"},
+      {"test"}, {"data.paths=[\"" + path("pictures.bin") + "\"]"});
+  std::vector<SampleReport> samples;
+  TrainObserver observer;
+  observer.sampled = [&](const SampleReport& report) { samples.push_back(report); };
+  TrainOptions options;
+  options.out = path("run");
+  train(c, options, observer);
+  ASSERT_EQ(samples.size(), 1u);
+  EXPECT_EQ(samples[0].step, 2);
+  EXPECT_EQ(samples[0].share, 1);
+  EXPECT_EQ(samples[0].text, "");
+  EXPECT_EQ(samples[0].path, path("run/samples/000000002.png"));
+  const MappedFile png(samples[0].path);
+  const Image grid = decode_png(png.bytes(), "sample");
+  EXPECT_EQ(grid.height, 2 * 5 + 2);
+  EXPECT_EQ(grid.width, 2 * 4 + 2);
+  EXPECT_NE(read_text(path("run/log.jsonl")).find("{\"step\":2,\"sample\":\"samples/000000002.png\"}\n"),
+            std::string::npos);
+}
+
+TEST_F(Training, SamplesAsManyPicturesAndAsMuchSoundAsALimitAllows) {
+  Config c = config(1);
+  EXPECT_EQ(decoder_shape(c, DType::float32).length, 70);
+  c.data.kind = "image";
+  EXPECT_EQ(decoder_shape(c, DType::float32).sequences, kSamplePictures);
+  EXPECT_EQ(decoder_shape(c, DType::float32).length, c.model.context);
+  c = read_config({preset_json("imagenet64")}, {"preset"}, {});
+  const DecoderShape shape = decoder_shape(c, DType::float32);
+  EXPECT_EQ(shape.length, 12288);
+  EXPECT_EQ(shape.sequences, 1);  // one has more than half of the limit
+  c = read_config({preset_json("music-1m")}, {"preset"}, {});
+  EXPECT_EQ(decoder_shape(c, DType::float32).length, 48000);
 }
 
 }  // namespace

@@ -1,0 +1,33 @@
+// What samples begin with, and lengths as a person gives them: --prime, --prompt, --keep, --tokens.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "longstride/config.h"
+#include "longstride/image.h"
+
+namespace longstride::program {
+
+struct BeginOptions {
+  std::string prime, prompt, keep, tokens;
+};
+void add_begin_options(CLI::App& app, BeginOptions& options);
+
+struct Beginning {
+  std::vector<std::uint8_t> tokens;  // kept of what was given; empty: nothing was
+  std::optional<Image> original;     // the picture that was given, as the model sees it
+};
+
+// Reads it as training reads data of this kind. Errors: invalid_argument where options do not fit one another or the
+// kind, else those of unreadable files.
+Beginning read_beginning(const BeginOptions& options, const DataConfig& data);
+
+// New tokens: as --tokens says, else 256 bytes of text, the rest of the picture, or 10 seconds of sound. Error
+// invalid_argument where it is no such number, or more than the rest of the picture.
+std::int64_t new_tokens(const BeginOptions& options, const DataConfig& data, const Beginning& beginning);
+
+}  // namespace longstride::program

@@ -1,0 +1,63 @@
+#include "sample_output.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "longstride/error.h"
+
+namespace longstride::program {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string lower(std::string word) {
+  std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return std::tolower(c); });
+  return word;
+}
+
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(fs::symlink_status(path, error));
+}
+
+}  // namespace
+
+SamplePlace::SamplePlace(const std::string& out, const std::string& ending, std::int64_t count, bool any_ending)
+    : path_(out), ending_(ending), count_(count) {
+  std::error_code error;
+  if (out.empty()) {  // nothing that is there is replaced unasked
+    const auto taken = [&] { return is_there(path_) || (count_ > 1 && is_there(numbered(0))); };
+    path_ = "sample" + ending;
+    for (int number = 2; taken(); ++number) path_ = fmt::format("sample_{}{}", number, ending);
+    return;
+  }
+  folder_ = fs::is_directory(path_, error) || out.ends_with('/');
+  if (folder_) {
+    fs::create_directories(path_, error);
+  } else if (!any_ending && lower(path_.extension().string()) != ending) {
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("--out: needs a name that ends in {}, or a folder that is there or ends in /, got \"{}\"",
+                            ending, out));
+  }
+  const fs::path parent = folder_ ? path_ : path_.parent_path();
+  if (!parent.empty() && !fs::is_directory(parent, error)) {  // known before anything is made
+    throw Error(ErrorKind::exhausted,
+                fmt::format("cannot write \"{}\": {}", out, error ? error.message() : "its folder is not a directory"));
+  }
+}
+
+std::string SamplePlace::numbered(std::int64_t index) const {
+  if (folder_) return (path_ / fmt::format("{:03}{}", index + 1, ending_)).string();
+  const std::string name = fmt::format("{}-{:03}{}", path_.stem().string(), index + 1, path_.extension().string());
+  return (path_.parent_path() / name).string();
+}
+
+std::string SamplePlace::whole() const { return folder_ ? (path_ / ("grid" + ending_)).string() : path_.string(); }
+
+std::string SamplePlace::single(std::int64_t index) const {
+  return count_ == 1 && !folder_ ? path_.string() : numbered(index);
+}
+
+}  // namespace longstride::program

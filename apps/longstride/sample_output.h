@@ -1,0 +1,68 @@
+// What becomes of the tokens, by what the model has learned from: text streams to standard output or into files,
+// pictures become PNG, sound WAV as it is made.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "longstride/config.h"
+#include "longstride/image.h"
+#include "longstride/sample.h"
+#include "progress.h"
+
+namespace longstride::program {
+
+using Sequences = std::vector<std::vector<std::uint8_t>>;
+
+class SampleOutput {
+ public:
+  virtual ~SampleOutput() = default;
+  virtual bool streams() const { return false; }  // to standard output, which then shows how far it is
+  virtual void begin() {}
+  virtual void made(std::int64_t sequence, std::uint8_t token) = 0;  // each new one, in order of position
+  // All of them, prompts included; where it was interrupted they are shorter, or fewer, than was asked.
+  virtual void finish(const Sequences& sequences, bool interrupted) = 0;
+  // After finish: adds the list `samples`, and what else there is to tell.
+  virtual void tell(nlohmann::ordered_json& json, const Sequences& sequences) const = 0;
+};
+
+// What they share: the options, what the model has learned from, and the place for words.
+struct SampleTask {
+  const SampleOptions& options;
+  DataConfig data;
+  std::optional<Image> original;  // the picture that was given
+  std::string out;                // --out
+  bool json = false;
+  ProgressLine& line;
+};
+
+std::unique_ptr<SampleOutput> make_text_output(const SampleTask& task);
+std::unique_ptr<SampleOutput> make_picture_output(const SampleTask& task);
+std::unique_ptr<SampleOutput> make_sound_output(const SampleTask& task);
+
+// Files of `count` samples: PATH, numbered ones beside it, or numbered ones in a folder.
+class SamplePlace {
+ public:
+  // out: --out; a folder where it is one or ends in a slash, which is then made. Empty: a name in the working directory
+  // that is free. ending: ".png"; PATH must have it unless `any_ending`. Errors: invalid_argument where it has not,
+  // exhausted where there is no such folder.
+  SamplePlace(const std::string& out, const std::string& ending, std::int64_t count, bool any_ending = false);
+
+  std::string whole() const;                     // of all of them: PATH, or grid.png in the folder
+  std::string single(std::int64_t index) const;  // of one of several, or the only one
+  bool folder() const { return folder_; }
+
+ private:
+  std::string numbered(std::int64_t index) const;
+  std::filesystem::path path_;
+  std::string ending_;
+  std::int64_t count_;
+  bool folder_ = false;
+};
+
+}  // namespace longstride::program

@@ -1,0 +1,79 @@
+// Samples as pictures: one PNG, or several with a grid of all. Completions of a given picture follow the picture itself
+// and its given part in the grid.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "sample_output.h"
+#include "words.h"
+
+namespace longstride::program {
+namespace {
+
+constexpr std::int64_t kMostInARow = 8;  // of completions, the picture and its given part
+
+class PictureOutput : public SampleOutput {
+ public:
+  explicit PictureOutput(const SampleTask& task) : task_(task), place_(task.out, ".png", task.options.count) {}
+
+  void made(std::int64_t, std::uint8_t) override {}
+
+  // A picture is whole or absent: interrupted, none is written.
+  void finish(const Sequences& sequences, bool interrupted) override {
+    if (interrupted) return task_.line.print("longstride sample: interrupted, no picture was written");
+    std::vector<Image> pictures;
+    for (const std::vector<std::uint8_t>& tokens : sequences) pictures.push_back(token_picture(task_.data, tokens));
+    for (std::size_t at = 0; at < pictures.size(); ++at) {
+      write_png(pictures[at], place_.single(static_cast<std::int64_t>(at)));
+    }
+    if (has_grid()) write_png(grid_of(pictures), place_.whole());
+    say(pictures.front(), sequences.front().size());
+  }
+
+  void tell(nlohmann::ordered_json& json, const Sequences& sequences) const override {
+    if (has_grid()) json["grid"] = place_.whole();
+    const Image shape = token_picture(task_.data, {});
+    nlohmann::ordered_json& samples = json["samples"] = nlohmann::ordered_json::array();
+    for (std::size_t at = 0; at < sequences.size(); ++at) {
+      samples.push_back({{"file", place_.single(static_cast<std::int64_t>(at))},
+                         {"height", shape.height},
+                         {"width", shape.width},
+                         {"channels", shape.channels}});
+    }
+  }
+
+ private:
+  bool has_grid() const { return task_.options.count > 1 || (place_.folder() && task_.original); }
+
+  Image grid_of(std::vector<Image> pictures) const {
+    const auto count = static_cast<std::int64_t>(pictures.size());
+    if (!task_.original) return picture_grid(pictures, std::llround(std::ceil(std::sqrt(count))));
+    pictures.insert(pictures.begin(), {*task_.original, token_picture(task_.data, task_.options.prompt)});
+    return picture_grid(pictures, std::min(count + 2, kMostInARow));
+  }
+
+  void say(const Image& picture, std::size_t tokens) const {
+    const std::int64_t count = task_.options.count;
+    const std::string size = fmt::format("{} x {}", picture.height, picture.width);
+    task_.line.print(count == 1 ? fmt::format("wrote {}: a picture of {}", place_.single(0), size)
+                                : fmt::format("wrote {}: {} pictures of {}; each alone: {} to {}", place_.whole(),
+                                              count, size, place_.single(0), place_.single(count - 1)));
+    if (tokens < picture.bytes.size()) {
+      task_.line.print(fmt::format("{} of the {} tokens of a picture were asked for: the rest is black",
+                                   with_commas(static_cast<std::int64_t>(tokens)),
+                                   with_commas(static_cast<std::int64_t>(picture.bytes.size()))));
+    }
+  }
+
+  SampleTask task_;
+  SamplePlace place_;
+};
+
+}  // namespace
+
+std::unique_ptr<SampleOutput> make_picture_output(const SampleTask& task) {
+  return std::make_unique<PictureOutput>(task);
+}
+
+}  // namespace longstride::program
