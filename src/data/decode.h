@@ -1,4 +1,4 @@
-// Files to bytes: pictures and sound, whole data sets at a time.
+// Files to bytes: pictures and sound, one file or whole data sets at a time.
 #pragma once
 
 #include <atomic>
@@ -12,11 +12,18 @@
 
 namespace longstride {
 
-// Appends every picture in order, cropped, resized and brought to pictures.shape; decodes on all cores. Says what was
+// Picture `index` of a file, cropped, resized and brought to `shape`. Errors: as load_picture.
+Image decode_picture(const PictureFile& file, std::int64_t index, const PictureShape& shape);
+
+// Appends every picture in order, as decode_picture makes it; decodes on all cores. Says what was
 // left out beyond pictures.found. Errors: as load_picture where `unreadable` is error; exhausted where `stop` (may be
 // null) is set.
 Decoding decode_pictures(const PictureFiles& pictures, Unreadable unreadable, const std::atomic<bool>* stop,
                          AtomicFile& out);
+
+// The mu-law codes of a file at config.sample_rate and with config.gain, the first `most` of them. Errors: as
+// SoundReader and Resampler.
+std::vector<std::uint8_t> decode_sound(const std::string& path, const DataConfig& config, std::int64_t most);
 
 // Appends the mu-law codes of every file in order, at config.sample_rate and with config.gain, a block at a time.
 // Errors: as SoundReader and Resampler, the former where config.unreadable is error; exhausted where `stop` is set.

@@ -43,6 +43,11 @@ class Walk {
 
 }  // namespace
 
+Image decode_picture(const PictureFile& file, std::int64_t index, const PictureShape& shape) {
+  const Image image = crop_and_resize(load_picture(file, index), shape.height, shape.width);
+  return with_channels(image, static_cast<int>(shape.channels));
+}
+
 Decoding decode_pictures(const PictureFiles& pictures, Unreadable unreadable, const std::atomic<bool>* stop,
                          AtomicFile& out) {
   const PictureShape& shape = pictures.shape;
@@ -56,9 +61,7 @@ Decoding decode_pictures(const PictureFiles& pictures, Unreadable unreadable, co
       const auto at = static_cast<std::size_t>(slot);
       if (stop != nullptr && stop->load()) throw Error(ErrorKind::exhausted, "data: stopped before all was decoded");
       try {
-        const Image image = load_picture(*places[at].file, places[at].index);
-        made[at] =
-            with_channels(crop_and_resize(image, shape.height, shape.width), static_cast<int>(shape.channels)).bytes;
+        made[at] = decode_picture(*places[at].file, places[at].index, shape).bytes;
       } catch (const Error& error) {
         if (unreadable != Unreadable::skip || error.kind() != ErrorKind::corrupt_data) throw;
         reasons[at] = error.what();

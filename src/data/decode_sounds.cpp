@@ -1,4 +1,7 @@
+#include <algorithm>
 #include <cmath>
+#include <functional>
+#include <limits>
 #include <optional>
 
 #include <fmt/format.h>
@@ -15,10 +18,13 @@ namespace {
 
 constexpr std::size_t kBlock = 1 << 16;  // samples read at a time
 
-// Codes at the end of a file; what lay beyond full scale is counted.
+using Codes = std::span<const std::uint8_t>;
+
+// Samples to codes for `out`; what lay beyond full scale is counted.
 class CodeWriter {
  public:
-  CodeWriter(AtomicFile& out, double gain_db) : out_(out), factor_(std::pow(10.0, gain_db / 20)) {}
+  CodeWriter(double gain_db, std::function<void(Codes)> out)
+      : out_(std::move(out)), factor_(std::pow(10.0, gain_db / 20)) {}
 
   void append(std::span<const double> samples) {
     codes_.clear();
@@ -27,25 +33,27 @@ class CodeWriter {
       clipped += x > 1 || x < -1 ? 1 : 0;
       codes_.push_back(mu_law_code(x));
     }
-    out_.append(codes_);
+    out_(codes_);
     written += static_cast<std::int64_t>(codes_.size());
   }
 
   std::int64_t written = 0, clipped = 0;
 
  private:
-  AtomicFile& out_;
+  std::function<void(Codes)> out_;
   double factor_;
   std::vector<std::uint8_t> codes_;
 };
 
-void decode_sound(const std::string& path, std::int64_t rate, const std::atomic<bool>* stop, CodeWriter& codes) {
+// Reads until the end, or until `most` codes are there.
+void decode(const std::string& path, std::int64_t rate, std::int64_t most, const std::atomic<bool>* stop,
+            CodeWriter& codes) {
   SoundReader reader(path);
   std::optional<Resampler> resampler;
   if (reader.rate() != rate) resampler.emplace(reader.rate(), static_cast<double>(rate));
   const std::int64_t before = codes.written;
   std::vector<double> block(kBlock), resampled;
-  for (std::size_t count; (count = reader.read(block)) > 0;) {
+  for (std::size_t count; codes.written - before < most && (count = reader.read(block)) > 0;) {
     if (stop != nullptr && stop->load()) throw Error(ErrorKind::exhausted, "data: stopped before all was decoded");
     const std::span<const double> samples(block.data(), count);
     resampled.clear();
@@ -60,14 +68,22 @@ void decode_sound(const std::string& path, std::int64_t rate, const std::atomic<
 
 }  // namespace
 
+std::vector<std::uint8_t> decode_sound(const std::string& path, const DataConfig& config, std::int64_t most) {
+  std::vector<std::uint8_t> all;
+  CodeWriter codes(config.gain, [&](Codes part) { all.insert(all.end(), part.begin(), part.end()); });
+  decode(path, config.sample_rate, most, nullptr, codes);
+  all.resize(static_cast<std::size_t>(std::min(most, codes.written)));
+  return all;
+}
+
 Decoding decode_sounds(const std::vector<std::string>& files, const DataConfig& config, const std::atomic<bool>* stop,
                        AtomicFile& out) {
   Decoding decoding;
-  CodeWriter codes(out, config.gain);
+  CodeWriter codes(config.gain, [&](Codes part) { out.append(part); });
   for (const std::string& path : files) {
     const std::int64_t written = codes.written, clipped = codes.clipped;
     try {
-      decode_sound(path, config.sample_rate, stop, codes);
+      decode(path, config.sample_rate, std::numeric_limits<std::int64_t>::max(), stop, codes);
     } catch (const Error& error) {
       if (config.unreadable != Unreadable::skip || error.kind() != ErrorKind::corrupt_data) throw;
       decoding.left_out.push_back({path, error.what()});
