@@ -21,5 +21,6 @@ Command sample_command(CLI::App& program);
 Command pattern_command(CLI::App& program);
 Command plan_command(CLI::App& program);
 Command info_command(CLI::App& program);
+Command attention_command(CLI::App& program);
 
 }  // namespace longstride::program

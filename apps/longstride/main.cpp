@@ -64,8 +64,9 @@ int main(int argc, char** argv) {
   program.set_version_flag("--version", LONGSTRIDE_VERSION);
   program.require_subcommand(1);
   using namespace longstride::program;
-  const std::vector<Command> commands = {train_command(program),   evaluate_command(program), sample_command(program),
-                                         pattern_command(program), plan_command(program),     info_command(program)};
+  const std::vector<Command> commands = {train_command(program),    evaluate_command(program), sample_command(program),
+                                         pattern_command(program),  plan_command(program),     info_command(program),
+                                         attention_command(program)};
   try {
     program.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -264,8 +264,8 @@ void Network::run_forward(const Weights& w, const Pass& pass) {
   by_rows([&](Rows rows) { enter_block(w, attention_norm(w, pass, 0, rows), 0, rows); });
   for (std::int64_t block = 0; block < model_.layers; ++block) {
     const Attention of_block = attention_of(block);
-    if (keep_ != nullptr) (*keep_)(block, of_block.k, of_block.v);
     attention(backend_, of_block);
+    if (keep_ != nullptr) (*keep_)(block, of_block);
     by_rows([&](Rows rows) { leave_block(w, pass, block, rows); });
   }
 }

@@ -60,9 +60,9 @@ class Network {
   // Logits of every position: (batch, T, V) float32, host memory, allocated by the call. For tests and inspection.
   std::vector<float> logits(const Weights& weights, const Pass& pass);
 
-  // Logits of each sequence's last position, (batch, V) host memory. `keep` is given every block's keys (N, Cq) and
-  // values (N, C), which are valid until it returns.
-  using Keep = std::function<void(std::int64_t block, const Matrix& k, const Matrix& v)>;
+  // Logits of each sequence's last position, (batch, V) host memory. `keep` is given every block's attention once it is
+  // asked for: q, k, v, out and lse hold, after Backend::wait, what they held in the pass, until it returns.
+  using Keep = std::function<void(std::int64_t block, const Attention& attention)>;
   std::vector<float> last_logits(const Weights& weights, const Pass& pass, const Keep& keep);
 
   const NetworkShape& shape() const { return memory_.shape(); }

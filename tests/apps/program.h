@@ -1,6 +1,7 @@
 // The built program as a user runs it: arguments in, exit status and both streams out; a folder of the test's own.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/wait.h>

@@ -74,8 +74,12 @@ class Network:
         scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])
         shares = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1)
         shares = torch.where(mask.any(-1, keepdim=True), shares, torch.zeros_like(shares))  # reads nothing: exactly 0
+        self.seen(block, shares)
         out = self.rounded(shares @ v).transpose(1, 2).reshape(B, T, C)
         return self.linear(out, name + "projection")
+
+    def seen(self, block, shares):
+        """Given every block's (B, H, T, T) of a pass; does nothing unless it is replaced."""
 
     def mask(self, block, T):
         """(H, T, T)"""

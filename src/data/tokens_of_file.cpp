@@ -1,0 +1,39 @@
+#include "data/tokens_of_file.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "data/decode.h"
+#include "io/file.h"
+#include "longstride/error.h"
+
+namespace longstride {
+namespace {
+
+std::vector<std::uint8_t> picture_tokens(const std::string& path, DataConfig data) {
+  if (data.image_size.size() != 2 || data.channels < 1) {
+    throw Error(ErrorKind::invalid_argument,
+                "data.image_size: the run does not say which pictures it has; needs image_size and channels");
+  }
+  data.unreadable = Unreadable::error;
+  const PictureFiles found = find_pictures({path}, data);
+  return decode_picture(found.files.front(), 0, {data.image_size[0], data.image_size[1], data.channels}).bytes;
+}
+
+std::vector<std::uint8_t> bytes_of(const std::string& path, std::int64_t most) {
+  const MappedFile file(path);
+  if (file.size() == 0) throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" is empty", path));
+  const auto bytes = file.bytes().first(static_cast<std::size_t>(std::min(most, file.size())));
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> tokens_of_file(const std::string& path, const DataConfig& data, std::int64_t most) {
+  if (data.kind == "image") return picture_tokens(path, data);
+  if (data.kind == "sound") return decode_sound(path, data, most);
+  return bytes_of(path, most);
+}
+
+}  // namespace longstride

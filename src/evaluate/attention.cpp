@@ -1,0 +1,133 @@
+// AttentionView of longstride/attention.h: from a checkpoint and a file to rows of probabilities.
+#include "longstride/attention.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "data/tokens_of_file.h"
+#include "io/words.h"
+#include "longstride/checkpoint.h"
+#include "longstride/error.h"
+#include "model/checkpoint.h"
+#include "ops/backend.h"
+
+namespace longstride {
+namespace {
+
+[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
+
+void check_list(const char* what, const std::vector<std::int64_t>& list, std::int64_t count) {
+  if (list.empty()) fail(fmt::format("attention: needs {} to look at, got none", what));
+  for (const std::int64_t at : list) {
+    if (at < 0 || at >= count) {
+      fail(fmt::format("attention: {} lie in [0, {}], got {}", what, with_commas(count - 1), at));
+    }
+  }
+}
+
+// (rows, cols) of a backend's matrix in host memory, dense.
+std::vector<float> on_host(Backend& backend, const Matrix& m) {
+  std::vector<float> values(static_cast<std::size_t>(m.rows * m.cols));
+  for (std::int64_t row = 0; row < m.rows; ++row) {
+    backend.download(values.data() + row * m.cols, m.f32() + row * m.stride, m.cols * 4);
+  }
+  return values;
+}
+
+// One block's attention, of one sequence, in host memory.
+struct Looked {
+  Looked(Backend& backend, const Attention& attention)
+      : T(attention.T),
+        width(attention.q.cols),
+        D(attention.q.cols / attention.H),
+        scale(attention.scale),
+        q(on_host(backend, attention.q)),
+        k(on_host(backend, attention.k)),
+        lse(on_host(backend, matrix(attention.lse, DType::float32, attention.H, attention.T))) {}
+
+  // p_j = exp(scale q . k_j - lse), in double from the pass's float32.
+  double p(std::int64_t head, std::int64_t query, std::int64_t key) const {
+    const float* a = q.data() + query * width + head * D;
+    const float* b = k.data() + key * width + head * D;
+    double score = 0;
+    for (std::int64_t d = 0; d < D; ++d) score += double{a[d]} * double{b[d]};
+    return std::exp(double{scale} * score - double{lse[static_cast<std::size_t>(head * T + query)]});
+  }
+
+  std::int64_t T, width, D;
+  float scale;
+  std::vector<float> q, k;  // (T, H * D)
+  std::vector<float> lse;   // (H, T)
+};
+
+}  // namespace
+
+struct AttentionView::State {
+  State(const AttentionOptions& asked)
+      : options(asked),
+        backend(make_cpu_backend()),
+        loaded(load_model(*backend, find_checkpoint(asked.run, asked.checkpoint), DType::float32)),
+        tokens(tokens_of_file(asked.input, loaded.config.data, loaded.config.model.context)) {
+    const ModelConfig& model = loaded.config.model;
+    if (static_cast<std::int64_t>(tokens.size()) > model.context) {
+      fail(fmt::format("attention: \"{}\" is {} tokens, the model's context is {}", asked.input,
+                       with_commas(static_cast<std::int64_t>(tokens.size())), with_commas(model.context)));
+    }
+    network = std::make_unique<Network>(*backend, model,
+                                        NetworkShape{1, static_cast<std::int64_t>(tokens.size()), DType::float32});
+  }
+
+  AttentionOptions options;
+  std::unique_ptr<Backend> backend;
+  LoadedModel loaded;
+  std::vector<std::uint8_t> tokens;
+  std::unique_ptr<Network> network;
+};
+
+AttentionView::AttentionView(const AttentionOptions& options) : state_(std::make_unique<State>(options)) {}
+AttentionView::~AttentionView() = default;
+
+const Config& AttentionView::config() const { return state_->loaded.config; }
+const std::string& AttentionView::checkpoint() const { return state_->loaded.path; }
+std::int64_t AttentionView::step() const { return state_->loaded.step; }
+const std::vector<std::uint8_t>& AttentionView::tokens() const { return state_->tokens; }
+
+Pattern AttentionView::pattern(std::int64_t layer, std::int64_t head) const {
+  return config().model.attention.head(layer, head);
+}
+
+void AttentionView::rows(const std::vector<std::int64_t>& layers, const std::vector<std::int64_t>& heads,
+                         const std::vector<std::int64_t>& queries,
+                         const std::function<void(const AttentionRow&)>& row) const {
+  check_list("layers", layers, config().model.layers);
+  check_list("heads", heads, config().model.heads);
+  check_list("queries", queries, static_cast<std::int64_t>(tokens().size()));
+  Backend& backend = *state_->backend;
+  std::vector<std::int64_t> keys;
+  std::vector<double> p;
+  const auto look = [&](std::int64_t layer, const Attention& attention) {
+    if (std::find(layers.begin(), layers.end(), layer) == layers.end()) return;
+    backend.wait();
+    const Looked looked(backend, attention);
+    for (const std::int64_t head : heads) {
+      for (const std::int64_t query : queries) {
+        if (state_->options.stop != nullptr && state_->options.stop->load()) {
+          throw Error(ErrorKind::exhausted, "attention: stopped before all was looked at");
+        }
+        keys.clear();
+        list_keys(attention.tilings[head]->pattern(), query, keys);
+        p.clear();
+        for (const std::int64_t key : keys) p.push_back(looked.p(head, query, key));
+        row({layer, head, query, keys, p});
+      }
+    }
+  };
+  const std::vector<std::int32_t> input(tokens().begin(), tokens().end());
+  Pass pass;
+  pass.tokens = input.data();
+  state_->network->last_logits(state_->loaded.weights(), pass, look);
+}
+
+}  // namespace longstride
