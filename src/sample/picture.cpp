@@ -3,7 +3,8 @@
 
 #include <fmt/format.h>
 
-#include "data/decode.h"
+#include "data/picture_files.h"
+#include "data/tokens_of_file.h"
 #include "io/words.h"
 #include "longstride/error.h"
 #include "longstride/image.h"
@@ -41,10 +42,7 @@ Image token_picture(const DataConfig& data, std::span<const std::uint8_t> tokens
 }
 
 Image read_picture(const std::string& path, const DataConfig& data) {
-  DataConfig alone = data;
-  alone.unreadable = Unreadable::error;
-  const PictureFiles found = find_pictures({path}, alone);
-  return decode_picture(found.files.front(), 0, shape_of(data));
+  return token_picture(data, tokens_of_file(path, data));
 }
 
 Image picture_grid(const std::vector<Image>& pictures, std::int64_t columns) {

@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "data/decode.h"
 #include "data/mu_law.h"
+#include "data/tokens_of_file.h"
 
 namespace longstride {
 
@@ -20,7 +20,7 @@ Sound token_sound(const DataConfig& data, std::span<const std::uint8_t> tokens) 
 }
 
 std::vector<std::uint8_t> read_sound(const std::string& path, const DataConfig& data, std::int64_t most) {
-  return decode_sound(path, data, most);
+  return tokens_of_file(path, data, most);
 }
 
 }  // namespace longstride
