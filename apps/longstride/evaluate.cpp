@@ -33,6 +33,8 @@ nlohmann::ordered_json to_json(const Evaluation& result) {
   json["tokens_scored"] = result.tokens_scored;
   json["context"] = result.context;
   json["min_context"] = result.min_context;
+  json["kind"] = result.kind;
+  json["windows"] = result.windows;
   json["data"] = result.data;
   json["data_sha256"] = result.data_sha256;
   json["offset"] = result.offset;
@@ -44,17 +46,26 @@ nlohmann::ordered_json to_json(const Evaluation& result) {
   return json;
 }
 
+// What one figure is the mean of, and how much each scored byte could read before it.
+std::string protocol_words(const Evaluation& result) {
+  if (result.kind == "image") {
+    return fmt::format("{} picture{}, each one window of {}", with_commas(result.windows),
+                       result.windows == 1 ? "" : "s", with_commas(result.context));
+  }
+  return fmt::format("{} window{} of {} with a minimum context of {}", with_commas(result.windows),
+                     result.windows == 1 ? "" : "s", with_commas(result.context), with_commas(result.min_context));
+}
+
 std::string to_words(const Evaluation& result) {
   const std::string spread = result.standard_error < 0
                                  ? " (one window: no standard error)"
                                  : fmt::format(" ± {:.4f} (standard error over windows)", result.standard_error);
   return fmt::format(
-      "{:.4f} bits per byte{}\n"
-      "{} bytes of {} from offset {} on (sha256 {}); windows of {} with a minimum context of {}; {} at step {} (sha256 "
-      "{}); {}; {}\n",
-      result.bits_per_byte, spread, with_commas(result.tokens_scored), result.data, with_commas(result.offset),
-      result.data_sha256.substr(0, 12), with_commas(result.context), with_commas(result.min_context), result.checkpoint,
-      with_commas(result.step), result.checkpoint_sha256.substr(0, 12), result.precision,
+      "{:.4f} bits per {}{}\n"
+      "{} bytes of {} from offset {} on (sha256 {}); {}; {} at step {} (sha256 {}); {}; {}\n",
+      result.bits_per_byte, result.kind == "image" ? "dim" : "byte", spread, with_commas(result.tokens_scored),
+      result.data, with_commas(result.offset), result.data_sha256.substr(0, 12), protocol_words(result),
+      result.checkpoint, with_commas(result.step), result.checkpoint_sha256.substr(0, 12), result.precision,
       duration_words(result.seconds));
 }
 

@@ -32,8 +32,10 @@ struct Evaluation {
   std::int64_t tokens_scored = 0;
   std::int64_t context = 0;
   std::int64_t min_context = 0;
-  std::string data;         // what was scored, in words
-  std::string data_sha256;  // of the bytes scored
+  std::string kind;          // text | image | sound
+  std::int64_t windows = 0;  // scored; of pictures each is one
+  std::string data;          // what was scored, in words
+  std::string data_sha256;   // of the bytes scored
   std::int64_t offset = 0;
   std::string checkpoint;
   std::string checkpoint_sha256;

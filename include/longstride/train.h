@@ -22,6 +22,7 @@ struct StepReport {
   double learning_rate = 0;
   double gradient_norm = 0;
   double step_s = 0;
+  double load_s = 0;  // of step_s, spent waiting for data
   double tokens_per_s = 0;
   double utilisation = 0;  // needed multiply-adds / time / measured peak
   double time_left_s = 0;

@@ -14,7 +14,8 @@ namespace {
 
 // Linux lets a process hold 65,530 maps (vm.max_map_count); a folder may have more files than that.
 constexpr std::size_t kMostMaps = 16384;
-constexpr std::size_t kMostNamed = 5;  // unreadable files, of those that were left out
+// Of the files that were left out: those whose reason is told, and those that are named after them.
+constexpr std::size_t kMostReasons = 5, kMostNames = 100;
 
 [[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
 
@@ -36,8 +37,11 @@ Decoding require_some(Decoding decoding, std::int64_t count) {
 std::string left_out_words(const std::vector<LeftOut>& files) {
   std::string words = count_words(static_cast<std::int64_t>(files.size()), "file was", "files were") +
                       " left out because they cannot be read: ";
-  for (std::size_t i = 0; i < std::min(files.size(), kMostNamed); ++i) words += (i > 0 ? "; " : "") + files[i].reason;
-  return files.size() <= kMostNamed ? words : words + fmt::format("; and {} more", files.size() - kMostNamed);
+  for (std::size_t i = 0; i < std::min(files.size(), kMostReasons); ++i) words += (i > 0 ? "; " : "") + files[i].reason;
+  for (std::size_t i = kMostReasons; i < std::min(files.size(), kMostNames); ++i) {
+    words += fmt::format("{} \"{}\"", i == kMostReasons ? "; likewise" : ",", files[i].path);
+  }
+  return files.size() <= kMostNames ? words : words + fmt::format(" and {} more", files.size() - kMostNames);
 }
 
 std::string duration_words(std::int64_t samples, std::int64_t rate) {
@@ -138,9 +142,10 @@ void Dataset::open_sound(const std::vector<std::string>& files, const DatasetOpt
   });
   add_piece(decoded.path, 0);
   const std::string gain = config_.gain == 0 ? "" : fmt::format(", gain {} dB", config_.gain);
-  describe_ = fmt::format(
-      "{} of sound, {} at {} Hz{}, {} bytes", count_words(static_cast<std::int64_t>(files.size()), "file", "files"),
-      duration_words(size_, config_.sample_rate), with_commas(config_.sample_rate), gain, with_commas(size_));
+  const auto read = static_cast<std::int64_t>(files.size() - decoded.decoding.left_out.size());
+  describe_ = fmt::format("{} of sound, {} at {} Hz{}, {} bytes", count_words(read, "file", "files"),
+                          duration_words(size_, config_.sample_rate), with_commas(config_.sample_rate), gain,
+                          with_commas(size_));
   settle(decoded.decoding, options);
 }
 

@@ -97,10 +97,11 @@ std::string find_kind(const std::vector<std::string>& files, bool image_size_giv
   const std::string kind = kind_of(files.front());
   const auto other = std::find_if(files.begin(), files.end(), [&](const auto& file) { return kind_of(file) != kind; });
   if (other == files.end()) return kind;
+  const std::string other_kind = kind_of(*other);
   throw Error(ErrorKind::invalid_argument,
-              fmt::format("data.paths: \"{}\" is {}, \"{}\" is {}; name files of one kind, or "
-                          "--set data.kind=text to take all as bytes",
-                          files.front(), kind, *other, kind_of(*other)));
+              fmt::format("data.paths: \"{}\" is {}, \"{}\" is {}; name files of one kind, or --set data.kind=text to "
+                          "take all as bytes, or --set data.kind={} --set data.unreadable=skip to leave others out",
+                          files.front(), kind, *other, other_kind, kind == "text" ? other_kind : kind));
 }
 
 }  // namespace longstride

@@ -116,6 +116,8 @@ Evaluation evaluate(const EvaluateOptions& options) {
   result.tokens_scored = score.tokens;
   result.context = config.model.context;
   result.min_context = options.min_context;
+  result.kind = data.kind();
+  result.windows = score.windows;
   result.data = describe(options, data, split);
   result.data_sha256 = data.sha256({range.begin, range.begin + score.tokens});
   result.offset = options.offset;

@@ -107,6 +107,7 @@ StepReport Session::report(const Trainer::Result& result, double rate, double st
   r.learning_rate = rate;
   r.gradient_norm = result.gradient_norm;
   r.step_s = step_s;
+  r.load_s = result.load_s;
   r.tokens_per_s = now;
   r.utilisation = static_cast<double>(plan_.multiply_adds_per_step) / step_s / peak_;
   r.time_left_s = config_.training.minutes > 0

@@ -1,6 +1,7 @@
 #include "train/trainer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 namespace longstride {
@@ -54,15 +55,17 @@ Trainer::Result Trainer::step(Progress& progress, double rate) {
   // Every byte of the data weighs the same: the mean is over all tokens of a step, also where a window at the edge of
   // the training part scores fewer.
   pass.gradient = static_cast<float>(1.0 / static_cast<double>(tokens_per_step()));
+  Result result;
   double bits = 0, tokens = 0;
   for (std::int64_t micro = 0; micro < training.accumulate; ++micro) {
     pass.dropout_step = progress.step * training.accumulate + micro;
+    const auto begun = std::chrono::steady_clock::now();
     read_windows(pass.dropout_step * training.batch);
+    result.load_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
     network_.forward_backward(state_.weights(), state_.gradients(), pass, bits_.data());
     for (const float b : bits_) bits += b;
     tokens += scored_tokens_;
   }
-  Result result;
   result.loss_bits = bits / tokens;
   result.gradient_norm = state_.gradient_norm();
   result.skipped = !std::isfinite(result.loss_bits) || !std::isfinite(result.gradient_norm);

@@ -1,4 +1,5 @@
-// One training step: data, passes forward and backward, clipping, update. No clock, no files but the data's.
+// One training step: data, passes forward and backward, clipping, update. No files but the data's; nothing goes by the
+// clock, which only says how long the data took.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,7 @@ class Trainer {
   struct Result {
     double loss_bits = 0;      // mean over the tokens scored
     double gradient_norm = 0;  // before clipping
+    double load_s = 0;         // of the step, spent waiting for data
     bool skipped = false;      // loss or gradient not finite: weights untouched
   };
   // Step `progress.step` (0-based) at this learning rate. Advances progress.step, updates and the counts of skips.

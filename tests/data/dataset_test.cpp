@@ -238,7 +238,7 @@ TEST(Dataset, FindsItsKindFromTheFilesAndRefusesAMixture) {
   put(scratch / "d/readme.txt", "text");
   EXPECT_EQ(opening(ErrorKind::invalid_argument, data_at({scratch / "d"})),
             fmt::format("data.paths: \"{}\" is image, \"{}\" is text; name files of one kind, or --set data.kind=text "
-                        "to take all as bytes",
+                        "to take all as bytes, or --set data.kind=image --set data.unreadable=skip to leave others out",
                         scratch / "d/a.PNG", scratch / "d/readme.txt"));
   opening(ErrorKind::invalid_argument, data_at({scratch / "a.wav", scratch / "d/a.PNG"}));
 }

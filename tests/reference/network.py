@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from patterns import block_masks
 from safetensors import safe_open
 
+QUERIES = 1024  # of an attention at once
+
 
 def bucket(tokens, buckets):
     """The row of a hash embedding for these tokens, oldest first."""
@@ -70,23 +72,28 @@ class Network:
         H = self.model["heads"]
         name = f"blocks.{block}.attention."
         q, k, v = (self.linear(u, name + part).view(B, T, H, -1).transpose(1, 2) for part in ("query", "key", "value"))
-        mask = self.mask(block, T)
-        scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[-1])
-        shares = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1)
-        shares = torch.where(mask.any(-1, keepdim=True), shares, torch.zeros_like(shares))  # reads nothing: exactly 0
-        self.seen(block, shares)
-        out = self.rounded(shares @ v).transpose(1, 2).reshape(B, T, C)
+        rows = []
+        for first in range(0, T, QUERIES):
+            end = min(first + QUERIES, T)  # no later key is read
+            mask = self.mask(block, T)[:, first:end, :end]
+            scores = q[:, :, first:end] @ k[:, :, :end].transpose(2, 3) / math.sqrt(q.shape[-1])
+            shares = torch.softmax(scores.masked_fill(~mask, -torch.inf), dim=-1)
+            shares = torch.where(mask.any(-1, keepdim=True), shares, 0)  # reads nothing: exactly 0
+            self.seen(block, first, shares)
+            rows.append(shares @ v[:, :, :end])
+        out = self.rounded(torch.cat(rows, dim=2)).transpose(1, 2).reshape(B, T, C)
         return self.linear(out, name + "projection")
 
-    def seen(self, block, shares):
-        """Given every block's (B, H, T, T) of a pass; does nothing unless it is replaced."""
+    def seen(self, block, first, shares):
+        """Given the shares (B, H, queries, keys) of a pass, queries from `first` on; does nothing unless it is replaced."""
 
     def mask(self, block, T):
-        """(H, T, T)"""
-        if (block, T) not in self.masks:
-            masks = block_masks(self.model["attention"], block, self.model["heads"], T)
-            self.masks[block, T] = torch.from_numpy(masks)
-        return self.masks[block, T]
+        """(H, T, T); the same one for blocks at the same place of the cycle"""
+        attention = self.model["attention"]
+        place = block % len(attention) if isinstance(attention, list) else 0
+        if (place, T) not in self.masks:
+            self.masks[place, T] = torch.from_numpy(block_masks(attention, place, self.model["heads"], T))
+        return self.masks[place, T]
 
     def feedforward(self, u, block):
         x = self.linear(u, f"blocks.{block}.feedforward.expand")

@@ -14,7 +14,7 @@ def test_probabilities_are_the_softmax_of_the_pass(name, runs, corpus, text):
     network = Network(checkpoint)
     n, layers, heads = (network.model[key] for key in ("context", "layers", "heads"))
     shares = {}
-    network.seen = lambda block, of_block: shares.update({block: of_block[0].numpy()})
+    network.seen = lambda block, first, of_block: shares.update({block: of_block[0].numpy()})  # all queries at once
     network.logits(torch.tensor([list(text[:n])]))
     queries = [0, 1, n // 2, n - 1]
     told = run_json("attention", checkpoint, "--prime", corpus, "--layers", "all", "--top", n,
