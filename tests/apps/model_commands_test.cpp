@@ -46,8 +46,8 @@ TEST_F(ModelCommands, EvaluateTellsBitsWithTheirProtocol) {
   for (const auto& [key, value] : result.items()) names.push_back(key);
   std::sort(names.begin(), names.end());
   EXPECT_EQ(names, (std::vector<std::string>{"bits_per_byte", "checkpoint", "checkpoint_sha256", "context", "data",
-                                             "data_sha256", "min_context", "offset", "precision", "seconds",
-                                             "standard_error", "step", "tokens_scored"}));
+                                             "data_sha256", "kind", "min_context", "offset", "precision", "seconds",
+                                             "standard_error", "step", "tokens_scored", "windows"}));
   EXPECT_EQ(result["tokens_scored"], read("text").size());
   EXPECT_EQ(result["min_context"], 9);
   EXPECT_EQ(result["step"], 4);
