@@ -101,7 +101,7 @@ constexpr Preset kPresets[] = {
     "dropout": 0, "attention": ["local(12)", "local(12) | column(96)"],
     "positions": [32, 32, 3], "initialisation": "gpt2"
   },
-  "data": {"kind": "image", "image_size": [32, 32]},
+  "data": {"kind": "image", "image_size": [32, 32], "channels": 3},
   "training": {"minutes": 10, "batch": 1, "learning_rate": 0.002, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
 })json"},
     // Our own: any recordings, ten minutes on two cores.

@@ -42,7 +42,9 @@ Image token_picture(const DataConfig& data, std::span<const std::uint8_t> tokens
 }
 
 Image read_picture(const std::string& path, const DataConfig& data) {
-  return token_picture(data, tokens_of_file(path, data));
+  DataConfig picture = data;
+  picture.kind = "image";
+  return token_picture(data, tokens_of_file(path, picture));
 }
 
 Image picture_grid(const std::vector<Image>& pictures, std::int64_t columns) {

@@ -20,7 +20,9 @@ Sound token_sound(const DataConfig& data, std::span<const std::uint8_t> tokens) 
 }
 
 std::vector<std::uint8_t> read_sound(const std::string& path, const DataConfig& data, std::int64_t most) {
-  return tokens_of_file(path, data, most);
+  DataConfig sound = data;
+  sound.kind = "sound";
+  return tokens_of_file(path, sound, most);
 }
 
 }  // namespace longstride
