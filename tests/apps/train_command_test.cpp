@@ -100,6 +100,25 @@ TEST_F(TrainCommand, RefusesWhatCannotBeTrainedInOneSentence) {
   EXPECT_FALSE(exists("run"));
 }
 
+// Data are mapped, never read whole nor hashed: 10 GB of nothing but a file's length.
+TEST_F(TrainCommand, TrainsOnTenGigabytesInLittleMemory) {
+  write("large", "");
+  std::filesystem::resize_file(path("large"), std::uintmax_t{10} << 30);
+  const Finished done = run(training("train", {"--data", path("large"), "--out", path("run"), "--steps", "3", "--set",
+                                               "data.split=[1,0,0]", "--quiet", "--set", "data.kind=text"}));
+  ASSERT_EQ(done.status, 0) << done.err;
+  std::istringstream log(read("run/log.jsonl"));
+  int steps = 0;
+  for (std::string line; std::getline(log, line);) {
+    const json step = json::parse(line);
+    if (!step.contains("memory_bytes")) continue;
+    ++steps;
+    EXPECT_LT(step["memory_bytes"], 500'000'000);
+    EXPECT_LE(step["load_s"], step["step_s"]);
+  }
+  EXPECT_EQ(steps, 3);
+}
+
 TEST_F(TrainCommand, PlansWhatItWillNeed) {
   const Finished words = run(training("plan", {"--steps", "5"}));
   ASSERT_EQ(words.status, 0) << words.err;
@@ -120,7 +139,7 @@ TEST_F(TrainCommand, PlansWhatItWillNeed) {
 }
 
 TEST_F(TrainCommand, ShowsHelpWithAnExampleForEveryCommand) {
-  for (const char* command : {"train", "evaluate", "sample", "pattern", "plan", "info"}) {
+  for (const char* command : {"train", "evaluate", "sample", "pattern", "plan", "info", "attention"}) {
     const Finished done = run({command, "--help"});
     EXPECT_EQ(done.status, 0);
     EXPECT_EQ(done.err, "");

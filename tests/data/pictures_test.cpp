@@ -104,6 +104,22 @@ TEST_F(Pictures, ADamagedCacheIsMadeAgain) {
   }
 }
 
+TEST_F(Pictures, ThatAreLeftOutAreAllNamed) {
+  fs::create_directory(scratch / "d");
+  put(scratch / "d/a.png", flat(4, 10));
+  for (int i = 10; i < 18; ++i) put(scratch / fmt::format("d/b{}.png", i), Bytes{});
+  DataConfig data = config(scratch / "d");
+  data.unreadable = Unreadable::skip;
+  open(data);
+  ASSERT_EQ(notes.back().find("8 files were left out"), 0u);
+  EXPECT_TRUE(notes.back().ends_with(quoted("d/b14.png") + " is empty; likewise " + quoted("d/b15.png") + ", " +
+                                     quoted("d/b16.png") + ", " + quoted("d/b17.png")))
+      << notes.back();
+  for (int i = 100; i < 200; ++i) put(scratch / fmt::format("d/c{}.png", i), Bytes{});
+  open(data);
+  EXPECT_TRUE(notes.back().ends_with(quoted("d/c191.png") + " and 8 more")) << notes.back();
+}
+
 TEST_F(Pictures, ThatCannotBeReadAreAnErrorOrLeftOutWithTheirNames) {
   fs::create_directory(scratch / "d");
   put(scratch / "d/a.png", flat(4, 10));

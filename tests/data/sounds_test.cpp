@@ -100,6 +100,7 @@ TEST_F(Sounds, ThatCannotBeReadAreAnErrorOrLeftOutWithNothingOfThem) {
   data.unreadable = Unreadable::skip;
   const Dataset some = open(data);
   EXPECT_EQ(all(some), (Bytes{mu_law_code(0.5)}));
+  EXPECT_EQ(some.describe().find("1 file of sound"), 0u) << some.describe();
   EXPECT_NE(some.describe().find("2 files left out"), std::string::npos);
   EXPECT_NE(notes.back().find("c.wav\" holds no samples"), std::string::npos);
 }
