@@ -84,7 +84,7 @@ Scratch take_scratch(std::span<const Operation> program, Workspace& workspace, i
   }
   Scratch scratch{};
   scratch.shared = workspace.take(shared);
-  std::memset(scratch.shared, 0, static_cast<std::size_t>(shared));
+  if (shared > 0) std::memset(scratch.shared, 0, static_cast<std::size_t>(shared));
   scratch.thread_bytes = Workspace::rounded(thread_bytes);
   scratch.threads = static_cast<char*>(workspace.take(team * scratch.thread_bytes));
   return scratch;
