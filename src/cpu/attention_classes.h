@@ -113,11 +113,11 @@ struct MostGathered {
       for (int sweep = 0; sweep < op.tilings[h]->sweeps(); ++sweep) {
         const std::int64_t step = gathered_step(*op.tilings[h], sweep);
         if (step == 0) continue;
+        heads = std::max(heads, heads_gathered(op, step));
         if (const auto classes = lane_classes(*op.tilings[h], sweep)) {
           lane_rows = std::max<std::int64_t>(lane_rows, classes->rows());
           continue;
         }
-        heads = std::max(heads, heads_gathered(op, step));
         rows = std::max(rows, heads_gathered(op, step) * ((op.T + step - 1) / step));
       }
   }
