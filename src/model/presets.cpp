@@ -37,7 +37,7 @@ constexpr Preset kPresets[] = {
     "vocabulary": 256, "context": 3072, "layers": 128, "width": 256, "heads": 2, "feedforward": 2, "query_key": 0.5,
     "dropout": 0.25, "attention": ["column(96)", "window(96)", "window(96)", "window(96)"], "positions": [32, 32, 3]
   },
-  "data": {"kind": "image", "image_size": [32, 32]},
+  "data": {"kind": "image", "image_size": [32, 32], "channels": 3},
   "training": {"steps": 360000, "batch": 2, "accumulate": 8, "learning_rate": 0.00035, "warmup_steps": 5000}
 })json"},
     // The paper, section 7.3: 48 layers, 16 heads, width 512, dropout 0.01, 70 epochs. Cycle and learning rate are the
@@ -93,23 +93,25 @@ constexpr Preset kPresets[] = {
   "data": {"kind": "text"},
   "training": {"minutes": 3, "batch": 2, "learning_rate": 0.002, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
 })json"},
-    // Our own: any pictures, brought to 32 x 32, ten minutes on two cores. Of the bytes before, the third and the sixth
-    // are of the same channel.
+    // Our own: any pictures, brought to 32 x 32, ten minutes on two cores. Position i reads token i - 1, so that the
+    // pixel
+    // above token i lies 95 positions before it and the one to its right 92: a head each.
     {"image-small", R"json({
   "model": {
     "vocabulary": 256, "context": 3072, "layers": 4, "width": 64, "heads": 4, "feedforward": 4, "query_key": 1,
-    "dropout": 0, "attention": ["local(12)", "local(12) | column(96)"],
+    "dropout": 0, "attention": [["local(6)", "local(24)", "column(95)", "local(3) | column(92)"]],
     "positions": [32, 32, 3], "initialisation": "gpt2"
   },
   "data": {"kind": "image", "image_size": [32, 32], "channels": 3},
-  "training": {"minutes": 10, "batch": 1, "learning_rate": 0.002, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
+  "training": {"minutes": 10, "batch": 1, "learning_rate": 0.003, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
 })json"},
-    // Our own: any recordings, ten minutes on two cores.
+    // Our own: any recordings, ten minutes on two cores. Without hash embeddings it is 0.9 bits a
+    // sample behind after 1,200 steps.
     {"sound-small", R"json({
   "model": {
     "vocabulary": 256, "context": 4096, "layers": 4, "width": 64, "heads": 4, "feedforward": 4, "query_key": 1,
-    "dropout": 0, "attention": "strided(64)", "hash_orders": [2, 3], "hash_buckets": 65536,
-    "initialisation": "gpt2"
+    "dropout": 0, "attention": [["local(16)", "local(64)", "local(128)", "column(64)"]],
+    "hash_orders": [2, 3], "hash_buckets": 65536, "initialisation": "gpt2"
   },
   "data": {"kind": "sound", "sample_rate": 12000},
   "training": {"minutes": 10, "batch": 1, "learning_rate": 0.002, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
