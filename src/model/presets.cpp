@@ -94,8 +94,7 @@ constexpr Preset kPresets[] = {
   "training": {"minutes": 3, "batch": 2, "learning_rate": 0.002, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
 })json"},
     // Our own: any pictures, brought to 32 x 32, ten minutes on two cores. Position i reads token i - 1, so that the
-    // pixel
-    // above token i lies 95 positions before it and the one to its right 92: a head each.
+    // pixel above token i lies 95 positions before it and the one to its right 92: a head each.
     {"image-small", R"json({
   "model": {
     "vocabulary": 256, "context": 3072, "layers": 4, "width": 64, "heads": 4, "feedforward": 4, "query_key": 1,
@@ -105,8 +104,8 @@ constexpr Preset kPresets[] = {
   "data": {"kind": "image", "image_size": [32, 32], "channels": 3},
   "training": {"minutes": 10, "batch": 1, "learning_rate": 0.003, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
 })json"},
-    // Our own: any recordings, ten minutes on two cores. Without hash embeddings it is 0.9 bits a
-    // sample behind after 1,200 steps.
+    // Our own: any recordings, ten minutes on two cores. Without hash embeddings it is 0.9 bits a sample behind after
+    // 1,200 steps.
     {"sound-small", R"json({
   "model": {
     "vocabulary": 256, "context": 4096, "layers": 4, "width": 64, "heads": 4, "feedforward": 4, "query_key": 1,
