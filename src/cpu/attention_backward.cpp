@@ -140,9 +140,7 @@ class Backward {
   LaneBackward lane_piece(const ClassShare& share, std::int64_t piece, std::int64_t first, int sweep,
                           const BackwardScratch& scratch) const {
     const BackwardHead head = this->head(share.first_head + piece % share.heads, first, shape_.together);
-    LaneClasses classes = *lane_classes(*head.tiling, sweep);
-    classes.r = share.begin + piece / share.heads * lane_kernels(false).lanes;
-    return {classes,
+    return {piece_classes(share, piece, *head.tiling, sweep),
             static_cast<int>(shape_.Dq),
             static_cast<int>(shape_.Dv),
             op_.forward.scale,

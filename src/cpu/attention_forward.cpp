@@ -168,9 +168,7 @@ class Forward {
                          int sweep, const Scratch& scratch) const {
     const std::int64_t bh = share.first_head + piece % share.heads;
     const Head head = this->head(bh, first, together);
-    LaneClasses classes = *lane_classes(*head.tiling, sweep);
-    classes.r = share.begin + piece / share.heads * lane_kernels(false).lanes;
-    return {classes,
+    return {piece_classes(share, piece, *head.tiling, sweep),
             static_cast<int>(shape_.Dq),
             static_cast<int>(shape_.Dv),
             op_.scale * kLog2e,

@@ -131,6 +131,13 @@ struct LaneKernels {
 
 const LaneKernels& lane_kernels(bool bf16);
 
+// The classes of a share's piece-th piece: so many side by side as there are lanes, of each head in turn.
+inline LaneClasses piece_classes(const ClassShare& share, std::int64_t piece, const Tiling& tiling, int sweep) {
+  LaneClasses classes = *lane_classes(tiling, sweep);
+  classes.r = share.begin + piece / share.heads * lane_kernels(false).lanes;  // lanes are the same for either type
+  return classes;
+}
+
 // Computes shares[s], `lanes` classes of a head at a time; its thread goes on with every threads()-th share, whose rows
 // are asked for meanwhile. piece(share, p): the p-th of a share's pieces, without ahead and next.
 template <class Operation, class Piece>

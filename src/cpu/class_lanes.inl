@@ -16,8 +16,7 @@ LONGSTRIDE_INLINE void pack_side_block(const char* row, std::int64_t row_bytes, 
     if (Whole || w + i < words_of<E>(D)) store(to + (w + i) * kLanes, block[i]);
 }
 
-// Rows row, row + row_bytes, ..., a lane each: words of D channels, zeros in lanes from `lanes` on. to: (words,
-// kLanes).
+// Rows row, row + row_bytes, ..., a lane each: words of D channels, zeros in lanes from `lanes` on; (words, kLanes).
 template <class E>
 LONGSTRIDE_INLINE void pack_neighbours(const char* row, std::int64_t row_bytes, int lanes, int D, float* to) {
   for (int w = 0; w < words_of<E>(D); w += kLanes) {
@@ -52,18 +51,13 @@ constexpr int channels_of(int D) {
 template <class E>
 constexpr int kRowsInWord = kPaired<E> ? 2 : 1;
 
-// (D, kLanes) times factor to row u of the classes. Returns NaN in a lane that is not finite.
+// (D, kLanes) times factor to row u of the classes.
 template <class E>
-LONGSTRIDE_INLINE F unpack_side(const float* from, F factor, const LaneClasses& classes, int u, int D,
-                                const HeadMatrix& m) {
+LONGSTRIDE_INLINE void unpack_side(const float* from, F factor, const LaneClasses& classes, int u, int D,
+                                   const HeadMatrix& m) {
   const int lanes = classes.lanes(u, kLanes);
   char* row = m.row(classes.position(u));
-  F check = zero();
-  const auto channel = [&](int d) {
-    const F x = d < D ? mul(load(from + d * kLanes), factor) : zero();
-    check = fma(x, zero(), check);
-    return x;
-  };
+  const auto channel = [&](int d) { return d < D ? mul(load(from + d * kLanes), factor) : zero(); };
   constexpr int kChannels = kLanes * kRowsInWord<E>;  // a block
   for (int d = 0; d < D; d += kChannels) {
     F block[kLanes];
@@ -87,7 +81,6 @@ LONGSTRIDE_INLINE F unpack_side(const float* from, F factor, const LaneClasses& 
         store_partial(reinterpret_cast<float*>(to), block[i], D - d);
     }
   }
-  return check;
 }
 
 // What earlier sweeps left of row u (store_sums). to: (D, kLanes).

@@ -17,8 +17,8 @@ LONGSTRIDE_INLINE LaneSoftmax lane_softmax(const LaneForward& op, const BlockKey
   const int end = static_cast<int>(query - classes.nearest + 1) - block.first;  // may lie at or before begin
   F largest = broadcast(-INFINITY);
   for (int j = begin; j < end; ++j) largest = max(load(scores + j * kLanes), largest);
-  const F scale = broadcast(op.scale), infinitely_low = broadcast(-INFINITY);
-  F maximum = mul(largest, scale), earlier = infinitely_low;
+  const F scale = broadcast(op.scale);
+  F maximum = mul(largest, scale), earlier = broadcast(-INFINITY);
   if (op.continues) {
     const int lanes = classes.lanes(static_cast<int>(query), kLanes);
     earlier = mul(load_partial(op.lse + classes.position(static_cast<int>(query)), lanes), broadcast(kLog2e));
