@@ -29,6 +29,7 @@ struct ModelConfig {
   std::vector<std::int64_t> positions;    // extents, row-major, product >= context
   std::vector<std::int64_t> hash_orders;  // rising; one hash embedding each, of so many tokens before; empty: none
   std::int64_t hash_buckets = 16384;      // rows of each
+  std::int64_t convolution = 0;           // taps of a causal depthwise convolution of the token embeddings; 0: none
   Initialisation initialisation = Initialisation::variance;
 
   std::int64_t hidden_width() const;  // C_ff

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cpu/embed_kernels.h"
 #include "cpu/few_rows.h"
 #include "cpu/threads.h"
 
@@ -20,6 +21,18 @@ void add_to(float* to, const float* x, std::int64_t count) {
   for (std::int64_t c = 0; c < count; ++c) to[c] += x[c];
 }
 
+// What the convolution reads for row r, columns from `first` on.
+EmbedTaps taps_of(const Embed& op, std::int64_t r, std::int64_t C, std::int64_t first, std::int64_t count) {
+  EmbedTaps at;
+  at.tokens = op.token_before(r);
+  at.taps = op.taps_of(r);
+  at.kernel = op.kernel + first;
+  at.token = op.token + first;
+  at.stride = C;
+  at.columns = count;
+  return at;
+}
+
 }  // namespace
 
 void embed_forward(const Embed& op) {
@@ -27,18 +40,19 @@ void embed_forward(const Embed& op) {
 #pragma omp parallel for schedule(static) num_threads(threads()) if (N > kFewRows)
   for (std::int64_t r = 0; r < N; ++r) {
     float* out = op.out.f32() + r * op.out.stride;
-    const std::int64_t token = op.tokens[r];
+    const std::int64_t token = *op.token_before(r);
     std::copy_n(token < 0 ? op.start : op.token + token * C, C, out);
     for (int j = 0; j < op.positions && token >= 0; ++j) add_to(out, op.position[j] + index_of(op, j, r) * C, C);
     for (int g = 0; g < op.hashes; ++g) {
       const std::int64_t row = op.hash_rows[g * N + r];
       if (row >= 0) add_to(out, op.hash[g] + row * C, C);
     }
+    if (op.taps > 0) embed_kernels().add_taps(taps_of(op, r, C, 0, C), out);
   }
 }
 
 // dstart += dout of rows without a token before; dtoken[token] and dposition[j][index] += dout of the others;
-// dhash[g][hash row] += dout where there is one.
+// dhash[g][hash row] += dout where there is one; what the convolution's taps give to kernel and tokens.
 void embed_backward(const EmbedBackward& op) {
   const Embed& forward = op.forward;
   const std::int64_t N = forward.B * forward.T, C = op.dout.cols;
@@ -48,13 +62,17 @@ void embed_backward(const EmbedBackward& op) {
     const std::int64_t first = strip * kStrip, count = std::min(kStrip, C - first);
     for (std::int64_t r = 0; r < N; ++r) {
       const float* dout = op.dout.f32() + r * op.dout.stride + first;
-      const std::int64_t token = forward.tokens[r];
+      const std::int64_t token = *forward.token_before(r);
       add_to((token < 0 ? op.dstart : op.dtoken + token * C) + first, dout, count);
       for (int j = 0; j < forward.positions && token >= 0; ++j)
         add_to(op.dposition[j] + index_of(forward, j, r) * C + first, dout, count);
       for (int g = 0; g < forward.hashes; ++g) {
         const std::int64_t row = forward.hash_rows[g * N + r];
         if (row >= 0) add_to(op.dhash[g] + row * C + first, dout, count);
+      }
+      if (forward.taps > 0) {
+        embed_kernels().add_taps_backward(taps_of(forward, r, C, first, count), dout, op.dkernel + first,
+                                          op.dtoken + first);
       }
     }
   }

@@ -183,6 +183,7 @@ std::vector<ConfigField> make_fields() {
       sizes("model.positions", model, &M::positions, 1, 4, kMostTokens),
       sizes("model.hash_orders", model, &M::hash_orders, 0, kMaxHashEmbeddings, 16),
       whole("model.hash_buckets", model, &M::hash_buckets, 1, 1 << 24),
+      whole("model.convolution", model, &M::convolution, 0, 1024),
       word("model.initialisation", model, &M::initialisation, {"variance", "paper", "gpt2"}),
       kind_field(),
       paths_field(),

@@ -60,7 +60,7 @@ DecoderMemory::DecoderMemory(const ModelConfig& model, const DecoderShape& shape
     values.push_back(add("decoder cache", rows * model.value_head() * A));
   }
   const char* name = "decoder activations";
-  tokens = add(name, B * 4);
+  tokens = add(name, B * (model.convolution + 1) * 4);
   hash_rows = add(name, B * static_cast<std::int64_t>(model.hash_orders.size()) * 4);
   h = add(name, B * C * 4);
   mean = add(name, B * 4);
@@ -104,7 +104,9 @@ Decoder::Decoder(Backend& backend, const ModelConfig& model, const DecoderShape&
       arena_(backend, memory_.plan.total_bytes()),
       logits_(static_cast<std::size_t>(shape.sequences * model.vocabulary)) {
   hash_rows_.resize(static_cast<std::size_t>(shape.sequences) * model.hash_orders.size());
-  if (!hash_rows_.empty()) before_.resize(static_cast<std::size_t>(shape.sequences * shape.length));
+  tokens_.resize(static_cast<std::size_t>(shape.sequences * (model.convolution + 1)));
+  if (!hash_rows_.empty() || model.convolution > 0)
+    before_.resize(static_cast<std::size_t>(shape.sequences * shape.length));
   write_.reserve(static_cast<std::size_t>(memory_.most_writes));
   read_.reserve(static_cast<std::size_t>(memory_.most_reads));
   load_heads();
@@ -261,7 +263,9 @@ void Decoder::write_program(const Weights& w) {
   Embed embedding = embedding_of(model_, w);
   embedding.B = shape_.sequences;
   embedding.T = 1;
-  embedding.tokens = static_cast<const std::int32_t*>(at(memory_.tokens));
+  embedding.history = model_.convolution;
+  embedding.tokens_stride = model_.convolution + 1;
+  embedding.tokens = static_cast<const std::int32_t*>(at(memory_.tokens)) + embedding.history;
   embedding.hash_rows = static_cast<const std::int32_t*>(at(memory_.hash_rows));
   embedding.out = floats(memory_.h, model_.width);
   program_.emplace_back(embedding);
@@ -283,17 +287,21 @@ void Decoder::assume(std::int64_t position) {
   position_ = position;
 }
 
-// The token before each sequence's position_, and the rows of the hash embeddings of those before it.
+// The tokens before each sequence's position_, as many as the convolution reads, and the rows of hash embeddings.
 void Decoder::load_tokens(const std::int32_t* tokens_before) {
-  const std::int64_t B = shape_.sequences;
-  backend_.upload(at(memory_.tokens), tokens_before, B * 4);
-  if (hash_rows_.empty()) return;
+  const std::int64_t B = shape_.sequences, taps = model_.convolution;
   for (std::int64_t b = 0; b < B; ++b) {
+    std::int32_t* newest = tokens_.data() + b * (taps + 1) + taps;
+    *newest = tokens_before[b];
+    if (before_.empty()) continue;
     std::int32_t* now = before_.data() + b * shape_.length + position_;  // the row's first token is at position 0
     if (position_ > 0) now[-1] = tokens_before[b];
+    for (std::int64_t k = 1; k <= taps; ++k) newest[-k] = k < position_ ? now[-1 - k] : -1;
     hash_rows(model_, now, position_, hash_rows_.data() + b, B);
   }
-  backend_.upload(at(memory_.hash_rows), hash_rows_.data(), static_cast<std::int64_t>(hash_rows_.size()) * 4);
+  backend_.upload(at(memory_.tokens), tokens_.data(), B * (taps + 1) * 4);
+  if (!hash_rows_.empty())
+    backend_.upload(at(memory_.hash_rows), hash_rows_.data(), static_cast<std::int64_t>(hash_rows_.size()) * 4);
 }
 
 const float* Decoder::step(const Weights& weights, const std::int32_t* tokens_before) {

@@ -38,7 +38,7 @@ struct DecoderMemory {
 
   MemoryPlan plan;
   std::vector<std::size_t> keys, values;                             // (layers) (B, slots, Dq), (B, slots, Dv) A
-  std::size_t tokens = 0;                                            // (B) int32
+  std::size_t tokens = 0;                                            // (B, convolution's taps + 1) int32, newest last
   std::size_t hash_rows = 0;                                         // (hash orders, B) int32
   std::size_t h = 0, mean = 0, rstd = 0;                             // (B, C), (B), (B) float32
   std::size_t y = 0;                                                 // (B, C) A
@@ -114,6 +114,7 @@ class Decoder {
   Weights written_for_;
   std::vector<std::int32_t> before_;                    // host (B, length): the tokens before position_
   std::vector<std::int32_t> hash_rows_;                 // host (hash orders, B)
+  std::vector<std::int32_t> tokens_;                    // host (B, convolution's taps + 1)
   std::vector<std::int32_t> write_, read_;              // host, of the position at hand
   std::vector<std::int64_t> write_begin_, read_begin_;  // (patterns + 1)
   std::vector<float> logits_;                           // (B, V) host

@@ -33,6 +33,8 @@ Embed embedding_of(const ModelConfig& model, const Weights& weights) {
   e.buckets = model.hash_buckets;
   for (int g = 0; g < e.hashes; ++g)
     e.hash[g] = weights.vector(weights.table->hash_embeddings[static_cast<std::size_t>(g)]);
+  e.taps = model.convolution;
+  e.kernel = weights.vector(weights.table->token_convolution);
   return e;
 }
 

@@ -130,6 +130,7 @@ void Network::embedding_backward(const Weights& w, float* gradients) {
     op.dposition[j] = gradients + table_.position_embeddings[static_cast<std::size_t>(j)];
   for (int g = 0; g < op.forward.hashes; ++g)
     op.dhash[g] = gradients + table_.hash_embeddings[static_cast<std::size_t>(g)];
+  op.dkernel = gradients + table_.token_convolution;
   embed_backward(backend_, op);
 }
 

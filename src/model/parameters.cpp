@@ -109,6 +109,11 @@ ParameterTable::ParameterTable(const ModelConfig& model) {
     hash_embeddings.push_back(add(name, {model.hash_buckets, C}, deviations.token, 0, "embeddings"));
     align();
   }
+  if (model.convolution > 0) {  // all taps together begin with the variance of one token
+    const double deviation = 1 / std::sqrt(static_cast<double>(model.convolution));
+    token_convolution = add("token_convolution.weight", {model.convolution, C}, deviation, 0, "embeddings");
+    align();
+  }
   for (std::int64_t block = 0; block < model.layers; ++block) add_block(model, block);
   final_norm_weight = add("final_norm.weight", {C}, 0, 1, "norms");
   align();

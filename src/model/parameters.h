@@ -41,7 +41,7 @@ class ParameterTable {
   std::int64_t count() const { return count_; }           // parameters
   std::int64_t store_elements() const { return store_; }  // with the gaps that alignment leaves; gaps hold 0
 
-  std::int64_t start = 0, token_embedding = 0;
+  std::int64_t start = 0, token_embedding = 0, token_convolution = 0;
   std::vector<std::int64_t> position_embeddings, hash_embeddings;
   std::vector<BlockOffsets> blocks;
   std::int64_t final_norm_weight = 0, final_norm_bias = 0, output_weight = 0;

@@ -63,13 +63,17 @@ Values embed(const Embed& op) {
   const std::int64_t N = op.B * op.T, C = op.out.cols;
   Values out;
   for (std::int64_t r = 0; r < N; ++r) {
-    const std::int64_t token = op.tokens[r];
+    const std::int32_t* before = op.token_before(r);
+    const std::int64_t token = *before;
     for (std::int64_t c = 0; c < C; ++c) {
       double sum = token < 0 ? op.start[c] : op.token[token * C + c];
       for (int j = 0; j < op.positions && token >= 0; ++j) sum += op.position[j][position_index(op, j, r) * C + c];
       for (int g = 0; g < op.hashes; ++g) {
         const std::int64_t row = op.hash_rows[g * N + r];
         if (row >= 0) sum += op.hash[g][row * C + c];
+      }
+      for (std::int64_t k = 1; k <= op.taps_of(r); ++k) {
+        if (before[-k] >= 0) sum += static_cast<double>(op.kernel[(k - 1) * C + c]) * op.token[before[-k] * C + c];
       }
       out.push_back(sum);
     }
@@ -80,11 +84,12 @@ Values embed(const Embed& op) {
 EmbedGradients embed_backward(const EmbedBackward& op) {
   const Embed& forward = op.forward;
   const std::int64_t N = forward.B * forward.T, C = op.dout.cols;
-  EmbedGradients d{zeros(C), zeros(forward.V * C), {}, {}};
+  EmbedGradients d{zeros(C), zeros(forward.V * C), {}, {}, zeros(forward.taps * C)};
   for (int j = 0; j < forward.positions; ++j) d.position.push_back(zeros(forward.extent[j] * C));
   for (int g = 0; g < forward.hashes; ++g) d.hash.push_back(zeros(forward.buckets * C));
   for (std::int64_t r = 0; r < N; ++r) {
-    const std::int64_t token = forward.tokens[r];
+    const std::int32_t* before = forward.token_before(r);
+    const std::int64_t token = *before;
     for (std::int64_t c = 0; c < C; ++c) {
       const double dout = at(op.dout, r, c);
       (token < 0 ? d.start[index(c)] : d.token[index(token * C + c)]) += dout;
@@ -93,6 +98,12 @@ EmbedGradients embed_backward(const EmbedBackward& op) {
       for (int g = 0; g < forward.hashes; ++g) {
         const std::int64_t row = forward.hash_rows[g * N + r];
         if (row >= 0) d.hash[index(g)][index(row * C + c)] += dout;
+      }
+      for (std::int64_t k = 1; k <= forward.taps_of(r); ++k) {
+        if (before[-k] < 0) continue;
+        const std::int64_t of_kernel = (k - 1) * C + c, of_token = before[-k] * C + c;
+        d.kernel[index(of_kernel)] += dout * forward.token[of_token];
+        d.token[index(of_token)] += dout * forward.kernel[of_kernel];
       }
     }
   }

@@ -26,6 +26,7 @@ struct EmbedGradients {
   Values start, token;           // (C), (V, C)
   std::vector<Values> position;  // J of (extent, C)
   std::vector<Values> hash;      // G of (buckets, C)
+  Values kernel;                 // (K, C)
 };
 EmbedGradients embed_backward(const EmbedBackward& op);
 

@@ -76,6 +76,10 @@ void check_embed(const Check& check, const Embed& op) {
     check.at_least("buckets", op.buckets, 1);
     check.given("hash_rows", op.hash_rows);
   }
+  if (op.tokens_stride != 0) check.at_least("tokens_stride", op.tokens_stride, op.T + op.history);
+  check.at_least("history", op.history, 0);
+  check.at_least("taps", op.taps, 0);
+  if (op.taps > 0) check.given("kernel", op.kernel);
 }
 
 void check_attention(const Check& check, const Attention& op) {
@@ -181,6 +185,7 @@ void embed_backward(Backend& backend, const EmbedBackward& op) {
   check.given("dtoken", op.dtoken);
   for (int j = 0; j < op.forward.positions; ++j) check.given("dposition", op.dposition[j]);
   for (int g = 0; g < op.forward.hashes; ++g) check.given("dhash", op.dhash[g]);
+  if (op.forward.taps > 0) check.given("dkernel", op.dkernel);
   backend.embed_backward(op);
 }
 

@@ -6,6 +6,7 @@
 // output is overwritten. What is said to be optional is left without data.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <variant>
@@ -35,11 +36,14 @@ struct Dropout {
 // out = embedding of the token before + position embeddings of the position before (model.md, section 2): row (b, t),
 // position p = first + t: start where tokens[b, t] < 0, else token[tokens[b, t]] + sum_j position[j][index_j(p - 1)],
 // index_j(q) = (q / divisor[j]) mod extent[j]. Row n then adds hash[g][hash_rows[g * N + n]] for every g, where that is
-// not below 0 (model/hashes.h says which).
+// not below 0 (model/hashes.h says which), and sum_k kernel[k - 1] * token[y_k] element by element, k = 1..taps, y_k the
+// token k places before tokens[b, t], where there is one: a causal depthwise convolution of the token embeddings.
 struct Embed {
   std::int64_t B = 0, T = 0, V = 0;
   std::int64_t first = 0;
   const std::int32_t* tokens = nullptr;  // (B, T) the token before each position; < 0: none, at a sequence's start
+  std::int64_t tokens_stride = 0;        // from one sequence's tokens to the next one's; 0: T
+  std::int64_t history = 0;              // tokens that stand before each sequence's first one
   const float* start = nullptr;          // (C)
   const float* token = nullptr;          // (V, C)
   int positions = 0;                     // J, at most kMaxPositionEmbeddings
@@ -50,7 +54,15 @@ struct Embed {
   std::int64_t buckets = 0;
   const float* hash[kMaxHashEmbeddings] = {};  // (buckets, C)
   const std::int32_t* hash_rows = nullptr;     // (G, N) in [0, buckets); < 0: none
+  std::int64_t taps = 0;                       // K
+  const float* kernel = nullptr;               // (K, C)
   Matrix out;                                  // (N, C) float32
+
+  const std::int32_t* token_before(std::int64_t row) const {
+    return tokens + row / T * (tokens_stride == 0 ? T : tokens_stride) + row % T;
+  }
+  // Of the tokens that stand before token_before(row), how many the convolution looks at.
+  std::int64_t taps_of(std::int64_t row) const { return std::min(taps, row % T + history); }
 };
 struct EmbedBackward {
   Embed forward;  // out unused
@@ -59,6 +71,7 @@ struct EmbedBackward {
   float* dtoken = nullptr;
   float* dposition[kMaxPositionEmbeddings] = {};
   float* dhash[kMaxHashEmbeddings] = {};
+  float* dkernel = nullptr;
 };
 
 // h_out = h_in + dropout(branch);  y = (h_out - mean) * rstd * weight + bias, per row. Two passes for the variance.

@@ -174,6 +174,8 @@ TEST(Config, SizesThatDoNotFitEachOtherAreErrors) {
   EXPECT_EQ(set_words("model.hash_orders=[2, 4, 4]"), "model.hash_orders: must rise, got [2, 4, 4]");
   EXPECT_EQ(set_words("model.hash_orders=[17]"),
             "model.hash_orders: needs a list of 0 to 8 whole numbers in [1, 16], got [17] (from --set)");
+  EXPECT_EQ(set_words("model.convolution=-1"),
+            "model.convolution: needs a whole number in [0, 1024], got -1 (from --set)");
   EXPECT_EQ(set_words("model.positions=[3, 4]"),
             "model.positions: the product of the extents must be at least model.context, got 3 x 4 = 12 for a context "
             "of 1024");

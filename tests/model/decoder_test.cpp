@@ -148,11 +148,12 @@ constexpr double kFloat32 = 2e-5;
 // of 24 places add like a random walk: sqrt(24) 2^-9 = 1 %, of a largest logit that every element is measured by.
 constexpr double kBfloat16 = 0.03;
 
-TEST(Decoder, GivesTheLogitsOfTheWholeSequenceWithHashEmbeddings) {
+TEST(Decoder, GivesTheLogitsOfTheWholeSequenceWithHashEmbeddingsAndConvolution) {
   for (const DType type : {DType::float32, DType::bfloat16}) {
     ModelConfig model = model_with("fixed(8,2)");
     model.hash_orders = {1, 3, 4};
     model.hash_buckets = 29;
+    model.convolution = 5;
     Case c(model, type);
     Decoder decoder(*c.backend, c.model, {kSequences, c.model.context, type});
     const std::vector<float> whole = c.whole();
@@ -219,10 +220,11 @@ TEST(Decoder, GoesOnFromTokensReadAtOnceInBfloat16) {
   }
 }
 
-TEST(Decoder, GoesOnFromTokensReadAtOnceWithHashEmbeddings) {
+TEST(Decoder, GoesOnFromTokensReadAtOnceWithHashEmbeddingsAndConvolution) {
   ModelConfig model = model_with("fixed(8,2)");
   model.hash_orders = {1, 3, 4};
   model.hash_buckets = 29;
+  model.convolution = 5;
   Case c(model, DType::float32);
   for (const std::int64_t count : {1, 2, 17}) expect_prefill(c, count, kFloat32, "hashed");
 }

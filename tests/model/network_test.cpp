@@ -31,6 +31,7 @@ ModelConfig hashed_model() {
   ModelConfig model = small_model("window(4)");
   model.hash_orders = {2, 4};
   model.hash_buckets = 23;
+  model.convolution = 3;
   return model;
 }
 

@@ -85,6 +85,20 @@ TEST(ParameterTable, HoldsATableForEachHashOrderThatDoesNotDecayAndMovesByRows) 
   }
 }
 
+TEST(ParameterTable, HoldsAKernelOfTheConvolutionWhereThereIsOne) {
+  ModelConfig model = shape(2, 8, 2, 2, 1, {4, 4});
+  EXPECT_EQ(ParameterTable(model).find("token_convolution.weight"), nullptr);
+  const std::int64_t without = ParameterTable(model).count();
+  model.convolution = 9;
+  const ParameterTable table(model);
+  EXPECT_EQ(table.count(), without + 9 * 8);
+  const Parameter* kernel = table.find("token_convolution.weight");
+  ASSERT_NE(kernel, nullptr);
+  EXPECT_EQ(kernel->offset, table.token_convolution);
+  EXPECT_EQ(kernel->shape, (std::vector<std::int64_t>{9, 8}));
+  EXPECT_DOUBLE_EQ(kernel->deviation, 1.0 / 3);
+}
+
 // Deviation of a sample of k normal numbers lies within 5 standard errors, sigma / sqrt(2 k), of sigma.
 void expect_deviation(const ParameterTable& table, const std::vector<float>& store, const char* name, double sigma) {
   const Parameter* entry = table.find(name);

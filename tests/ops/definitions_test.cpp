@@ -55,19 +55,22 @@ Matrix view(std::vector<float>& x, std::int64_t rows, std::int64_t cols) {
 TEST(DefinitionsGradient, OfTheEmbedding) {
   const std::int64_t C = 5;
   std::vector<float> start = grid_floats(C, 1), token = grid_floats(6 * C, 2), position = grid_floats(4 * C, 3);
-  std::vector<float> hash = grid_floats(3 * C, 5), out(8 * C), dout = random_floats(8 * C, 4);
+  std::vector<float> hash = grid_floats(3 * C, 5), kernel = grid_floats(2 * C, 6), out(8 * C);
+  std::vector<float> dout = random_floats(8 * C, 4);
   const std::vector<std::int32_t> hash_rows = {-1, -1, 2, 0, -1, -1, 2, 2};
   const std::vector<std::int32_t> tokens = {-1, 2, 2, 5, -1, 0, 5, 5};
   Embed op;
   op.B = 2, op.T = 4, op.V = 6, op.tokens = tokens.data(), op.start = start.data(), op.token = token.data();
   op.positions = 1, op.position[0] = position.data(), op.extent[0] = 4, op.divisor[0] = 2, op.out = view(out, 8, C);
   op.hashes = 1, op.buckets = 3, op.hash[0] = hash.data(), op.hash_rows = hash_rows.data();
+  op.taps = 2, op.kernel = kernel.data();
   const definitions::EmbedGradients d = definitions::embed_backward({op, view(dout, 8, C), nullptr, nullptr, {}, {}});
   const auto f = [&] { return definitions::embed(op); };
   check_gradient("start", start, as_values(dout), f, d.start);
   check_gradient("token", token, as_values(dout), f, d.token);
   check_gradient("position", position, as_values(dout), f, d.position[0]);
   check_gradient("hash", hash, as_values(dout), f, d.hash[0]);
+  check_gradient("kernel", kernel, as_values(dout), f, d.kernel);
 }
 
 TEST(DefinitionsGradient, OfTheNormWithItsResidual) {

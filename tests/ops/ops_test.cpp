@@ -120,7 +120,11 @@ TEST_F(Ops, EmbedSaysWhatDoesNotFit) {
   expect_refused([&] { embed(*backend, op); }, "embed: hash_rows is missing");
   op.hash_rows = tokens.data(), op.out = f32(4, 4), op.start = op.token = floats.data();
   expect_refused([&] { embed(*backend, op); }, "embed: hash is missing");
-  op.hashes = 0, op.start = op.token = nullptr;
+  op.hashes = 0, op.taps = 2;
+  expect_refused([&] { embed(*backend, op); }, "embed: kernel is missing");
+  op.history = 2, op.tokens_stride = 3;
+  expect_refused([&] { embed(*backend, op); }, "embed: tokens_stride must be at least 4, got 3");
+  op.taps = op.history = op.tokens_stride = 0, op.start = op.token = nullptr;
   op.out = f32(3, 4);
   expect_refused([&] { embed(*backend, op); }, "embed: out must be (4, 4), got (3, 4)");
   expect_refused(

@@ -15,6 +15,7 @@ CONFIGURATIONS = {  # name: settings over TINY. Contexts that strides do not div
         model__query_key=0.5, model__feedforward=2, model__positions=[5, 7, 3],
     ),
     "hashed": dict(model__hash_orders=[2, 3, 5], model__hash_buckets=89, model__attention=["window(5)", "column(6)"]),
+    "convolved": dict(model__convolution=4, model__attention="fixed(9,2)"),
     "dense": dict(model__attention="dense", model__context=64, model__positions=[64]),
 }  # fmt: skip
 

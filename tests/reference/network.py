@@ -51,7 +51,8 @@ class Network:
         return self.rounded(x)
 
     def embed(self, tokens):
-        """(B, T) -> (B, T, C): the start vector, then token and position of the place before; hashes of those before."""
+        """(B, T) -> (B, T, C): the start vector, then token and position of the place before; hashes of those before, and
+        the convolution over the tokens before that one."""
         B, T = tokens.shape
         w = self.weights
         extents = self.model["positions"]
@@ -65,6 +66,9 @@ class Network:
             for t in range(order, T):
                 rows = [bucket(before, self.model["hash_buckets"]) for before in tokens[:, t - order : t].tolist()]
                 x = x + F.pad(w[f"hash_embedding.{order}.weight"][rows][:, None], (0, 0, t, T - 1 - t))
+        for lag in range(1, self.model["convolution"] + 1):  # position t adds a share of the embedding of token t - 1 - lag
+            earlier = w["token_embedding.weight"][tokens[:, : max(0, T - 1 - lag)]]
+            x = x + F.pad(earlier * w["token_convolution.weight"][lag - 1], (0, 0, min(T, lag + 1), 0))
         return x
 
     def attention(self, u, block):

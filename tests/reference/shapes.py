@@ -9,6 +9,8 @@ def parameter_shapes(model):
         shapes[f"position_embedding.{j}.weight"] = [extent, C]
     for order in model.get("hash_orders", []):
         shapes[f"hash_embedding.{order}.weight"] = [model["hash_buckets"], C]
+    if model.get("convolution", 0) > 0:
+        shapes["token_convolution.weight"] = [model["convolution"], C]
     for k in range(model["layers"]):
         block = f"blocks.{k}."
         for norm in ("attention_norm", "feedforward_norm"):

@@ -1,0 +1,10 @@
+#include "cpu/embed_kernels.h"
+
+#define LONGSTRIDE_KERNELS "cpu/embed_kernels.inl"
+#include "cpu/for_each_isa.h"
+
+namespace longstride {
+
+const EmbedKernels& embed_kernels() { return LONGSTRIDE_CHOOSE(kEmbedKernels); }
+
+}  // namespace longstride
