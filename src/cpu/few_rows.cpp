@@ -13,6 +13,7 @@ struct FewRows {
   std::int64_t x_stride;
   const void* w;  // (M, K)
   std::int64_t w_stride;
+  const void* next;   // weights asked for during the last block; nullptr: those behind it
   bool bf16;          // x, w and pre
   const float* bias;  // (M), optional
   bool activates;
@@ -67,7 +68,12 @@ std::int64_t few_rows_scratch_bytes(const Linear& op) {
   return (words * std::min(op.x.rows, kMostRowsAtOnce) + kMostLanes) * 4;
 }
 
-void few_rows_piece(const Linear& op, std::int64_t piece, void* scratch) {
+const void* few_rows_weights(const Linear& op, std::int64_t piece) {
+  const std::int64_t first = std::min(op.w.rows, piece * piece_outputs(op));
+  return op.w.rows_from(first, op.w.rows - first).data;
+}
+
+void few_rows_piece(const Linear& op, std::int64_t piece, void* scratch, const void* next) {
   const std::int64_t outputs = piece_outputs(op);
   FewRows rows{};
   rows.N = op.x.rows;
@@ -79,6 +85,7 @@ void few_rows_piece(const Linear& op, std::int64_t piece, void* scratch) {
   rows.x_stride = op.x.stride;
   rows.w = op.w.data;
   rows.w_stride = op.w.stride;
+  rows.next = next;
   rows.bf16 = is_bf16(op.w);
   rows.bias = op.bias;
   rows.activates = op.activation == Activation::gelu_sigmoid;

@@ -14,7 +14,10 @@ inline constexpr std::int64_t kFewRows = 64;
 
 std::int64_t few_rows_pieces(const Linear& op);
 std::int64_t few_rows_scratch_bytes(const Linear& op);  // of one thread
-// scratch: aligned to 64 bytes.
-void few_rows_piece(const Linear& op, std::int64_t piece, void* scratch);
+// Where the weights of a piece begin.
+const void* few_rows_weights(const Linear& op, std::int64_t piece);
+// scratch: aligned to 64 bytes. next: where the weights begin that this thread reads after this piece, asked for ahead of
+// time; nullptr: those behind the piece's own.
+void few_rows_piece(const Linear& op, std::int64_t piece, void* scratch, const void* next = nullptr);
 
 }  // namespace longstride

@@ -1,6 +1,6 @@
-// A block of kLanes outputs at a time, an output a lane: words of kLanes rows of W are transposed in registers, then
-// each is multiplied with every row of x. A word is a float, or a pair of neighbouring bfloat16. Sums of an element run
-// over words in ascending order.
+// A block of kLanes outputs at a time. A word is a float, or a pair of neighbouring bfloat16; sums of an element run over
+// words in ascending order, however they are computed: few rows with an output a lane, for which words of kLanes rows of
+// W are transposed in registers; more rows with a row a lane, where the words of W are broadcast as they lie.
 #include "cpu/typed.inl"
 
 // Rows of x whose sums are in registers at a time.
@@ -45,13 +45,20 @@ LONGSTRIDE_INLINE void finish_rows(const FewRows& op, std::int64_t n, std::int64
   store_up_to(op.y, n * op.y_stride + m, sum, lanes, op.y_bf16);
 }
 
+// Where the weights begin that are asked for while block m is computed: the next block, which begins where this one ends,
+// or what comes after the last one.
+LONGSTRIDE_INLINE const char* weights_ahead(const FewRows& op, const char* w, std::int64_t m, std::int64_t row_bytes) {
+  const bool last = op.next != nullptr && m + kLanes >= op.end;
+  return last ? static_cast<const char*>(op.next) : w + kLanes * row_bytes;
+}
+
 // x: words of kRows rows, gathered.
 template <int kRows, bool kBf16>
-LONGSTRIDE_INLINE void few_rows_block(const FewRows& op, const float* x, std::int64_t first, std::int64_t m) {
+LONGSTRIDE_INLINE void output_lanes_block(const FewRows& op, const float* x, std::int64_t first, std::int64_t m) {
   constexpr std::int64_t kSize = kBf16 ? 2 : 4;
   const std::int64_t words = kBf16 ? (op.K + 1) / 2 : op.K, row_bytes = op.w_stride * kSize;
   const char* w = static_cast<const char*>(op.w) + m * row_bytes;
-  const char* ahead = w + kLanes * row_bytes;  // the next block, which begins where this one ends
+  const char* ahead = weights_ahead(op, w, m, row_bytes);
   F sums[kRows];
   for (int n = 0; n < kRows; ++n) sums[n] = zero();
   for (std::int64_t word = 0; word < words; word += kLanes) {
@@ -79,10 +86,53 @@ LONGSTRIDE_INLINE void few_rows_block(const FewRows& op, const float* x, std::in
   for (int n = 0; n < kRows; ++n) finish_rows(op, first + n, m, sums[n]);
 }
 
+// sum + x * a word of W. kHalf: of its pair there is only the first.
+template <bool kBf16, bool kHalf>
+LONGSTRIDE_INLINE F add_word(F x, const char* word, F sum) {
+  if (kBf16) {
+    std::uint32_t pair = 0;
+    std::memcpy(&pair, word, kHalf ? 2 : 4);
+    return dot_pairs(as_pairs(x), broadcast_pair(pair), sum);
+  }
+  float value;
+  std::memcpy(&value, word, sizeof value);
+  return fma(x, broadcast(value), sum);
+}
+
+// The same with a row a lane; lanes past kRows hold anything.
+template <int kRows, bool kBf16>
+LONGSTRIDE_INLINE void row_lanes_block(const FewRows& op, const float* x, std::int64_t first, std::int64_t m) {
+  constexpr std::int64_t kSize = kBf16 ? 2 : 4;
+  const std::int64_t whole_words = kBf16 ? op.K / 2 : op.K, row_bytes = op.w_stride * kSize;
+  const char* w = static_cast<const char*>(op.w) + m * row_bytes;
+  const char* ahead = weights_ahead(op, w, m, row_bytes);
+  F sums[kLanes];
+  for (int i = 0; i < kLanes; ++i) sums[i] = zero();
+  const char* rows[kLanes];
+  for (int i = 0; i < kLanes; ++i) rows[i] = w + (m + i < op.M ? i : op.M - 1 - m) * row_bytes;
+  for (std::int64_t word = 0; word < whole_words; ++word) {
+    if (kLanes == 16) __builtin_prefetch(ahead + word * 64, 0, 2);
+    const F of_x = load(x + word * kRows);
+    for (int i = 0; i < kLanes; ++i) sums[i] = add_word<kBf16, false>(of_x, rows[i] + 4 * word, sums[i]);
+  }
+  if (kBf16 && op.K % 2 != 0) {
+    const F of_x = load(x + whole_words * kRows);
+    for (int i = 0; i < kLanes; ++i) sums[i] = add_word<true, true>(of_x, rows[i] + 4 * whole_words, sums[i]);
+  }
+  transpose(sums);
+  for (int n = 0; n < kRows; ++n) finish_rows(op, first + n, m, sums[n]);
+}
+
 template <int kRows, bool kBf16>
 void few_rows_group(const FewRows& op, std::int64_t first) {
   gather_words(op, first, kRows, kBf16, op.scratch);
-  for (std::int64_t m = op.begin; m < op.end; m += kLanes) few_rows_block<kRows, kBf16>(op, op.scratch, first, m);
+  for (std::int64_t m = op.begin; m < op.end; m += kLanes) {
+    if constexpr (2 * kRows > kLanes && kRows <= kLanes) {
+      row_lanes_block<kRows, kBf16>(op, op.scratch, first, m);
+    } else {
+      output_lanes_block<kRows, kBf16>(op, op.scratch, first, m);
+    }
+  }
 }
 
 template <bool kBf16>

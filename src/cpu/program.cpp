@@ -36,15 +36,15 @@ std::int64_t pieces_of(const ResidualNorm& op) { return (op.h_in.rows + rows_a_p
 std::int64_t pieces_of(const Linear& op) { return few_rows_pieces(op); }
 std::int64_t pieces_of(const DecodeAttention& op) { return decode_attention_pieces(op); }
 
-void run_piece(const Embed& op, std::int64_t, const Scratch&, int) { embed_forward(op); }
-void run_piece(const ResidualNorm& op, std::int64_t piece, const Scratch&, int) {
+void run_piece(const Embed& op, std::int64_t, const Scratch&, int, const void*) { embed_forward(op); }
+void run_piece(const ResidualNorm& op, std::int64_t piece, const Scratch&, int, const void*) {
   const std::int64_t first = piece * rows_a_piece(op);
   for (std::int64_t r = first; r < std::min(op.h_in.rows, first + rows_a_piece(op)); ++r) residual_norm_row(op, r);
 }
-void run_piece(const Linear& op, std::int64_t piece, const Scratch& scratch, int thread) {
-  few_rows_piece(op, piece, scratch.threads + thread * scratch.thread_bytes);
+void run_piece(const Linear& op, std::int64_t piece, const Scratch& scratch, int thread, const void* next) {
+  few_rows_piece(op, piece, scratch.threads + thread * scratch.thread_bytes, next);
 }
-void run_piece(const DecodeAttention& op, std::int64_t piece, const Scratch& scratch, int thread) {
+void run_piece(const DecodeAttention& op, std::int64_t piece, const Scratch& scratch, int thread, const void*) {
   decode_attention_piece(op, piece, scratch.shared, scratch.threads + thread * scratch.thread_bytes);
 }
 
@@ -68,8 +68,19 @@ std::uint64_t ticket(std::uint32_t number, std::int64_t next, std::int64_t end) 
 std::int64_t next_of(std::uint64_t ticket) { return static_cast<std::int64_t>(ticket & kMostPieces); }
 std::int64_t end_of(std::uint64_t ticket) { return static_cast<std::int64_t>(ticket >> 24 & kMostPieces); }
 
-void run_piece_of(const Operation& operation, std::int64_t piece, const Scratch& scratch, int thread) {
-  std::visit([&](const auto& op) { run_piece(op, piece, scratch, thread); }, operation);
+// next: weights that the thread will read after this piece, as far as is known.
+void run_piece_of(const Operation& operation, std::int64_t piece, const Scratch& scratch, int thread,
+                  const void* next = nullptr) {
+  std::visit([&](const auto& op) { run_piece(op, piece, scratch, thread, next); }, operation);
+}
+
+// The first weights of a thread's share of the first product after operation `at`; nullptr: there is none.
+const void* next_weights(std::span<const Operation> program, std::size_t at, int thread, std::size_t team) {
+  while (++at < program.size()) {
+    if (const auto* op = std::get_if<Linear>(&program[at]))
+      return few_rows_weights(*op, thread * few_rows_pieces(*op) / static_cast<std::int64_t>(team));
+  }
+  return nullptr;
 }
 
 Scratch take_scratch(std::span<const Operation> program, Workspace& workspace, int team) {
@@ -152,7 +163,9 @@ bool Crew::take_piece(int thread) {
     while (next_of(seen) < end_of(seen)) {
       if (!share.ticket.compare_exchange_weak(seen, seen + 1, std::memory_order_acq_rel)) continue;
       const auto at = static_cast<std::uint16_t>((seen >> 48) - first_);
-      run_piece_of(program_[at], next_of(seen), scratch_, thread);
+      const bool last_of_share = i == 0 && next_of(seen) + 1 == end_of(seen);
+      const void* next = last_of_share ? next_weights(program_, at, thread, shares_.size()) : nullptr;
+      run_piece_of(program_[at], next_of(seen), scratch_, thread, next);
       if (left_.fetch_sub(1, std::memory_order_acq_rel) == 1) open(at + 1, thread);
       return true;
     }

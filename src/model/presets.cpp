@@ -104,16 +104,16 @@ constexpr Preset kPresets[] = {
   "data": {"kind": "image", "image_size": [32, 32], "channels": 3},
   "training": {"minutes": 10, "batch": 1, "learning_rate": 0.003, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
 })json"},
-    // Our own: any recordings, ten minutes on two cores. Without hash embeddings it is 0.9 bits a sample behind after
-    // 1,200 steps.
+    // Our own: any recordings, ten minutes on two cores. At 6 kHz what there is to learn is tones; at 12 kHz most of it is
+    // that neighbouring samples are alike (docs/performance.md, "Learning").
     {"sound-small", R"json({
   "model": {
-    "vocabulary": 256, "context": 4096, "layers": 4, "width": 64, "heads": 4, "feedforward": 4, "query_key": 1,
-    "dropout": 0, "attention": [["local(16)", "local(64)", "local(128)", "column(64)"]],
-    "hash_orders": [2, 3], "hash_buckets": 65536, "initialisation": "gpt2"
+    "vocabulary": 256, "context": 1024, "layers": 4, "width": 64, "heads": 4, "feedforward": 4, "query_key": 1,
+    "dropout": 0, "attention": [["local(16)", "local(64)", "local(256)", "dense"]], "convolution": 64,
+    "initialisation": "gpt2"
   },
-  "data": {"kind": "sound", "sample_rate": 12000},
-  "training": {"minutes": 10, "batch": 1, "learning_rate": 0.002, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
+  "data": {"kind": "sound", "sample_rate": 6000},
+  "training": {"minutes": 10, "batch": 8, "learning_rate": 0.004, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
 })json"},
 };
 
