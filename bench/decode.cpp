@@ -144,7 +144,8 @@ int measure(const Arguments& given) {
   const auto steps = [&] {
     for (int token = 0; token < kTokensARun; ++token) {
       decoder.assume(given.position);
-      if (!std::isfinite(decoder.step(m.weights(), before.data())[0])) throw std::runtime_error("a logit is not finite");
+      if (!std::isfinite(decoder.step(m.weights(), before.data())[0]))
+        throw std::runtime_error("a logit is not finite");
     }
   };
   Reader reader;

@@ -22,7 +22,7 @@ void add_to(float* to, const float* x, std::int64_t count) {
 }
 
 // What the convolution reads for row r, columns from `first` on.
-EmbedTaps taps_of(const Embed& op, std::int64_t r, std::int64_t C, std::int64_t first, std::int64_t count) {
+EmbedTaps convolution_of(const Embed& op, std::int64_t r, std::int64_t C, std::int64_t first, std::int64_t count) {
   EmbedTaps at;
   at.tokens = op.token_before(r);
   at.taps = op.taps_of(r);
@@ -47,7 +47,7 @@ void embed_forward(const Embed& op) {
       const std::int64_t row = op.hash_rows[g * N + r];
       if (row >= 0) add_to(out, op.hash[g] + row * C, C);
     }
-    if (op.taps > 0) embed_kernels().add_taps(taps_of(op, r, C, 0, C), out);
+    if (op.taps > 0) embed_kernels().add_taps(convolution_of(op, r, C, 0, C), out);
   }
 }
 
@@ -71,7 +71,7 @@ void embed_backward(const EmbedBackward& op) {
         if (row >= 0) add_to(op.dhash[g] + row * C + first, dout, count);
       }
       if (forward.taps > 0) {
-        embed_kernels().add_taps_backward(taps_of(forward, r, C, first, count), dout, op.dkernel + first,
+        embed_kernels().add_taps_backward(convolution_of(forward, r, C, first, count), dout, op.dkernel + first,
                                           op.dtoken + first);
       }
     }

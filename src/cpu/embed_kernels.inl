@@ -22,7 +22,8 @@ static void add_taps_backward(const EmbedTaps& at, const float* dout, float* dke
       const std::int64_t of_kernel = (k - 1) * at.stride, of_token = at.tokens[-k] * at.stride;
       const F kernel = load_up_to(at.kernel + of_kernel, c, lanes, false);
       const F token = load_up_to(at.token + of_token, c, lanes, false);
-      store_up_to(dkernel + of_kernel, c, fma(d, token, load_up_to(dkernel + of_kernel, c, lanes, false)), lanes, false);
+      store_up_to(dkernel + of_kernel, c, fma(d, token, load_up_to(dkernel + of_kernel, c, lanes, false)), lanes,
+                  false);
       store_up_to(dtoken + of_token, c, fma(d, kernel, load_up_to(dtoken + of_token, c, lanes, false)), lanes, false);
     }
   }

@@ -16,8 +16,8 @@ std::int64_t few_rows_pieces(const Linear& op);
 std::int64_t few_rows_scratch_bytes(const Linear& op);  // of one thread
 // Where the weights of a piece begin.
 const void* few_rows_weights(const Linear& op, std::int64_t piece);
-// scratch: aligned to 64 bytes. next: where the weights begin that this thread reads after this piece, asked for ahead of
-// time; nullptr: those behind the piece's own.
+// scratch: aligned to 64 bytes. next: where the weights begin that this thread reads after this piece, asked for ahead
+// of time; nullptr: those behind the piece's own.
 void few_rows_piece(const Linear& op, std::int64_t piece, void* scratch, const void* next = nullptr);
 
 }  // namespace longstride

@@ -1,6 +1,6 @@
-// A block of kLanes outputs at a time. A word is a float, or a pair of neighbouring bfloat16; sums of an element run over
-// words in ascending order, however they are computed: few rows with an output a lane, for which words of kLanes rows of
-// W are transposed in registers; more rows with a row a lane, where the words of W are broadcast as they lie.
+// A block of kLanes outputs at a time. A word is a float, or a pair of neighbouring bfloat16; sums of an element run
+// over words in ascending order, however they are computed: few rows with an output a lane, for which words of kLanes
+// rows of W are transposed in registers; more rows with a row a lane, where the words of W are broadcast as they lie.
 #include "cpu/typed.inl"
 
 // Rows of x whose sums are in registers at a time.
@@ -45,8 +45,8 @@ LONGSTRIDE_INLINE void finish_rows(const FewRows& op, std::int64_t n, std::int64
   store_up_to(op.y, n * op.y_stride + m, sum, lanes, op.y_bf16);
 }
 
-// Where the weights begin that are asked for while block m is computed: the next block, which begins where this one ends,
-// or what comes after the last one.
+// Where the weights begin that are asked for while block m is computed: the next block, which begins where this one
+// ends, or what comes after the last one.
 LONGSTRIDE_INLINE const char* weights_ahead(const FewRows& op, const char* w, std::int64_t m, std::int64_t row_bytes) {
   const bool last = op.next != nullptr && m + kLanes >= op.end;
   return last ? static_cast<const char*>(op.next) : w + kLanes * row_bytes;

@@ -94,17 +94,19 @@ constexpr Preset kPresets[] = {
   "training": {"minutes": 3, "batch": 2, "learning_rate": 0.002, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
 })json"},
     // Our own: any pictures, brought to 32 x 32, ten minutes on two cores. Position i reads token i - 1, so that the
-    // pixel above token i lies 95 positions before it and the one to its right 92: a head each.
+    // pixel above token i lies 95 positions before it and the one to its right 92: a head each. The convolution reaches
+    // as far.
     {"image-small", R"json({
   "model": {
     "vocabulary": 256, "context": 3072, "layers": 4, "width": 64, "heads": 4, "feedforward": 4, "query_key": 1,
     "dropout": 0, "attention": [["local(6)", "local(24)", "column(95)", "local(3) | column(92)"]],
-    "positions": [32, 32, 3], "initialisation": "gpt2"
+    "positions": [32, 32, 3], "convolution": 96, "initialisation": "gpt2"
   },
   "data": {"kind": "image", "image_size": [32, 32], "channels": 3},
-  "training": {"minutes": 10, "batch": 1, "learning_rate": 0.003, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
+  "training": {"minutes": 10, "batch": 4, "learning_rate": 0.004, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
 })json"},
-    // Our own: any recordings, ten minutes on two cores. At 6 kHz what there is to learn is tones; at 12 kHz most of it is
+    // Our own: any recordings, ten minutes on two cores. At 6 kHz what there is to learn is tones; at 12 kHz most of it
+    // is
     // that neighbouring samples are alike (docs/performance.md, "Learning").
     {"sound-small", R"json({
   "model": {

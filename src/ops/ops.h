@@ -36,8 +36,8 @@ struct Dropout {
 // out = embedding of the token before + position embeddings of the position before (model.md, section 2): row (b, t),
 // position p = first + t: start where tokens[b, t] < 0, else token[tokens[b, t]] + sum_j position[j][index_j(p - 1)],
 // index_j(q) = (q / divisor[j]) mod extent[j]. Row n then adds hash[g][hash_rows[g * N + n]] for every g, where that is
-// not below 0 (model/hashes.h says which), and sum_k kernel[k - 1] * token[y_k] element by element, k = 1..taps, y_k the
-// token k places before tokens[b, t], where there is one: a causal depthwise convolution of the token embeddings.
+// not below 0 (model/hashes.h says which), and sum_k kernel[k - 1] * token[y_k] element by element, k = 1..taps, y_k
+// the token k places before tokens[b, t], where there is one: a causal depthwise convolution of the token embeddings.
 struct Embed {
   std::int64_t B = 0, T = 0, V = 0;
   std::int64_t first = 0;
