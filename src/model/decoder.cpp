@@ -105,8 +105,7 @@ Decoder::Decoder(Backend& backend, const ModelConfig& model, const DecoderShape&
       logits_(static_cast<std::size_t>(shape.sequences * model.vocabulary)) {
   hash_rows_.resize(static_cast<std::size_t>(shape.sequences) * model.hash_orders.size());
   tokens_.resize(static_cast<std::size_t>(shape.sequences * (model.convolution + 1)));
-  if (!hash_rows_.empty() || model.convolution > 0)
-    before_.resize(static_cast<std::size_t>(shape.sequences * shape.length));
+  before_.resize(static_cast<std::size_t>(shape.sequences * shape.length));
   write_.reserve(static_cast<std::size_t>(memory_.most_writes));
   read_.reserve(static_cast<std::size_t>(memory_.most_reads));
   load_heads();
@@ -293,7 +292,6 @@ void Decoder::load_tokens(const std::int32_t* tokens_before) {
   for (std::int64_t b = 0; b < B; ++b) {
     std::int32_t* newest = tokens_.data() + b * (taps + 1) + taps;
     *newest = tokens_before[b];
-    if (before_.empty()) continue;
     std::int32_t* now = before_.data() + b * shape_.length + position_;  // the row's first token is at position 0
     if (position_ > 0) now[-1] = tokens_before[b];
     for (std::int64_t k = 1; k <= taps; ++k) newest[-k] = k < position_ ? now[-1 - k] : -1;
@@ -391,7 +389,7 @@ const float* Decoder::prefill(const Weights& weights, const std::int32_t* tokens
     for (const std::int64_t sequence : alike)
       std::copy(logits.begin(), logits.end(), logits_.begin() + sequence * model_.vocabulary);
   }
-  for (std::int64_t b = 0; b < shape_.sequences && !before_.empty(); ++b)
+  for (std::int64_t b = 0; b < shape_.sequences; ++b)
     std::copy_n(tokens + b * count, count, before_.begin() + b * shape_.length);
   position_ = count + 1;
   return logits_.data();
