@@ -74,13 +74,18 @@ void run_piece_of(const Operation& operation, std::int64_t piece, const Scratch&
   std::visit([&](const auto& op) { run_piece(op, piece, scratch, thread, next); }, operation);
 }
 
-// The first weights of a thread's share of the first product after operation `at`; nullptr: there is none.
-const void* next_weights(std::span<const Operation> program, std::size_t at, int thread, std::size_t team) {
-  while (++at < program.size()) {
-    if (const auto* op = std::get_if<Linear>(&program[at]))
-      return few_rows_weights(*op, thread * few_rows_pieces(*op) / static_cast<std::int64_t>(team));
-  }
+// The first product after operation `at`; nullptr: there is none.
+const Linear* next_product(std::span<const Operation> program, std::size_t at) {
+  while (++at < program.size())
+    if (const auto* op = std::get_if<Linear>(&program[at])) return op;
   return nullptr;
+}
+
+// Where a thread's share of that product's weights begins.
+const void* next_weights(std::span<const Operation> program, std::size_t at, int thread, std::size_t team) {
+  const Linear* op = next_product(program, at);
+  return op == nullptr ? nullptr
+                       : few_rows_weights(*op, thread * few_rows_pieces(*op) / static_cast<std::int64_t>(team));
 }
 
 Scratch take_scratch(std::span<const Operation> program, Workspace& workspace, int team) {
@@ -175,12 +180,10 @@ bool Crew::take_piece(int thread) {
 
 // Sets what is wanted after operation `at`.
 void Crew::look_ahead(std::size_t at) {
-  while (++at < program_.size() && !std::holds_alternative<Linear>(program_[at])) {
-  }
-  if (at >= program_.size()) return;
-  const auto& op = std::get<Linear>(program_[at]);
-  ahead_.store(static_cast<const char*>(op.w.data), std::memory_order_relaxed);
-  ahead_bytes_.store(bytes_of(op), std::memory_order_relaxed);
+  const Linear* op = next_product(program_, at);
+  if (op == nullptr) return;
+  ahead_.store(static_cast<const char*>(op->w.data), std::memory_order_relaxed);
+  ahead_bytes_.store(bytes_of(*op), std::memory_order_relaxed);
 }
 
 // Operations of one piece are done at once by the thread that opens them.

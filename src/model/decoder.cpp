@@ -60,7 +60,8 @@ DecoderMemory::DecoderMemory(const ModelConfig& model, const DecoderShape& shape
     values.push_back(add("decoder cache", rows * model.value_head() * A));
   }
   const char* name = "decoder activations";
-  tokens = add(name, B * (model.convolution + 1) * 4);
+  recent = std::max(model.convolution + 1, model.hash_orders.empty() ? 0 : model.hash_orders.back());
+  tokens = add(name, B * recent * 4);
   hash_rows = add(name, B * static_cast<std::int64_t>(model.hash_orders.size()) * 4);
   h = add(name, B * C * 4);
   mean = add(name, B * 4);
@@ -104,8 +105,7 @@ Decoder::Decoder(Backend& backend, const ModelConfig& model, const DecoderShape&
       arena_(backend, memory_.plan.total_bytes()),
       logits_(static_cast<std::size_t>(shape.sequences * model.vocabulary)) {
   hash_rows_.resize(static_cast<std::size_t>(shape.sequences) * model.hash_orders.size());
-  tokens_.resize(static_cast<std::size_t>(shape.sequences * (model.convolution + 1)));
-  before_.resize(static_cast<std::size_t>(shape.sequences * shape.length));
+  tokens_.assign(static_cast<std::size_t>(shape.sequences * memory_.recent), -1);
   write_.reserve(static_cast<std::size_t>(memory_.most_writes));
   read_.reserve(static_cast<std::size_t>(memory_.most_reads));
   load_heads();
@@ -262,8 +262,8 @@ void Decoder::write_program(const Weights& w) {
   Embed embedding = embedding_of(model_, w);
   embedding.B = shape_.sequences;
   embedding.T = 1;
-  embedding.history = model_.convolution;
-  embedding.tokens_stride = model_.convolution + 1;
+  embedding.history = memory_.recent - 1;
+  embedding.tokens_stride = memory_.recent;
   embedding.tokens = static_cast<const std::int32_t*>(at(memory_.tokens)) + embedding.history;
   embedding.hash_rows = static_cast<const std::int32_t*>(at(memory_.hash_rows));
   embedding.out = floats(memory_.h, model_.width);
@@ -286,18 +286,17 @@ void Decoder::assume(std::int64_t position) {
   position_ = position;
 }
 
-// The tokens before each sequence's position_, as many as the convolution reads, and the rows of hash embeddings.
+// Takes in the token before each sequence's position_, and the rows of hash embeddings.
 void Decoder::load_tokens(const std::int32_t* tokens_before) {
-  const std::int64_t B = shape_.sequences, taps = model_.convolution;
+  const std::int64_t B = shape_.sequences, recent = memory_.recent;
+  if (position_ == 0) std::fill(tokens_.begin(), tokens_.end(), -1);
   for (std::int64_t b = 0; b < B; ++b) {
-    std::int32_t* newest = tokens_.data() + b * (taps + 1) + taps;
-    *newest = tokens_before[b];
-    std::int32_t* now = before_.data() + b * shape_.length + position_;  // the row's first token is at position 0
-    if (position_ > 0) now[-1] = tokens_before[b];
-    for (std::int64_t k = 1; k <= taps; ++k) newest[-k] = k < position_ ? now[-1 - k] : -1;
-    hash_rows(model_, now, position_, hash_rows_.data() + b, B);
+    std::int32_t* row = tokens_.data() + b * recent;
+    std::copy(row + 1, row + recent, row);
+    row[recent - 1] = tokens_before[b];
+    hash_rows(model_, row + recent, position_, hash_rows_.data() + b, B);
   }
-  backend_.upload(at(memory_.tokens), tokens_.data(), B * (taps + 1) * 4);
+  backend_.upload(at(memory_.tokens), tokens_.data(), B * recent * 4);
   if (!hash_rows_.empty())
     backend_.upload(at(memory_.hash_rows), hash_rows_.data(), static_cast<std::int64_t>(hash_rows_.size()) * 4);
 }
@@ -389,8 +388,10 @@ const float* Decoder::prefill(const Weights& weights, const std::int32_t* tokens
     for (const std::int64_t sequence : alike)
       std::copy(logits.begin(), logits.end(), logits_.begin() + sequence * model_.vocabulary);
   }
+  const std::int64_t held = std::min(count, memory_.recent);
+  std::fill(tokens_.begin(), tokens_.end(), -1);
   for (std::int64_t b = 0; b < shape_.sequences; ++b)
-    std::copy_n(tokens + b * count, count, before_.begin() + b * shape_.length);
+    std::copy_n(tokens + (b + 1) * count - held, held, tokens_.begin() + (b + 1) * memory_.recent - held);
   position_ = count + 1;
   return logits_.data();
 }

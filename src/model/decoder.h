@@ -38,7 +38,8 @@ struct DecoderMemory {
 
   MemoryPlan plan;
   std::vector<std::size_t> keys, values;                             // (layers) (B, slots, Dq), (B, slots, Dv) A
-  std::size_t tokens = 0;                                            // (B, convolution's taps + 1) int32, newest last
+  std::int64_t recent = 0;                                           // tokens before a position that embeddings read
+  std::size_t tokens = 0;                                            // (B, recent) int32, the newest last
   std::size_t hash_rows = 0;                                         // (hash orders, B) int32
   std::size_t h = 0, mean = 0, rstd = 0;                             // (B, C), (B), (B) float32
   std::size_t y = 0;                                                 // (B, C) A
@@ -112,9 +113,8 @@ class Decoder {
   std::int64_t position_ = 0;
   std::vector<Operation> program_;  // of a step, the embedding first; of the weights that it was written for
   Weights written_for_;
-  std::vector<std::int32_t> before_;                    // host (B, length): the tokens before position_
   std::vector<std::int32_t> hash_rows_;                 // host (hash orders, B)
-  std::vector<std::int32_t> tokens_;                    // host (B, convolution's taps + 1)
+  std::vector<std::int32_t> tokens_;                    // host (B, recent): those before position_; -1: none
   std::vector<std::int32_t> write_, read_;              // host, of the position at hand
   std::vector<std::int64_t> write_begin_, read_begin_;  // (patterns + 1)
   std::vector<float> logits_;                           // (B, V) host
