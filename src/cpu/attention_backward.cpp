@@ -67,8 +67,10 @@ class Backward {
     else
       for (std::int64_t j = 0; j < shape_.T; ++j) load_key(head, j, sums.dk_row(j), sums.dv_row(j));
     const std::int64_t all = head.tiling->blocks(sweep);
-    for (std::int64_t block = first * kBlocksInStep; block < all; block += stride * kBlocksInStep)
+    for (std::int64_t block = first * kBlocksInStep; block < all; block += stride * kBlocksInStep) {
+      look_ahead(head, block + stride * kBlocksInStep, scratch);
       blocks(head, sweep, block, all, sums, scratch);
+    }
   }
 
   // Blocks [begin, end) of the contiguous sweep, into the sums of a band of keys. Keys below the first query and, where
@@ -80,6 +82,7 @@ class Backward {
     std::int64_t done = std::max<std::int64_t>(0, first - reach + 1);
     sums.clear(0, sums.rows);
     for (std::int64_t block = begin; block < end; block += kBlocksInStep) {
+      look_ahead(head, block + kBlocksInStep, scratch);
       blocks(head, 0, block, end, sums, scratch);
       const std::int64_t next = (block + kBlocksInStep) * kTileQueries;
       for (const std::int64_t final = next < last ? next - reach + 1 : last; done < final; ++done) {
@@ -161,6 +164,23 @@ class Backward {
   }
 
  private:
+  // Asks for the rows of the blocks [first, first + kBlocksInStep) while others are computed.
+  void look_ahead(const BackwardHead& head, std::int64_t first, BackwardScratch& scratch) const {
+    const std::int64_t q_bytes = shape_.q_bytes(), v_bytes = shape_.v_bytes(), begin = first * kTileQueries;
+    longstride::look_ahead({{head.q, q_bytes},
+                            {head.dout, v_bytes},
+                            {head.out, v_bytes},
+                            {head.k, q_bytes},
+                            {head.v, v_bytes},
+                            {head.dq, q_bytes},
+                            {head.dk, q_bytes},
+                            {head.dv, v_bytes},
+                            {head.dq_low, q_bytes},
+                            {head.dk_low, q_bytes},
+                            {head.dv_low, v_bytes}},
+                           begin, std::min(begin + kBlocksInStep * kTileQueries, shape_.T), scratch.ahead);
+  }
+
   void load_key(const BackwardHead& head, std::int64_t j, float* dk, float* dv) const {
     kernels_.rows.load_sums(head.dk.row(j), head.dk_low.row(j), static_cast<int>(shape_.Dq), dk);
     kernels_.rows.load_sums(head.dv.row(j), head.dv_low.row(j), static_cast<int>(shape_.Dv), dv);

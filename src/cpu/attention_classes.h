@@ -18,6 +18,7 @@ namespace longstride {
 
 inline constexpr std::int64_t kClassRows = 1024;    // longer classes are read where they lie
 inline constexpr std::int64_t kGatheredRows = 256;  // times heads; all that backward holds of them fits the caches
+inline constexpr std::int64_t kSideRows = 512;      // the same of classes in lanes, whose rows stay where they lie
 inline constexpr std::int64_t kClassesAtOnce = 16;  // neighbours: lanes; their numbers of queries share cache lines
 
 // Of the residue classes that a sweep of this head gathers; 0: it gathers none.
@@ -74,8 +75,8 @@ struct ClassShare {
   bool lanes;  // in lanes (cpu/class_lanes.h); else gathered
 };
 
-inline std::int64_t heads_gathered(const Attention& op, std::int64_t step) {
-  return std::clamp<std::int64_t>(kGatheredRows / ((op.T + step - 1) / step), 1, op.H);
+inline std::int64_t heads_gathered(const Attention& op, std::int64_t step, bool lanes) {
+  return std::clamp<std::int64_t>((lanes ? kSideRows : kGatheredRows) / ((op.T + step - 1) / step), 1, op.H);
 }
 
 // Shares of the heads [first, end), b * H + h, that gather classes in this sweep.
@@ -90,8 +91,8 @@ inline std::vector<ClassShare> class_shares(const Attention& op, std::int64_t fi
     const std::int64_t step = step_of(head);
     std::int64_t heads = 1;
     if (step > 0) {
-      const std::int64_t most = heads_gathered(op, step);
       const bool lanes = in_lanes(head);
+      const std::int64_t most = heads_gathered(op, step, lanes);
       while (heads < most && head + heads < end && (head + heads) % op.H != 0 && step_of(head + heads) == step &&
              in_lanes(head + heads) == lanes)
         ++heads;
@@ -112,12 +113,13 @@ struct MostGathered {
       for (int sweep = 0; sweep < op.tilings[h]->sweeps(); ++sweep) {
         const std::int64_t step = gathered_step(*op.tilings[h], sweep);
         if (step == 0) continue;
-        heads = std::max(heads, heads_gathered(op, step));
-        if (const auto classes = lane_classes(*op.tilings[h], sweep)) {
+        const std::optional<LaneClasses> classes = lane_classes(*op.tilings[h], sweep);
+        const std::int64_t together = heads_gathered(op, step, classes.has_value());
+        heads = std::max(heads, together);
+        if (classes)
           lane_rows = std::max<std::int64_t>(lane_rows, classes->rows());
-          continue;
-        }
-        rows = std::max(rows, heads_gathered(op, step) * ((op.T + step - 1) / step));
+        else
+          rows = std::max(rows, together * ((op.T + step - 1) / step));
       }
   }
 };

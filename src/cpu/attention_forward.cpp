@@ -128,6 +128,15 @@ class Forward {
     }
   }
 
+  // Asks for the rows of the blocks [first, first + kBlocksInStep) of the contiguous sweep while others are computed.
+  void look_ahead(const Head& head, std::int64_t first, Scratch& scratch) const {
+    const std::int64_t q_bytes = shape_.Dq * shape_.element_bytes, v_bytes = shape_.Dv * shape_.element_bytes;
+    const std::int64_t end = (first + kBlocksInStep) * kTileQueries;
+    longstride::look_ahead(
+        {{head.q, q_bytes}, {head.k, q_bytes}, {head.v, v_bytes}, {head.out, v_bytes}, {head.low, v_bytes}},
+        std::max<std::int64_t>(0, first * kTileQueries), std::min(end, shape_.T), scratch.ahead);
+  }
+
   // One residue class of `heads` heads from bh on, the first of which is `first`. more: the next class comes after it.
   void residue(const Head& first, std::int64_t bh, std::int64_t heads, const ResidueClass& residue, bool more,
                int sweep, Scratch& scratch) const {
@@ -141,7 +150,7 @@ class Forward {
     scratch.ahead.left = 0;
     if (more) {
       const ResidueClass next(op_.T, residue.step, residue.r + 1);
-      look_ahead(matrices, shape_.paired_sums ? 5 : 4, next, scratch.ahead);
+      longstride::look_ahead(matrices, shape_.paired_sums ? 5 : 4, next, scratch.ahead);
     }
     bool last = true;
     for (std::int64_t h = 0; h < heads; ++h) {
@@ -284,9 +293,11 @@ void forward_blocks(const Attention& op, const Forward& forward, std::int64_t fi
     Scratch scratch(memory + omp_get_thread_num() * scratch_floats, shape);
     const std::int64_t bh = first + task / shares, blocks = blocks_of(bh);
     const std::int64_t begin = (shares - 1 - task % shares) * kBlocksInStep;  // late blocks read most: first
-    if (begin < blocks)
-      forward.blocks(forward.head(bh, first, together), sweep, begin,
-                     static_cast<int>(std::min<std::int64_t>(kBlocksInStep, blocks - begin)), scratch);
+    if (begin >= blocks) continue;
+    const Head head = forward.head(bh, first, together);
+    forward.look_ahead(head, begin - kBlocksInStep * threads(), scratch);  // what this thread likely does next
+    forward.blocks(head, sweep, begin, static_cast<int>(std::min<std::int64_t>(kBlocksInStep, blocks - begin)),
+                   scratch);
   }
 }
 

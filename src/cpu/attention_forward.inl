@@ -168,10 +168,10 @@ void finish_forward(ForwardTile& tile, float* factor, float* lse) {
 }
 
 bool finite_sums(const ForwardTile& tile) {
-  F check = zero();
-  for (int d = 0; d < tile.Dv; ++d)
-    for (int u = 0; u < tile.lanes; u += kLanes) check = fma(load(tile.out + d * kTileQueries + u), zero(), check);
-  return sum(check) == 0;
+  FiniteCheck check = nothing_seen();
+  for (int u = 0; u < tile.lanes; u += kLanes)
+    for (int d = 0; d < tile.Dv; ++d) see(check, d, load(tile.out + d * kTileQueries + u));
+  return all_finite(check);
 }
 
 const ForwardKernels kForwardKernels[2] = {

@@ -72,21 +72,30 @@ void pack_pairs(RowPointers rows, int count, int D, float* to) {
   }
 }
 
-// Channels d .. d + kLanes - 1 of lanes u .. u + kLanes - 1 times factor, transposed: a row of channels a lane. What is
-// not finite makes `check` NaN.
+// NaN once a number was not finite. Several sums, so that one need not wait for the other.
+struct FiniteCheck {
+  F sums[4];
+};
+LONGSTRIDE_INLINE FiniteCheck nothing_seen() { return {{zero(), zero(), zero(), zero()}}; }
+LONGSTRIDE_INLINE void see(FiniteCheck& check, int i, F x) { check.sums[i % 4] = fma(x, zero(), check.sums[i % 4]); }
+LONGSTRIDE_INLINE bool all_finite(const FiniteCheck& check) {
+  return sum(add(add(check.sums[0], check.sums[1]), add(check.sums[2], check.sums[3]))) == 0;
+}
+
+// Channels d .. d + kLanes - 1 of lanes u .. u + kLanes - 1 times factor, transposed: a row of channels a lane.
 template <bool Whole>
-LONGSTRIDE_INLINE void load_transposed(const float* from, F factor, int u, int d, int D, F* rows, F& check) {
+LONGSTRIDE_INLINE void load_transposed(const float* from, F factor, int u, int d, int D, F* rows, FiniteCheck& check) {
 #pragma GCC unroll 16
   for (int i = 0; i < kLanes; ++i) {
     rows[i] = Whole || d + i < D ? mul(load(from + (d + i) * kTileQueries + u), factor) : zero();
-    check = fma(rows[i], zero(), check);
+    see(check, i, rows[i]);
   }
   transpose(rows);
 }
 
 template <class E, bool Whole>
 LONGSTRIDE_INLINE void unpack_block(const float* from, F factor, int u, int d, int count, int D, char* const* rows,
-                                    bool to_float, F& check) {
+                                    bool to_float, FiniteCheck& check) {
   F first[kLanes], second[kLanes];
   load_transposed<Whole>(from, factor, u, d, D, first, check);
   load_transposed<Whole>(from, factor, u, d + kLanes, D, second, check);
@@ -105,7 +114,7 @@ LONGSTRIDE_INLINE void unpack_block(const float* from, F factor, int u, int d, i
 
 template <class E>
 bool unpack_lanes(const float* from, const float* factor, int count, int D, char* const* rows, bool to_float) {
-  F check = zero();
+  FiniteCheck check = nothing_seen();
   for (int u = 0; u < count; u += kLanes) {
     const F scale = load(factor + u);
     int d = 0;
@@ -113,35 +122,45 @@ bool unpack_lanes(const float* from, const float* factor, int count, int D, char
       unpack_block<E, true>(from, scale, u, d, count, D, rows, to_float, check);
     if (d < D) unpack_block<E, false>(from, scale, u, d, count, D, rows, to_float, check);
   }
-  return sum(check) == 0;
+  return all_finite(check);
 }
 
+// Sums between sweeps, exactly: see AttentionKernels::store_sums.
 template <class E>
 void store_sums(const float* from, int D, char* high, char* low) {
   if constexpr (sizeof(E) == 4) {
     std::memcpy(high, from, static_cast<std::size_t>(D) * sizeof(float));
   } else {
     auto *upper = reinterpret_cast<std::uint16_t*>(high), *lower = reinterpret_cast<std::uint16_t*>(low);
-    for (int d = 0; d < D; ++d) {
-      std::uint32_t bits;
-      std::memcpy(&bits, from + d, sizeof bits);
-      upper[d] = static_cast<std::uint16_t>(bits >> 16);
-      lower[d] = static_cast<std::uint16_t>(bits);
-    }
+    for (int d = 0; d < D; d += 2 * kLanes)
+      store_halves(upper + d, lower + d, load_partial(from + d, D - d), load_partial(from + d + kLanes, D - d - kLanes),
+                   D - d);
+  }
+}
+
+// Channels d .. d + 2 * kLanes - 1 of them, 0 past D.
+template <class E>
+LONGSTRIDE_INLINE void load_two_sums(const char* high, const char* low, int d, int D, F& first, F& second) {
+  if constexpr (sizeof(E) == 4) {
+    const float* from = reinterpret_cast<const float*>(high) + d;
+    first = load_partial(from, D - d);
+    second = load_partial(from + kLanes, D - d - kLanes);
+  } else {
+    P words[2];
+    interleave_bf16(reinterpret_cast<const std::uint16_t*>(low) + d, reinterpret_cast<const std::uint16_t*>(high) + d,
+                    D - d, words[0], words[1]);
+    first = as_floats(words[0]);
+    second = as_floats(words[1]);
   }
 }
 
 template <class E>
 void load_sums(const char* high, const char* low, int D, float* to) {
-  if constexpr (sizeof(E) == 4) {
-    std::memcpy(to, high, static_cast<std::size_t>(D) * sizeof(float));
-  } else {
-    const auto* upper = reinterpret_cast<const std::uint16_t*>(high);
-    const auto* lower = reinterpret_cast<const std::uint16_t*>(low);
-    for (int d = 0; d < D; ++d) {
-      const std::uint32_t bits = static_cast<std::uint32_t>(upper[d]) << 16 | lower[d];
-      std::memcpy(to + d, &bits, sizeof bits);
-    }
+  for (int d = 0; d < D; d += 2 * kLanes) {
+    F first, second;
+    load_two_sums<E>(high, low, d, D, first, second);
+    store_partial(to + d, first, D - d);
+    store_partial(to + d + kLanes, second, D - d - kLanes);
   }
 }
 

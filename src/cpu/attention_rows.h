@@ -1,7 +1,9 @@
 // Where the rows of a span of positions lie, for attention's drivers.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <initializer_list>
 
 #include "cpu/attention_kernels.h"
 #include "ops/tensor.h"
@@ -34,6 +36,18 @@ struct HeadMatrix {
     each_position(span, [&](std::int64_t t, std::int64_t position) { to[t] = data + position * row_bytes; });
   }
 };
+
+// Rows [begin, end) of a sequence, `bytes` of each matrix that has data: wanted soon.
+struct RowsAhead {
+  HeadMatrix matrix;
+  std::int64_t bytes;
+};
+inline void look_ahead(std::initializer_list<RowsAhead> matrices, std::int64_t begin, std::int64_t end, Ahead& ahead) {
+  ahead.count = 0;
+  ahead.left = std::max<std::int64_t>(0, end - begin);
+  for (const auto& [matrix, bytes] : matrices)
+    if (matrix.data != nullptr) ahead.matrices[ahead.count++] = {matrix.row(begin), matrix.row_bytes, bytes};
+}
 
 // Consecutive pieces of one allocation, each aligned to a cache line. Without memory it only counts.
 class Pieces {

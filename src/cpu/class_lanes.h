@@ -38,7 +38,6 @@ struct LaneMemory {
   float* weights;                   // (kLaneBlock, rows)
   float *all_weights, *all_scores;  // (rows, pairs of rows): P and dS of key and queries
   float* sums;                      // (kLaneBlock, the larger of Dq and Dv)
-  float* row_sums;                  // (kClassesAtOnce, padded(the larger of Dq and Dv))
 
   LaneMemory(Pieces& pieces, std::int64_t rows, std::int64_t Dq, std::int64_t Dv, bool backward) {
     if (rows == 0) return;
@@ -50,7 +49,6 @@ struct LaneMemory {
     scores = lanes(kLaneBlock * all);
     weights = lanes(kLaneBlock * all);
     sums = lanes(kLaneBlock * (most + 1));
-    row_sums = pieces.take(kClassesAtOnce * padded(most));
     douts = lanes((backward ? kLaneBlock : 2) * (Dv + 1));
     if (!backward) return;
     paired_keys = lanes(all * (Dq + 1));
@@ -65,26 +63,20 @@ struct LaneMemory {
 // Rows that are wanted soon: the products ask for them between their blocks, so that memory works while they compute.
 class LaneAhead {
  public:
-  void clear() { count_ = at_ = left_ = 0; }
+  void clear() { count_ = at_ = left_ = neighbours_ = 0; }
   // Rows [u, end) of the classes, `bytes` of each.
   void add(const HeadMatrix& rows, std::int64_t bytes, const LaneClasses& classes, int u, int end) {
     end = std::min(end, classes.rows());
     if (u >= end) return;
-    streams_[count_++] = {rows, bytes, classes, u, end, 0};
+    streams_[count_++] = {rows, bytes, classes, u, end};
     left_ += (end - u) * static_cast<int>(kClassesAtOnce);
   }
   // So that as many calls of fetch ask for all of them.
   void spread(int calls) { rows_ = (left_ + calls - 1) / std::max(calls, 1); }
   void fetch() {
-    for (int i = 0; i < rows_ && at_ < count_; ++i) {
-      Stream& s = streams_[at_];
-      if (s.lane < s.classes.lanes(s.u, static_cast<int>(kClassesAtOnce))) {
-        const char* row = s.rows.row(s.classes.position(s.u) + s.lane);
-        for (std::int64_t byte = 0; byte < s.bytes; byte += 64) __builtin_prefetch(row + byte, 0, 2);
-      }
-      if (++s.lane < kClassesAtOnce) continue;
-      s.lane = 0;
-      if (++s.u == s.end) ++at_;
+    for (int i = 0; i < rows_; ++i, --neighbours_, row_ += row_bytes_) {
+      if (neighbours_ == 0 && !advance()) return;
+      for (std::int64_t byte = 0; byte < bytes_; byte += 64) __builtin_prefetch(row_ + byte, 0, 2);
     }
   }
 
@@ -93,10 +85,25 @@ class LaneAhead {
     HeadMatrix rows;
     std::int64_t bytes;
     LaneClasses classes;
-    int u, end, lane;
+    int u, end;
   };
-  Stream streams_[8];
+  // To the next row of the classes side by side.
+  bool advance() {
+    while (at_ < count_ && streams_[at_].u == streams_[at_].end) ++at_;
+    if (at_ == count_) return false;
+    Stream& s = streams_[at_];
+    row_ = s.rows.row(s.classes.position(s.u));
+    row_bytes_ = s.rows.row_bytes;
+    bytes_ = s.bytes;
+    neighbours_ = s.classes.lanes(s.u++, static_cast<int>(kClassesAtOnce));
+    return true;
+  }
+
+  Stream streams_[9];
   int count_ = 0, at_ = 0, left_ = 0, rows_ = 0;
+  const char* row_ = nullptr;
+  std::int64_t row_bytes_ = 0, bytes_ = 0;
+  int neighbours_ = 0;  // from row_ on
 };
 
 struct LaneForward {

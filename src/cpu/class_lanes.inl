@@ -83,18 +83,39 @@ LONGSTRIDE_INLINE void unpack_side(const float* from, F factor, const LaneClasse
   }
 }
 
-// What earlier sweeps left of row u (store_sums). to: (D, kLanes).
+// Channels d .. d + kLanes - 1 of (D, kLanes) times factor, a row of them a lane.
+LONGSTRIDE_INLINE void load_side(const float* from, F factor, int d, int D, F* rows) {
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; ++i) rows[i] = d + i < D ? mul(load(from + (d + i) * kLanes), factor) : zero();
+  transpose(rows);
+}
+
+// As unpack_side, to what earlier sweeps left of row u (store_sums) times `before`.
 template <class E>
-void pack_sums(const HeadMatrix& high, const HeadMatrix& low, const LaneClasses& classes, int u, int D, float* rows,
-               float* to) {
-  const std::int64_t stride = padded(D);
+LONGSTRIDE_INLINE void add_to_side(const float* from, F factor, F before, const LaneClasses& classes, int u, int D,
+                                   const HeadMatrix& m, const HeadMatrix& low) {
   const int lanes = classes.lanes(u, kLanes);
-  for (int i = 0; i < lanes; ++i) {
-    const std::int64_t position = classes.position(u) + i;
-    load_sums<E>(high.row(position), sizeof(E) == 2 ? low.row(position) : nullptr, D, rows + i * stride);
+  const std::int64_t position = classes.position(u);
+  float weights[kLanes];
+  store(weights, before);
+  for (int d = 0; d < D; d += 2 * kLanes) {
+    F rows[2][kLanes];
+    load_side(from, factor, d, D, rows[0]);
+    load_side(from, factor, d + kLanes, D, rows[1]);
+    for (int i = 0; i < lanes; ++i) {
+      char* row = m.row(position + i);
+      F first, second;
+      load_two_sums<E>(row, low.row(position + i), d, D, first, second);
+      first = fma(first, broadcast(weights[i]), rows[0][i]);
+      second = fma(second, broadcast(weights[i]), rows[1][i]);
+      if constexpr (sizeof(E) == 2) {
+        store_bf16_twice(reinterpret_cast<std::uint16_t*>(row) + d, first, second, D - d);
+      } else {
+        store_partial(reinterpret_cast<float*>(row) + d, first, D - d);
+        store_partial(reinterpret_cast<float*>(row) + d + kLanes, second, D - d - kLanes);
+      }
+    }
   }
-  pack_neighbours<float>(reinterpret_cast<const char*>(rows), stride * static_cast<std::int64_t>(sizeof(float)), lanes,
-                         D, to);
 }
 
 // Element (r, c) at data + r * row + c * col, in floats.
@@ -103,13 +124,12 @@ struct LaneView {
   std::int64_t row, col;
 };
 
-// C (kLaneBlock, cols) = or += the sum over depth of A (kLaneBlock, depth) * B (cols, depth), lane by lane.
+// C (kLaneBlock, cols) = the sum over depth of A (kLaneBlock, depth) * B (cols, depth), lane by lane.
 struct LaneProduct {
   LaneView a, b;
   float* c;
   std::int64_t c_row;  // columns are neighbours
   int cols, depth;
-  bool add;
   LaneAhead* ahead = nullptr;
 };
 // How often a product asks for rows.
@@ -122,7 +142,7 @@ LONGSTRIDE_INLINE void lane_block(const LaneProduct& p, int row, int col) {
 #pragma GCC unroll 4
   for (int m = 0; m < kBlockRows; ++m)
 #pragma GCC unroll 4
-    for (int n = 0; n < Cols; ++n) sum[m][n] = p.add ? load(c + m * p.c_row + n * kLanes) : zero();
+    for (int n = 0; n < Cols; ++n) sum[m][n] = zero();
   const float *a = p.a.data + row * p.a.row, *b = p.b.data + col * p.b.row;
   const std::int64_t a_row = p.a.row, b_row = p.b.row, a_col = p.a.col, b_col = p.b.col;
   for (int k = 0; k < p.depth; ++k, a += a_col, b += b_col) {

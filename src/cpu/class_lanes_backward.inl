@@ -69,16 +69,16 @@ LONGSTRIDE_INLINE void differentiate_lanes(const LaneBackward& op, const BlockKe
   }
 }
 
-// What earlier sweeps left of kLaneBlock rows, to `sums`.
+// `sums` of kLaneBlock rows times scale, with what earlier sweeps left of them.
 template <class E>
-void start_lane_sums(const LaneBackward& op, const HeadMatrix& high, const HeadMatrix& low, int u, int D) {
-  for (int i = 0; i < kLaneBlock && op.continues; ++i)
-    pack_sums<E>(high, low, op.classes, u + i, D, op.memory.row_sums, op.memory.sums + i * channels_of<E>(D) * kLanes);
-}
-template <class E>
-void end_lane_sums(const LaneBackward& op, const HeadMatrix& to, int u, int D, float scale) {
-  for (int i = 0; i < kLaneBlock; ++i)
-    unpack_side<E>(op.memory.sums + i * channels_of<E>(D) * kLanes, broadcast(scale), op.classes, u + i, D, to);
+void end_lane_sums(const LaneBackward& op, const HeadMatrix& to, const HeadMatrix& low, int u, int D, float scale) {
+  for (int i = 0; i < kLaneBlock; ++i) {
+    const float* sums = op.memory.sums + i * channels_of<E>(D) * kLanes;
+    if (op.continues)
+      add_to_side<E>(sums, broadcast(scale), broadcast(scale), op.classes, u + i, D, to, low);
+    else
+      unpack_side<E>(sums, broadcast(scale), op.classes, u + i, D, to);
+  }
 }
 
 // While the queries from u on are computed: their dq, and the next block's rows. calls: of the products.
@@ -89,6 +89,7 @@ void ask_for_queries(const LaneBackward& op, int u, int calls) {
   const int next = u + kLaneBlock;
   ahead.clear();
   ahead.add(op.dq, q_bytes, op.classes, u, next);
+  if (op.continues) ahead.add(op.dq_low, q_bytes, op.classes, u, next);
   ahead.add(op.q, q_bytes, op.classes, next, next + kLaneBlock);
   ahead.add(op.dout, v_bytes, op.classes, next, next + kLaneBlock);
   ahead.add(op.out, v_bytes, op.classes, next, next + kLaneBlock);
@@ -100,11 +101,13 @@ template <class E>
 void ask_for_keys(const LaneBackward& op, int k) {
   LaneAhead& ahead = *op.ahead;
   const std::int64_t size = sizeof(E), q_bytes = op.Dq * size, v_bytes = op.Dv * size;
+  const int end = k + kLaneBlock;
   ahead.clear();
-  ahead.add(op.dv, v_bytes, op.classes, k, k + kLaneBlock);
-  ahead.add(op.dk, q_bytes, op.classes, k, k + kLaneBlock);
+  ahead.add(op.dv, v_bytes, op.classes, k, end);
+  if (op.continues) ahead.add(op.dv_low, v_bytes, op.classes, k, end);
+  ahead.add(op.dk, q_bytes, op.classes, k, end);
+  if (op.continues) ahead.add(op.dk_low, q_bytes, op.classes, k, end);
   if (op.next != nullptr) {
-    const int end = k + kLaneBlock;
     ahead.add(op.next->k, q_bytes, op.next->classes, k, end);
     ahead.add(op.next->v, v_bytes, op.next->classes, k, end);
     if (k == 0) {
@@ -142,7 +145,6 @@ void backward_lane_queries(const LaneBackward& op, int u) {
                             stride,
                             block.count,
                             words,
-                            false,
                             op.ahead});
   lane_product<kPaired<E>>({{m.douts, value_row, kLanes},
                             {m.values + block.first * value_row, value_row, kLanes},
@@ -150,19 +152,16 @@ void backward_lane_queries(const LaneBackward& op, int u) {
                             stride,
                             block.count,
                             value_words,
-                            false,
                             op.ahead});
   for (int i = 0; i < kLaneBlock; i += rows_in_word) differentiate_lanes<E>(op, block, u, i, queries);
-  start_lane_sums<E>(op, op.dq, op.dq_low, u, op.Dq);
   lane_product<kPaired<E>>({{m.weights, stride, kLanes},
                             {m.paired_keys + block.first / rows_in_word * row_channels, kLanes, row_channels},
                             m.sums,
                             row_channels,
                             op.Dq,
                             block.count / rows_in_word,
-                            op.continues,
                             op.ahead});
-  end_lane_sums<E>(op, op.dq, u, op.Dq, op.scale);
+  end_lane_sums<E>(op, op.dq, op.dq_low, u, op.Dq, op.scale);
 }
 
 // dk and dv of keys k .. k + kLaneBlock - 1, from all queries that read one of them.
@@ -177,16 +176,14 @@ void backward_lane_keys(const LaneBackward& op, int k) {
   const auto product = [&](const float* of, const float* by, int D, const HeadMatrix& to, const HeadMatrix& low,
                            float scale) {
     const std::int64_t row = channels_of<E>(D) * kLanes;
-    start_lane_sums<E>(op, to, low, k, D);
     lane_product<kPaired<E>>({{of + weights, words, kLanes},
                               {by + begin * row, kLanes, row},
                               m.sums,
                               row,
                               D,
                               static_cast<int>(depth > 0 ? depth : 0),
-                              op.continues,
                               op.ahead});
-    end_lane_sums<E>(op, to, k, D, scale);
+    end_lane_sums<E>(op, to, low, k, D, scale);
   };
   ask_for_keys<E>(op, k);
   product(m.all_weights, m.all_douts, op.Dv, op.dv, op.dv_low, 1);

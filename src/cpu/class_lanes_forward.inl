@@ -85,18 +85,11 @@ bool forward_lane_block(const LaneForward& op, int u, bool exact) {
                             stride,
                             block.count,
                             words,
-                            false,
                             op.ahead});
   LaneSoftmax softmax[kLaneBlock];
-  for (int i = 0; i < kLaneBlock; ++i) {
-    softmax[i] = lane_softmax<E>(op, block, u, i);
-    if (!op.continues) continue;
-    float* sums = m.sums + i * channels * kLanes;
-    pack_sums<E>(op.out, op.low, classes, u + i, op.Dv, m.row_sums, sums);
-    for (int d = 0; d < op.Dv; ++d) store(sums + d * kLanes, mul(load(sums + d * kLanes), softmax[i].before));
-  }
+  for (int i = 0; i < kLaneBlock; ++i) softmax[i] = lane_softmax<E>(op, block, u, i);
   if (exact) {
-    for (int e = 0; e < kLaneBlock * channels * kLanes && !op.continues; e += kLanes) store(m.sums + e, zero());
+    for (int e = 0; e < kLaneBlock * channels * kLanes; e += kLanes) store(m.sums + e, zero());
     add_lane_values_exactly<E>(op, block, u);
   } else {
     const float* values = m.values + static_cast<std::int64_t>(block.first / kRowsInWord<E>) * channels * kLanes;
@@ -106,13 +99,13 @@ bool forward_lane_block(const LaneForward& op, int u, bool exact) {
                               channels * kLanes,
                               op.Dv,
                               block.count / kRowsInWord<E>,
-                              op.continues,
                               op.ahead});
   }
-  F check = zero();
-  for (int e = 0; e < kLaneBlock; ++e)
-    for (int d = 0; d < op.Dv && !exact; ++d) check = fma(load(m.sums + (e * channels + d) * kLanes), zero(), check);
-  if (!(sum(check) == 0)) return false;
+  FiniteCheck check = nothing_seen();
+  for (int d = 0; d < op.Dv && !exact; ++d)
+#pragma GCC unroll 4
+    for (int i = 0; i < kLaneBlock; ++i) see(check, i, load(m.sums + (i * channels + d) * kLanes));
+  if (!all_finite(check)) return false;
   for (int i = 0; i < kLaneBlock; ++i) {
     const int lanes = classes.lanes(u + i, kLanes);
     if (lanes == 0) break;
@@ -124,7 +117,11 @@ bool forward_lane_block(const LaneForward& op, int u, bool exact) {
     for (int lane = 0; lane < kLanes; ++lane)
       if (totals[lane] == 0) factor[lane] = 0, lse[lane] = -INFINITY;
     store_partial(op.lse + classes.position(u + i), load(lse), lanes);
-    unpack_side<E>(m.sums + i * channels * kLanes, load(factor), classes, u + i, op.Dv, op.out);
+    const float* sums = m.sums + i * channels * kLanes;
+    if (op.continues)
+      add_to_side<E>(sums, load(factor), mul(softmax[i].before, load(factor)), classes, u + i, op.Dv, op.out, op.low);
+    else
+      unpack_side<E>(sums, load(factor), classes, u + i, op.Dv, op.out);
   }
   return true;
 }
@@ -136,6 +133,7 @@ void ask_for_forward(const LaneForward& op, int u) {
   const std::int64_t size = sizeof(E), q_bytes = op.Dq * size, v_bytes = op.Dv * size;
   ahead.clear();
   ahead.add(op.out, v_bytes, op.classes, u, u + kLaneBlock);
+  if (op.continues) ahead.add(op.low, v_bytes, op.classes, u, u + kLaneBlock);
   ahead.add(op.q, q_bytes, op.classes, u + kLaneBlock, u + 2 * kLaneBlock);
   if (op.next != nullptr) {
     ahead.add(op.next->k, q_bytes, op.next->classes, u, u + kLaneBlock);

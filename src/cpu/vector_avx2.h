@@ -189,6 +189,14 @@ LONGSTRIDE_INLINE P operand_neighbours(F a, F b) {
 }
 LONGSTRIDE_INLINE void interleave_bf16(const std::uint16_t* even, const std::uint16_t* odd, int count, P& low,
                                        P& high) {
+  if (count >= 16) {
+    const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(even));
+    const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(odd));
+    const __m256i lower = _mm256_unpacklo_epi16(a, b), upper = _mm256_unpackhi_epi16(a, b);
+    low = {_mm256_permute2x128_si256(lower, upper, 0x20)};
+    high = {_mm256_permute2x128_si256(lower, upper, 0x31)};
+    return;
+  }
   std::uint32_t pairs[16] = {};
   for (int i = 0; i < count && i < 16; ++i) pairs[i] = even[i] | static_cast<std::uint32_t>(odd[i]) << 16;
   low = load_pairs(pairs);
@@ -201,6 +209,22 @@ LONGSTRIDE_INLINE void store_bf16_twice(std::uint16_t* p, F a, F b, int count) {
   } else {
     store_bf16_partial(p, a, count);
     if (count > 8) store_bf16_partial(p + 8, b, count - 8);
+  }
+}
+LONGSTRIDE_INLINE void store_halves(std::uint16_t* high, std::uint16_t* low, F a, F b, int count) {
+  const __m256i first = _mm256_castps_si256(a.v), second = _mm256_castps_si256(b.v);
+  const __m256i below = _mm256_set1_epi32(0xffff);
+  std::uint16_t halves[2][16];
+  const auto store_packed = [](std::uint16_t* p, __m256i x, __m256i y) {
+    const __m256i mixed = _mm256_packus_epi32(x, y);  // quarters x0 y0 x1 y1
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(mixed, 0xd8));
+  };
+  const bool whole = count >= 16;
+  store_packed(whole ? low : halves[0], _mm256_and_si256(first, below), _mm256_and_si256(second, below));
+  store_packed(whole ? high : halves[1], _mm256_srli_epi32(first, 16), _mm256_srli_epi32(second, 16));
+  for (int i = 0; i < count && !whole; ++i) {
+    low[i] = halves[0][i];
+    high[i] = halves[1][i];
   }
 }
 LONGSTRIDE_INLINE void transpose(F* rows) {

@@ -192,6 +192,17 @@ LONGSTRIDE_INLINE void store_bf16_twice(std::uint16_t* p, F a, F b, int count) {
   const __mmask32 some = count >= 32 ? ~__mmask32{0} : (__mmask32{1} << (count > 0 ? count : 0)) - 1;
   _mm512_mask_storeu_epi16(p, some, operand_neighbours(a, b).v);
 }
+// Bits of the first `count` of the 2 * kLanes elements of a, then b, cut in halves; interleave_bf16(low, high, ...) is
+// the reverse.
+LONGSTRIDE_INLINE void store_halves(std::uint16_t* high, std::uint16_t* low, F a, F b, int count) {
+  const __mmask32 some = count >= 32 ? ~__mmask32{0} : (__mmask32{1} << (count > 0 ? count : 0)) - 1;
+  const __m512i even = _mm512_set_epi16(62, 60, 58, 56, 54, 52, 50, 48, 46, 44, 42, 40, 38, 36, 34, 32,  //
+                                        30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+  const __m512i odd = _mm512_add_epi16(even, _mm512_set1_epi16(1));
+  const __m512i first = _mm512_castps_si512(a.v), second = _mm512_castps_si512(b.v);
+  _mm512_mask_storeu_epi16(low, some, _mm512_permutex2var_epi16(first, even, second));
+  _mm512_mask_storeu_epi16(high, some, _mm512_permutex2var_epi16(first, odd, second));
+}
 // rows: kLanes of them. Row i, lane j becomes row j, lane i.
 LONGSTRIDE_INLINE void transpose(F* rows) {
   __m512 a[16], b[16];

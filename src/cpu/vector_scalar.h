@@ -95,6 +95,13 @@ LONGSTRIDE_INLINE void store_bf16_twice(std::uint16_t* p, F a, F b, int count) {
   if (count > 0) p[0] = bfloat16_from_float(a);
   if (count > 1) p[1] = bfloat16_from_float(b);
 }
+LONGSTRIDE_INLINE void store_halves(std::uint16_t* high, std::uint16_t* low, F a, F b, int count) {
+  const std::uint32_t words[] = {std::bit_cast<std::uint32_t>(a), std::bit_cast<std::uint32_t>(b)};
+  for (int i = 0; i < 2 && i < count; ++i) {
+    low[i] = static_cast<std::uint16_t>(words[i]);
+    high[i] = static_cast<std::uint16_t>(words[i] >> 16);
+  }
+}
 LONGSTRIDE_INLINE void transpose(F*) {}
 LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
   const std::uint32_t even = count > 0 ? p[0] : 0, odd = count > 1 ? p[1] : 0;
