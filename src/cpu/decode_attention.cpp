@@ -29,6 +29,9 @@ struct DecodeChunk {
   const void *q, *keys, *values;  // (Dq), rows of the head's first slot
   const std::int32_t* read;       // (count)
   std::int64_t count;
+  const void* next_keys;  // of the piece that likely comes next, asked for ahead of time; nullptr: there is none
+  const std::int32_t* next_read;
+  std::int64_t next_count;
   float scale;     // with log2(e)
   float* weights;  // (count), up to a whole vector
   DecodePart part;
@@ -128,24 +131,52 @@ std::int64_t decode_attention_thread_scratch_bytes(const DecodeAttention& op) {
   return padded(most) * 4;
 }
 
+namespace {
+
+// What piece `piece` reads.
+struct PieceReads {
+  std::int64_t b, h, chunk, chunks, count;
+  const char *keys, *values;  // rows of the head's first slot
+  const std::int32_t* read;
+
+  PieceReads(const DecodeAttention& op, std::int64_t piece) : h(0) {
+    const std::int64_t a_sequence = chunks_of_sequence(op);
+    b = piece / a_sequence;
+    chunk = piece % a_sequence;
+    for (; chunk >= chunks_of(op, h); ++h) chunk -= chunks_of(op, h);
+    chunks = chunks_of(op, h);
+    count = std::min(kChunkKeys, keys_of(op, h) - chunk * kChunkKeys);
+    const std::int64_t first = b * op.slots + op.first_slot[h], size = size_of(op.q.type);
+    keys = static_cast<const char*>(op.keys) + first * (op.q.cols / op.H) * size;
+    values = static_cast<const char*>(op.values) + first * (op.v.cols / op.H) * size;
+    read = op.read + op.read_begin[op.group[h]] + chunk * kChunkKeys;
+  }
+};
+
+}  // namespace
+
 void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, void* scratch_memory, void* thread_scratch) {
-  const std::int64_t Dq = op.q.cols / op.H, Dv = op.v.cols / op.H, size = size_of(op.q.type);
-  const std::int64_t a_sequence = chunks_of_sequence(op), b = piece / a_sequence;
-  std::int64_t h = 0, chunk = piece % a_sequence;
-  for (; chunk >= chunks_of(op, h); ++h) chunk -= chunks_of(op, h);
-  const std::int64_t chunks = chunks_of(op, h), first = b * op.slots + op.first_slot[h];
-  if (chunk == chunks - 1) write_slots(op, b, h, Dq, Dv);  // of the slots read, only the last may be written
+  const std::int64_t Dq = op.q.cols / op.H, Dv = op.v.cols / op.H;
+  const PieceReads reads(op, piece);
+  const std::int64_t b = reads.b, h = reads.h, chunks = reads.chunks;
+  if (reads.chunk == chunks - 1) write_slots(op, b, h, Dq, Dv);  // of the slots read, only the last may be written
   const Scratch scratch(op, Dv, scratch_memory);
   auto* floats = static_cast<float*>(thread_scratch);
-  DecodeChunk of;
+  DecodeChunk of{};
   of.Dq = Dq;
   of.Dv = Dv;
   of.bf16 = op.q.type == DType::bfloat16;
   of.q = element(op.q, b, h * Dq);
-  of.keys = static_cast<const char*>(op.keys) + first * Dq * size;
-  of.values = static_cast<const char*>(op.values) + first * Dv * size;
-  of.read = op.read + op.read_begin[op.group[h]] + chunk * kChunkKeys;
-  of.count = std::min(kChunkKeys, keys_of(op, h) - chunk * kChunkKeys);
+  of.keys = reads.keys;
+  of.values = reads.values;
+  of.read = reads.read;
+  of.count = reads.count;
+  if (piece + 1 < decode_attention_pieces(op)) {
+    const PieceReads next(op, piece + 1);
+    of.next_keys = next.keys;
+    of.next_read = next.read;
+    of.next_count = next.count;
+  }
   of.scale = op.scale * kLog2e;
   of.weights = floats;
   of.part = scratch.part(piece);
@@ -153,7 +184,7 @@ void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, void*
   std::atomic_ref<std::int32_t> done(scratch.done[b * op.H + h]);
   if (done.fetch_add(1, std::memory_order_acq_rel) + 1 < chunks) return;
   done.store(0, std::memory_order_relaxed);  // for the next operation
-  join(op, scratch, piece - chunk, chunks, b, h, Dv, floats);
+  join(op, scratch, piece - reads.chunk, chunks, b, h, Dv, floats);
 }
 
 void decode_attention(const DecodeAttention& op, Workspace& workspace) {

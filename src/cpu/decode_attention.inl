@@ -2,9 +2,15 @@
 // passes, values; and the chunks of a head put together. Products of bfloat16 pairs are exact and their sums float32.
 #include "cpu/typed.inl"
 
-// Rows into the caches of this core, before they are read.
-LONGSTRIDE_INLINE void prefetch_row(const char* row, std::int64_t bytes) {
-  for (std::int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(row + at, 0, 3);
+// The first rows of keys, and of values, are asked for before they are read; the processor sees itself what follows.
+constexpr std::int64_t kRowsAhead = 48;
+
+// Rows read[begin .. end) of those that are asked for.
+LONGSTRIDE_INLINE void ask_for_rows(const void* rows, const std::int32_t* read, std::int64_t begin, std::int64_t end,
+                                    std::int64_t count, std::int64_t bytes) {
+  for (std::int64_t t = begin; t < end && t < count && t < kRowsAhead; ++t)
+    for (std::int64_t at = 0; at < bytes; at += 64)
+      __builtin_prefetch(static_cast<const char*>(rows) + read[t] * bytes + at, 0, 2);
 }
 
 LONGSTRIDE_INLINE F dot_words(const void* a, const void* b, std::int64_t d, std::int64_t D, F sum, bool bf16) {
@@ -23,22 +29,15 @@ LONGSTRIDE_INLINE F dot_words(const void* a, const void* b, std::int64_t d, std:
 
 // Lanes: scale * q . key of slots read[t .. t + kLanes), the last slot again past the end.
 LONGSTRIDE_INLINE F decode_scores(const DecodeChunk& chunk, std::int64_t t, bool bf16) {
-  const std::int64_t key_bytes = chunk.Dq * (bf16 ? 2 : 4), value_bytes = chunk.Dv * (bf16 ? 2 : 4);
-  const std::int64_t step = bf16 ? 2 * kLanes : kLanes;
+  const std::int64_t key_bytes = chunk.Dq * (bf16 ? 2 : 4), step = bf16 ? 2 * kLanes : kLanes;
   F sums[kLanes];
   for (int i = 0; i < kLanes; ++i) {
     const std::int64_t at = t + i < chunk.count ? t + i : chunk.count - 1;
-    const std::int64_t next = t + i + kLanes < chunk.count ? t + i + kLanes : chunk.count - 1;
-    prefetch_row(static_cast<const char*>(chunk.keys) + chunk.read[next] * key_bytes, key_bytes);
-    prefetch_row(static_cast<const char*>(chunk.values) + chunk.read[at] * value_bytes, value_bytes);
     const char* key = static_cast<const char*>(chunk.keys) + chunk.read[at] * key_bytes;
     sums[i] = zero();
     for (std::int64_t d = 0; d < chunk.Dq; d += step) sums[i] = dot_words(chunk.q, key, d, chunk.Dq, sums[i], bf16);
   }
-  transpose(sums);
-  F total = sums[0];
-  for (int i = 1; i < kLanes; ++i) total = add(total, sums[i]);
-  return mul(total, broadcast(chunk.scale));
+  return mul(sum_each(sums), broadcast(chunk.scale));
 }
 
 // out[d .. d + Vectors * kLanes) = sum of weights * values.
@@ -64,8 +63,10 @@ LONGSTRIDE_INLINE void decode_last_values(const DecodeChunk& chunk, std::int64_t
 }
 
 LONGSTRIDE_INLINE void decode_chunk_of(const DecodeChunk& chunk, bool bf16) {
+  const std::int64_t size = bf16 ? 2 : 4;
   F largest = broadcast(-INFINITY);
   for (std::int64_t t = 0; t < chunk.count; t += kLanes) {
+    ask_for_rows(chunk.values, chunk.read, t, t + kLanes, chunk.count, chunk.Dv * size);
     const F scores = decode_scores(chunk, t, bf16);
     store(chunk.weights + t, scores);
     largest = max(scores, largest);
@@ -81,7 +82,10 @@ LONGSTRIDE_INLINE void decode_chunk_of(const DecodeChunk& chunk, bool bf16) {
   }
   *chunk.part.maximum = max_of(largest);
   *chunk.part.sum = sum(sums);
+  if (chunk.next_keys != nullptr)
+    ask_for_rows(chunk.next_keys, chunk.next_read, 0, kRowsAhead, chunk.next_count, chunk.Dq * size);
   std::int64_t d = 0;
+  for (; chunk.Dv - d >= 8 * kLanes; d += 8 * kLanes) decode_values<8>(chunk, d, bf16);
   for (; chunk.Dv - d >= 4 * kLanes; d += 4 * kLanes) decode_values<4>(chunk, d, bf16);
   for (; chunk.Dv - d >= kLanes; d += kLanes) decode_values<1>(chunk, d, bf16);
   if (d < chunk.Dv) decode_last_values(chunk, d, bf16);

@@ -22,7 +22,7 @@ struct FewRows {
   void* y;  // (N, M)
   std::int64_t y_stride;
   bool y_bf16;
-  float* scratch;
+  float* scratch;  // (N, lanes)
 };
 
 struct FewRowsKernel {
@@ -42,7 +42,6 @@ namespace longstride {
 namespace {
 
 constexpr std::int64_t kMostLanes = 16;
-constexpr std::int64_t kMostRowsAtOnce = 16;
 
 // Weights a piece: long enough for the memory to run at its rate, short enough that threads end together.
 constexpr std::int64_t kPieceBytes = 32 << 10;
@@ -62,11 +61,7 @@ std::int64_t few_rows_pieces(const Linear& op) {
   return (op.w.rows + outputs - 1) / outputs;
 }
 
-// The words of a group of rows, up to whole vectors, and a vector for what the last store writes beyond.
-std::int64_t few_rows_scratch_bytes(const Linear& op) {
-  const std::int64_t words = (op.w.cols + kMostLanes - 1) / kMostLanes * kMostLanes;
-  return (words * std::min(op.x.rows, kMostRowsAtOnce) + kMostLanes) * 4;
-}
+std::int64_t few_rows_scratch_bytes(const Linear& op) { return op.x.rows * kMostLanes * 4; }
 
 const void* few_rows_weights(const Linear& op, std::int64_t piece) {
   const std::int64_t first = std::min(op.w.rows, piece * piece_outputs(op));

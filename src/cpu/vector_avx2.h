@@ -243,6 +243,16 @@ LONGSTRIDE_INLINE void transpose(F* rows) {
     rows[j + 4].v = _mm256_permute2f128_ps(b[j], b[j + 4], 0x31);
   }
 }
+LONGSTRIDE_INLINE F sum_each(const F* rows) {
+  __m256 a[4], b[2];
+  for (int i = 0; i < 4; ++i)
+    a[i] = _mm256_add_ps(_mm256_unpacklo_ps(rows[2 * i].v, rows[2 * i + 1].v),
+                         _mm256_unpackhi_ps(rows[2 * i].v, rows[2 * i + 1].v));
+  for (int i = 0; i < 2; ++i)
+    b[i] =
+        _mm256_add_ps(_mm256_shuffle_ps(a[2 * i], a[2 * i + 1], 0x44), _mm256_shuffle_ps(a[2 * i], a[2 * i + 1], 0xee));
+  return {_mm256_add_ps(_mm256_permute2f128_ps(b[0], b[1], 0x20), _mm256_permute2f128_ps(b[0], b[1], 0x31))};
+}
 LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
   std::uint16_t elements[16] = {};
   for (int i = 0; i < count && i < 16; ++i) elements[i] = p[i];

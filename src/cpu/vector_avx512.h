@@ -232,6 +232,24 @@ LONGSTRIDE_INLINE void transpose(F* rows) {
     rows[j + 8].v = _mm512_shuffle_f32x4(a[j], a[j + 8], 0xdd);
   }
 }
+// rows: kLanes of them. The sum of row i in lane i; of each row in the same order.
+LONGSTRIDE_INLINE F sum_each(const F* rows) {
+  __m512 a[8], b[4];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i)
+    a[i] = _mm512_add_ps(_mm512_unpacklo_ps(rows[2 * i].v, rows[2 * i + 1].v),
+                         _mm512_unpackhi_ps(rows[2 * i].v, rows[2 * i + 1].v));
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const __m512d first = _mm512_castps_pd(a[2 * i]), second = _mm512_castps_pd(a[2 * i + 1]);
+    b[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(first, second)),
+                         _mm512_castpd_ps(_mm512_unpackhi_pd(first, second)));
+  }
+  const auto quarters = [](__m512 x, __m512 y) {
+    return _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x88), _mm512_shuffle_f32x4(x, y, 0xdd));
+  };
+  return {quarters(quarters(b[0], b[1]), quarters(b[2], b[3]))};
+}
 // The first `count` elements as pairs of neighbours, two a lane, the others 0: bits to move, not numbers.
 LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
   const __mmask32 some = count >= 32 ? ~__mmask32{0} : (__mmask32{1} << (count > 0 ? count : 0)) - 1;

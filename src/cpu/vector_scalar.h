@@ -103,6 +103,7 @@ LONGSTRIDE_INLINE void store_halves(std::uint16_t* high, std::uint16_t* low, F a
   }
 }
 LONGSTRIDE_INLINE void transpose(F*) {}
+LONGSTRIDE_INLINE F sum_each(const F* rows) { return rows[0]; }
 LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
   const std::uint32_t even = count > 0 ? p[0] : 0, odd = count > 1 ? p[1] : 0;
   return std::bit_cast<float>(even | odd << 16);
