@@ -183,10 +183,7 @@ void output_delta(RowPointers out, RowPointers dout, int count, int Dv, float* d
       for (int d = 0; d < Dv && u + i < count; d += kLanes)
         sums[i] = fma(load_elements<E>(out[u + i], d, Dv - d), load_elements<E>(dout[u + i], d, Dv - d), sums[i]);
     }
-    transpose(sums);
-    F total = sums[0];
-    for (int i = 1; i < kLanes; ++i) total = add(total, sums[i]);
-    store(delta + u, total);
+    store(delta + u, sum_each(sums));
   }
 }
 
