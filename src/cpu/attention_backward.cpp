@@ -68,7 +68,7 @@ class Backward {
       for (std::int64_t j = 0; j < shape_.T; ++j) load_key(head, j, sums.dk_row(j), sums.dv_row(j));
     const std::int64_t all = head.tiling->blocks(sweep);
     for (std::int64_t block = first * kBlocksInStep; block < all; block += stride * kBlocksInStep) {
-      look_ahead(head, block + stride * kBlocksInStep, scratch);
+      look_ahead(head, block, block + stride * kBlocksInStep, 0, scratch);
       blocks(head, sweep, block, all, sums, scratch);
     }
   }
@@ -82,7 +82,7 @@ class Backward {
     std::int64_t done = std::max<std::int64_t>(0, first - reach + 1);
     sums.clear(0, sums.rows);
     for (std::int64_t block = begin; block < end; block += kBlocksInStep) {
-      look_ahead(head, block + kBlocksInStep, scratch);
+      look_ahead(head, block, block + kBlocksInStep, reach, scratch);
       blocks(head, 0, block, end, sums, scratch);
       const std::int64_t next = (block + kBlocksInStep) * kTileQueries;
       for (const std::int64_t final = next < last ? next - reach + 1 : last; done < final; ++done) {
@@ -164,21 +164,25 @@ class Backward {
   }
 
  private:
-  // Asks for the rows of the blocks [first, first + kBlocksInStep) while others are computed.
-  void look_ahead(const BackwardHead& head, std::int64_t first, BackwardScratch& scratch) const {
-    const std::int64_t q_bytes = shape_.q_bytes(), v_bytes = shape_.v_bytes(), begin = first * kTileQueries;
-    longstride::look_ahead({{head.q, q_bytes},
-                            {head.dout, v_bytes},
-                            {head.out, v_bytes},
-                            {head.k, q_bytes},
-                            {head.v, v_bytes},
-                            {head.dq, q_bytes},
-                            {head.dk, q_bytes},
-                            {head.dv, v_bytes},
-                            {head.dq_low, q_bytes},
-                            {head.dk_low, q_bytes},
-                            {head.dv_low, v_bytes}},
-                           begin, std::min(begin + kBlocksInStep * kTileQueries, shape_.T), scratch.ahead);
+  // While the blocks from `now` on are computed: asks for what those from `next` on read and for what is written
+  // afterwards, of keys those that lie `lag` behind the queries (0: none).
+  void look_ahead(const BackwardHead& head, std::int64_t now, std::int64_t next, std::int64_t lag,
+                  BackwardScratch& scratch) const {
+    const std::int64_t q_bytes = shape_.q_bytes(), v_bytes = shape_.v_bytes(), rows = kBlocksInStep * kTileQueries;
+    const std::int64_t read = next * kTileQueries, written = now * kTileQueries, keys = written - lag;
+    const HeadMatrix none;
+    longstride::look_ahead({{head.q, q_bytes, read},
+                            {head.dout, v_bytes, read},
+                            {head.out, v_bytes, read},
+                            {head.k, q_bytes, read},
+                            {head.v, v_bytes, read},
+                            {head.dq, q_bytes, written},
+                            {head.dq_low, q_bytes, written},
+                            {lag > 0 ? head.dk : none, q_bytes, keys},
+                            {lag > 0 ? head.dk_low : none, q_bytes, keys},
+                            {lag > 0 ? head.dv : none, v_bytes, keys},
+                            {lag > 0 ? head.dv_low : none, v_bytes, keys}},
+                           std::min(rows, shape_.T - read), scratch.ahead);
   }
 
   void load_key(const BackwardHead& head, std::int64_t j, float* dk, float* dv) const {

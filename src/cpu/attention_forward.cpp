@@ -128,13 +128,16 @@ class Forward {
     }
   }
 
-  // Asks for the rows of the blocks [first, first + kBlocksInStep) of the contiguous sweep while others are computed.
-  void look_ahead(const Head& head, std::int64_t first, Scratch& scratch) const {
+  // While the blocks from `now` on are computed: asks for what they write, and for what those from `next` on read.
+  void look_ahead(const Head& head, std::int64_t now, std::int64_t next, Scratch& scratch) const {
     const std::int64_t q_bytes = shape_.Dq * shape_.element_bytes, v_bytes = shape_.Dv * shape_.element_bytes;
-    const std::int64_t end = (first + kBlocksInStep) * kTileQueries;
-    longstride::look_ahead(
-        {{head.q, q_bytes}, {head.k, q_bytes}, {head.v, v_bytes}, {head.out, v_bytes}, {head.low, v_bytes}},
-        std::max<std::int64_t>(0, first * kTileQueries), std::min(end, shape_.T), scratch.ahead);
+    const std::int64_t read = next * kTileQueries, written = now * kTileQueries;
+    longstride::look_ahead({{head.q, q_bytes, read},
+                            {head.k, q_bytes, read},
+                            {head.v, v_bytes, read},
+                            {head.out, v_bytes, written},
+                            {head.low, v_bytes, written}},
+                           std::min<std::int64_t>(kBlocksInStep * kTileQueries, shape_.T - written), scratch.ahead);
   }
 
   // One residue class of `heads` heads from bh on, the first of which is `first`. more: the next class comes after it.
@@ -295,7 +298,7 @@ void forward_blocks(const Attention& op, const Forward& forward, std::int64_t fi
     const std::int64_t begin = (shares - 1 - task % shares) * kBlocksInStep;  // late blocks read most: first
     if (begin >= blocks) continue;
     const Head head = forward.head(bh, first, together);
-    forward.look_ahead(head, begin - kBlocksInStep * threads(), scratch);  // what this thread likely does next
+    forward.look_ahead(head, begin, begin - kBlocksInStep * threads(), scratch);  // what this thread likely does next
     forward.blocks(head, sweep, begin, static_cast<int>(std::min<std::int64_t>(kBlocksInStep, blocks - begin)),
                    scratch);
   }

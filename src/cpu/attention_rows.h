@@ -37,16 +37,18 @@ struct HeadMatrix {
   }
 };
 
-// Rows [begin, end) of a sequence, `bytes` of each matrix that has data: wanted soon.
+// `bytes` of the rows of a matrix from `first` on.
 struct RowsAhead {
   HeadMatrix matrix;
-  std::int64_t bytes;
+  std::int64_t bytes, first;
 };
-inline void look_ahead(std::initializer_list<RowsAhead> matrices, std::int64_t begin, std::int64_t end, Ahead& ahead) {
+// Asks for so many rows of each matrix that has data, while something else is computed. Rows before 0 are others.
+inline void look_ahead(std::initializer_list<RowsAhead> matrices, std::int64_t rows, Ahead& ahead) {
   ahead.count = 0;
-  ahead.left = std::max<std::int64_t>(0, end - begin);
-  for (const auto& [matrix, bytes] : matrices)
-    if (matrix.data != nullptr) ahead.matrices[ahead.count++] = {matrix.row(begin), matrix.row_bytes, bytes};
+  ahead.left = std::max<std::int64_t>(0, rows);
+  for (const auto& [matrix, bytes, first] : matrices)
+    if (matrix.data != nullptr)
+      ahead.matrices[ahead.count++] = {matrix.row(std::max<std::int64_t>(0, first)), matrix.row_bytes, bytes};
 }
 
 // Consecutive pieces of one allocation, each aligned to a cache line. Without memory it only counts.
