@@ -186,9 +186,8 @@ void measure(const Options& options) {
   Peak peak(bfloat16 && machine_info().bfloat16);
   std::vector<bench::Times> times =
       bench::alternate({repeated(forward), [&] { peak.run(); }, repeated(both)}, options.runs);
-  for (const int of : {0, 2})
-    for (std::vector<double>* seconds : {&times[of].wall_s, &times[of].processor_s})
-      for (double& s : *seconds) s /= repeats;
+  bench::divide(times[0], repeats);
+  bench::divide(times[2], repeats);
   const double multiply_adds = static_cast<double>(problem.pairs) * static_cast<double>(problem.Dq + problem.Dv);
   const double forward_s = bench::median(times[0].wall_s), both_s = bench::median(times[2].wall_s);
   const double products = 2e-9 * multiply_adds / Peak::kGflop;

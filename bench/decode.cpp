@@ -150,8 +150,7 @@ int measure(const Arguments& given) {
   };
   Reader reader;
   std::vector<bench::Times> times = bench::alternate({steps, [&] { reader.run(); }}, given.runs);
-  for (std::vector<double>* of_run : {&times[0].wall_s, &times[0].processor_s})
-    for (double& seconds : *of_run) seconds /= kTokensARun;
+  bench::divide(times[0], kTokensARun);
   const double seconds = bench::median(times[0].wall_s), rate = reader.bytes() / bench::median(times[1].wall_s);
   const std::int64_t weights = weight_bytes(m), cache = cache_bytes(decoder, given.position);
   bench::print(times[0], {{"tokens_per_s", static_cast<double>(given.batch) / seconds},

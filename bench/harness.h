@@ -63,6 +63,12 @@ inline std::vector<Times> alternate(const std::vector<std::function<void()>>& ca
   return times;
 }
 
+// Of one of `count` operations that a run consists of.
+inline void divide(Times& times, int count) {
+  for (std::vector<double>* of_run : {&times.wall_s, &times.processor_s})
+    for (double& s : *of_run) s /= count;
+}
+
 // Median ratio of pairs that ran next to each other: above 1 where `ours` takes less time.
 inline double ratio(const std::vector<double>& theirs, const std::vector<double>& ours) {
   std::vector<double> ratios;

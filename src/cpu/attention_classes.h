@@ -18,7 +18,7 @@ namespace longstride {
 
 inline constexpr std::int64_t kClassRows = 1024;    // longer classes are read where they lie
 inline constexpr std::int64_t kGatheredRows = 256;  // times heads; all that backward holds of them fits the caches
-inline constexpr std::int64_t kSideRows = 1024;     // the same of classes in lanes, whose rows stay where they lie
+inline constexpr std::int64_t kSideRows = 1024;     // the same in lanes, where nothing is copied: fewer groups of heads
 inline constexpr std::int64_t kClassesAtOnce = 16;  // neighbours: lanes; their numbers of queries share cache lines
 
 // Of the residue classes that a sweep of this head gathers; 0: it gathers none.

@@ -37,6 +37,8 @@ struct Shape {
     for (std::int64_t h = 0; h < op.H; ++h) sweeps = std::max(sweeps, op.tilings[h]->sweeps());
     paired_sums = sweeps > 1 && op.out.type == DType::bfloat16;
   }
+  std::int64_t q_bytes() const { return Dq * element_bytes; }  // of a head's row
+  std::int64_t v_bytes() const { return Dv * element_bytes; }
 };
 
 // One thread's memory: some blocks of queries, the keys that they read next, and the classes that it has gathered.
@@ -71,11 +73,11 @@ struct Scratch {
       tile.k = k;
       tile.v = v;
     }
-    class_q = pieces.take_bytes(shape.gathered_rows * shape.Dq * shape.element_bytes);
-    class_k = pieces.take_bytes(shape.gathered_rows * shape.Dq * shape.element_bytes);
-    class_v = pieces.take_bytes(shape.gathered_rows * shape.Dv * shape.element_bytes);
-    class_out = pieces.take_bytes(shape.gathered_rows * shape.Dv * shape.element_bytes);
-    class_low = pieces.take_bytes(shape.paired_sums ? shape.gathered_rows * shape.Dv * shape.element_bytes : 0);
+    class_q = pieces.take_bytes(shape.gathered_rows * shape.q_bytes());
+    class_k = pieces.take_bytes(shape.gathered_rows * shape.q_bytes());
+    class_v = pieces.take_bytes(shape.gathered_rows * shape.v_bytes());
+    class_out = pieces.take_bytes(shape.gathered_rows * shape.v_bytes());
+    class_low = pieces.take_bytes(shape.paired_sums ? shape.gathered_rows * shape.v_bytes() : 0);
     class_lse = pieces.take(shape.gathered_rows);
     floats = pieces.floats();
   }
@@ -110,7 +112,7 @@ class Forward {
               {op_.out, first_row, h * shape_.Dv},
               {},
               op_.lse + bh * op_.T};
-    const std::int64_t bytes = shape_.Dv * shape_.element_bytes;
+    const std::int64_t bytes = shape_.v_bytes();
     if (shape_.paired_sums) head.low = HeadMatrix(lows_, together * bytes).from_byte((bh - first) * bytes);
     return head;
   }
@@ -130,7 +132,7 @@ class Forward {
 
   // While the blocks from `now` on are computed: asks for what they write, and for what those from `next` on read.
   void look_ahead(const Head& head, std::int64_t now, std::int64_t next, Scratch& scratch) const {
-    const std::int64_t q_bytes = shape_.Dq * shape_.element_bytes, v_bytes = shape_.Dv * shape_.element_bytes;
+    const std::int64_t q_bytes = shape_.q_bytes(), v_bytes = shape_.v_bytes();
     const std::int64_t read = next * kTileQueries, written = now * kTileQueries;
     longstride::look_ahead({{head.q, q_bytes, read},
                             {head.k, q_bytes, read},
@@ -143,7 +145,7 @@ class Forward {
   // One residue class of `heads` heads from bh on, the first of which is `first`. more: the next class comes after it.
   void residue(const Head& first, std::int64_t bh, std::int64_t heads, const ResidueClass& residue, bool more,
                int sweep, Scratch& scratch) const {
-    const std::int64_t q_bytes = shape_.Dq * shape_.element_bytes, v_bytes = shape_.Dv * shape_.element_bytes;
+    const std::int64_t q_bytes = shape_.q_bytes(), v_bytes = shape_.v_bytes();
     const GatheredMatrix matrices[] = {{first.q, {scratch.class_q, heads * q_bytes}},
                                        {first.k, {scratch.class_k, heads * q_bytes}},
                                        {first.v, {scratch.class_v, heads * v_bytes}},
@@ -332,7 +334,7 @@ void forward_classes(const Attention& op, const Forward& forward, std::int64_t f
 std::int64_t attention_workspace_bytes(const Attention& op) {
   const Shape shape(op);
   std::int64_t bytes = threads() * Scratch(nullptr, shape).floats * static_cast<std::int64_t>(sizeof(float));
-  if (shape.paired_sums) bytes += heads_together(op, shape) * op.T * shape.Dv * shape.element_bytes;
+  if (shape.paired_sums) bytes += heads_together(op, shape) * op.T * shape.v_bytes();
   return Workspace::rounded(bytes);
 }
 

@@ -82,33 +82,41 @@ LONGSTRIDE_INLINE bool all_finite(const FiniteCheck& check) {
   return sum(add(add(check.sums[0], check.sums[1]), add(check.sums[2], check.sums[3]))) == 0;
 }
 
-// Channels d .. d + kLanes - 1 of lanes u .. u + kLanes - 1 times factor, transposed: a row of channels a lane.
+// Channels d .. d + kLanes - 1, `stride` apart, of kLanes lanes times factor, transposed: a row of channels a lane.
 template <bool Whole>
-LONGSTRIDE_INLINE void load_transposed(const float* from, F factor, int u, int d, int D, F* rows, FiniteCheck& check) {
+LONGSTRIDE_INLINE void load_transposed(const float* from, int stride, F factor, int d, int D, F* rows) {
 #pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i) {
-    rows[i] = Whole || d + i < D ? mul(load(from + (d + i) * kTileQueries + u), factor) : zero();
-    see(check, i, rows[i]);
-  }
+  for (int i = 0; i < kLanes; ++i) rows[i] = Whole || d + i < D ? mul(load(from + (d + i) * stride), factor) : zero();
   transpose(rows);
+}
+
+// Channels d .. d + 2 * kLanes - 1 of a row, as far as D.
+template <class E>
+LONGSTRIDE_INLINE void store_two(char* row, F first, F second, int d, int D) {
+  if constexpr (sizeof(E) == 2) {
+    store_bf16_twice(reinterpret_cast<std::uint16_t*>(row) + d, first, second, D - d);
+  } else {
+    float* to = reinterpret_cast<float*>(row) + d;
+    store_partial(to, first, D - d);
+    if (D - d > kLanes) store_partial(to + kLanes, second, D - d - kLanes);
+  }
 }
 
 template <class E, bool Whole>
 LONGSTRIDE_INLINE void unpack_block(const float* from, F factor, int u, int d, int count, int D, char* const* rows,
                                     bool to_float, FiniteCheck& check) {
   F first[kLanes], second[kLanes];
-  load_transposed<Whole>(from, factor, u, d, D, first, check);
-  load_transposed<Whole>(from, factor, u, d + kLanes, D, second, check);
+  load_transposed<Whole>(from + u, kTileQueries, factor, d, D, first);
+  load_transposed<Whole>(from + u, kTileQueries, factor, d + kLanes, D, second);
 #pragma GCC unroll 16
   for (int i = 0; i < kLanes; ++i) {
-    if (u + i >= count) break;
-    if (sizeof(E) == 2 && !to_float) {
-      store_bf16_twice(reinterpret_cast<std::uint16_t*>(rows[u + i]) + d, first[i], second[i], D - d);
-    } else {
-      float* to = reinterpret_cast<float*>(rows[u + i]) + d;
-      store_partial(to, first[i], D - d);
-      if (D - d > kLanes) store_partial(to + kLanes, second[i], D - d - kLanes);
-    }
+    see(check, i, first[i]);
+    see(check, i, second[i]);
+    if (u + i >= count) continue;
+    if (to_float)
+      store_two<float>(rows[u + i], first[i], second[i], d, D);
+    else
+      store_two<E>(rows[u + i], first[i], second[i], d, D);
   }
 }
 
@@ -159,8 +167,7 @@ void load_sums(const char* high, const char* low, int D, float* to) {
   for (int d = 0; d < D; d += 2 * kLanes) {
     F first, second;
     load_two_sums<E>(high, low, d, D, first, second);
-    store_partial(to + d, first, D - d);
-    store_partial(to + d + kLanes, second, D - d - kLanes);
+    store_two<float>(reinterpret_cast<char*>(to), first, second, d, D);
   }
 }
 

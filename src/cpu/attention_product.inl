@@ -4,6 +4,8 @@
 //
 // AcrossDepth: A lies transposed, element (m, k) at a[k * a_stride + m]; else at a[m * a_stride + k].
 // cols: a multiple of kLanes.
+#include "cpu/typed.inl"
+
 struct Product {
   const float* a;
   std::int64_t a_stride;
@@ -38,9 +40,6 @@ LONGSTRIDE_INLINE auto broadcast_word(const float* p) {
     return broadcast(*p);
   }
 }
-LONGSTRIDE_INLINE F multiply_add(F a, F b, F c) { return fma(a, b, c); }
-LONGSTRIDE_INLINE F multiply_add(P a, P b, F c) { return dot_pairs(a, b, c); }
-
 template <bool Paired, bool AcrossDepth, int Rows, int Vectors>
 LONGSTRIDE_INLINE void product_block(const Product& p, const float* a, const float* b, float* c) {
   const std::int64_t a_stride = p.a_stride, b_stride = p.b_stride, c_stride = p.c_stride;

@@ -83,13 +83,6 @@ LONGSTRIDE_INLINE void unpack_side(const float* from, F factor, const LaneClasse
   }
 }
 
-// Channels d .. d + kLanes - 1 of (D, kLanes) times factor, a row of them a lane.
-LONGSTRIDE_INLINE void load_side(const float* from, F factor, int d, int D, F* rows) {
-#pragma GCC unroll 16
-  for (int i = 0; i < kLanes; ++i) rows[i] = d + i < D ? mul(load(from + (d + i) * kLanes), factor) : zero();
-  transpose(rows);
-}
-
 // As unpack_side, to what earlier sweeps left of row u (store_sums) times `before`.
 template <class E>
 LONGSTRIDE_INLINE void add_to_side(const float* from, F factor, F before, const LaneClasses& classes, int u, int D,
@@ -100,20 +93,15 @@ LONGSTRIDE_INLINE void add_to_side(const float* from, F factor, F before, const 
   store(weights, before);
   for (int d = 0; d < D; d += 2 * kLanes) {
     F rows[2][kLanes];
-    load_side(from, factor, d, D, rows[0]);
-    load_side(from, factor, d + kLanes, D, rows[1]);
+    load_transposed<false>(from, kLanes, factor, d, D, rows[0]);
+    load_transposed<false>(from, kLanes, factor, d + kLanes, D, rows[1]);
     for (int i = 0; i < lanes; ++i) {
       char* row = m.row(position + i);
       F first, second;
       load_two_sums<E>(row, low.row(position + i), d, D, first, second);
       first = fma(first, broadcast(weights[i]), rows[0][i]);
       second = fma(second, broadcast(weights[i]), rows[1][i]);
-      if constexpr (sizeof(E) == 2) {
-        store_bf16_twice(reinterpret_cast<std::uint16_t*>(row) + d, first, second, D - d);
-      } else {
-        store_partial(reinterpret_cast<float*>(row) + d, first, D - d);
-        store_partial(reinterpret_cast<float*>(row) + d + kLanes, second, D - d - kLanes);
-      }
+      store_two<E>(row, first, second, d, D);
     }
   }
 }

@@ -73,6 +73,26 @@ const char* element(const Matrix& m, std::int64_t r, std::int64_t c) {
   return static_cast<const char*>(m.data) + (r * m.stride + c) * size_of(m.type);
 }
 
+// What piece `piece` reads.
+struct PieceReads {
+  std::int64_t b, h, chunk, chunks, count;
+  const char *keys, *values;  // rows of the head's first slot
+  const std::int32_t* read;
+
+  PieceReads(const DecodeAttention& op, std::int64_t piece) : h(0) {
+    const std::int64_t a_sequence = chunks_of_sequence(op);
+    b = piece / a_sequence;
+    chunk = piece % a_sequence;
+    for (; chunk >= chunks_of(op, h); ++h) chunk -= chunks_of(op, h);
+    chunks = chunks_of(op, h);
+    count = std::min(kChunkKeys, keys_of(op, h) - chunk * kChunkKeys);
+    const std::int64_t first = b * op.slots + op.first_slot[h], size = size_of(op.q.type);
+    keys = static_cast<const char*>(op.keys) + first * (op.q.cols / op.H) * size;
+    values = static_cast<const char*>(op.values) + first * (op.v.cols / op.H) * size;
+    read = op.read + op.read_begin[op.group[h]] + chunk * kChunkKeys;
+  }
+};
+
 // Scratch of all threads: pieces of each sequence and head that are done (B * H), then the sums of each piece.
 struct Scratch {
   std::int32_t* done;
@@ -130,30 +150,6 @@ std::int64_t decode_attention_thread_scratch_bytes(const DecodeAttention& op) {
   for (std::int64_t h = 0; h < op.H; ++h) most = std::max(most, chunks_of(op, h));
   return padded(most) * 4;
 }
-
-namespace {
-
-// What piece `piece` reads.
-struct PieceReads {
-  std::int64_t b, h, chunk, chunks, count;
-  const char *keys, *values;  // rows of the head's first slot
-  const std::int32_t* read;
-
-  PieceReads(const DecodeAttention& op, std::int64_t piece) : h(0) {
-    const std::int64_t a_sequence = chunks_of_sequence(op);
-    b = piece / a_sequence;
-    chunk = piece % a_sequence;
-    for (; chunk >= chunks_of(op, h); ++h) chunk -= chunks_of(op, h);
-    chunks = chunks_of(op, h);
-    count = std::min(kChunkKeys, keys_of(op, h) - chunk * kChunkKeys);
-    const std::int64_t first = b * op.slots + op.first_slot[h], size = size_of(op.q.type);
-    keys = static_cast<const char*>(op.keys) + first * (op.q.cols / op.H) * size;
-    values = static_cast<const char*>(op.values) + first * (op.v.cols / op.H) * size;
-    read = op.read + op.read_begin[op.group[h]] + chunk * kChunkKeys;
-  }
-};
-
-}  // namespace
 
 void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, void* scratch_memory, void* thread_scratch) {
   const std::int64_t Dq = op.q.cols / op.H, Dv = op.v.cols / op.H;

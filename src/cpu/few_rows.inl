@@ -1,6 +1,6 @@
-// A block of kLanes outputs at a time. A word is a float, or a pair of neighbouring bfloat16. Lane l of an element's sum
-// takes every kLanes-th word from l on, in ascending order; then its lanes are added (sum_each): however many rows there
-// are, and whichever of them go on together. As many sums are in registers at a time as there are lanes.
+// A block of kLanes outputs at a time. A word is a float, or a pair of neighbouring bfloat16. Lane l of an element's
+// sum takes every kLanes-th word from l on, in ascending order; then its lanes are added (sum_each): however many rows
+// there are, and whichever of them go on together. As many sums are in registers at a time as there are lanes.
 #include "cpu/typed.inl"
 
 LONGSTRIDE_INLINE void finish_rows(const FewRows& op, std::int64_t n, std::int64_t m, F sum) {
@@ -25,8 +25,6 @@ LONGSTRIDE_INLINE auto words_of(const char* row, std::int64_t k, std::int64_t K)
     return kWhole ? load(p) : load_partial(p, static_cast<int>(K - k));
   }
 }
-LONGSTRIDE_INLINE F add_products(P a, P b, F sum) { return dot_pairs(a, b, sum); }
-LONGSTRIDE_INLINE F add_products(F a, F b, F sum) { return fma(a, b, sum); }
 
 // What one vector of words from k on adds to the sums of kRows rows of x and kOutputs of w: sums[r * kOutputs + o].
 template <int kRows, int kOutputs, bool kBf16, bool kWhole>
@@ -39,7 +37,7 @@ LONGSTRIDE_INLINE void add_vector(const char* x, std::int64_t x_bytes, const cha
   for (int o = 0; o < kOutputs; ++o) {
     const auto of_w = words_of<kBf16, kWhole>(w + o * w_bytes, k, K);
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) sums[r * kOutputs + o] = add_products(of_w, of_x[r], sums[r * kOutputs + o]);
+    for (int r = 0; r < kRows; ++r) sums[r * kOutputs + o] = multiply_add(of_w, of_x[r], sums[r * kOutputs + o]);
   }
 }
 

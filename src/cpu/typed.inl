@@ -34,3 +34,6 @@ LONGSTRIDE_INLINE void store_up_to(void* p, std::int64_t i, F x, int count, bool
     store_partial_at(p, i, x, count, bf16);
   }
 }
+// c + a * b, of floats or of pairs of bfloat16.
+LONGSTRIDE_INLINE F multiply_add(F a, F b, F c) { return fma(a, b, c); }
+LONGSTRIDE_INLINE F multiply_add(P a, P b, F c) { return dot_pairs(a, b, c); }

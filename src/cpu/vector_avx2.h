@@ -211,17 +211,18 @@ LONGSTRIDE_INLINE void store_bf16_twice(std::uint16_t* p, F a, F b, int count) {
     if (count > 8) store_bf16_partial(p + 8, b, count - 8);
   }
 }
+// The lower halves of the words of x, then of y; the upper ones are 0.
+LONGSTRIDE_INLINE void store_lower(std::uint16_t* p, __m256i x, __m256i y) {
+  const __m256i mixed = _mm256_packus_epi32(x, y);  // quarters x0 y0 x1 y1
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(mixed, 0xd8));
+}
 LONGSTRIDE_INLINE void store_halves(std::uint16_t* high, std::uint16_t* low, F a, F b, int count) {
   const __m256i first = _mm256_castps_si256(a.v), second = _mm256_castps_si256(b.v);
   const __m256i below = _mm256_set1_epi32(0xffff);
   std::uint16_t halves[2][16];
-  const auto store_packed = [](std::uint16_t* p, __m256i x, __m256i y) {
-    const __m256i mixed = _mm256_packus_epi32(x, y);  // quarters x0 y0 x1 y1
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm256_permute4x64_epi64(mixed, 0xd8));
-  };
   const bool whole = count >= 16;
-  store_packed(whole ? low : halves[0], _mm256_and_si256(first, below), _mm256_and_si256(second, below));
-  store_packed(whole ? high : halves[1], _mm256_srli_epi32(first, 16), _mm256_srli_epi32(second, 16));
+  store_lower(whole ? low : halves[0], _mm256_and_si256(first, below), _mm256_and_si256(second, below));
+  store_lower(whole ? high : halves[1], _mm256_srli_epi32(first, 16), _mm256_srli_epi32(second, 16));
   for (int i = 0; i < count && !whole; ++i) {
     low[i] = halves[0][i];
     high[i] = halves[1][i];

@@ -232,6 +232,10 @@ LONGSTRIDE_INLINE void transpose(F* rows) {
     rows[j + 8].v = _mm512_shuffle_f32x4(a[j], a[j + 8], 0xdd);
   }
 }
+// Quarters 0 + 1 and 2 + 3 of x, then of y.
+LONGSTRIDE_INLINE __m512 sum_quarters(__m512 x, __m512 y) {
+  return _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x88), _mm512_shuffle_f32x4(x, y, 0xdd));
+}
 // rows: kLanes of them. The sum of row i in lane i; of each row in the same order.
 LONGSTRIDE_INLINE F sum_each(const F* rows) {
   __m512 a[8], b[4];
@@ -245,10 +249,7 @@ LONGSTRIDE_INLINE F sum_each(const F* rows) {
     b[i] = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(first, second)),
                          _mm512_castpd_ps(_mm512_unpackhi_pd(first, second)));
   }
-  const auto quarters = [](__m512 x, __m512 y) {
-    return _mm512_add_ps(_mm512_shuffle_f32x4(x, y, 0x88), _mm512_shuffle_f32x4(x, y, 0xdd));
-  };
-  return {quarters(quarters(b[0], b[1]), quarters(b[2], b[3]))};
+  return {sum_quarters(sum_quarters(b[0], b[1]), sum_quarters(b[2], b[3]))};
 }
 // The first `count` elements as pairs of neighbours, two a lane, the others 0: bits to move, not numbers.
 LONGSTRIDE_INLINE F load_bf16_neighbours(const std::uint16_t* p, int count) {
