@@ -145,10 +145,10 @@ Attention Network::attention_of(std::int64_t block) const {
   op.H = model_.heads;
   op.tilings = head_tilings_[static_cast<std::size_t>(block) % head_tilings_.size()].data();
   op.scale = 1 / std::sqrt(static_cast<float>(model_.query_head()));
-  op.q = qkv.columns(0, Cq);
-  op.k = qkv.columns(Cq, Cq);
-  op.v = qkv.columns(2 * Cq, model_.width);
-  op.out = activation(layer.attended, model_.width);
+  op.q = heads(qkv.columns(0, Cq), op.B, op.T, op.H);
+  op.k = heads(qkv.columns(Cq, Cq), op.B, op.T, op.H);
+  op.v = heads(qkv.columns(2 * Cq, model_.width), op.B, op.T, op.H);
+  op.out = heads(activation(layer.attended, model_.width), op.B, op.T, op.H);
   op.lse = floats(layer.lse);
   return op;
 }

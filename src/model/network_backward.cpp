@@ -1,5 +1,6 @@
 // The backward pass, block by block from the last to the first, and the workspace that both passes need.
 #include <algorithm>
+#include <array>
 
 #include "longstride/error.h"
 #include "model/network.h"
@@ -39,10 +40,11 @@ AttentionBackward Network::attention_backward_of(std::int64_t block) const {
   const Matrix dqkv = activation(memory_.dqkv, qkv_cols());
   AttentionBackward op;
   op.forward = attention_of(block);
-  op.dout = activation(memory_.dattended, model_.width);
-  op.dq = dqkv.columns(0, Cq);
-  op.dk = dqkv.columns(Cq, Cq);
-  op.dv = dqkv.columns(2 * Cq, model_.width);
+  const auto [B, T, H] = std::array{op.forward.B, op.forward.T, op.forward.H};
+  op.dout = heads(activation(memory_.dattended, model_.width), B, T, H);
+  op.dq = heads(dqkv.columns(0, Cq), B, T, H);
+  op.dk = heads(dqkv.columns(Cq, Cq), B, T, H);
+  op.dv = heads(dqkv.columns(2 * Cq, model_.width), B, T, H);
   return op;
 }
 

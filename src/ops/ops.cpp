@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <string>
 #include <type_traits>
 
@@ -36,6 +37,19 @@ class Check {
   void optional(const char* name, const Matrix& m, DType type, std::int64_t rows, std::int64_t cols) const {
     if (m) is(name, m, type, rows, cols);
   }
+  // Heads of (B, T, H, D), one row of which does not reach into another head's or position's.
+  void is(const char* name, const Heads& x, DType type, std::int64_t B, std::int64_t T, std::int64_t H,
+          std::int64_t D) const {
+    if (!x) fail(std::string(name) + " is missing");
+    if (x.type != type) fail(std::string(name) + " must be " + name_of(type) + ", got " + name_of(x.type));
+    if (x.B != B || x.T != T || x.H != H || x.D != D)
+      fail(fmt::format("{} must be ({}, {}, {}, {}), got ({}, {}, {}, {})", name, B, T, H, D, x.B, x.T, x.H, x.D));
+    const auto reaches = [&](const char* of, std::int64_t count, std::int64_t stride) {
+      if (count > 1 && stride < D)
+        fail(fmt::format("{} needs a {} stride of at least {}, got {}", name, of, D, stride));
+    };
+    reaches("batch", B, x.batch_stride), reaches("row", T, x.row_stride), reaches("head", H, x.head_stride);
+  }
   // m gives its shape to the others: any, but not empty.
   void has_shape(const char* name, const Matrix& m) const {
     if (!m) fail(std::string(name) + " is missing");
@@ -48,6 +62,10 @@ class Check {
   void at_least(const char* name, std::int64_t value, std::int64_t least) const {
     if (value < least)
       fail(std::string(name) + " must be at least " + std::to_string(least) + ", got " + std::to_string(value));
+  }
+  void channels(const char* name, std::int64_t D) const {
+    if (D < 1 || D > kMaxHeadChannels)
+      fail(fmt::format("{} must have 1 to {} channels a head, got {}", name, kMaxHeadChannels, D));
   }
   void dropout(const Dropout& d) const {
     if (!(d.rate >= 0 && d.rate < 1)) fail("dropout must be in [0, 1), got " + std::to_string(d.rate));
@@ -94,15 +112,17 @@ void check_attention(const Check& check, const Attention& op) {
       check.fail("tiling of head " + std::to_string(h) + " must have length " + std::to_string(op.T) + ", got " +
                  std::to_string(op.tilings[h]->length()));
   }
-  check.has_shape("q", op.q);
-  check.has_shape("v", op.v);
-  check.is("q", op.q, op.q.type, op.B * op.T, op.q.cols);
-  if (op.q.cols % op.H != 0 || op.v.cols % op.H != 0)
-    check.fail("q and v must be divisible by " + std::to_string(op.H) + " heads, got widths " +
-               std::to_string(op.q.cols) + " and " + std::to_string(op.v.cols));
-  check.is("k", op.k, op.q.type, op.q.rows, op.q.cols);
-  check.is("v", op.v, op.q.type, op.q.rows, op.v.cols);
-  check.is("out", op.out, op.q.type, op.q.rows, op.v.cols);
+  if (!op.q) check.fail("q is missing");
+  const std::int64_t queries = op.q.T, Dq = op.q.D, Dv = op.v.D;
+  check.channels("q", Dq);
+  check.channels("v", Dv);
+  check.is("q", op.q, op.q.type, op.B, queries, op.H, Dq);
+  check.is("k", op.k, op.q.type, op.B, op.T, op.H, Dq);
+  check.is("v", op.v, op.q.type, op.B, op.T, op.H, Dv);
+  check.is("out", op.out, op.q.type, op.B, queries, op.H, Dv);
+  check.at_least("first", op.first, 0);
+  if (queries > op.T - op.first)
+    check.fail(fmt::format("queries must lie in [0, {}), got [{}, {})", op.T, op.first, op.first + queries));
   check.given("lse", op.lse);
 }
 
@@ -244,10 +264,14 @@ void attention_backward(Backend& backend, const AttentionBackward& op) {
   const Check check("attention_backward");
   const Attention& forward = op.forward;
   check_attention(check, forward);
-  check.is("dout", op.dout, forward.q.type, forward.v.rows, forward.v.cols);
-  check.is("dq", op.dq, forward.q.type, forward.q.rows, forward.q.cols);
-  check.is("dk", op.dk, forward.q.type, forward.q.rows, forward.q.cols);
-  check.is("dv", op.dv, forward.q.type, forward.v.rows, forward.v.cols);
+  const auto [B, T, H, Dq, Dv] = std::array{forward.B, forward.T, forward.H, forward.q.D, forward.v.D};
+  if (forward.first != 0 || forward.q.T != T)
+    check.fail(fmt::format("needs the queries of whole sequences, [0, {}), got [{}, {})", T, forward.first,
+                           forward.first + forward.q.T));
+  check.is("dout", op.dout, forward.q.type, B, T, H, Dv);
+  check.is("dq", op.dq, forward.q.type, B, T, H, Dq);
+  check.is("dk", op.dk, forward.q.type, B, T, H, Dq);
+  check.is("dv", op.dv, forward.q.type, B, T, H, Dv);
   backend.attention_backward(op);
 }
 

@@ -20,6 +20,7 @@ class Backend;
 
 inline constexpr int kMaxPositionEmbeddings = 4;
 inline constexpr int kMaxHashEmbeddings = 8;
+inline constexpr std::int64_t kMaxHeadChannels = 256;
 
 // Inverted dropout as a function of (seed, step, layer, site, element): element (first_row + r) * C + c is kept, and
 // scaled by 1 / (1 - rate), where uniform_float of its philox word >= rate. Word: philox({e / 4, site, layer, step},
@@ -131,25 +132,26 @@ struct LinearBackwardWeights {
   float* dbias = nullptr;  // (M), optional
 };
 
-// Softmax attention over a pattern. Rows (b, t) of q, k, v and out are strided, so that the three may be columns of one
-// matrix; head h has columns h * D .. h * D + D - 1.
+// Softmax attention over a pattern. Queries are those of positions first .. first + q.T - 1, keys and values those of
+// 0 .. T - 1, with first + q.T <= T: a sequence may be read in pieces, each of which brings its own queries.
 struct Attention {
   std::int64_t B = 0, T = 0, H = 0;
   const Tiling* const* tilings = nullptr;  // (H) each of length T; equal patterns share one
   float scale = 1;                         // usually 1 / sqrt(Dq)
-  Matrix q;                                // (N, H * Dq) A
-  Matrix k;                                // (N, H * Dq) A
-  Matrix v;                                // (N, H * Dv) A
-  Matrix out;                              // (N, H * Dv) A; 0 where a query reads no key
-  float* lse = nullptr;                    // (B, H, T) log sum exp of a query's scaled scores; -inf where it reads none
+  Heads q;                                 // (B, q.T, H, Dq) A
+  Heads k;                                 // (B, T, H, Dq) A
+  Heads v;                                 // (B, T, H, Dv) A
+  Heads out;                               // (B, q.T, H, Dv) A; 0 where a query reads no key
+  float* lse = nullptr;    // (B, H, q.T) log sum exp of a query's scaled scores; -inf where it reads none
+  std::int64_t first = 0;  // position of the first query
 };
 // With P = exp(scale * q k^T - lse) and delta_i = sum_d out * dout:
 //   dv = P^T dout;  dS = P * (dout v^T - delta);  dq = scale * dS k;  dk = scale * dS^T q
 struct AttentionBackward {
-  Attention forward;  // out and lse are inputs
-  Matrix dout;        // (N, H * Dv) A
-  Matrix dq, dk;      // (N, H * Dq) A; may be columns of one matrix
-  Matrix dv;          // (N, H * Dv) A
+  Attention forward;  // of whole sequences: first is 0 and q.T is T; out and lse are inputs
+  Heads dout;         // (B, T, H, Dv) A
+  Heads dq, dk;       // (B, T, H, Dq) A
+  Heads dv;           // (B, T, H, Dv) A
 };
 
 // logits = x W^T; losses[n] = logsumexp(logits[n]) - logits[n, target], in nats. Rows in chunks: (N, V) never exists.
