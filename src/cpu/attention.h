@@ -1,4 +1,4 @@
-// Sparse softmax attention on the CPU: the whole sequence forward and backward, and one token of decoding. Shapes are
+// Sparse softmax attention on the CPU, a whole sequence or some of its queries, forward and backward. Shapes are
 // checked before (ops.h); scale > 0. Results do not depend on the number of threads.
 //
 // A query that reads no key gets 0 and lse -inf. A score or value that is not finite makes NaN of the outputs that read
@@ -6,20 +6,53 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
+#include "cpu/threads.h"
 #include "ops/ops.h"
 
 namespace longstride {
-
 class Workspace;
+}
 
-// Scratch memory for these shapes and for the threads that OpenMP would use now.
-std::int64_t attention_workspace_bytes(const Attention& op);
-std::int64_t attention_backward_workspace_bytes(const AttentionBackward& op);
+namespace longstride::cpu {
 
-void attention_forward(const Attention& op, Workspace& workspace);
-void attention_backward(const AttentionBackward& op, Workspace& workspace);
-void decode_attention(const DecodeAttention& op, Workspace& workspace);
-void store_keys_values(const StoreKeysValues& op);
+// An attention whose schedule was made once. Of `shapes` no address is looked at but those of the tilings, which must
+// stay; `run` takes other addresses of the same shapes, changes nothing in the object, and allocates nothing where the
+// workspace holds workspace_bytes().
+class AttentionForward {
+ public:
+  explicit AttentionForward(const Attention& shapes, int threads = longstride::threads());
+  ~AttentionForward();
+  AttentionForward(AttentionForward&&) noexcept;
+  AttentionForward& operator=(AttentionForward&&) noexcept;
+  std::int64_t workspace_bytes() const;
+  void run(const Attention& op, Workspace& workspace) const;
 
-}  // namespace longstride
+ private:
+  struct State;
+  std::unique_ptr<const State> state_;
+};
+
+// Its twin: the gradients of q, k and v.
+class AttentionGradient {
+ public:
+  explicit AttentionGradient(const AttentionBackward& shapes, int threads = longstride::threads());
+  ~AttentionGradient();
+  AttentionGradient(AttentionGradient&&) noexcept;
+  AttentionGradient& operator=(AttentionGradient&&) noexcept;
+  std::int64_t workspace_bytes() const;
+  void run(const AttentionBackward& op, Workspace& workspace) const;
+
+ private:
+  struct State;
+  std::unique_ptr<const State> state_;
+};
+
+// Made and run once.
+inline void attention_forward(const Attention& op, Workspace& workspace) { AttentionForward(op).run(op, workspace); }
+inline void attention_backward(const AttentionBackward& op, Workspace& workspace) {
+  AttentionGradient(op).run(op, workspace);
+}
+
+}  // namespace longstride::cpu

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "cpu/attention.h"
+#include "cpu/decode_attention.h"
 #include "cpu/embed.h"
 #include "cpu/isa.h"
 #include "cpu/linear.h"
@@ -40,9 +41,11 @@ std::int64_t CpuBackend::workspace_bytes(const LinearBackwardWeights& op) const 
 std::int64_t CpuBackend::workspace_bytes(const ResidualNormBackward& op) const {
   return residual_norm_backward_workspace_bytes(op);
 }
-std::int64_t CpuBackend::workspace_bytes(const Attention& op) const { return attention_workspace_bytes(op); }
+std::int64_t CpuBackend::workspace_bytes(const Attention& op) const {
+  return cpu::AttentionForward(op).workspace_bytes();
+}
 std::int64_t CpuBackend::workspace_bytes(const AttentionBackward& op) const {
-  return attention_backward_workspace_bytes(op);
+  return cpu::AttentionGradient(op).workspace_bytes();
 }
 std::int64_t CpuBackend::workspace_bytes(const VocabularyLoss& op) const {
   return vocabulary_loss_workspace_bytes(op, products_);
@@ -62,12 +65,12 @@ void CpuBackend::linear_backward_data(const LinearBackwardData& op) {
 void CpuBackend::linear_backward_weights(const LinearBackwardWeights& op) {
   longstride::linear_backward_weights(op, products_, workspace_);
 }
-void CpuBackend::attention(const Attention& op) { attention_forward(op, workspace_); }
-void CpuBackend::attention_backward(const AttentionBackward& op) { longstride::attention_backward(op, workspace_); }
+void CpuBackend::attention(const Attention& op) { cpu::attention_forward(op, workspace_); }
+void CpuBackend::attention_backward(const AttentionBackward& op) { cpu::attention_backward(op, workspace_); }
 void CpuBackend::vocabulary_loss(const VocabularyLoss& op) { longstride::vocabulary_loss(op, products_, workspace_); }
 void CpuBackend::adamw(const AdamW& op) { longstride::adamw(op); }
-void CpuBackend::decode_attention(const DecodeAttention& op) { longstride::decode_attention(op, workspace_); }
-void CpuBackend::store_keys_values(const StoreKeysValues& op) { longstride::store_keys_values(op); }
+void CpuBackend::decode_attention(const DecodeAttention& op) { cpu::decode_attention(op, workspace_); }
+void CpuBackend::store_keys_values(const StoreKeysValues& op) { cpu::store_keys_values(op); }
 void CpuBackend::run(std::span<const Operation> program) {
   if (!Crew::can_run(program)) return Backend::run(program);
   if (!crew_ || crew_->threads() != threads()) crew_.emplace(threads());

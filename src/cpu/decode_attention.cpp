@@ -8,12 +8,11 @@
 #include <cmath>
 #include <cstring>
 
-#include "cpu/attention.h"
 #include "cpu/attention_kernels.h"
 #include "cpu/threads.h"
 #include "cpu/workspace.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -45,12 +44,12 @@ struct DecodeKernels {
 
 }  // namespace
 
-}  // namespace longstride
+}  // namespace longstride::cpu
 
 #define LONGSTRIDE_KERNELS "cpu/decode_attention.inl"
 #include "cpu/for_each_isa.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -209,4 +208,4 @@ void store_keys_values(const StoreKeysValues& op) {
   }
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -8,6 +8,13 @@
 #include "ops/ops.h"
 
 namespace longstride {
+class Workspace;
+}
+
+namespace longstride::cpu {
+
+void decode_attention(const DecodeAttention& op, Workspace& workspace);
+void store_keys_values(const StoreKeysValues& op);
 
 // Slot lists as they are now: another step has other pieces. Not the same scratch for two operations at once.
 std::int64_t decode_attention_pieces(const DecodeAttention& op);
@@ -15,4 +22,4 @@ std::int64_t decode_attention_scratch_bytes(const DecodeAttention& op);         
 std::int64_t decode_attention_thread_scratch_bytes(const DecodeAttention& op);  // of one thread
 void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, void* scratch, void* thread_scratch);
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -34,7 +34,7 @@ using Scratch = Crew::Scratch;
 std::int64_t pieces_of(const Embed&) { return 1; }
 std::int64_t pieces_of(const ResidualNorm& op) { return (op.h_in.rows + rows_a_piece(op) - 1) / rows_a_piece(op); }
 std::int64_t pieces_of(const Linear& op) { return few_rows_pieces(op); }
-std::int64_t pieces_of(const DecodeAttention& op) { return decode_attention_pieces(op); }
+std::int64_t pieces_of(const DecodeAttention& op) { return cpu::decode_attention_pieces(op); }
 
 void run_piece(const Embed& op, std::int64_t, const Scratch&, int, const void*) { embed_forward(op); }
 void run_piece(const ResidualNorm& op, std::int64_t piece, const Scratch&, int, const void*) {
@@ -45,7 +45,7 @@ void run_piece(const Linear& op, std::int64_t piece, const Scratch& scratch, int
   few_rows_piece(op, piece, scratch.threads + thread * scratch.thread_bytes, next);
 }
 void run_piece(const DecodeAttention& op, std::int64_t piece, const Scratch& scratch, int thread, const void*) {
-  decode_attention_piece(op, piece, scratch.shared, scratch.threads + thread * scratch.thread_bytes);
+  cpu::decode_attention_piece(op, piece, scratch.shared, scratch.threads + thread * scratch.thread_bytes);
 }
 
 std::int64_t bytes_of(const Embed& op) { return op.B * op.T * op.out.cols * 4; }
@@ -94,8 +94,8 @@ Scratch take_scratch(std::span<const Operation> program, Workspace& workspace, i
     if (const auto* op = std::get_if<Linear>(&operation)) {
       thread_bytes = std::max(thread_bytes, few_rows_scratch_bytes(*op));
     } else if (const auto* decode = std::get_if<DecodeAttention>(&operation)) {
-      shared = std::max(shared, decode_attention_scratch_bytes(*decode));
-      thread_bytes = std::max(thread_bytes, decode_attention_thread_scratch_bytes(*decode));
+      shared = std::max(shared, cpu::decode_attention_scratch_bytes(*decode));
+      thread_bytes = std::max(thread_bytes, cpu::decode_attention_thread_scratch_bytes(*decode));
     }
   }
   Scratch scratch{};
