@@ -17,37 +17,33 @@ class Workspace;
 
 namespace longstride::cpu {
 
-// An attention whose schedule was made once. Of `shapes` no address is looked at but those of the tilings, which must
-// stay; `run` takes other addresses of the same shapes, changes nothing in the object, and allocates nothing where the
-// workspace holds workspace_bytes().
-class AttentionForward {
+// An attention, or its gradients, whose schedule was made once. Of `shapes` no address is looked at but those of the
+// tilings, which must stay; `run` takes other addresses of the same shapes, changes nothing in the object, and
+// allocates nothing where the workspace holds workspace_bytes().
+template <class Op>
+class AttentionPass {
  public:
-  explicit AttentionForward(const Attention& shapes, int threads = longstride::threads());
-  ~AttentionForward();
-  AttentionForward(AttentionForward&&) noexcept;
-  AttentionForward& operator=(AttentionForward&&) noexcept;
+  explicit AttentionPass(const Op& shapes, int threads = longstride::threads());
+  ~AttentionPass();
+  AttentionPass(AttentionPass&&) noexcept;
+  AttentionPass& operator=(AttentionPass&&) noexcept;
   std::int64_t workspace_bytes() const;
-  void run(const Attention& op, Workspace& workspace) const;
+  void run(const Op& op, Workspace& workspace) const;
 
  private:
   struct State;
   std::unique_ptr<const State> state_;
 };
-
-// Its twin: the gradients of q, k and v.
-class AttentionGradient {
- public:
-  explicit AttentionGradient(const AttentionBackward& shapes, int threads = longstride::threads());
-  ~AttentionGradient();
-  AttentionGradient(AttentionGradient&&) noexcept;
-  AttentionGradient& operator=(AttentionGradient&&) noexcept;
-  std::int64_t workspace_bytes() const;
-  void run(const AttentionBackward& op, Workspace& workspace) const;
-
- private:
-  struct State;
-  std::unique_ptr<const State> state_;
-};
+using AttentionForward = AttentionPass<Attention>;
+using AttentionGradient = AttentionPass<AttentionBackward>;
+template <>
+AttentionForward::AttentionPass(const Attention& shapes, int threads);
+template <>
+void AttentionForward::run(const Attention& op, Workspace& workspace) const;
+template <>
+AttentionGradient::AttentionPass(const AttentionBackward& shapes, int threads);
+template <>
+void AttentionGradient::run(const AttentionBackward& op, Workspace& workspace) const;
 
 // Made and run once.
 inline void attention_forward(const Attention& op, Workspace& workspace) { AttentionForward(op).run(op, workspace); }

@@ -30,27 +30,19 @@ struct HeadInSweep {
   bool last;  // of the head's sweeps
 };
 
-class Backward {
+class Backward : PassBase {
  public:
-  // memory: of all threads and pieces, then the lower halves of the partial sums of the heads that go on together.
-  Backward(const AttentionShape& shape, const Schedule& schedule, const AttentionBackward& op, float* memory,
-           char* lows)
-      : shape_(shape),
-        schedule_(schedule),
-        op_(op),
-        kernels_(LONGSTRIDE_CHOOSE(kBackwardKernels)[shape.type == DType::bfloat16]),
-        lanes_(lane_kernels(shape.type == DType::bfloat16)),
-        memory_(memory),
-        scratch_floats_(BackwardScratch(nullptr, shape, schedule).slices.floats()),
-        lows_(lows) {}
+  Backward(const PassBase& base, const AttentionBackward& op)
+      : PassBase(base), op_(op), kernels_(LONGSTRIDE_CHOOSE(kBackwardKernels)[base.shape_.type == DType::bfloat16]) {}
 
   void run(const WorkItem& item, const WorkItem* next, int thread) const {
     BackwardScratch scratch = scratch_of(item.piece < 0 ? thread : item.piece);
     const HeadInSweep head = in_sweep(this->head(item, item.head), item.head, item.sweep);
     switch (item.kind) {
       case Work::lanes:
-        return run_lanes(lanes_, item, next, backward_lanes,
-                         [&](const WorkItem& of, std::int64_t piece) { return lane_work(of, piece, scratch); });
+        return run_lanes(lanes_, item, next, backward_lanes, [&](const WorkItem& of, std::int64_t piece) {
+          return lane_work(of, piece, this->head(of, of.head + piece % of.heads), scratch.lanes);
+        });
       case Work::gathered:
         return run_gathered(shape_, item, head.rows, scratch.copy, scratch.prefetch,
                             [&](const HeadOperands& copied, const float* lse, std::int64_t h, const ResidueClass& of) {
@@ -99,18 +91,6 @@ class Backward {
     head.dk_low = HeadRows(dk, together * q_bytes, q_bytes).head(bh - item.group);
     head.dv_low = HeadRows(dv, together * v_bytes, v_bytes).head(bh - item.group);
     return head;
-  }
-
-  LaneWork lane_work(const WorkItem& item, std::int64_t piece, const BackwardScratch& scratch) const {
-    return {lane_piece(shape_, item, piece, lanes_.lanes),
-            static_cast<int>(shape_.Dq),
-            static_cast<int>(shape_.Dv),
-            shape_.q_bytes(),
-            shape_.v_bytes(),
-            shape_.scale,
-            item.sweep > 0,
-            head(item, item.head + piece % item.heads),
-            scratch.lanes};
   }
 
   // Into the sums of all keys, which the first of the pieces continues from earlier sweeps.
@@ -228,7 +208,7 @@ class Backward {
     QueryBlock in_step[kBlocksInStep];
     for (int b = 0; b < count; ++b) {
       in_step[b] = head.tiling.block(head.sweep, first + b);
-      begin(head.rows, in_step[b], scratch, scratch.tiles[b], scratch.blocks[b]);
+      begin(head.rows, in_step[b], scratch, scratch.tiles[b]);
     }
     for (TilesInStep tiles(head.tiling, in_step, count); tiles.next();) {
       Span span = head.rows.span(tiles.keys());
@@ -248,8 +228,7 @@ class Backward {
     for (int b = 0; b < count; ++b) store_queries(head, in_step[b].queries, scratch.tiles[b], scratch);
   }
 
-  void begin(const HeadOperands& head, const QueryBlock& block, BackwardScratch& scratch, BackwardTile& tile,
-             const BackwardScratch::Block& to) const {
+  void begin(const HeadOperands& head, const QueryBlock& block, BackwardScratch& scratch, BackwardTile& tile) const {
     const AttentionKernels& rows = kernels_.rows;
     const Span queries = head.span(block.queries);
     const int count = static_cast<int>(queries.count), lanes = rows.vector_lanes;
@@ -263,18 +242,18 @@ class Backward {
     const char *from[kTileQueries], *out[kTileQueries];
     scratch.prefetch.issue();
     head.q.rows(queries, from);
-    rows.pack_lanes(from, count, tile.Dq, to.q);
-    rows.pack_pairs(from, count, tile.Dq, to.q_rows);
+    rows.pack_lanes(from, count, tile.Dq, tile.q);
+    rows.pack_pairs(from, count, tile.Dq, tile.q_rows);
     head.dout.rows(queries, from);
-    rows.pack_lanes(from, count, tile.Dv, to.dout);
-    rows.pack_pairs(from, count, tile.Dv, to.dout_rows);
+    rows.pack_lanes(from, count, tile.Dv, tile.dout);
+    rows.pack_pairs(from, count, tile.Dv, tile.dout_rows);
     scratch.prefetch.issue();
     head.out.rows(queries, out);
-    std::fill_n(to.delta, kTileQueries, 0.0f);
-    kernels_.delta(out, from, count, tile.Dv, to.delta);
-    std::fill_n(to.lse, kTileQueries, INFINITY);
+    std::fill_n(tile.delta, kTileQueries, 0.0f);
+    kernels_.delta(out, from, count, tile.Dv, tile.delta);
+    std::fill_n(tile.lse, kTileQueries, INFINITY);
     each_position(queries, [&](std::int64_t u, std::int64_t i) {
-      if (head.lse[i] != -INFINITY) to.lse[u] = head.lse[i] * kLog2e;
+      if (head.lse[i] != -INFINITY) tile.lse[u] = head.lse[i] * kLog2e;
     });
     if (block.sweep == 0) {
       std::fill_n(tile.dq, shape_.Dq * kTileQueries, 0.0f);
@@ -288,14 +267,15 @@ class Backward {
     }
   }
 
+  // Of all the tiles: they share that memory.
   void pack_keys(const HeadOperands& head, const Span& keys, const BackwardScratch& scratch) const {
     const char* rows[kTileKeys];
     const int count = static_cast<int>(keys.count), Dq = static_cast<int>(shape_.Dq);
     head.k.rows(keys, rows);
-    kernels_.rows.pack_rows(rows, count, Dq, scratch.k);
-    kernels_.rows.pack_pairs(rows, count, Dq, scratch.k_pairs);
+    kernels_.rows.pack_rows(rows, count, Dq, scratch.tiles[0].k);
+    kernels_.rows.pack_pairs(rows, count, Dq, scratch.tiles[0].k_pairs);
     head.v.rows(keys, rows);
-    kernels_.rows.pack_rows(rows, count, static_cast<int>(shape_.Dv), scratch.v);
+    kernels_.rows.pack_rows(rows, count, static_cast<int>(shape_.Dv), scratch.tiles[0].v);
   }
 
   void store_queries(const HeadInSweep& head, const Span& positions, const BackwardTile& tile,
@@ -313,50 +293,28 @@ class Backward {
     });
   }
 
-  const AttentionShape& shape_;
-  const Schedule& schedule_;
   const AttentionBackward& op_;
   const BackwardKernels& kernels_;
-  const LaneKernels& lanes_;
-  float* memory_;
-  std::int64_t scratch_floats_;
-  char* lows_;
 };
 
 }  // namespace
 
-struct AttentionGradient::State {
-  AttentionShape shape;
-  int threads;
-  Schedule schedule;
-  std::int64_t scratch_floats;  // of all threads and pieces
-  State(const Attention& op, int count)
-      : shape(op),
-        threads(count),
-        schedule(backward_schedule(shape, count)),
-        scratch_floats(std::max<std::int64_t>(count, schedule.pieces) *
-                       BackwardScratch(nullptr, shape, schedule).slices.floats()) {}
-};
-
-AttentionGradient::AttentionGradient(const AttentionBackward& shapes, int threads)
-    : state_(std::make_unique<const State>(shapes.forward, threads)) {}
-AttentionGradient::~AttentionGradient() = default;
-AttentionGradient::AttentionGradient(AttentionGradient&&) noexcept = default;
-AttentionGradient& AttentionGradient::operator=(AttentionGradient&&) noexcept = default;
-
-std::int64_t AttentionGradient::workspace_bytes() const {
-  const AttentionShape& shape = state_->shape;
-  const std::int64_t low_rows = shape.paired_sums() ? state_->schedule.together * shape.T : 0;
-  return Workspace::rounded(state_->scratch_floats * 4 + low_rows * (2 * shape.q_bytes() + shape.v_bytes()));
+template <>
+AttentionGradient::AttentionPass(const AttentionBackward& shapes, int threads) {
+  const AttentionShape shape(shapes.forward);
+  const Schedule schedule = backward_schedule(shape, threads);
+  const std::int64_t low_bytes = shape.T * (2 * shape.q_bytes() + shape.v_bytes());
+  state_ = std::make_unique<const State>(State{shape, threads, schedule,
+                                               BackwardScratch(nullptr, shape, schedule).slices.floats(),
+                                               shape.paired_sums() ? schedule.together * low_bytes : 0});
 }
 
+template <>
 void AttentionGradient::run(const AttentionBackward& op, Workspace& workspace) const {
   const Workspace::Scope scope(workspace);
-  float* memory = static_cast<float*>(workspace.take(workspace_bytes()));
-  char* lows = reinterpret_cast<char*>(memory + state_->scratch_floats);
-  const Backward backward(state_->shape, state_->schedule, op, memory, lows);
-  execute(state_->schedule, state_->threads,
-          [&](const WorkItem& item, const WorkItem* next, int thread) { backward.run(item, next, thread); });
+  run_pass<Backward>(*state_, op, static_cast<float*>(workspace.take(workspace_bytes())));
 }
+
+template class AttentionPass<AttentionBackward>;
 
 }  // namespace longstride::cpu

@@ -62,16 +62,12 @@ struct PartialSums {
 // Memory of one thread, or of a piece of a head: some blocks of queries, the keys that they read next, the classes that
 // were gathered, partial sums.
 struct BackwardScratch {
-  struct Block {
-    float *q, *dout, *q_rows, *dout_rows, *lse, *delta;  // what its tile points to
-  };
   Slices slices;
   LaneMemory lanes;
   ClassCopy copy;
   PartialSums sums;
   BackwardTile tiles[kBlocksInStep];
-  Block blocks[kBlocksInStep];
-  float *k, *k_pairs, *v, *factor;
+  float* factor;
   float* query_sums;  // (kTileQueries, Dq)
   Prefetch prefetch;
 
@@ -80,9 +76,9 @@ struct BackwardScratch {
         lanes(slices, schedule.lane_rows, shape.Dq, shape.Dv, true),
         copy(slices, kBackward, shape, schedule.gathered_rows),
         sums(slices, shape, schedule) {
-    k = slices.take(padded(shape.Dq) * kTileKeys);
-    k_pairs = slices.take(padded(shape.Dq) * kTileKeys);
-    v = slices.take(padded(shape.Dv) * kTileKeys);
+    float* k = slices.take(padded(shape.Dq) * kTileKeys);
+    float* k_pairs = slices.take(padded(shape.Dq) * kTileKeys);
+    float* v = slices.take(padded(shape.Dv) * kTileKeys);
     factor = slices.take(kTileQueries);
     query_sums = slices.take(shape.Dq * kTileQueries);
     float* scores = slices.take(kKeyGroup * kTileQueries);
@@ -92,13 +88,12 @@ struct BackwardScratch {
     float* ds_pairs = slices.take(kTileKeys * kTileQueries);
     for (int b = 0; b < kBlocksInStep; ++b) {
       BackwardTile& tile = tiles[b];
-      Block& block = blocks[b];
-      tile.q = block.q = slices.take(shape.Dq * kTileQueries);
-      tile.dout = block.dout = slices.take(shape.Dv * kTileQueries);
-      tile.q_rows = block.q_rows = slices.take(padded(shape.Dq) * kTileQueries);
-      tile.dout_rows = block.dout_rows = slices.take(padded(shape.Dv) * kTileQueries);
-      tile.lse = block.lse = slices.take(kTileQueries);
-      tile.delta = block.delta = slices.take(kTileQueries);
+      tile.q = slices.take(shape.Dq * kTileQueries);
+      tile.dout = slices.take(shape.Dv * kTileQueries);
+      tile.q_rows = slices.take(padded(shape.Dq) * kTileQueries);
+      tile.dout_rows = slices.take(padded(shape.Dv) * kTileQueries);
+      tile.lse = slices.take(kTileQueries);
+      tile.delta = slices.take(kTileQueries);
       tile.dq = slices.take(shape.Dq * kTileQueries);
       tile.k = k;
       tile.k_pairs = k_pairs;

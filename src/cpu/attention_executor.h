@@ -8,8 +8,11 @@
 #include <cstdint>
 #include <optional>
 
+#include "cpu/attention.h"
 #include "cpu/attention_operands.h"
 #include "cpu/attention_schedule.h"
+#include "cpu/class_lanes.h"
+#include "cpu/workspace.h"
 
 namespace longstride::cpu {
 
@@ -64,6 +67,62 @@ void run_gathered(const AttentionShape& shape, const WorkItem& item, const HeadO
       compute(copy.head(h, item.heads, now), first.lse + h * shape.query_rows(), h, now);
     copy.scatter(first, item.heads, now, !last);
   }
+}
+
+// What both passes are made of.
+struct PassBase {
+  const AttentionShape& shape_;
+  const Schedule& schedule_;
+  const LaneKernels& lanes_;
+  float* memory_;                // of each thread or piece, one after the other
+  std::int64_t scratch_floats_;  // of one of them
+  char* lows_;                   // lower halves of the partial sums of the heads that go on together
+
+  // A piece of an item of lanes, whose head's rows these are.
+  LaneWork lane_work(const WorkItem& item, std::int64_t piece, const HeadOperands& rows,
+                     const LaneMemory& lanes) const {
+    return {lane_piece(shape_, item, piece, lanes_.lanes),
+            static_cast<int>(shape_.Dq),
+            static_cast<int>(shape_.Dv),
+            shape_.q_bytes(),
+            shape_.v_bytes(),
+            shape_.scale,
+            item.sweep > 0,
+            rows,
+            lanes};
+  }
+};
+
+template <class Op>
+struct AttentionPass<Op>::State {
+  AttentionShape shape;
+  int threads;
+  Schedule schedule;
+  std::int64_t scratch_floats;  // of one thread, or piece
+  std::int64_t low_bytes;       // of partial sums' lower halves
+  std::int64_t all_floats() const { return std::max<std::int64_t>(threads, schedule.pieces) * scratch_floats; }
+};
+
+template <class Op>
+AttentionPass<Op>::~AttentionPass() = default;
+template <class Op>
+AttentionPass<Op>::AttentionPass(AttentionPass&&) noexcept = default;
+template <class Op>
+AttentionPass<Op>& AttentionPass<Op>::operator=(AttentionPass&&) noexcept = default;
+
+template <class Op>
+std::int64_t AttentionPass<Op>::workspace_bytes() const {
+  return Workspace::rounded(state_->all_floats() * 4 + state_->low_bytes);
+}
+
+// Pass: Forward or Backward.
+template <class Pass, class State, class Op>
+void run_pass(const State& state, const Op& op, float* memory) {
+  char* lows = reinterpret_cast<char*>(memory + state.all_floats());
+  const LaneKernels& lanes = lane_kernels(state.shape.type == DType::bfloat16);
+  const Pass pass({state.shape, state.schedule, lanes, memory, state.scratch_floats, lows}, op);
+  execute(state.schedule, state.threads,
+          [&](const WorkItem& item, const WorkItem* next, int thread) { pass.run(item, next, thread); });
 }
 
 }  // namespace longstride::cpu

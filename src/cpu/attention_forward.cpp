@@ -26,8 +26,7 @@ struct Scratch {
   LaneMemory lanes;
   ClassCopy copy;
   ForwardTile tiles[kBlocksInStep];
-  float* q[kBlocksInStep];  // what the tiles' q points to
-  float *k, *v, *factor, *lse;
+  float *factor, *lse;
   float* sums;  // (kTileQueries, Dv)
   Prefetch prefetch;
 
@@ -35,8 +34,8 @@ struct Scratch {
       : slices(memory),
         lanes(slices, schedule.lane_rows, shape.Dq, shape.Dv, false),
         copy(slices, kForward, shape, schedule.gathered_rows) {
-    k = slices.take(kTileKeys * padded(shape.Dq));
-    v = slices.take(kTileKeys * padded(shape.Dv));
+    float* k = slices.take(kTileKeys * padded(shape.Dq));
+    float* v = slices.take(kTileKeys * padded(shape.Dv));
     factor = slices.take(kTileQueries);
     lse = slices.take(kTileQueries);
     sums = slices.take(kTileQueries * shape.Dv);
@@ -44,7 +43,7 @@ struct Scratch {
     float* weights = slices.take(kTileKeys * kTileQueries);
     for (int b = 0; b < kBlocksInStep; ++b) {
       ForwardTile& tile = tiles[b];
-      tile.q = q[b] = slices.take(shape.Dq * kTileQueries);
+      tile.q = slices.take(shape.Dq * kTileQueries);
       tile.out = slices.take(shape.Dv * kTileQueries);
       tile.maximum = slices.take(kTileQueries);
       tile.sum = slices.take(kTileQueries);
@@ -56,25 +55,18 @@ struct Scratch {
   }
 };
 
-class Forward {
+class Forward : PassBase {
  public:
-  // memory: of all threads, then the lower halves of the partial sums of the heads that go on together.
-  Forward(const AttentionShape& shape, const Schedule& schedule, const Attention& op, float* memory, float* lows)
-      : shape_(shape),
-        schedule_(schedule),
-        op_(op),
-        kernels_(LONGSTRIDE_CHOOSE(kForwardKernels)[shape.type == DType::bfloat16]),
-        lanes_(lane_kernels(shape.type == DType::bfloat16)),
-        memory_(memory),
-        scratch_floats_(Scratch(nullptr, shape, schedule).slices.floats()),
-        lows_(lows) {}
+  Forward(const PassBase& base, const Attention& op)
+      : PassBase(base), op_(op), kernels_(LONGSTRIDE_CHOOSE(kForwardKernels)[base.shape_.type == DType::bfloat16]) {}
 
   void run(const WorkItem& item, const WorkItem* next, int thread) const {
     Scratch scratch(memory_ + thread * scratch_floats_, shape_, schedule_);
     const HeadOperands first = head(item, item.head);
     if (item.kind == Work::lanes) {
-      run_lanes(lanes_, item, next, forward_lanes,
-                [&](const WorkItem& of, std::int64_t piece) { return lane_work(of, piece, scratch); });
+      run_lanes(lanes_, item, next, forward_lanes, [&](const WorkItem& of, std::int64_t piece) {
+        return lane_work(of, piece, head(of, of.head + piece % of.heads), scratch.lanes);
+      });
     } else if (item.kind == Work::gathered) {
       run_gathered(shape_, item, first, scratch.copy, scratch.prefetch,
                    [&](const HeadOperands& copied, float* lse, std::int64_t h, const ResidueClass& of) {
@@ -122,18 +114,6 @@ class Forward {
     if (rows.out_low) to.add(written.of(rows.out_low, shape_.v_bytes()));
   }
 
-  LaneWork lane_work(const WorkItem& item, std::int64_t piece, const Scratch& scratch) const {
-    return {lane_piece(shape_, item, piece, lanes_.lanes),
-            static_cast<int>(shape_.Dq),
-            static_cast<int>(shape_.Dv),
-            shape_.q_bytes(),
-            shape_.v_bytes(),
-            shape_.scale,
-            item.sweep > 0,
-            head(item, item.head + piece % item.heads),
-            scratch.lanes};
-  }
-
   // Blocks [first, first + count) of a sweep of head bh, in step.
   void blocks(const HeadOperands& head, std::int64_t bh, int sweep, std::int64_t first, int count,
               Scratch& scratch) const {
@@ -166,7 +146,7 @@ class Forward {
     tile.Dv = static_cast<int>(shape_.Dv);
     tile.scale = shape_.scale * kLog2e;
     tile.exact = exact;
-    kernels_.rows.pack_lanes(rows, count, static_cast<int>(shape_.Dq), scratch.q[b]);
+    kernels_.rows.pack_lanes(rows, count, static_cast<int>(shape_.Dq), tile.q);
     std::fill_n(tile.maximum, kTileQueries, -FLT_MAX);
     std::fill_n(tile.sum, kTileQueries, 0.0f);
     tile.started = 0;
@@ -191,10 +171,10 @@ class Forward {
       const int keys = static_cast<int>(tiles.keys().count);
       const Span span = head.span(tiles.keys());
       head.k.rows(span, rows);
-      kernels_.rows.pack_rows(rows, keys, static_cast<int>(shape_.Dq), scratch.k);
+      kernels_.rows.pack_rows(rows, keys, static_cast<int>(shape_.Dq), scratch.tiles[0].k);
       scratch.prefetch.issue();
       head.v.rows(span, rows);
-      kernels_.rows.pack_pairs(rows, keys, static_cast<int>(shape_.Dv), scratch.v);
+      kernels_.rows.pack_pairs(rows, keys, static_cast<int>(shape_.Dv), scratch.tiles[0].v);
       for (int b = 0; b < count; ++b) {
         if (!tiles.reads(b)) continue;
         ForwardTile& tile = scratch.tiles[slot + b];
@@ -226,48 +206,28 @@ class Forward {
     return finite;
   }
 
-  const AttentionShape& shape_;
-  const Schedule& schedule_;
   const Attention& op_;
   const ForwardKernels& kernels_;
-  const LaneKernels& lanes_;
-  float* memory_;
-  std::int64_t scratch_floats_;
-  float* lows_;
 };
 
 }  // namespace
 
-struct AttentionForward::State {
-  AttentionShape shape;
-  int threads;
-  Schedule schedule;
-  std::int64_t scratch_floats;  // of all threads
-  State(const Attention& op, int count)
-      : shape(op),
-        threads(count),
-        schedule(forward_schedule(shape, count)),
-        scratch_floats(count * Scratch(nullptr, shape, schedule).slices.floats()) {}
-};
-
-AttentionForward::AttentionForward(const Attention& shapes, int threads)
-    : state_(std::make_unique<const State>(shapes, threads)) {}
-AttentionForward::~AttentionForward() = default;
-AttentionForward::AttentionForward(AttentionForward&&) noexcept = default;
-AttentionForward& AttentionForward::operator=(AttentionForward&&) noexcept = default;
-
-std::int64_t AttentionForward::workspace_bytes() const {
-  const State& s = *state_;
-  const std::int64_t low_rows = s.shape.paired_sums() ? s.schedule.together * s.shape.query_rows() : 0;
-  return Workspace::rounded(s.scratch_floats * 4 + low_rows * s.shape.v_bytes());
+template <>
+AttentionForward::AttentionPass(const Attention& shapes, int threads) {
+  const AttentionShape shape(shapes);
+  const Schedule schedule = forward_schedule(shape, threads);
+  const std::int64_t low_bytes = shape.query_rows() * shape.v_bytes();
+  state_ =
+      std::make_unique<const State>(State{shape, threads, schedule, Scratch(nullptr, shape, schedule).slices.floats(),
+                                          shape.paired_sums() ? schedule.together * low_bytes : 0});
 }
 
+template <>
 void AttentionForward::run(const Attention& op, Workspace& workspace) const {
   const Workspace::Scope scope(workspace);
-  float* memory = static_cast<float*>(workspace.take(workspace_bytes()));
-  const Forward forward(state_->shape, state_->schedule, op, memory, memory + state_->scratch_floats);
-  execute(state_->schedule, state_->threads,
-          [&](const WorkItem& item, const WorkItem* next, int thread) { forward.run(item, next, thread); });
+  run_pass<Forward>(*state_, op, static_cast<float*>(workspace.take(workspace_bytes())));
 }
+
+template class AttentionPass<Attention>;
 
 }  // namespace longstride::cpu

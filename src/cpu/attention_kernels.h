@@ -23,7 +23,7 @@ struct ForwardTile {
   int depth = 0;  // words of Dq channels
   int Dv = 0;
   float scale = 0;            // with log2(e): the softmax is in powers of two
-  const float* q = nullptr;   // words (depth, kTileQueries)
+  float* q = nullptr;         // words (depth, kTileQueries)
   float* out = nullptr;       // (Dv, kTileQueries) sum of 2^(score - maximum) * value, in the lanes of `started`
   std::uint64_t started = 0;  // bit u: lane u of out holds a sum; the others hold nothing
   float* maximum = nullptr;   // (kTileQueries) of the scores seen, or a little below it
@@ -31,8 +31,8 @@ struct ForwardTile {
 
   int keys = 0;
   const std::uint64_t* visible = nullptr;  // (keys), see Tile; nullptr: whole
-  const float* k = nullptr;                // words (keys, padded(depth))
-  const float* v = nullptr;                // words (keys or pairs of keys, padded(Dv))
+  float* k = nullptr;                      // words (keys, padded(depth))
+  float* v = nullptr;                      // words (keys or pairs of keys, padded(Dv))
   bool exact = false;                      // values that are not finite stay out of queries that do not read them; slow
 
   Prefetch* prefetch = nullptr;  // never null while the tile is read
@@ -46,20 +46,20 @@ struct BackwardTile {
   int queries = 0;
   int depth = 0, depth_v = 0;  // words of Dq and of Dv channels
   int Dq = 0, Dv = 0;
-  float scale = 0;                   // with log2(e)
-  const float* q = nullptr;          // words (depth, kTileQueries)
-  const float* dout = nullptr;       // words (depth_v, kTileQueries)
-  const float* q_rows = nullptr;     // words (queries or pairs of queries, padded(Dq))
-  const float* dout_rows = nullptr;  // words (queries or pairs of queries, padded(Dv))
-  const float* lse = nullptr;        // (kTileQueries) in powers of two; +inf where a lane has no query or reads nothing
-  const float* delta = nullptr;      // (kTileQueries)
-  float* dq = nullptr;               // (Dq, kTileQueries)
+  float scale = 0;             // with log2(e)
+  float* q = nullptr;          // words (depth, kTileQueries)
+  float* dout = nullptr;       // words (depth_v, kTileQueries)
+  float* q_rows = nullptr;     // words (queries or pairs of queries, padded(Dq))
+  float* dout_rows = nullptr;  // words (queries or pairs of queries, padded(Dv))
+  float* lse = nullptr;        // (kTileQueries) in powers of two; +inf where a lane has no query or reads nothing
+  float* delta = nullptr;      // (kTileQueries)
+  float* dq = nullptr;         // (Dq, kTileQueries)
 
   Span span;                               // of the keys; its positions are rows of dk and dv
   const std::uint64_t* visible = nullptr;  // nullptr: whole
-  const float* k = nullptr;                // words (keys, padded(depth))
-  const float* k_pairs = nullptr;          // words (keys or pairs of keys, padded(Dq))
-  const float* v = nullptr;                // words (keys, padded(depth_v))
+  float* k = nullptr;                      // words (keys, padded(depth))
+  float* k_pairs = nullptr;                // words (keys or pairs of keys, padded(Dq))
+  float* v = nullptr;                      // words (keys, padded(depth_v))
   float* dk = nullptr;                     // (rows, padded(Dq))
   float* dv = nullptr;                     // (rows, padded(Dv))
 
