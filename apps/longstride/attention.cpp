@@ -237,31 +237,31 @@ int run(const AttentionArguments& arguments) {
 
 }  // namespace
 
-Command attention_command(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("attention", "Shows where heads look on an input, by the model's own weights");
+Command attention_command(CommandLine program) {
+  CommandLine app = program.add_command("attention", "Shows where heads look on an input, by the model's own weights");
   auto arguments = std::make_shared<AttentionArguments>();
-  add_run_options(*app, arguments->run);
-  app->add_option("--prime", arguments->prime,
-                  "The input, read as the run's data are: the first picture of a file, or one context of text or sound")
-      ->type_name("FILE")
-      ->required();
-  app->add_option("--layers", arguments->layers, "Layers, such as 0,3, or all (default: four, the first and last too)")
-      ->type_name("L,...");
-  app->add_option("--heads", arguments->heads, "Heads, such as 0,1, or all")->type_name("H,...")->capture_default_str();
-  app->add_option("--query", arguments->query,
-                  "Queries: I predicts token I of the input (default: of a picture its middle, else the last)")
-      ->type_name("I,...");
-  app->add_option("--top", arguments->top, "Keys told of each query, the most likely first")
-      ->type_name("K")
-      ->capture_default_str();
-  app->add_option("--picture", arguments->picture,
-                  "Draws too: the queries over the picture, or of text and sound all queries against all keys")
-      ->type_name("FILE.png");
-  app->add_option("--window", arguments->window, "Of text and sound: draws this many positions from FIRST on")
-      ->type_name("FIRST,COUNT");
-  add_threads_option(*app, arguments->threads);
-  add_output_options(*app, arguments->output);
-  add_example(*app, "longstride attention runs/first --prime README.md --layers 0,3 --picture looks.png");
+  add_run_options(app, arguments->run);
+  app.add_option("--prime", arguments->prime,
+                 "The input, read as the run's data are: the first picture of a file, or one context of text or sound")
+      .type_name("FILE")
+      .required();
+  app.add_option("--layers", arguments->layers, "Layers, such as 0,3, or all (default: four, the first and last too)")
+      .type_name("L,...");
+  app.add_option("--heads", arguments->heads, "Heads, such as 0,1, or all").type_name("H,...").capture_default_str();
+  app.add_option("--query", arguments->query,
+                 "Queries: I predicts token I of the input (default: of a picture its middle, else the last)")
+      .type_name("I,...");
+  app.add_option("--top", arguments->top, "Keys told of each query, the most likely first")
+      .type_name("K")
+      .capture_default_str();
+  app.add_option("--picture", arguments->picture,
+                 "Draws too: the queries over the picture, or of text and sound all queries against all keys")
+      .type_name("FILE.png");
+  app.add_option("--window", arguments->window, "Of text and sound: draws this many positions from FIRST on")
+      .type_name("FIRST,COUNT");
+  add_threads_option(app, arguments->threads);
+  add_output_options(app, arguments->output);
+  app.add_example("longstride attention runs/first --prime README.md --layers 0,3 --picture looks.png");
   return {app, [arguments] { return run(*arguments); }};
 }
 

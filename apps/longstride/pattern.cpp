@@ -294,21 +294,21 @@ int run(const Options& options) {
 
 }  // namespace
 
-Command pattern_command(CLI::App& program) {
+Command pattern_command(CommandLine program) {
   auto options = std::make_shared<Options>();
-  CLI::App* app =
-      program.add_subcommand("pattern", "Explains an attention pattern: what it reads, costs, reaches; draws it");
-  app->add_option("PATTERN", options->attention,
-                  "A pattern, or as in a configuration a JSON list over blocks, inner lists over heads.\n"
-                  "dense, window(w), local(l), column(l), strided(l), row(l), summary(l,c[,o]),\n"
-                  "fixed(l,c), previous_row(l), prefix(p), digits(l,m); a union is written a | b")
-      ->required();
-  app->add_option("--length", options->length, "Positions of the sequence, n")->required();
-  app->add_option("--heads", options->heads, "Heads that share the layer (default: as many as a list names)");
-  app->add_option("--picture", options->picture, "Writes a picture too: FILE.png or FILE.svg");
-  app->add_flag("--json", options->json, "One JSON object on standard output");
-  app->add_flag("--quiet", options->quiet, "No messages on standard error");
-  app->footer(
+  CommandLine app =
+      program.add_command("pattern", "Explains an attention pattern: what it reads, costs, reaches; draws it");
+  app.add_option("PATTERN", options->attention,
+                 "A pattern, or as in a configuration a JSON list over blocks, inner lists over heads.\n"
+                 "dense, window(w), local(l), column(l), strided(l), row(l), summary(l,c[,o]),\n"
+                 "fixed(l,c), previous_row(l), prefix(p), digits(l,m); a union is written a | b")
+      .required();
+  app.add_option("--length", options->length, "Positions of the sequence, n").required();
+  app.add_option("--heads", options->heads, "Heads that share the layer (default: as many as a list names)");
+  app.add_option("--picture", options->picture, "Writes a picture too: FILE.png or FILE.svg");
+  app.add_flag("--json", options->json, "One JSON object on standard output");
+  app.add_flag("--quiet", options->quiet, "No messages on standard error");
+  app.add_footer(
       "Examples:\n"
       "  longstride pattern 'fixed(128,32)' --length 12288 --heads 4\n"
       "  longstride pattern 'strided(8)' --length 64 --picture strided.svg\n"

@@ -89,19 +89,19 @@ std::vector<std::uint8_t> begin_sound(const BeginOptions& options, const DataCon
 
 }  // namespace
 
-void add_begin_options(CLI::App& app, BeginOptions& options) {
+void add_begin_options(CommandLine app, BeginOptions& options) {
   app.add_option("--tokens", options.tokens,
                  "New tokens, or seconds of sound, such as 30s (default: 256 bytes of text, a whole picture, 10s)")
-      ->type_name("N");
+      .type_name("N");
   app.add_option("--prime", options.prime,
                  "Begin with a file: a text, a picture or a recording, as the model has learned")
-      ->type_name("FILE");
+      .type_name("FILE");
   app.add_option(
          "--keep", options.keep,
          "How much of --prime is kept: a share (default 1; of a picture the top 0.5), or of sound seconds, such "
          "as 5s")
-      ->type_name("SHARE");
-  app.add_option("--prompt", options.prompt, "Begin with a text")->type_name("TEXT");
+      .type_name("SHARE");
+  app.add_option("--prompt", options.prompt, "Begin with a text").type_name("TEXT");
 }
 
 Beginning read_beginning(const BeginOptions& options, const DataConfig& data) {
