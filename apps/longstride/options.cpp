@@ -1,3 +1,4 @@
+// This adds the options that several commands share, and turns them into a configuration.
 #include "options.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// This writes results to standard output.
 #include "output.h"
 
 #include <fmt/format.h>

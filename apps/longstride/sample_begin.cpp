@@ -1,3 +1,4 @@
+// This reads what samples begin with, and says what is wrong with it.
 #include "sample_begin.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// This hands each operation of ops/backend.h to the file that computes it, with the memory and workspace it needs.
 #include "cpu/backend.h"
 
 #include <cstring>

@@ -1,3 +1,4 @@
+// This cuts a decoding step's attention into pieces, runs one, and joins what the pieces of a head found.
 #include "cpu/decode_attention.h"
 
 #include <omp.h>

@@ -1,3 +1,4 @@
+// This cuts a product of few rows into pieces of outputs and runs one; the kernels are few_rows.inl.
 #include "cpu/few_rows.h"
 
 #include <algorithm>

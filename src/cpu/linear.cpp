@@ -1,3 +1,4 @@
+// This computes linear and its backward twins by products in chunks of rows, or by few_rows where rows are few.
 #include "cpu/linear.h"
 
 #include <omp.h>

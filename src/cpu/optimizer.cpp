@@ -1,3 +1,4 @@
+// This runs the passes over parameters in chunks of fixed size, so that sums do not depend on threads.
 #include "cpu/optimizer.h"
 
 #include <algorithm>

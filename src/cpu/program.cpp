@@ -1,3 +1,4 @@
+// This deals the pieces of a list of operations out to threads, and puts them to sleep where nothing is left.
 #include "cpu/program.h"
 
 #include <immintrin.h>

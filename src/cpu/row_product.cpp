@@ -1,3 +1,4 @@
+// This packs one factor of a product and runs the other through it in chunks of rows, on all threads.
 #include "cpu/row_product.h"
 
 #include <omp.h>

@@ -1,3 +1,4 @@
+// This reads bytes of any range across the files of a data set, and splits the row of them into parts.
 #include "data/dataset.h"
 
 #include <fcntl.h>

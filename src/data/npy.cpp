@@ -1,3 +1,4 @@
+// This reads the dictionary at the head of a .npy file and refuses what is no row of pictures.
 #include "data/npy.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// This looks into picture files for what they hold, and decodes one picture of them.
 #include "data/picture_files.h"
 
 #include <algorithm>

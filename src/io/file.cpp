@@ -1,3 +1,4 @@
+// This maps, writes and appends to files by POSIX calls.
 #include "io/file.h"
 
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+// This reads WAV and FLAC by libsndfile.
 #include "io/sound.h"
 
 #include <sndfile.h>

@@ -1,3 +1,4 @@
+// This writes a model into a safetensors file, and reads one after checking every tensor against the configuration.
 #include "model/checkpoint.h"
 
 #include <algorithm>

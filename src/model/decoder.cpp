@@ -1,3 +1,4 @@
+// This runs the network one token at a time, or over many at once where a prompt is read.
 #include "model/decoder.h"
 
 #include <algorithm>
@@ -10,7 +11,6 @@
 
 namespace longstride {
 namespace {
-
 // Adds the pattern where it is not there yet.
 std::int64_t index_of(std::vector<Pattern>& patterns, const Pattern& pattern) {
   const std::int64_t index = std::find(patterns.begin(), patterns.end(), pattern) - patterns.begin();

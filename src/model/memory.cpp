@@ -1,3 +1,4 @@
+// This lays buffers out so that two which live at the same time never share a byte.
 #include "model/memory.h"
 
 #include <algorithm>

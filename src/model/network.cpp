@@ -1,3 +1,4 @@
+// This builds the network's buffers and runs it forward.
 #include "model/network.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// This names every buffer of a network with its size and lifetime.
 #include "model/network_memory.h"
 
 namespace longstride {

@@ -1,3 +1,4 @@
+// This computes every operation except attention by its formula, in double.
 #include "ops/definitions.h"
 
 #include <algorithm>

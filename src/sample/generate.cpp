@@ -1,3 +1,4 @@
+// This drives a decoder through prompts, choices and windows that move on.
 #include "sample/generate.h"
 
 #include <algorithm>

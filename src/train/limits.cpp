@@ -1,3 +1,4 @@
+// This chooses how many samples training makes at once and how long they are, from the configuration alone.
 #include "train/limits.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// This holds what training carries, and updates weights and averages.
 #include "train/state.h"
 
 #include <cmath>

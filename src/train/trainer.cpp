@@ -1,3 +1,4 @@
+// This runs the passes of one step and applies its update.
 #include "train/trainer.h"
 
 #include <algorithm>

@@ -210,9 +210,9 @@ TEST(House, NamesSayWhatAFileIsFor) {
   }
 }
 
-TEST(House, HeadersOpenWithWhatTheyAreFor) {
-  for (const char* folder : {"src", "apps", "include"}) {
-    for (const fs::path& file : files(folder, {".h"})) EXPECT_TRUE(read(file).starts_with("//")) << file;
+TEST(House, FilesOpenWithWhatTheyAreFor) {
+  for (const char* folder : {"src", "apps", "bench", "tests", "include"}) {
+    for (const fs::path& file : sources(folder)) EXPECT_TRUE(read(file).starts_with("//")) << file;
   }
   for (const fs::path& file : sources("include")) {
     EXPECT_NE(read(file).find("\n#pragma once\n"), std::string::npos) << file;

@@ -1,3 +1,4 @@
+// These tests show that files are whole or absent, and that every error names its file.
 #include "io/file.h"
 
 #include <algorithm>
