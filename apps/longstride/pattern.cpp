@@ -12,6 +12,7 @@
 
 #include "command.h"
 #include "longstride/error.h"
+#include "longstride/file.h"
 #include "longstride/image.h"
 #include "longstride/pattern.h"
 #include "output.h"
@@ -253,7 +254,7 @@ void write_picture(const Report& report, const std::string& path) {
     for (int d = 0; d < count; ++d)
       svg += fmt::format("<g transform=\"translate({},0)\">\n{}</g>\n", d * (kPicturePixels + kPictureGap),
                          draw_svg(report.distinct[static_cast<std::size_t>(d)], report.n, kPicturePixels));
-    write_file(path, svg + "</svg>\n");
+    write_file_atomically(path, svg + "</svg>\n");
     return;
   }
   Image strip;

@@ -191,6 +191,17 @@ TEST(House, TheLibraryNeverPrintsExitsOrReadsTheEnvironment) {
   }
 }
 
+// Nothing but src/io opens a file to write it: what is written is whole or absent, and its errors are in one form.
+TEST(House, OnlyTheRoomOfFilesWritesFiles) {
+  static const std::regex writing(
+      R"(std::(ofstream|fstream)\b|\b(fopen|freopen|mkstemp|creat)\s*\(|O_(CREAT|WRONLY|RDWR))");
+  for (const char* folder : {"src", "apps", "bench", "include"}) {
+    for (const fs::path& file : sources(folder)) {
+      EXPECT_TRUE(room_of(file) == "io" || !std::regex_search(read(file), writing)) << file;
+    }
+  }
+}
+
 TEST(House, FilesAreShort) {
   for (const char* folder : {"src", "apps", "tests", "include"}) {
     for (const fs::path& file : files(folder, {".h", ".cpp", ".inl", ".py"})) {
