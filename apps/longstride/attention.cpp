@@ -33,8 +33,6 @@ struct AttentionArguments {
 using Numbers = std::vector<std::int64_t>;
 using Json = nlohmann::ordered_json;
 
-[[noreturn]] void refuse(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
 Numbers first_numbers(std::int64_t count) {
   Numbers all(static_cast<std::size_t>(count));
   std::iota(all.begin(), all.end(), std::int64_t{0});
@@ -49,8 +47,8 @@ Numbers parse_list(const std::string& option, const std::string& words, std::int
     std::int64_t number = 0;
     const auto [next, error] = std::from_chars(at, end, number);
     if (error != std::errc() || number < 0 || number >= count || (next != end && *next != ',')) {
-      refuse(fmt::format("{}: needs whole numbers in [0, {}] with commas between them, or all, got \"{}\"", option,
-                         count - 1, words));
+      throw_invalid(fmt::format("{}: needs whole numbers in [0, {}] with commas between them, or all, got \"{}\"",
+                                option, count - 1, words));
     }
     if (std::find(list.begin(), list.end(), number) == list.end()) list.push_back(number);
     if (next == end) return list;
@@ -83,11 +81,11 @@ struct Look {
         arguments.query.empty() ? Numbers{pictures() ? middle() : n - 1} : parse_list("--query", arguments.query, n);
     count = n;
     if (arguments.window.empty()) return;
-    if (pictures()) refuse("--window: belongs to text and sound; of a picture, --query chooses pixels");
+    if (pictures()) throw_invalid("--window: belongs to text and sound; of a picture, --query chooses pixels");
     const Numbers window = parse_list("--window", arguments.window, n + 1);
     if (window.size() != 2 || window[1] < 1 || window[0] + window[1] > n) {
-      refuse(fmt::format("--window: needs FIRST,COUNT within the input's {} tokens, got \"{}\"", with_commas(n),
-                         arguments.window));
+      throw_invalid(fmt::format("--window: needs FIRST,COUNT within the input's {} tokens, got \"{}\"", with_commas(n),
+                                arguments.window));
     }
     first = window[0];
     count = window[1];
@@ -211,9 +209,9 @@ void tell(const AttentionArguments& arguments, const Look& look) {
 
 int run(const AttentionArguments& arguments) {
   apply_threads(arguments.threads);
-  if (arguments.top < 0) refuse(fmt::format("--top: needs a whole number of at least 0, got {}", arguments.top));
+  if (arguments.top < 0) throw_invalid(fmt::format("--top: needs a whole number of at least 0, got {}", arguments.top));
   if (!arguments.picture.empty() && !arguments.picture.ends_with(".png")) {
-    refuse(fmt::format("--picture: needs a name that ends in .png, got \"{}\"", arguments.picture));
+    throw_invalid(fmt::format("--picture: needs a name that ends in .png, got \"{}\"", arguments.picture));
   }
   AttentionOptions options;
   options.run = arguments.run.run;

@@ -59,8 +59,6 @@ struct Report {
   std::vector<std::string> problems;
 };
 
-[[noreturn]] void refuse(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
 Report examine(const Options& options) {
   Report report;
   report.layout = read_attention(options.attention);
@@ -275,11 +273,11 @@ void write_picture(const Report& report, const std::string& path) {
 
 int run(const Options& options) {
   if (options.length < 1 || options.length > kLongest)
-    refuse(fmt::format("--length: needs a whole number in [1, {}], got {}", kLongest, options.length));
+    throw_invalid(fmt::format("--length: needs a whole number in [1, {}], got {}", kLongest, options.length));
   if (options.heads && (*options.heads < 1 || *options.heads > kMostHeads))
-    refuse(fmt::format("--heads: needs a whole number in [1, {}], got {}", kMostHeads, *options.heads));
+    throw_invalid(fmt::format("--heads: needs a whole number in [1, {}], got {}", kMostHeads, *options.heads));
   if (!options.picture.empty() && !ends_with(options.picture, ".png") && !ends_with(options.picture, ".svg"))
-    refuse(fmt::format("--picture: needs a name that ends in .png or .svg, got \"{}\"", options.picture));
+    throw_invalid(fmt::format("--picture: needs a name that ends in .png or .svg, got \"{}\"", options.picture));
   const Report report = examine(options);
   if (!options.picture.empty()) {
     write_picture(report, options.picture);
