@@ -1,5 +1,5 @@
-// longstride COMMAND ...: parses, runs one command, turns errors into one sentence and an exit status (interface.md,
-// 1).
+// longstride COMMAND ...: parses, runs one command, turns errors into one sentence and an exit status (0 done, 2 what
+// was asked for is wrong, 1 something went wrong, 130 interrupted).
 #include <cstdio>
 #include <exception>
 #include <new>

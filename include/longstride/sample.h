@@ -1,4 +1,4 @@
-// Sampling: one token at a time, with a cache that follows the pattern (model.md, section 5).
+// Sampling: one token at a time, with a cache that follows the pattern (docs/model.md, section 5).
 #pragma once
 
 #include <atomic>

@@ -1,6 +1,6 @@
-// The network of model.md, section 2, one token at a time (section 5): keys and values of earlier tokens are kept where
-// each head's pattern needs them (pattern/cache.h), so that work per token and head is |S_i| and memory follows the
-// pattern. Rule: the logits equal Network::logits at every position, to float32 rounding.
+// The network of docs/model.md, section 2, one token at a time (section 5): keys and values of earlier tokens are kept
+// where each head's pattern needs them (pattern/cache.h), so that work per token and head is |S_i| and memory follows
+// the pattern. Rule: the logits equal Network::logits at every position, to float32 rounding.
 //
 // Products run in the activations' type, which the cache has too; sums, scores and softmax are float32 in either.
 #pragma once

@@ -1,4 +1,4 @@
-// The network of model.md, section 2: whole sequences forward and backward, explicit, in operations of ops.h only.
+// The network of docs/model.md, section 2: whole sequences forward and backward, explicit, in operations of ops.h only.
 //
 // Residual stream float32; activations A float32 or bfloat16. With recomputation only the inputs of blocks are kept
 // and a block's activations are made again, to the same bits, when the backward pass reaches it.

@@ -33,8 +33,9 @@ struct Dropout {
   std::int64_t first_row = 0;  // element 0 of the operation's row r is first_row + r's: for rows that are part of more
 };
 
-// out = embedding of the token before + position embeddings of the position before (model.md, section 2): row (b, t),
-// position p = first + t: start where tokens[b, t] < 0, else token[tokens[b, t]] + sum_j position[j][index_j(p - 1)],
+// out = embedding of the token before + position embeddings of the position before (docs/model.md, section 2).
+// Row (b, t), position p = first + t: start where tokens[b, t] < 0, else
+// token[tokens[b, t]] + sum_j position[j][index_j(p - 1)],
 // index_j(q) = (q / divisor[j]) mod extent[j]. Row n then adds hash[g][hash_rows[g * N + n]] for every g, where that is
 // not below 0 (model/hashes.h says which), and sum_k kernel[k - 1] * token[y_k] element by element, k = 1..taps, y_k
 // the token k places before tokens[b, t], where there is one: a causal depthwise convolution of the token embeddings.

@@ -259,6 +259,26 @@ TEST(House, DocumentsNameOnlyFilesThatAreThere) {
   EXPECT_GT(seen, 0);
 }
 
+// What a comment refers a reader to is in the tree: a .md file by its path from the root, or by its bare name in docs/
+// or at the root.
+TEST(House, CommentsCiteOnlyDocumentsThatAreThere) {
+  static const std::regex document(R"([A-Za-z_0-9/-]+\.md\b)");
+  int seen = 0;
+  for (const char* folder : {"src", "apps", "bench", "tests", "include", "cmake"}) {
+    for (const fs::path& file : files(folder, {".h", ".cpp", ".inl", ".py", ".cmake", ".sh"})) {
+      if (file.filename() == "house_test.cpp") continue;  // it names endings
+      const std::string text = read(file);
+      for (auto match = std::sregex_iterator(text.begin(), text.end(), document); match != std::sregex_iterator();
+           ++match) {
+        const std::string named = match->str();
+        EXPECT_TRUE(fs::exists(kRoot / named) || fs::exists(kRoot / "docs" / named)) << file << " cites " << named;
+        ++seen;
+      }
+    }
+  }
+  EXPECT_GT(seen, 0);
+}
+
 // One binary for every machine, and the same bits everywhere: no instruction set for whole files, no fast maths.
 TEST(House, BuildFilesSetNoForbiddenFlags) {
   std::vector<fs::path> build_files = files("cmake", {".cmake"});
