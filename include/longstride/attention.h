@@ -15,6 +15,8 @@
 
 namespace longstride {
 
+class Model;  // longstride/model.h
+
 // What one query of one head reads. Query i makes the prediction of token i; key j is the input of position j, which is
 // token j - 1 (key 0: the start vector). A row is valid until the call that brought it returns.
 struct AttentionRow {
@@ -34,6 +36,9 @@ class AttentionView {
  public:
   // Errors: invalid_argument where a path or the checkpoint's name is wrong, corrupt_data where a file is damaged.
   explicit AttentionView(const AttentionOptions& options);
+  // Of a model that is held already, in float32 whatever it computes in otherwise; run and checkpoint are not looked
+  // at.
+  AttentionView(Model& model, const AttentionOptions& options);
   ~AttentionView();
 
   const Config& config() const;

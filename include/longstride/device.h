@@ -20,7 +20,9 @@ struct MachineInfo {
 
 MachineInfo machine_info();
 
-// Threads that every operation uses from now on; 0: every core this process may run on.
+// Threads that every operation of this process uses from now on, whichever thread calls it; 0: every core this process
+// may run on. Before the first call it is what OpenMP was started with (OMP_NUM_THREADS). For programs to call, not
+// while anything computes; nothing else in the library does. Error invalid_argument where it is negative.
 void set_threads(int threads);
 
 // Measured now: oneDNN's best product on all threads, multiply-adds (not flops) a second. Takes about 0.2 s. Where

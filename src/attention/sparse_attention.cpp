@@ -97,7 +97,7 @@ struct SparseAttention::State {
     op.v = operand("v", v, shape.Dv);
     op.out = operand("out", out, shape.Dv);
     if (lse == nullptr) fail("lse has no memory");
-    op.lse = const_cast<float*>(lse);
+    op.lse = array(const_cast<float*>(lse), shape.B * shape.H * shape.T);
     return op;
   }
 };

@@ -11,11 +11,9 @@
 #include "cpu/threads.h"
 #include "ops/ops.h"
 
-namespace longstride {
-class Workspace;
-}
-
 namespace longstride::cpu {
+
+class Workspace;
 
 // An attention, or its gradients, whose schedule was made once. Of `shapes` no address is looked at but those of the
 // tilings, which must stay; `run` takes other addresses of the same shapes, changes nothing in the object, and
@@ -23,7 +21,7 @@ namespace longstride::cpu {
 template <class Op>
 class AttentionPass {
  public:
-  explicit AttentionPass(const Op& shapes, int threads = longstride::threads());
+  explicit AttentionPass(const Op& shapes, int threads = cpu::threads());
   ~AttentionPass();
   AttentionPass(AttentionPass&&) noexcept;
   AttentionPass& operator=(AttentionPass&&) noexcept;

@@ -83,7 +83,7 @@ class Backward : PassBase {
     head.dq = {op_.dq, b, h};
     head.dk = {op_.dk, b, h};
     head.dv = {op_.dv, b, h};
-    head.lse = op.lse + bh * shape_.T;
+    head.lse = op.lse.data + bh * shape_.T;
     if (!shape_.paired_sums()) return head;
     const std::int64_t q_bytes = shape_.q_bytes(), v_bytes = shape_.v_bytes(), together = schedule_.together;
     char *dq = lows_, *dk = dq + together * shape_.T * q_bytes, *dv = dk + together * shape_.T * q_bytes;

@@ -1,6 +1,4 @@
 // Backward: scores and their gradient for kKeyGroup keys at a time, then three products that add to dv, dk and dq.
-using namespace longstride::cpu;
-
 #include "cpu/attention_mask.inl"
 #include "cpu/attention_pack.inl"
 #include "cpu/attention_product.inl"

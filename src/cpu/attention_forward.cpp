@@ -92,7 +92,7 @@ class Forward : PassBase {
     head.k = {op_.k, b, h};
     head.v = {op_.v, b, h};
     head.out = {op_.out, b, h, first};
-    head.lse = op_.lse + bh * shape_.query_rows() - first;
+    head.lse = op_.lse.data + bh * shape_.query_rows() - first;
     const Heads lows{lows_, shape_.type, 1, shape_.query_rows(), schedule_.together, Dv, 0, schedule_.together * Dv,
                      Dv};
     if (shape_.paired_sums()) head.out_low = {lows, 0, bh - item.group, first};

@@ -1,8 +1,6 @@
 // Forward: scores of kKeyGroup keys at a time, their powers of two, then values summed. The maximum that powers are
 // taken from is raised only when the weights of a group pass kMostWeight: sums stay below it times the number of keys,
 // far inside float32, and what was summed is rarely rescaled.
-using namespace longstride::cpu;
-
 #include "cpu/attention_mask.inl"
 #include "cpu/attention_pack.inl"
 #include "cpu/attention_product.inl"

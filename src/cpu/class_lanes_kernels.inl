@@ -1,5 +1,4 @@
-using namespace longstride::cpu;
-
+// The kernels of classes in lanes, as class_lanes.cpp compiles them.
 #include "cpu/attention_mask.inl"
 #include "cpu/attention_pack.inl"
 #include "cpu/attention_product.inl"

@@ -2,8 +2,6 @@
 // passes, values; and the chunks of a head put together. Products of bfloat16 pairs are exact and their sums float32.
 #include "cpu/typed.inl"
 
-using namespace longstride::cpu;
-
 // The first rows of keys, and of values, are asked for before they are read; the processor sees itself what follows.
 constexpr std::int64_t kRowsAhead = 48;
 

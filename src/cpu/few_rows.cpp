@@ -1,8 +1,9 @@
+// This cuts a product of few rows into pieces of outputs and runs one; the kernels are few_rows.inl.
 #include "cpu/few_rows.h"
 
 #include <algorithm>
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -32,12 +33,12 @@ struct FewRowsKernel {
 
 }  // namespace
 
-}  // namespace longstride
+}  // namespace longstride::cpu
 
 #define LONGSTRIDE_KERNELS "cpu/few_rows.inl"
 #include "cpu/for_each_isa.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -82,7 +83,7 @@ void few_rows_piece(const Linear& op, std::int64_t piece, void* scratch, const v
   rows.w_stride = op.w.stride;
   rows.next = next;
   rows.bf16 = is_bf16(op.w);
-  rows.bias = op.bias;
+  rows.bias = op.bias.data;
   rows.activates = op.activation == Activation::gelu_sigmoid;
   rows.pre = op.pre.data;
   rows.pre_stride = op.pre.stride;
@@ -93,4 +94,4 @@ void few_rows_piece(const Linear& op, std::int64_t piece, void* scratch, const v
   LONGSTRIDE_CHOOSE(kFewRowsKernel).run(rows);
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

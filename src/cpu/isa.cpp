@@ -1,3 +1,4 @@
+// This asks the processor what it runs, and LONGSTRIDE_ISA what it should.
 #include "cpu/isa.h"
 
 #include <atomic>
@@ -6,7 +7,7 @@
 
 #include "longstride/error.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -90,4 +91,4 @@ void force_isa(Isa isa) {
   current().store(isa, std::memory_order_relaxed);
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -8,6 +8,8 @@
 
 namespace longstride {
 
+using cpu::Workspace;
+
 namespace {
 
 class OnCpu : public PreparedAttention {
@@ -34,7 +36,7 @@ class OnCpu : public PreparedAttention {
 }  // namespace
 
 std::unique_ptr<PreparedAttention> prepare_attention_on_cpu(const Attention& shapes, int thread_count) {
-  return std::make_unique<OnCpu>(shapes, thread_count == 0 ? threads() : thread_count);
+  return std::make_unique<OnCpu>(shapes, thread_count == 0 ? cpu::threads() : thread_count);
 }
 
 }  // namespace longstride

@@ -1,3 +1,4 @@
+// This makes, keeps and runs oneDNN's primitives, and turns oneDNN's errors into the library's.
 #include "cpu/product.h"
 
 #include <omp.h>
@@ -10,7 +11,7 @@
 #include "cpu/threads.h"
 #include "longstride/error.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -64,8 +65,8 @@ struct Product::Parts {
   std::vector<Slot> slots;
 };
 
-OneThread::OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
-OneThread::~OneThread() { omp_set_num_threads(before_); }
+ThreadsOfOneDnn::ThreadsOfOneDnn(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+ThreadsOfOneDnn::~ThreadsOfOneDnn() { omp_set_num_threads(before_); }
 
 Product::Product(const ProductShape& shape) : parts_(std::make_unique<Parts>()) {
   const OneThread one;
@@ -111,13 +112,11 @@ bool Product::packs_like(const Product& other) const {
 void Product::pack(const void* b, void* packed) {
   Parts& p = *parts_;
   prepare(1);
-  const int before = omp_get_max_threads();
-  omp_set_num_threads(threads());
+  const ThreadsOfOneDnn all(threads());
   p.pack_from.set_data_handle(const_cast<void*>(b));
   p.pack_to.set_data_handle(packed);
   const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, p.pack_from.get()}, {DNNL_ARG_TO, p.pack_to.get()}};
   const auto status = dnnl_primitive_execute(p.reorder.get(), p.slots[0].stream.get(), 2, arguments);
-  omp_set_num_threads(before);
   check_ran("product", status == dnnl_success);
 }
 
@@ -165,4 +164,4 @@ void check_ran(const char* operation, bool ran) {
   if (!ran) throw Error(ErrorKind::exhausted, std::string(operation) + ": oneDNN could not run a product of it");
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -11,7 +11,7 @@
 
 #include "ops/tensor.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 // c (m, n) = a (m, k) b (k, n), + bias (n) where asked for, added to what is in c where `accumulate`.
 struct ProductShape {
@@ -61,16 +61,24 @@ bool native_bfloat16_products();
 // A loop over products ends with this: throws Error(exhausted) where one of them did not run.
 void check_ran(const char* operation, bool ran);
 
-// Inside a parallel region, before the first product: keeps oneDNN on the thread it is called from.
-class OneThread {
+// oneDNN asks OpenMP how many threads to use. While this lives it is told so many, and afterwards what it would have
+// been told before, whatever was thrown. OpenMP keeps the number for each thread by itself (nthreads-var, OpenMP 5.2,
+// section 2.2): nothing is set for the host program's other threads.
+class ThreadsOfOneDnn {
  public:
-  OneThread();
-  ~OneThread();
-  OneThread(const OneThread&) = delete;
-  OneThread& operator=(const OneThread&) = delete;
+  explicit ThreadsOfOneDnn(int threads);
+  ~ThreadsOfOneDnn();
+  ThreadsOfOneDnn(const ThreadsOfOneDnn&) = delete;
+  ThreadsOfOneDnn& operator=(const ThreadsOfOneDnn&) = delete;
 
  private:
   int before_;
 };
 
-}  // namespace longstride
+// Inside a parallel region, before the first product: keeps oneDNN on the thread it is called from.
+class OneThread : public ThreadsOfOneDnn {
+ public:
+  OneThread() : ThreadsOfOneDnn(1) {}
+};
+
+}  // namespace longstride::cpu

@@ -1,3 +1,4 @@
+// This hands out the scratch memory of a backend, and reserves as much as was once needed when nothing is in use.
 #include "cpu/workspace.h"
 
 #include <sys/mman.h>
@@ -9,7 +10,7 @@
 
 #include "longstride/error.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
@@ -64,4 +65,4 @@ void Workspace::leave(std::int64_t used) noexcept {
   }
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

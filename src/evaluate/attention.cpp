@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -10,19 +11,17 @@
 #include "io/words.h"
 #include "longstride/checkpoint.h"
 #include "longstride/error.h"
-#include "model/checkpoint.h"
-#include "ops/backend.h"
+#include "longstride/model.h"
+#include "model/held_model.h"
 
 namespace longstride {
 namespace {
 
-[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
 void check_list(const char* what, const std::vector<std::int64_t>& list, std::int64_t count) {
-  if (list.empty()) fail(fmt::format("attention: needs {} to look at, got none", what));
+  if (list.empty()) throw_invalid(fmt::format("attention: needs {} to look at, got none", what));
   for (const std::int64_t at : list) {
     if (at < 0 || at >= count) {
-      fail(fmt::format("attention: {} lie in [0, {}], got {}", what, with_commas(count - 1), at));
+      throw_invalid(fmt::format("attention: {} lie in [0, {}], got {}", what, with_commas(count - 1), at));
     }
   }
 }
@@ -46,7 +45,7 @@ struct Looked {
         q(on_host(backend, attention.q)),
         k(on_host(backend, attention.k)),
         lse(static_cast<std::size_t>(attention.H * attention.T)) {
-    backend.download(lse.data(), attention.lse, attention.H * attention.T * 4);
+    backend.download(lse.data(), attention.lse.data, attention.H * attention.T * 4);
   }
 
   // p_j = exp(scale q . k_j - lse), in double from the pass's float32.
@@ -67,33 +66,36 @@ struct Looked {
 }  // namespace
 
 struct AttentionView::State {
-  State(const AttentionOptions& asked)
+  State(std::shared_ptr<HeldModel> of, const AttentionOptions& asked)
       : options(asked),
-        backend(make_cpu_backend()),
-        loaded(load_model(*backend, find_checkpoint(asked.run, asked.checkpoint), DType::float32)),
-        tokens(tokens_of_file(asked.input, loaded.config.data, loaded.config.model.context)) {
-    const ModelConfig& model = loaded.config.model;
+        held(std::move(of)),
+        tokens(tokens_of_file(asked.input, held->config().data, held->model().context)) {
+    const ModelConfig& model = held->model();
     if (static_cast<std::int64_t>(tokens.size()) > model.context) {
-      fail(fmt::format("attention: \"{}\" is {} tokens, the model's context is {}", asked.input,
-                       with_commas(static_cast<std::int64_t>(tokens.size())), with_commas(model.context)));
+      throw_invalid(fmt::format("attention: \"{}\" is {} tokens, the model's context is {}", asked.input,
+                                with_commas(static_cast<std::int64_t>(tokens.size())), with_commas(model.context)));
     }
-    network = std::make_unique<Network>(*backend, model,
-                                        NetworkShape{1, static_cast<std::int64_t>(tokens.size()), DType::float32});
+    network = std::make_unique<Network>(*held->backend, model,
+                                        NetworkShape{1, static_cast<std::int64_t>(tokens.size()), DType::float32},
+                                        held->weights(DType::float32));
   }
 
   AttentionOptions options;
-  std::unique_ptr<Backend> backend;
-  LoadedModel loaded;
+  std::shared_ptr<HeldModel> held;
   std::vector<std::uint8_t> tokens;
   std::unique_ptr<Network> network;
 };
 
-AttentionView::AttentionView(const AttentionOptions& options) : state_(std::make_unique<State>(options)) {}
+AttentionView::AttentionView(const AttentionOptions& options)
+    : state_(std::make_unique<State>(
+          std::make_shared<HeldModel>(find_checkpoint(options.run, options.checkpoint), Device::automatic), options)) {}
+AttentionView::AttentionView(Model& model, const AttentionOptions& options)
+    : state_(std::make_unique<State>(model.held_, options)) {}
 AttentionView::~AttentionView() = default;
 
-const Config& AttentionView::config() const { return state_->loaded.config; }
-const std::string& AttentionView::checkpoint() const { return state_->loaded.path; }
-std::int64_t AttentionView::step() const { return state_->loaded.step; }
+const Config& AttentionView::config() const { return state_->held->config(); }
+const std::string& AttentionView::checkpoint() const { return state_->held->loaded.path; }
+std::int64_t AttentionView::step() const { return state_->held->loaded.step; }
 const std::vector<std::uint8_t>& AttentionView::tokens() const { return state_->tokens; }
 
 Pattern AttentionView::pattern(std::int64_t layer, std::int64_t head) const {
@@ -106,12 +108,11 @@ void AttentionView::rows(const std::vector<std::int64_t>& layers, const std::vec
   check_list("layers", layers, config().model.layers);
   check_list("heads", heads, config().model.heads);
   check_list("queries", queries, static_cast<std::int64_t>(tokens().size()));
-  Backend& backend = *state_->backend;
+  Backend& backend = *state_->held->backend;
   std::vector<std::int64_t> keys;
   std::vector<double> p;
   const auto look = [&](std::int64_t layer, const Attention& attention) {
     if (std::find(layers.begin(), layers.end(), layer) == layers.end()) return;
-    backend.wait();
     const Looked looked(backend, attention);
     for (const std::int64_t head : heads) {
       for (const std::int64_t query : queries) {
@@ -129,7 +130,7 @@ void AttentionView::rows(const std::vector<std::int64_t>& layers, const std::vec
   const std::vector<std::int32_t> input(tokens().begin(), tokens().end());
   Pass pass;
   pass.tokens = input.data();
-  state_->network->last_logits(state_->loaded.weights(), pass, look);
+  state_->network->watch(pass, look);
 }
 
 }  // namespace longstride

@@ -1,4 +1,4 @@
-// evaluate() of longstride/evaluate.h: checkpoint and data in, a figure with its protocol out.
+// evaluate() of longstride/evaluate.h and a Model's: checkpoint and data in, a figure with its protocol out.
 #include "longstride/evaluate.h"
 
 #include <algorithm>
@@ -10,27 +10,15 @@
 #include <fmt/ranges.h>
 
 #include "data/dataset.h"
-#include "evaluate/protocol.h"
-#include "io/file.h"
-#include "io/sha256.h"
+#include "evaluate/scoring_network.h"
 #include "io/words.h"
 #include "longstride/checkpoint.h"
-#include "longstride/device.h"
 #include "longstride/error.h"
-#include "model/checkpoint.h"
-#include "ops/backend.h"
+#include "longstride/model.h"
+#include "model/held_model.h"
 
 namespace longstride {
 namespace {
-
-[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
-// What was asked for; else what the run trained with; else what the machine multiplies natively.
-DType resolve(Precision asked, Precision trained) {
-  const Precision wanted = asked == Precision::automatic ? trained : asked;
-  if (wanted == Precision::automatic) return machine_info().bfloat16 ? DType::bfloat16 : DType::float32;
-  return wanted == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
-}
 
 // Beside the run that the checkpoint is of; a file that belongs to none has it beside itself.
 std::string cache_folder(const std::string& checkpoint) {
@@ -43,20 +31,20 @@ std::string cache_folder(const std::string& checkpoint) {
 // Pictures are scored whole, one window each.
 void check_pictures(const EvaluateOptions& options, std::int64_t unit) {
   if (options.min_context != 0) {
-    fail(
+    throw_invalid(
         fmt::format("--min-context: pictures are scored whole, one window each; needs 0, got {}", options.min_context));
   }
   for (const auto& [option, bytes] : {std::pair("--offset", options.offset), std::pair("--bytes", options.bytes)}) {
     if (bytes > 0 && bytes % unit != 0) {
-      fail(fmt::format("{}: needs whole pictures, a multiple of {} bytes, got {}", option, unit, bytes));
+      throw_invalid(fmt::format("{}: needs whole pictures, a multiple of {} bytes, got {}", option, unit, bytes));
     }
   }
 }
 
 void check_min_context(std::int64_t min_context, std::int64_t context) {
   if (min_context < 0 || min_context >= context) {
-    fail(fmt::format("--min-context: needs a whole number in [0, {}], got {} (the model's context is {})", context - 1,
-                     min_context, context));
+    throw_invalid(fmt::format("--min-context: needs a whole number in [0, {}], got {} (the model's context is {})",
+                              context - 1, min_context, context));
   }
 }
 
@@ -65,13 +53,13 @@ ByteRange scored_range(const EvaluateOptions& options, const Dataset& data, Spli
   const ByteRange part = data.part(split);
   const std::string what = split == Split::all ? "the data" : fmt::format("the {} part", to_string(split));
   if (part.size() == 0)
-    fail(fmt::format("--split: {} of {} is empty; give more data or another split", what, data.describe()));
+    throw_invalid(fmt::format("--split: {} of {} is empty; give more data or another split", what, data.describe()));
   if (options.offset < 0 || options.offset >= part.size()) {
-    fail(fmt::format("--offset: needs a whole number in [0, {}], got {} ({} has {} bytes)", part.size() - 1,
-                     options.offset, what, with_commas(part.size())));
+    throw_invalid(fmt::format("--offset: needs a whole number in [0, {}], got {} ({} has {} bytes)", part.size() - 1,
+                              options.offset, what, with_commas(part.size())));
   }
   if (options.bytes == 0 || options.bytes < -1) {
-    fail(fmt::format("--bytes: needs a whole number of at least 1, or -1 for all, got {}", options.bytes));
+    throw_invalid(fmt::format("--bytes: needs a whole number of at least 1, or -1 for all, got {}", options.bytes));
   }
   const std::int64_t begin = part.begin + options.offset, left = part.end - begin;
   return {begin, options.bytes < 0 ? part.end : begin + std::min(options.bytes, left)};
@@ -83,50 +71,68 @@ std::string describe(const EvaluateOptions& options, const Dataset& data, Split 
   return words;
 }
 
-}  // namespace
+using Clock = std::chrono::steady_clock;
 
-Evaluation evaluate(const EvaluateOptions& options) {
-  const auto started = std::chrono::steady_clock::now();
-  const Split split = parse_split(options.split);
-  const std::string path = find_checkpoint(options.run, options.checkpoint);
-  const Config config =
-      read_checkpoint_metadata(SafetensorsFile(path)).config;  // before the weights: cheap errors first
-  check_min_context(options.min_context, config.model.context);
-  DataConfig data_config = config.data;  // the run's shares and kind: its test part stays its test part
-  data_config.paths = options.paths;
-  if (!options.cache.empty()) data_config.cache = options.cache;
-  const Dataset data(data_config, {cache_folder(path), &config.model, options.stop, options.noted});
-  if (data.unit() > 1) check_pictures(options, data.unit());
-  const ByteRange range = scored_range(options, data, split);
-  const DType type = resolve(options.precision, config.training.precision);
+// The data that are to be scored: what can be wrong with them is said before weights are read.
+struct ToScore {
+  ToScore(const EvaluateOptions& options, const Config& config, const std::string& checkpoint)
+      : split(parse_split(options.split)), data(open(options, config, checkpoint)) {
+    if (data.unit() > 1) check_pictures(options, data.unit());
+    range = scored_range(options, data, split);
+  }
 
-  const std::unique_ptr<Backend> backend = make_cpu_backend();
-  const LoadedModel loaded = load_model(*backend, path, type);
-  NetworkShape shape;
-  shape.tokens = std::min(config.model.context, range.size());
-  shape.batch = windows_at_once(count_windows(range.size(), shape.tokens, options.min_context), shape.tokens);
-  shape.type = type;
-  Network network(*backend, config.model, shape);
-  const Score score =
-      score_range(network, loaded.weights(), data, range, options.min_context, options.progress, options.stop);
+  static Dataset open(const EvaluateOptions& options, const Config& config, const std::string& checkpoint) {
+    check_min_context(options.min_context, config.model.context);
+    DataConfig of_data = config.data;  // the run's shares and kind: its test part stays its test part
+    of_data.paths = options.paths;
+    if (!options.cache.empty()) of_data.cache = options.cache;
+    return Dataset(of_data, {cache_folder(checkpoint), &config.model, options.stop, options.noted});
+  }
 
+  Split split;
+  Dataset data;
+  ByteRange range;
+};
+
+Evaluation scored(HeldModel& held, const EvaluateOptions& options, const ToScore& what, Clock::time_point started) {
+  const ByteRange range = what.range;
+  const DType type = held.type_as_trained(options.precision);
+  const Score score = score_range(scoring_network(held, range.size(), options.min_context, type), what.data, range,
+                                  options.min_context, options.progress, options.stop);
   Evaluation result;
   result.bits_per_byte = score.bits();
   result.standard_error = score.standard_error;
   result.tokens_scored = score.tokens;
-  result.context = config.model.context;
+  result.context = held.model().context;
   result.min_context = options.min_context;
-  result.kind = data.kind();
+  result.kind = what.data.kind();
   result.windows = score.windows;
-  result.data = describe(options, data, split);
-  result.data_sha256 = data.sha256({range.begin, range.begin + score.tokens});
+  result.data = describe(options, what.data, what.split);
+  result.data_sha256 = what.data.sha256({range.begin, range.begin + score.tokens});
   result.offset = options.offset;
-  result.checkpoint = path;
-  result.checkpoint_sha256 = sha256_hex(MappedFile(path).bytes());
-  result.step = loaded.step;
+  result.checkpoint = held.loaded.path;
+  result.checkpoint_sha256 = held.sha256();
+  result.step = held.loaded.step;
   result.precision = type == DType::bfloat16 ? "bfloat16" : "float32";
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+  result.seconds = std::chrono::duration<double>(Clock::now() - started).count();
   return result;
+}
+
+}  // namespace
+
+Evaluation Model::evaluate(const EvaluateOptions& options) {
+  const Clock::time_point started = Clock::now();
+  return scored(*held_, options, ToScore(options, config(), path()), started);
+}
+
+Evaluation evaluate(const EvaluateOptions& options) {
+  const Clock::time_point started = Clock::now();
+  parse_split(options.split);
+  check_device(options.device);
+  const std::string path = find_checkpoint(options.run, options.checkpoint);
+  const ToScore what(options, checkpoint_config(path), path);
+  HeldModel held(path, options.device);
+  return scored(held, options, what, started);
 }
 
 }  // namespace longstride

@@ -1,3 +1,4 @@
+// This cuts bytes into windows, runs the network over them and adds up the bits of those that are scored.
 #include "evaluate/protocol.h"
 
 #include <algorithm>
@@ -47,35 +48,35 @@ class Sums {
 // The windows of one pass in host memory: what the network reads and what it answers.
 class Batch {
  public:
-  Batch(const Dataset& data, ByteRange range, std::int64_t B, std::int64_t T)
-      : data_(data),
-        range_(range),
+  Batch(const TokenSource& source, std::int64_t B, std::int64_t T, std::vector<float>* kept)
+      : source_(source),
         T_(T),
+        kept_(kept),
         tokens_(static_cast<std::size_t>(B * T)),
         scored_(tokens_.size()),
-        bits_(tokens_.size()),
-        bytes_(static_cast<std::size_t>(T)) {}
+        bits_(tokens_.size()) {}
 
   void clear() { windows_.clear(); }
 
   void add(const ScoredWindow& window) {
     const std::size_t row = windows_.size() * static_cast<std::size_t>(T_);
     const auto used = static_cast<std::size_t>(window.end - window.begin);
-    data_.read(range_.begin + window.begin, std::span(bytes_).first(used));
+    const auto tokens = std::span(tokens_).subspan(row, static_cast<std::size_t>(T_));
+    source_.read(source_.begin + window.begin, tokens.first(used));
+    // What follows the end of a shorter window is padding: nothing that is scored reads it.
+    std::fill(tokens.begin() + static_cast<std::ptrdiff_t>(used), tokens.end(), 0);
     for (std::size_t t = 0; t < static_cast<std::size_t>(T_); ++t) {
-      // What follows the end of a shorter window is padding: nothing that is scored reads it.
-      tokens_[row + t] = t < used ? bytes_[t] : 0;
       scored_[row + t] = t < used && window.begin + static_cast<std::int64_t>(t) >= window.score_begin ? 1 : 0;
     }
     windows_.push_back(window);
   }
 
-  void run(Network& network, const Weights& weights, Sums& sums) {
+  void run(Network& network, Sums& sums) {
     Pass pass;
     pass.batch = static_cast<std::int64_t>(windows_.size());
     pass.tokens = tokens_.data();
     pass.scored = scored_.data();
-    network.forward(weights, pass, bits_.data());
+    network.forward(pass, bits_.data());
     const float* bits = bits_.data();
     for (const ScoredWindow& window : windows_) {
       double sum = 0;
@@ -84,6 +85,8 @@ class Batch {
         if (!std::isfinite(bits_here)) refuse_loss(bits_here, at);
         sum += bits_here;
       }
+      if (kept_ != nullptr)
+        kept_->insert(kept_->end(), bits + (window.score_begin - window.begin), bits + (window.end - window.begin));
       sums.add(sum, window.end - window.score_begin);
       bits += T_;
     }
@@ -95,17 +98,16 @@ class Batch {
         ErrorKind::diverged,
         fmt::format("evaluate: the model's loss at offset {} of the data is {} bits; its values overflow, another "
                     "checkpoint or --precision float32 may be sound",
-                    with_commas(range_.begin + at), bits));
+                    with_commas(source_.begin + at), bits));
   }
 
-  const Dataset& data_;
-  ByteRange range_;
+  const TokenSource& source_;
   std::int64_t T_;
+  std::vector<float>* kept_;  // of every scored token, in order; may be null
   std::vector<ScoredWindow> windows_;
   std::vector<std::int32_t> tokens_;  // (B, T)
   std::vector<std::uint8_t> scored_;  // (B, T)
   std::vector<float> bits_;           // (B, T)
-  std::vector<std::uint8_t> bytes_;   // (T)
 };
 
 }  // namespace
@@ -124,17 +126,17 @@ std::int64_t windows_at_once(std::int64_t windows, std::int64_t T) {
   return std::clamp<std::int64_t>(kRows / T, 1, std::max<std::int64_t>(1, windows));
 }
 
-Score score_range(Network& network, const Weights& weights, const Dataset& data, ByteRange range,
-                  std::int64_t min_context, const std::function<void(double share, double bits)>& progress,
-                  const std::atomic<bool>* stop) {
-  const std::int64_t T = network.shape().tokens, size = range.size();
+Score score_tokens(Network& network, const TokenSource& source, std::int64_t min_context,
+                   const std::function<void(double share, double bits)>& progress, const std::atomic<bool>* stop,
+                   std::vector<float>* bits) {
+  const std::int64_t T = network.shape().tokens, size = source.end - source.begin;
   const std::int64_t m = size <= T ? 0 : min_context;  // one window scores all its tokens, whatever m
   if (m < 0 || m >= T) {
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("evaluate: needs a minimum context in [0, {}], got {} (windows of {})", T - 1, m, T));
   }
   const std::int64_t windows = count_windows(size, T, m);
-  Batch batch(data, range, network.shape().batch, T);
+  Batch batch(source, network.shape().batch, T, bits);
   Sums sums;
   for (std::int64_t index = 0; index < windows;) {
     if (stop != nullptr && stop->load()) break;
@@ -142,10 +144,21 @@ Score score_range(Network& network, const Weights& weights, const Dataset& data,
     for (std::int64_t b = 0; b < network.shape().batch && index < windows; ++b) {
       batch.add(window_at(index++, size, T, m));
     }
-    batch.run(network, weights, sums);
+    batch.run(network, sums);
     if (progress) progress(static_cast<double>(index) / static_cast<double>(windows), sums.bits());
   }
   return sums.score();
+}
+
+Score score_range(Network& network, const Dataset& data, ByteRange range, std::int64_t min_context,
+                  const std::function<void(double share, double bits)>& progress, const std::atomic<bool>* stop) {
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(network.shape().tokens));
+  const auto read = [&](std::int64_t at, std::span<std::int32_t> tokens) {
+    const auto taken = std::span(bytes).first(tokens.size());
+    data.read(at, taken);
+    std::copy(taken.begin(), taken.end(), tokens.begin());
+  };
+  return score_tokens(network, {range.begin, range.end, read}, min_context, progress, stop);
 }
 
 }  // namespace longstride

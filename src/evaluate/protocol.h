@@ -1,4 +1,4 @@
-// The protocol "minimum context m" (model.md, section 4), streaming over data of any size.
+// The protocol "minimum context m" (docs/model.md, section 4), streaming over data of any size.
 //
 // The bytes of a range are cut into windows of T tokens; window k begins at byte k (T - m) of the range. The first
 // scores all its tokens, each later one its last T - m, so that every scored token but those of the first window has at
@@ -9,6 +9,8 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <span>
+#include <vector>
 
 #include "data/dataset.h"
 #include "model/network.h"
@@ -40,13 +42,24 @@ struct Score {
 // Windows of a network's batch so that products have rows enough for every thread and memory stays bounded.
 std::int64_t windows_at_once(std::int64_t windows, std::int64_t T);
 
-// Scores the range with windows of network.shape().tokens tokens, shape().batch of them at once. The network may have
+// Where tokens come from: [begin, end) of a row of them; `read` fills `tokens` from `at` on, which is counted as begin
+// is.
+struct TokenSource {
+  std::int64_t begin = 0, end = 0;
+  std::function<void(std::int64_t at, std::span<std::int32_t> tokens)> read;
+};
+
+// Scores the tokens with windows of network.shape().tokens tokens, shape().batch of them at once. The network may have
 // been made for training: dropout is off. progress (may be empty) hears the share done and the bits a token so far.
-// Where `stop` is set the score covers the bytes before: tokens < range.size() tells.
-// Errors: invalid_argument where min_context leaves nothing to score or a byte is not in the vocabulary, diverged where
-// a loss is not finite.
-Score score_range(Network& network, const Weights& weights, const Dataset& data, ByteRange range,
-                  std::int64_t min_context, const std::function<void(double share, double bits)>& progress = {},
+// Where `stop` is set the score covers the tokens before: tokens < end - begin tells.
+// Errors: invalid_argument where min_context leaves nothing to score or a token is not in the vocabulary, diverged
+// where a loss is not finite. bits, where given, gets those of every token that was scored, in order.
+Score score_tokens(Network& network, const TokenSource& source, std::int64_t min_context,
+                   const std::function<void(double share, double bits)>& progress = {},
+                   const std::atomic<bool>* stop = nullptr, std::vector<float>* bits = nullptr);
+// The same of a data set's bytes.
+Score score_range(Network& network, const Dataset& data, ByteRange range, std::int64_t min_context,
+                  const std::function<void(double share, double bits)>& progress = {},
                   const std::atomic<bool>* stop = nullptr);
 
 }  // namespace longstride

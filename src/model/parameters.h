@@ -1,5 +1,5 @@
 // The parameters of a network: one table of names, shapes, initialisation and decay. Allocation, checkpoints, the
-// optimiser, counting and tests all read it (model.md, sections 2 and 6).
+// optimiser, counting and tests all read it (docs/model.md, sections 2 and 6).
 #pragma once
 
 #include <cstdint>
@@ -56,7 +56,9 @@ class ParameterTable {
   std::int64_t store_ = 0;
 };
 
-// The initial values: (store_elements) floats, a function of (seed, parameter, element) alone. Gaps become 0.
+// The initial values of one entry: a function of (seed, parameter, element) alone.
+void initialise(const ParameterTable& table, std::size_t index, std::int64_t seed, float* values);
+// Those of all: (store_elements) floats. Gaps become 0.
 void initialise(const ParameterTable& table, std::int64_t seed, float* store);
 
 }  // namespace longstride

@@ -110,29 +110,27 @@ AttentionGradients attention_backward(const AttentionBackward& op) {
   return d;
 }
 
+// Row by row, as operations on a copy of the stores: what a row writes, the rows after it read.
 Values decode_attention(const DecodeAttention& op) {
-  const HeadValues q(heads(op.q, op.B, 1, op.H)), k(heads(op.k, op.B, 1, op.H)), v(heads(op.v, op.B, 1, op.H));
-  Values out(v.values.size());
-  for (std::int64_t b = 0; b < op.B; ++b) {
+  const std::int64_t R = op.q.rows, G = op.groups;
+  const HeadValues q(heads(op.q, R, 1, op.H)), k(heads(op.k, R, 1, op.H)), v(heads(op.v, R, 1, op.H));
+  Values out(v.values.size()), keys = values_of(op.keys), values = values_of(op.values);
+  for (std::int64_t r = 0; r < R; ++r) {
     for (std::int64_t h = 0; h < op.H; ++h) {
-      const std::int32_t g = op.group[h];
-      const auto row_of = [&](void* store, const double* fresh, std::int64_t slot, std::int64_t D) {
-        for (std::int64_t w = op.write_begin[g]; w < op.write_begin[g + 1]; ++w) {
-          if (op.write[w] == slot) return Values(fresh, fresh + D);
-        }
-        const Matrix slots = matrix(store, op.q.type, op.B * op.slots, D);
-        return values_of(slots.rows_from(b * op.slots + op.first_slot[h] + slot, 1));
-      };
+      const std::int64_t e = r * G + op.group[h], first = op.sequence[r] * op.slots + op.first_slot[h];
+      for (std::int64_t w = op.write_begin[e]; w < op.write_end[e]; ++w) {
+        std::copy_n(k.row(r, 0, h), q.D, keys.begin() + (first + op.write[w]) * q.D);
+        std::copy_n(v.row(r, 0, h), v.D, values.begin() + (first + op.write[w]) * v.D);
+      }
       Query query;
-      for (std::int64_t r = op.read_begin[g]; r < op.read_begin[g + 1]; ++r) {
-        query.keys.push_back(op.read[r]);
-        query.p.push_back(op.scale * dot(q.row(b, 0, h), row_of(op.keys, k.row(b, 0, h), op.read[r], q.D).data(), q.D));
+      for (std::int64_t at = op.read_begin[e]; at < op.read_end[e]; ++at) {
+        query.keys.push_back(first + op.read[at]);
+        query.p.push_back(op.scale * dot(q.row(r, 0, h), keys.data() + query.keys.back() * q.D, q.D));
       }
       normalise(query);
-      for (std::size_t at = 0; at < query.keys.size(); ++at) {
-        const Values value = row_of(op.values, v.row(b, 0, h), query.keys[at], v.D);
-        for (std::int64_t d = 0; d < v.D; ++d) out[index(v.at(b, 0, h) + d)] += query.p[at] * value[index(d)];
-      }
+      for (std::size_t at = 0; at < query.keys.size(); ++at)
+        for (std::int64_t d = 0; d < v.D; ++d)
+          out[index(v.at(r, 0, h) + d)] += query.p[at] * values[index(query.keys[at] * v.D + d)];
     }
   }
   return out;

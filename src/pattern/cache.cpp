@@ -1,3 +1,4 @@
+// This computes the slot of each key, and the slots that a query reads, in closed form.
 #include "pattern/cache.h"
 
 #include <fmt/format.h>
@@ -64,13 +65,13 @@ void CacheLayout::write_slots(std::int64_t j, std::vector<std::int32_t>& slots) 
   if (lasting >= 0) slots.push_back(static_cast<std::int32_t>(lasting));
 }
 
-void CacheLayout::held_slots(std::int64_t n, std::vector<std::int64_t>& positions,
+void CacheLayout::held_slots(std::int64_t first, std::int64_t n, std::vector<std::int64_t>& positions,
                              std::vector<std::int32_t>& slots) const {
   const auto add = [&](std::int64_t j, std::int64_t slot) {
     positions.push_back(j);
     slots.push_back(static_cast<std::int32_t>(slot));
   };
-  for (std::int64_t j = 0; j < n; ++j) {
+  for (std::int64_t j = first; j < n; ++j) {
     if (j >= n - ring_) add(j, j % ring_);
     if (const std::int64_t slot = lasting_slot(j); slot >= 0) add(j, slot);
   }

@@ -1,4 +1,4 @@
-// Where a decoder keeps the keys and values of a pattern, so that memory and work follow it (model.md, section 5):
+// Where a decoder keeps the keys and values of a pattern, so that memory and work follow it (docs/model.md, section 5):
 // windows and rows keep a ring, a summary keeps its cells, a prefix its p entries, a column everything.
 // Positions are numbered from the start of the window that is decoded; slots are rows of a (slots, D) store a head.
 #pragma once
@@ -22,9 +22,10 @@ class CacheLayout {
   // in a summary; none where no later query reads it from anywhere).
   void write_slots(std::int64_t j, std::vector<std::int32_t>& slots) const;
 
-  // What the store holds once positions 0..n-1 were written: positions, each with its slot, appended. A position whose
-  // ring entry was overwritten is not among them for it.
-  void held_slots(std::int64_t n, std::vector<std::int64_t>& positions, std::vector<std::int32_t>& slots) const;
+  // What the store holds of positions from `first` on once positions 0..n-1 were written: positions, each with its
+  // slot, appended. A position whose ring entry was overwritten is not among them for it.
+  void held_slots(std::int64_t first, std::int64_t n, std::vector<std::int64_t>& positions,
+                  std::vector<std::int32_t>& slots) const;
 
   // The slots of S_i in ascending order of key, appended; valid once positions 0..i were written and none later.
   void read_slots(std::int64_t i, std::vector<std::int32_t>& slots) const;

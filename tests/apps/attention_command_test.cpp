@@ -6,7 +6,7 @@
 namespace longstride {
 namespace {
 
-using AttentionCommand = Program;
+using AttentionCommand = Commands;
 
 TEST_F(AttentionCommand, TellsAndDrawsWhereHeadsLook) {
   train(3);
@@ -40,7 +40,8 @@ TEST_F(AttentionCommand, SpeaksInWordsWithoutJson) {
   const Finished told = run({"attention", path("run"), "--prime", path("text"), "--heads", "1", "--window", "4,20",
                              "--picture", path("looks.png")});
   ASSERT_EQ(told.status, 0) << told.err;
-  EXPECT_NE(told.out.find("layer 0, head 1, row(7) | summary(7,2,1): query 39 reads 15 keys, "), std::string::npos) << told.out;
+  EXPECT_NE(told.out.find("layer 0, head 1, row(7) | summary(7,2,1): query 39 reads 15 keys, "), std::string::npos)
+      << told.out;
   EXPECT_NE(told.err.find("queries and keys 4 to 23, layers 0 from above, heads 1 from the left"), std::string::npos);
 }
 

@@ -12,7 +12,7 @@ namespace {
 using nlohmann::json;
 
 // The run is trained once and looked at by every test.
-class ModelCommands : public Program {
+class ModelCommands : public Commands {
  protected:
   void SetUp() override {
     static const std::string trained = [this] {

@@ -25,9 +25,9 @@ struct Finished {
   nlohmann::json json() const { return nlohmann::json::parse(out, nullptr, false); }
 };
 
-class Program : public testing::Test {
+class Commands : public testing::Test {
  protected:
-  Program() {
+  Commands() {
     std::string pattern = (std::filesystem::temp_directory_path() / "longstride-apps-XXXXXX").string();
     root_ = ::mkdtemp(pattern.data());
     std::string text;
@@ -35,7 +35,7 @@ class Program : public testing::Test {
       text += "line " + std::to_string(line * line % 97) + " of the text\n";
     write("text", text);
   }
-  ~Program() override { std::filesystem::remove_all(root_); }
+  ~Commands() override { std::filesystem::remove_all(root_); }
 
   std::string path(const std::string& name) const { return (root_ / name).string(); }
   void write(const std::string& name, const std::string& bytes) const {

@@ -21,7 +21,7 @@ using nlohmann::json;
 
 constexpr int kHeight = 6, kWidth = 4;
 
-class SampleMedia : public Program {
+class SampleMedia : public Commands {
  protected:
   static void TearDownTestSuite() { std::filesystem::remove_all(kept_); }
 

@@ -1,3 +1,4 @@
+// These tests run `longstride train` as a person does: what it writes, says and refuses, and how it stops and goes on.
 #include <fcntl.h>
 
 #include <algorithm>
@@ -18,7 +19,7 @@ std::set<std::string> keys(const json& object) {
   return names;
 }
 
-class TrainCommand : public Program {};
+class TrainCommand : public Commands {};
 
 TEST_F(TrainCommand, WritesARunAndSaysWhatItDidAndWhatToTryNext) {
   const Finished done = run(training("train", {"--out", path("run"), "--steps", "3"}));

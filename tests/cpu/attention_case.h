@@ -13,6 +13,8 @@
 
 namespace longstride {
 
+using namespace cpu;
+
 // Numbers of one attention: exact in bfloat16, so that both types compute the same thing. Layouts (B, H, T, D).
 struct AttentionCase {
   std::int64_t B, T, H, Dq, Dv;

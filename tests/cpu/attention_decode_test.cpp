@@ -5,9 +5,12 @@
 #include "cpu/decode_attention.h"
 #include "host_matrix.h"
 #include "longstride/device.h"
+#include "ops/array_of.h"
 #include "pattern/cache.h"
 
 namespace longstride {
+
+using namespace cpu;
 namespace {
 
 // B sequences decoded side by side; head h has its own layout. Returns out (B, H, T, Dv).
@@ -23,34 +26,43 @@ std::vector<double> decode_all(const AttentionCase& c, DType type = DType::float
     slots += layouts.back().slots();
   }
   using tests::HostMatrix;
-  const auto of = [&](std::int64_t rows, std::int64_t cols) {
+  std::vector<std::int32_t> sequence;
+  for (std::int64_t b = 0; b < c.B; ++b) sequence.push_back(static_cast<std::int32_t>(b));
+  const auto nothing = [&](std::int64_t rows, std::int64_t cols) {
     HostMatrix m(type, rows, cols, 1);
     m.fill(NAN);
     return m;
   };
-  HostMatrix keys = of(c.B * slots, c.Dq), values = of(c.B * slots, c.Dv);
-  HostMatrix q = of(c.B, c.H * c.Dq), k = q, v = of(c.B, c.H * c.Dv), out = v;
+  HostMatrix keys = nothing(c.B * slots, c.Dq), values = nothing(c.B * slots, c.Dv);
+  HostMatrix q = nothing(c.B, c.H * c.Dq), k = q, v = nothing(c.B, c.H * c.Dv), out = v;
   std::vector<double> result(static_cast<std::size_t>(c.B * c.H * c.T * c.Dv));
   Workspace workspace;
   for (std::int64_t i = 0; i < c.T; ++i) {
     std::vector<std::int32_t> write, read;
-    std::vector<std::int64_t> write_begin{0}, read_begin{0};
-    for (std::int64_t h = 0; h < c.H; ++h) {
-      layouts[h].write_slots(i, write);
-      layouts[h].read_slots(i, read);
-      write_begin.push_back(static_cast<std::int64_t>(write.size()));
-      read_begin.push_back(static_cast<std::int64_t>(read.size()));
+    std::vector<std::int64_t> write_begin, write_end, read_begin, read_end;
+    for (std::int64_t list = 0; list < c.B * c.H; ++list) {
+      write_begin.push_back(std::ssize(write)), read_begin.push_back(std::ssize(read));
+      layouts[list % c.H].write_slots(i, write);
+      layouts[list % c.H].read_slots(i, read);
+      write_end.push_back(std::ssize(write)), read_end.push_back(std::ssize(read));
     }
+    write.push_back(0), read.push_back(0);  // an operand has an extent, also where no head reads anything
     const auto token = [&](HostMatrix& to, const std::vector<double>& from, std::int64_t D) {
       for (std::int64_t bh = 0; bh < c.B * c.H; ++bh)
         for (std::int64_t d = 0; d < D; ++d)
           to.set(bh / c.H, bh % c.H * D + d, static_cast<float>(from[(bh * c.T + i) * D + d]));
     };
     token(q, c.q, c.Dq), token(k, c.k, c.Dq), token(v, c.v, c.Dv);
-    cpu::decode_attention({c.B, c.H, slots, static_cast<float>(c.scale), q.view(), k.view(), v.view(), out.view(),
-                           keys.view().data, values.view().data, first_slot.data(), c.H, group.data(), write.data(),
-                           write_begin.data(), read.data(), read_begin.data()},
-                          workspace);
+    DecodeAttention op;
+    op.H = c.H, op.slots = slots, op.scale = static_cast<float>(c.scale), op.groups = c.H;
+    op.q = q.view(), op.k = k.view(), op.v = v.view(), op.out = out.view();
+    op.keys = keys.view(), op.values = values.view();
+    using tests::of;
+    op.sequence = of(sequence), op.first_slot = of(first_slot), op.group = of(group);
+    op.write = of(write), op.read = of(read);
+    op.write_begin = of(write_begin), op.write_end = of(write_end);
+    op.read_begin = of(read_begin), op.read_end = of(read_end);
+    cpu::decode_attention(op, workspace);
     const std::vector<double> got = out.values();
     for (std::int64_t bh = 0; bh < c.B * c.H; ++bh)
       for (std::int64_t d = 0; d < c.Dv; ++d) result[(bh * c.T + i) * c.Dv + d] = got[bh * c.Dv + d];

@@ -8,6 +8,8 @@
 #include "pattern/random_patterns.h"
 
 namespace longstride {
+
+using namespace cpu;
 namespace {
 
 const std::vector<std::vector<std::string>>& head_mixes() {

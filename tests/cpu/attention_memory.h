@@ -11,8 +11,11 @@
 #include "cpu/attention_case.h"
 #include "cpu/isa.h"
 #include "cpu/workspace.h"
+#include "ops/array_of.h"
 
 namespace longstride {
+
+using namespace cpu;
 
 // How the operands of a case lie in memory.
 enum class Layout {
@@ -38,7 +41,7 @@ class AttentionMatrices {
 
   Attention forward() {
     const auto scale = static_cast<float>(case_.scale);
-    return {case_.B, case_.T, case_.H, pointers_.data(), scale, q_, k_, v_, out_, lse_.data()};
+    return {case_.B, case_.T, case_.H, pointers_.data(), scale, q_, k_, v_, out_, tests::of(lse_)};
   }
   AttentionBackward backward() { return {forward(), dout_, dq_, dk_, dv_}; }
   // `run` for the queries of [first, end) alone, which is given their lse (B, H, end - first).
@@ -52,7 +55,7 @@ class AttentionMatrices {
       x->T = queries;
     }
     std::vector<float> lse(static_cast<std::size_t>(case_.B * case_.H * queries), NAN);
-    op.lse = lse.data();
+    op.lse = tests::of(lse);
     run(op);
     for (std::int64_t bh = 0; bh < case_.B * case_.H; ++bh)
       std::copy_n(lse.data() + bh * queries, queries, lse_.data() + bh * case_.T + first);

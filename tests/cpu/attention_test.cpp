@@ -5,6 +5,8 @@
 #include "longstride/device.h"
 
 namespace longstride {
+
+using namespace cpu;
 namespace {
 
 struct Case {

@@ -2,9 +2,12 @@
 #include <gtest/gtest.h>
 
 #include "every_isa.h"
+#include "ops/array_of.h"
 #include "ops/ops.h"
 
 namespace longstride::tests {
+
+using namespace cpu;
 namespace {
 
 constexpr std::int64_t kBuckets = 13, kTaps = 3;
@@ -32,37 +35,31 @@ struct EmbedCase {
     e.B = 2;
     e.T = 30;
     e.V = V;
-    e.tokens = tokens.data();
-    e.start = start.data();
-    e.token = token.data();
-    e.positions = 2;
-    e.position[0] = rows.data();
-    e.position[1] = columns.data();
-    e.extent[0] = 4;
-    e.extent[1] = 7;
-    e.divisor[0] = 7;
-    e.divisor[1] = 1;
-    e.hashes = 2;
+    e.tokens = of(tokens);
+    e.start = of(start);
+    e.token = of(token);
+    e.positions = {{of(rows), 4, 7}, {of(columns), 7, 1}};
     e.buckets = kBuckets;
-    e.hash[0] = pairs.data();
-    e.hash[1] = triples.data();
-    e.hash_rows = hash_rows.data();
+    e.hash = {of(pairs), of(triples)};
+    e.hash_rows = of(hash_rows);
     e.taps = kTaps;
-    e.kernel = kernel.data();
+    e.kernel = of(kernel);
     e.out = out.view();
     return e;
   }
 };
 
 TEST(Embed, IsItsDefinition) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   for (const std::int64_t C : {1, 7, 64, 65, 200}) {
     EmbedCase t(C);
     for (const std::int64_t first : {0, 5}) {
       Embed op = t.op();
-      op.first = first;
+      std::vector<std::int64_t> at;
+      for (std::int64_t row = 0; row < 60; ++row) at.push_back(first + row % 30);
+      if (first > 0) op.at = of(at);
       const definitions::Values got = same_for_any_threads("embed", [&] {
-        embed(*backend, op);
+        run_once(*backend, op);
         return t.out.values();
       });
       expect_close(got, definitions::embed(op), 7 * 8 * 0x1p-24, 0, "embed");  // seven roundings, of sums below 8
@@ -72,11 +69,11 @@ TEST(Embed, IsItsDefinition) {
 
 // As decoding has it: one token a sequence, those before it in front of it.
 TEST(Embed, OfOneTokenReadsTheHistoryBeforeIt) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   EmbedCase t(20);
   Embed whole = t.op();
-  whole.hashes = 0;
-  embed(*backend, whole);
+  whole.hash.clear();
+  run_once(*backend, whole);
   const definitions::Values all = t.out.values();
   for (const std::int64_t position : {0, 1, 2, 3, 29}) {
     std::vector<std::int32_t> tokens;
@@ -87,12 +84,13 @@ TEST(Embed, OfOneTokenReadsTheHistoryBeforeIt) {
     HostMatrix out(DType::float32, 2, 20, 1, 1);
     Embed one = whole;
     one.T = 1;
-    one.first = position;
-    one.tokens = tokens.data() + kTaps;
+    const std::vector<std::int64_t> at(2, position);
+    one.at = of(at);
+    one.tokens = of(tokens).from(kTaps);
     one.tokens_stride = kTaps + 1;
     one.history = kTaps;
     one.out = out.view();
-    embed(*backend, one);
+    run_once(*backend, one);
     definitions::Values want;
     for (const std::int64_t sequence : {0, 1}) {
       const auto row = all.begin() + (sequence * 30 + position) * 20;
@@ -103,23 +101,19 @@ TEST(Embed, OfOneTokenReadsTheHistoryBeforeIt) {
 }
 
 TEST(EmbedBackward, AddsItsDefinition) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   for (const std::int64_t C : {1, 7, 64, 65, 200}) {
     EmbedCase t(C);
     std::vector<float> dstart(t.start.size()), dtoken(t.token.size()), drows(t.rows.size()), dcolumns(t.columns.size()),
         dpairs(t.pairs.size()), dtriples(t.triples.size()), dkernel(t.kernel.size());
-    const EmbedBackward op{t.op(),
-                           t.out.view(),
-                           dstart.data(),
-                           dtoken.data(),
-                           {drows.data(), dcolumns.data()},
-                           {dpairs.data(), dtriples.data()},
-                           dkernel.data()};
+    const EmbedBackward op{
+        t.op(),     t.out.view(), of(dstart), of(dtoken), {of(drows), of(dcolumns)}, {of(dpairs), of(dtriples)},
+        of(dkernel)};
     const auto tables = {&dstart, &dtoken, &drows, &dcolumns, &dpairs, &dtriples, &dkernel};
     const definitions::Values got = same_for_any_threads("embed_backward", [&] {
       definitions::Values all;
       for (std::vector<float>* d : tables) d->assign(d->size(), 1);
-      embed_backward(*backend, op);
+      run_once(*backend, op);
       for (std::vector<float>* d : tables) append(all, as_values(*d));
       return all;
     });

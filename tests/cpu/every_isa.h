@@ -14,6 +14,8 @@
 
 namespace longstride::tests {
 
+using namespace cpu;
+
 inline void for_every_isa(const std::function<void(const std::string& name)>& body) {
   const Isa before = isa();
   const std::vector<Isa> usable = usable_isas();

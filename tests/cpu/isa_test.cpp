@@ -15,6 +15,8 @@
 #include "longstride/error.h"
 
 namespace longstride::tests {
+
+using namespace cpu;
 namespace {
 
 int lanes_of(Isa isa) { return isa == Isa::scalar ? 1 : isa == Isa::avx2 ? 8 : 16; }

@@ -2,9 +2,12 @@
 #include <gtest/gtest.h>
 
 #include "every_isa.h"
+#include "ops/array_of.h"
 #include "ops/ops.h"
 
 namespace longstride::tests {
+
+using namespace cpu;
 namespace {
 
 struct Size {
@@ -29,14 +32,14 @@ void check_forward(Backend& backend, const std::string& isa, DType type, DType o
   op.x = x.view();
   op.w = w.view();
   op.y = y.view();
-  if (variant & 1) op.bias = bias.data();
+  if (variant & 1) op.bias = of(bias);
   if (variant & 2) op.activation = Activation::gelu_sigmoid;
   if (variant & 4) op.pre = pre.view();
   const std::string what = name("linear", isa, type, s) + " variant " + std::to_string(variant);
   const definitions::LinearValues want = definitions::linear(op);
   const definitions::Values got = same_for_any_threads(what, [&] {
     y.fill(7);
-    linear(backend, op);
+    run_once(backend, op);
     return y.values();
   });
   // |x|, |w|, |bias| <= 1: a sum's products add up to at most K + 1. |f'| < 1.2 passes the error on, exp adds 1e-6 of
@@ -51,7 +54,7 @@ void check_forward(Backend& backend, const std::string& isa, DType type, DType o
 }
 
 TEST(Linear, IsItsDefinitionOnEveryInstructionSet) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   for_every_isa([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const Size& s : kSizes) {
@@ -63,7 +66,7 @@ TEST(Linear, IsItsDefinitionOnEveryInstructionSet) {
 }
 
 TEST(LinearBackwardData, IsItsDefinitionOnEveryInstructionSet) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   for_every_isa([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const Size& s : kSizes) {
@@ -73,7 +76,7 @@ TEST(LinearBackwardData, IsItsDefinitionOnEveryInstructionSet) {
           if (with_pre) op.pre = pre.view();
           const std::string what = name("linear_backward_data", isa, type, s);
           const definitions::Values got = same_for_any_threads(what, [&] {
-            linear_backward_data(*backend, op);
+            run_once(*backend, op);
             return dx.values();
           });
           // As above with M products; the sum is rounded to A before f' is multiplied in, and after.
@@ -86,18 +89,18 @@ TEST(LinearBackwardData, IsItsDefinitionOnEveryInstructionSet) {
 }
 
 TEST(LinearBackwardWeights, AddsItsDefinitionOnEveryInstructionSet) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   for_every_isa([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const Size& s : kSizes) {
         HostMatrix dy(type, s.N, s.M, 1, 2), x(type, s.N, s.K, 2, 1), dw(DType::float32, s.M, s.K, 3);
         std::vector<float> dbias(static_cast<std::size_t>(s.M));
-        const LinearBackwardWeights op{dy.view(), x.view(), dw.view(), dbias.data()};
+        const LinearBackwardWeights op{dy.view(), x.view(), dw.view(), of(dbias)};
         const std::string what = name("linear_backward_weights", isa, type, s);
         const definitions::Values got = same_for_any_threads(what, [&] {
           dw.fill(0.5f);
           dbias.assign(dbias.size(), 0.25f);
-          linear_backward_weights(*backend, op);
+          run_once(*backend, op);
           definitions::Values both = dw.values();
           append(both, as_values(dbias));
           return both;
@@ -113,7 +116,7 @@ TEST(LinearBackwardWeights, AddsItsDefinitionOnEveryInstructionSet) {
 }
 
 TEST(Linear, PassesNotANumberOn) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   for_every_isa([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const std::int64_t N : {2, 70}) {
@@ -124,7 +127,7 @@ TEST(Linear, PassesNotANumberOn) {
         op.w = w.view();
         op.y = y.view();
         op.activation = Activation::gelu_sigmoid;
-        linear(*backend, op);
+        run_once(*backend, op);
         const definitions::Values got = y.values();
         for (std::size_t m = 0; m < 30; ++m) {
           EXPECT_TRUE(std::isnan(got[30 + m])) << isa;
@@ -136,17 +139,22 @@ TEST(Linear, PassesNotANumberOn) {
 }
 
 TEST(Linear, NeedsNoMoreWorkspaceThanItSays) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   for (const DType type : kTypes) {
     HostMatrix x(type, 130, 48, 1), w(type, 96, 48, 2), y(type, 130, 96, 3);
     Linear op;
     op.x = x.view();
     op.w = w.view();
     op.y = y.view();
-    EXPECT_GT(backend->workspace_bytes(op), 0);
+    const auto workspace_bytes = [&](const Linear& of) {
+      Program program;
+      program.add(of);
+      return backend->compile(std::move(program))->workspace_bytes();
+    };
+    EXPECT_GT(workspace_bytes(op), 0);
     Linear shapes = op;
     shapes.x.data = shapes.w.data = shapes.y.data = nullptr;
-    EXPECT_EQ(backend->workspace_bytes(shapes), backend->workspace_bytes(op));
+    EXPECT_EQ(workspace_bytes(shapes), workspace_bytes(op));
   }
 }
 

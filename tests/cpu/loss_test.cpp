@@ -4,10 +4,15 @@
 #include <array>
 
 #include "every_isa.h"
+#include "ops/array_of.h"
 #include "ops/ops.h"
 
 namespace longstride::tests {
+
+using namespace cpu;
 namespace {
+
+const StepInputs kInputs{.loss_gradient = 0.5f};
 
 struct LossCase {
   DType type;
@@ -24,10 +29,9 @@ struct LossCase {
     VocabularyLoss loss;
     loss.x = x.view();
     loss.w = w.view();
-    loss.targets = targets.data();
-    loss.losses = losses.data();
+    loss.targets = of(targets);
+    loss.losses = of(losses);
     if (!backward) return loss;
-    loss.gradient = 0.5f;
     loss.dx = dx.view();
     loss.dw = dw.view();
     return loss;
@@ -40,13 +44,13 @@ void check(Backend& backend, const std::string& isa, LossCase& t) {
   const VocabularyLoss op = t.op(true);
   const definitions::Values got = same_for_any_threads(what, [&] {
     t.dw.fill(1);
-    vocabulary_loss(backend, op);
+    run_once(backend, op, kInputs);
     definitions::Values all = as_values(t.losses);
     append(all, t.dx.values());
     append(all, t.dw.values());
     return all;
   });
-  definitions::VocabularyLossValues want = definitions::vocabulary_loss(op);
+  definitions::VocabularyLossValues want = definitions::vocabulary_loss(op, kInputs);
   for (double& v : want.dw) v += 1;
   const auto N = static_cast<std::size_t>(t.N), NC = static_cast<std::size_t>(t.N * t.C);
   const auto part = [&](std::size_t first, std::size_t last) {
@@ -64,12 +68,12 @@ void check(Backend& backend, const std::string& isa, LossCase& t) {
   expect_close(part(N, N + NC), want.dx, 2 * of_dlogits, 2 * rounding(t.type), what + " dx");
   expect_close(part(N + NC, got.size()), want.dw, static_cast<double>(t.N) * 0.5 * of_dlogits + 1e-6, 1e-6,
                what + " dw");
-  vocabulary_loss(backend, t.op(false));  // without a gradient: the same losses
+  run_once(backend, t.op(false));  // without a gradient: the same losses
   expect_same_bits(as_values(t.losses), part(0, N), what + " losses alone");
 }
 
 TEST(VocabularyLoss, IsItsDefinitionOnEveryInstructionSet) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   for_every_isa([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const auto [N, C, V] :
@@ -82,24 +86,24 @@ TEST(VocabularyLoss, IsItsDefinitionOnEveryInstructionSet) {
 }
 
 TEST(VocabularyLoss, WorksInBlocksWhereTheVocabularyIsLarge) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   LossCase t(DType::float32, 150, 4, 60000);  // 128 rows a block
   check(*backend, "best", t);
 }
 
 TEST(VocabularyLoss, OfRowsThatAreNotScoredIsZeroAndHasNoGradient) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   LossCase t(DType::float32, 10, 6, 9);
   t.targets.assign(10, -1);
   t.dw.fill(0);
   t.x.set(2, 1, NAN);
-  vocabulary_loss(*backend, t.op(true));
+  run_once(*backend, t.op(true), kInputs);
   for (const float loss : t.losses) EXPECT_EQ(loss, 0);
   for (const double d : t.dx.values()) EXPECT_EQ(d, 0);
 }
 
 TEST(VocabularyLoss, OfLogitsThatAreNotNumbersIsNotANumber) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   for_every_isa([&](const std::string& isa) {
     for (const float bad : {NAN, INFINITY}) {
       for (const std::int64_t at : {0, 15, 16, 32}) {  // first and last lanes, and the rest
@@ -107,7 +111,7 @@ TEST(VocabularyLoss, OfLogitsThatAreNotNumbersIsNotANumber) {
         t.targets.assign(6, 3);
         t.x.fill(1);
         t.w.set(at, 0, bad);
-        vocabulary_loss(*backend, t.op(false));
+        run_once(*backend, t.op(false));
         for (const float loss : t.losses) EXPECT_FALSE(std::isfinite(loss)) << isa << " at " << at;
       }
     }

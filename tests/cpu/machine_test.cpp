@@ -9,6 +9,8 @@
 #include "ops/backend.h"
 
 namespace longstride::tests {
+
+using namespace cpu;
 namespace {
 
 TEST(Machine, IsDescribed) {
@@ -42,7 +44,7 @@ TEST(Machine, MeasuresItsPeak) {
 }
 
 TEST(Machine, CountsResidentMemory) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   const std::int64_t bytes = std::int64_t{64} << 20;
   void* memory = backend->allocate(bytes);
   backend->zero(memory, bytes);
@@ -52,8 +54,7 @@ TEST(Machine, CountsResidentMemory) {
 }
 
 TEST(Backend, AllocatesAlignedMemoryAndCopies) {
-  const auto backend = make_cpu_backend();
-  EXPECT_TRUE(backend->host_memory());
+  const auto backend = make_backend(Device::cpu);
   for (const std::int64_t bytes : {0, 1, 64, 5000, 3 << 20}) {
     void* memory = backend->allocate(bytes);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory) % 64, 0u);
@@ -69,7 +70,7 @@ TEST(Backend, AllocatesAlignedMemoryAndCopies) {
 }
 
 TEST(Backend, SaysHowMuchMemoryThereWasNot) {
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::cpu);
   try {
     backend->release(backend->allocate(std::int64_t{1} << 60));
     FAIL() << "was accepted";

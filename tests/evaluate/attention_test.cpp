@@ -13,6 +13,7 @@
 #include "io/file.h"
 #include "longstride/error.h"
 #include "model/checkpoint.h"
+#include "model/network.h"
 #include "ops/definitions.h"
 #include "ops/philox.h"
 
@@ -145,13 +146,12 @@ TEST_F(LookingInside, EqualsTheDefinitionForEveryIntegration) {
     ASSERT_EQ(rows.size(), static_cast<std::size_t>(kLayers * kHeads * kContext));
     const std::unique_ptr<Backend> backend = make_cpu_backend();
     const LoadedModel loaded = load_model(*backend, path("model.safetensors"), DType::float32);
-    Network network(*backend, loaded.config.model, {1, kContext, DType::float32});
+    Network network(*backend, loaded.config.model, {1, kContext, DType::float32}, loaded.weights());
     const std::vector<std::int32_t> tokens(seen.tokens().begin(), seen.tokens().end());
     Pass pass;
     pass.tokens = tokens.data();
     std::int64_t blocks = 0;
-    network.last_logits(loaded.weights(), pass, [&](std::int64_t layer, const Attention& op) {
-      backend->wait();
+    network.watch(pass, [&](std::int64_t layer, const Attention& op) {
       ++blocks;
       expect_defined(rows, layer, op);
     });

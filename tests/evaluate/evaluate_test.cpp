@@ -1,3 +1,4 @@
+// These tests hold bits per byte against the definition, and the protocol against a plain count.
 #include "longstride/evaluate.h"
 
 #include <gtest/gtest.h>
@@ -116,14 +117,14 @@ class Evaluate : public testing::Test {
     const auto size = static_cast<std::int64_t>(text.size());
     for (std::int64_t begin = 0; static_cast<std::int64_t>(all.size()) < size; begin += kContext - m) {
       const std::int64_t end = std::min(begin + kContext, size);
-      Network network(*backend_, config_.model, {1, end - begin, DType::float32, false, false});
+      Network network(*backend_, config_.model, {1, end - begin, DType::float32, false, false}, loaded.weights());
       std::vector<std::int32_t> tokens;
       for (std::int64_t at = begin; at < end; ++at) {
         tokens.push_back(static_cast<unsigned char>(text[static_cast<std::size_t>(at)]));
       }
       Pass pass;
       pass.tokens = tokens.data();
-      const std::vector<double> bits = bits_of(network.logits(loaded.weights(), pass), tokens);
+      const std::vector<double> bits = bits_of(network.logits(pass), tokens);
       for (std::int64_t at = begin == 0 ? 0 : begin + m; at < end; ++at) {
         all.push_back(bits[static_cast<std::size_t>(at - begin)]);
       }
@@ -220,8 +221,8 @@ TEST_F(Evaluate, GivesTheSameBitsForAnyNumberOfWindowsAtOnce) {
   const Dataset data(data_config);
   std::vector<double> sums;
   for (const std::int64_t batch : {1, 2, 7, 40}) {
-    Network network(*backend_, config_.model, {batch, kContext, DType::float32, false, false});
-    const Score score = score_range(network, loaded.weights(), data, {3, 200}, 4);
+    Network network(*backend_, config_.model, {batch, kContext, DType::float32, false, false}, loaded.weights());
+    const Score score = score_range(network, data, {3, 200}, 4);
     EXPECT_EQ(score.tokens, 197);
     EXPECT_EQ(score.windows, count_windows(197, kContext, 4));
     sums.push_back(score.bits_sum);

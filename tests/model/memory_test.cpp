@@ -1,9 +1,10 @@
-#include "model/memory.h"
+// These tests show that buffers which live together never overlap.
+#include "ops/memory.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
-#include "model/network_memory.h"
+#include "model/network.h"
 
 namespace longstride {
 namespace {
@@ -44,13 +45,16 @@ TEST(MemoryPlan, LetsBuffersShareBytesWhereTheirLivesDoNotMeet) {
 }
 
 TEST(NetworkMemory, NeedsLessWithRecomputationAndGrowsWithDepthByBlockInputsAlone) {
+  const std::unique_ptr<Backend> backend = make_cpu_backend();
   ModelConfig model;
   model.context = 256;
   model.width = 32;
   model.heads = 2;
+  model.positions = {16, 16};
+  model.attention = read_attention("strided(16)");
   const auto bytes = [&](std::int64_t layers, bool recompute) {
     model.layers = layers;
-    return NetworkMemory(model, {2, 256, DType::bfloat16, true, recompute}).plan().total_bytes();
+    return Network::bytes(*backend, model, {2, 256, DType::bfloat16, true, recompute}).activations;
   };
   EXPECT_LT(bytes(8, true), bytes(8, false));
   EXPECT_EQ(bytes(9, true) - bytes(8, true), 2 * 256 * 32 * 4);

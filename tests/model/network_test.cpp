@@ -1,9 +1,11 @@
+// These tests hold gradients against differences of the loss, and bits against other threads, batches and passes.
 #include "model/network.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
+#include "io/scratch.h"
 #include "longstride/device.h"
 #include "ops/philox.h"
 
@@ -68,23 +70,35 @@ struct Case {
     p.batch = kBatch;
     p.tokens = tokens.data();
     p.scored = scored.data();
-    p.dropout = 0.3f;
-    p.dropout_seed = 9;
     p.dropout_step = 4;
     p.gradient = 0.01f;
     return p;
   }
 
-  Weights upload() {
+  NetworkShape shape(bool training = false, bool recompute = false, std::int64_t rows_at_once = kRowsAtOnce) const {
+    NetworkShape s{kBatch, model.context, type, training, recompute, rows_at_once};
+    s.dropout = 0.3f;
+    s.dropout_seed = 9;
+    return s;
+  }
+
+  // Weights lie where they are; a network made before reads the new values.
+  void upload() {
     backend->upload(f32.data(), store.data(), f32.bytes());
-    backend->to_bfloat16(f32.f32(), bf16.bf16(), table.store_elements());
+    run_once(*backend, Round{f32.floats(), bf16.halves()});
+  }
+  Weights weights() {
+    upload();
     return {&table, f32.f32(), bf16.bf16()};
   }
+  TrainingOutputs outputs() const { return {{&table, gradients.f32(), nullptr}, {}}; }
+  Network network() { return Network(*backend, model, shape(), weights()); }
 
   // Sum of losses in nats times pass.gradient.
   double loss(Network& network) {
+    upload();
     std::vector<float> bits(tokens.size());
-    network.forward(upload(), pass(), bits.data());
+    network.forward(pass(), bits.data());
     double sum = 0;
     for (const float b : bits) sum += b;
     return sum * std::log(2.0) * pass().gradient;
@@ -92,11 +106,18 @@ struct Case {
 
   std::vector<float> gradient(bool recompute, std::vector<float>* bits_out = nullptr,
                               std::int64_t rows_at_once = kRowsAtOnce) {
-    Network network(*backend, model, {kBatch, model.context, type, true, recompute, rows_at_once});
+    Network network(*backend, model, shape(true, recompute, rows_at_once), weights(), outputs());
+    return gradient(network, bits_out);
+  }
+  std::vector<float> gradient(Network& network, std::vector<float>* bits_out = nullptr,
+                              const Executable::AtMark& at_mark = {}) {
     backend->zero(gradients.data(), gradients.bytes());
     std::vector<float> bits(tokens.size());
-    network.forward_backward(upload(), gradients.f32(), pass(), bits.data());
+    network.forward_backward(pass(), bits.data(), at_mark);
     if (bits_out != nullptr) *bits_out = bits;
+    return all_gradients();
+  }
+  std::vector<float> all_gradients() const {
     std::vector<float> out(store.size());
     backend->download(out.data(), gradients.data(), gradients.bytes());
     return out;
@@ -117,7 +138,7 @@ TEST(Network, GradientsAgreeWithDifferencesOfTheLossInTheirOwnDirection) {
   for (const ModelConfig& model : every_model()) {
     Case c(model, DType::float32);
     const std::vector<float> gradient = c.gradient(false);
-    Network network(*c.backend, c.model, {Case::kBatch, c.model.context, DType::float32, false, false});
+    Network network = c.network();
     for (const Parameter& p : c.table.entries()) {
       double norm = 0;
       for (std::int64_t e = 0; e < p.count; ++e) norm += std::pow(gradient[static_cast<std::size_t>(p.offset + e)], 2);
@@ -141,7 +162,7 @@ TEST(Network, GradientsAgreeWithDifferencesOfTheLossInTheirOwnDirection) {
       shift(-2 * h);
       const double below = c.loss(network);
       shift(h);
-      // forward() of a network without training still drops: dropout is the pass's.
+      // forward() of a network without training drops as the training pass did.
       EXPECT_NEAR((above - below) / (2 * h), norm, 0.02 * norm + 2e-5)
           << write_attention(model.attention) << " " << p.name;
     }
@@ -195,9 +216,9 @@ TEST(Network, StartsAtExactlyTheBitsOfOneSymbol) {
   for (const DType type : {DType::float32, DType::bfloat16}) {
     Case c(model, type);
     initialise(c.table, 1, c.store.data());
-    Network network(*c.backend, model, {Case::kBatch, model.context, type, false, false});
+    Network network = c.network();
     std::vector<float> bits(c.tokens.size());
-    network.forward(c.upload(), c.pass(), bits.data());
+    network.forward(c.pass(), bits.data());
     for (std::size_t i = 0; i < bits.size(); ++i) EXPECT_EQ(bits[i], c.scored[i] != 0 ? 8.0f : 0.0f);
   }
 }
@@ -205,16 +226,159 @@ TEST(Network, StartsAtExactlyTheBitsOfOneSymbol) {
 TEST(Network, DoesNotLookAhead) {
   for (const ModelConfig& model : every_model()) {
     Case c(model, DType::float32);
-    Network network(*c.backend, c.model, {Case::kBatch, c.model.context, DType::float32, false, false});
-    const std::vector<float> before = network.logits(c.upload(), c.pass());
+    Network network = c.network();
+    const std::vector<float> before = network.logits(c.pass());
     const std::int64_t changed = 20;
     c.tokens[changed] = (c.tokens[changed] + 1) % 19;
-    const std::vector<float> after = network.logits(c.upload(), c.pass());
+    const std::vector<float> after = network.logits(c.pass());
     const std::int64_t V = c.model.vocabulary;
     for (std::int64_t e = 0; e <= changed * V + V - 1; ++e)
       ASSERT_EQ(before[static_cast<std::size_t>(e)], after[static_cast<std::size_t>(e)])
           << write_attention(model.attention);
     EXPECT_NE(before[static_cast<std::size_t>((changed + 1) * V)], after[static_cast<std::size_t>((changed + 1) * V)]);
+  }
+}
+
+// What a pass's watcher saw of all blocks' attention.
+std::vector<float> watched(Case& c, Network& network) {
+  std::vector<float> seen;
+  std::int64_t blocks = 0;
+  network.watch(c.pass(), [&](std::int64_t block, const Attention& attention) {
+    EXPECT_EQ(block, blocks++);
+    const std::size_t from = seen.size();
+    seen.resize(from + static_cast<std::size_t>(attention.lse.count));
+    c.backend->download(seen.data() + from, attention.lse.data, attention.lse.count * 4);
+  });
+  EXPECT_EQ(blocks, c.model.layers);
+  return seen;
+}
+
+TEST(Network, IsAsItWasAfterAWatcherThatThrew) {
+  struct Enough {};
+  for (const bool training : {false, true}) {
+    Case c(hashed_model(), DType::float32);
+    Network network(*c.backend, c.model, c.shape(training), c.weights(), c.outputs());
+    std::vector<float> bits(c.tokens.size()), again(c.tokens.size());
+    network.forward(c.pass(), bits.data());
+    const std::vector<float> seen = watched(c, network);
+    const std::vector<float> gradient = training ? c.gradient(network) : std::vector<float>();
+    std::int64_t looks = 0;
+    const auto look = [&](std::int64_t block, const Attention&) {
+      ++looks;
+      if (block == 1) throw Enough();
+    };
+    EXPECT_THROW(network.watch(c.pass(), look), Enough);
+    EXPECT_EQ(looks, 2);
+    network.forward(c.pass(), again.data());
+    EXPECT_EQ(again, bits);
+    EXPECT_EQ(watched(c, network), seen);
+    if (training) {
+      EXPECT_EQ(c.gradient(network), gradient);
+    }
+    EXPECT_EQ(looks, 2);  // nobody calls it any more
+  }
+}
+
+TEST(Network, WatchesAsManySequencesAsItIsMadeFor) {
+  Case c(hashed_model(), DType::float32);
+  Network network = c.network();
+  Pass pass = c.pass();
+  pass.batch = 1;
+  const std::string said = error_words(ErrorKind::invalid_argument, [&] { network.watch(pass, {}); });
+  EXPECT_EQ(said, "network: watches 2 sequences at a time, got 1");
+}
+
+TEST(Network, RefusesPassesThatItWasNotMadeFor) {
+  Case c(hashed_model(), DType::float32);
+  Network network(*c.backend, c.model, c.shape(true), c.weights(), c.outputs());
+  std::vector<float> bits(2 * c.tokens.size());
+  const auto words = [&](const auto& action) { return error_words(ErrorKind::invalid_argument, action); };
+  Pass pass = c.pass();
+  for (const std::int64_t batch : {0, 3}) {
+    pass.batch = batch;
+    EXPECT_EQ(words([&] { network.forward(pass, bits.data()); }),
+              "network: needs 1 to 2 sequences, got " + std::to_string(batch));
+  }
+  pass.batch = 1;
+  EXPECT_EQ(words([&] { network.forward_backward(pass); }), "network: trains on 2 sequences at a time, got 1");
+  c.tokens[7] = 19;
+  EXPECT_EQ(words([&] { network.forward(c.pass(), bits.data()); }),
+            "network: token 19 is outside the vocabulary of 19");
+  Network scoring = c.network();
+  EXPECT_EQ(words([&] { scoring.forward_backward(c.pass()); }), "network: made without gradients, cannot train");
+}
+
+// The bits of each token, and all logits, of the two sequences by themselves and of both in one pass.
+struct BatchesOfOne {
+  std::vector<float> alone_bits, bits, alone_logits, logits;
+};
+BatchesOfOne by_one_and_by_two(Case& c, bool training) {
+  NetworkShape shape = c.shape(training);
+  shape.dropout = 0;
+  Network network(*c.backend, c.model, shape, c.weights(), c.outputs());
+  const auto T = static_cast<std::size_t>(c.model.context);
+  BatchesOfOne made;
+  made.alone_bits.resize(2 * T), made.bits.resize(2 * T);
+  network.forward(c.pass(), made.bits.data());
+  made.logits = network.logits(c.pass());
+  for (std::size_t b = 0; b < 2; ++b) {
+    Pass pass = c.pass();
+    pass.batch = 1;
+    pass.tokens += b * T, pass.scored += b * T;
+    network.forward(pass, made.alone_bits.data() + b * T);
+    const std::vector<float> logits = network.logits(pass);
+    made.alone_logits.insert(made.alone_logits.end(), logits.begin(), logits.end());
+  }
+  return made;
+}
+
+ModelConfig with_context(ModelConfig model, std::int64_t context) {
+  model.context = context;
+  model.positions = {24, 8};
+  return model;
+}
+
+// Products run in chunks of 64 rows (cpu/row_product.h): a sequence of whole chunks is cut alike in any batch.
+TEST(Network, GivesRowsOfASmallerBatchTheBitsThatTheyHaveInAFullOne) {
+  for (const DType type : {DType::float32, DType::bfloat16}) {
+    for (const ModelConfig& model : every_model()) {
+      for (const std::int64_t context : {128, 192}) {
+        for (const bool training : {false, true}) {
+          Case c(with_context(model, context), type);
+          const BatchesOfOne made = by_one_and_by_two(c, training);
+          EXPECT_TRUE(made.alone_bits == made.bits) << write_attention(model.attention) << " of " << context;
+          EXPECT_TRUE(made.alone_logits == made.logits) << write_attention(model.attention) << " of " << context;
+        }
+      }
+    }
+  }
+}
+
+// A chunk of fewer rows, or at most 64 rows in all (cpu/few_rows.h), may be summed in another order.
+TEST(Network, GivesRowsOfASmallerBatchTheirBitsToRoundingWhereProductsAreCutOtherwise) {
+  for (const ModelConfig& model : every_model()) {
+    for (const std::int64_t context : {45, 64, 65, 96}) {
+      Case c(with_context(model, context), DType::float32);
+      const BatchesOfOne made = by_one_and_by_two(c, false);
+      for (std::size_t i = 0; i < made.bits.size(); ++i) ASSERT_NEAR(made.alone_bits[i], made.bits[i], 1e-5);
+      for (std::size_t i = 0; i < made.logits.size(); ++i) ASSERT_NEAR(made.alone_logits[i], made.logits[i], 1e-5);
+    }
+  }
+}
+
+TEST(Network, TellsOfGradientsWhenNothingChangesThemAnyMore) {
+  for (const bool recompute : {false, true}) {
+    for (const ModelConfig& model : every_model()) {
+      Case c(model, DType::float32);
+      Network network(*c.backend, model, c.shape(true, recompute, 64), c.weights(), c.outputs());
+      std::vector<float> when_told(c.store.size(), 7.0f);
+      const std::vector<float> gradient = c.gradient(network, nullptr, [&](const Mark& mark) {
+        ASSERT_EQ(mark.what, Mark::What::gradient_final);
+        const std::vector<float> now = c.all_gradients();
+        std::copy(now.begin() + mark.begin, now.begin() + mark.end, when_told.begin() + mark.begin);
+      });
+      EXPECT_EQ(when_told, gradient) << write_attention(model.attention);
+    }
   }
 }
 

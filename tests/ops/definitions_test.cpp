@@ -2,6 +2,7 @@
 // What is differentiated must be a double: float32 inputs hold multiples of 2^-10 here, so that a step of 2^-10 is
 // exact.
 #include "ops/definitions.h"
+#include "ops/array_of.h"
 
 #include <gtest/gtest.h>
 
@@ -60,11 +61,11 @@ TEST(DefinitionsGradient, OfTheEmbedding) {
   const std::vector<std::int32_t> hash_rows = {-1, -1, 2, 0, -1, -1, 2, 2};
   const std::vector<std::int32_t> tokens = {-1, 2, 2, 5, -1, 0, 5, 5};
   Embed op;
-  op.B = 2, op.T = 4, op.V = 6, op.tokens = tokens.data(), op.start = start.data(), op.token = token.data();
-  op.positions = 1, op.position[0] = position.data(), op.extent[0] = 4, op.divisor[0] = 2, op.out = view(out, 8, C);
-  op.hashes = 1, op.buckets = 3, op.hash[0] = hash.data(), op.hash_rows = hash_rows.data();
-  op.taps = 2, op.kernel = kernel.data();
-  const definitions::EmbedGradients d = definitions::embed_backward({op, view(dout, 8, C), nullptr, nullptr, {}, {}});
+  op.B = 2, op.T = 4, op.V = 6, op.tokens = of(tokens), op.start = of(start), op.token = of(token);
+  op.positions = {{of(position), 4, 2}}, op.out = view(out, 8, C);
+  op.buckets = 3, op.hash = {of(hash)}, op.hash_rows = of(hash_rows);
+  op.taps = 2, op.kernel = of(kernel);
+  const definitions::EmbedGradients d = definitions::embed_backward({op, view(dout, 8, C), {}, {}, {}, {}, {}});
   const auto f = [&] { return definitions::embed(op); };
   check_gradient("start", start, as_values(dout), f, d.start);
   check_gradient("token", token, as_values(dout), f, d.token);
@@ -78,9 +79,9 @@ TEST(DefinitionsGradient, OfTheNormWithItsResidual) {
   std::vector<float> h = grid_floats(N * C, 1), branch = grid_floats(N * C, 2), weight = grid_floats(C, 3),
                      bias = grid_floats(C, 4);
   std::vector<float> y(N * C), mean(N), rstd(N), upper = random_floats(N * C, 5), above = random_floats(N * C, 6);
-  const Dropout dropout{0.5f, 1, 2, 3, 1};
-  ResidualNorm op{view(h, N, C), view(branch, N, C), dropout,     {},         weight.data(), bias.data(),
-                  0.25f,         view(y, N, C),      mean.data(), rstd.data()};
+  const Dropout dropout{0.5f, 1, 3, 1};
+  ResidualNorm op{view(h, N, C), view(branch, N, C), dropout,  {},      of(weight), of(bias),
+                  0.25f,         view(y, N, C),      of(mean), of(rstd)};
   const definitions::ResidualNormValues now = definitions::residual_norm(op);
   // The gradient is taken at h_out, of both uses: y, and h_out itself from above.
   std::vector<float> h_out;
@@ -88,7 +89,7 @@ TEST(DefinitionsGradient, OfTheNormWithItsResidual) {
   ResidualNormBackward backward;
   backward.dy = view(upper, N, C);
   backward.h = view(h_out, N, C);
-  backward.weight = weight.data();
+  backward.weight = of(weight);
   backward.dh_out = view(above, N, C);
   backward.dropout = dropout;
   const definitions::ResidualNormGradients d = definitions::residual_norm_backward(backward, 0.25);
@@ -110,9 +111,9 @@ TEST(DefinitionsGradient, OfLinearAndItsActivation) {
   std::vector<float> x = grid_floats(N * K, 1), w = grid_floats(M * K, 2), bias = grid_floats(M, 3),
                      upper = random_floats(N * M, 4), y(N * M);
   Linear op;
-  op.x = view(x, N, K), op.w = view(w, M, K), op.bias = bias.data(), op.y = view(y, N, M);
+  op.x = view(x, N, K), op.w = view(w, M, K), op.bias = of(bias), op.y = view(y, N, M);
   const auto f = [&] { return definitions::linear(op).y; };
-  const definitions::LinearGradients d = definitions::linear_backward_weights({view(upper, N, M), op.x, {}, nullptr});
+  const definitions::LinearGradients d = definitions::linear_backward_weights({view(upper, N, M), op.x, {}, {}});
   check_gradient("x", x, as_values(upper), f, definitions::linear_backward_data({view(upper, N, M), op.w, {}, {}}));
   check_gradient("w", w, as_values(upper), f, d.dw);
   check_gradient("bias", bias, as_values(upper), f, d.dbias);
@@ -140,8 +141,8 @@ TEST(DefinitionsGradient, OfTheVocabularyLoss) {
   std::vector<float> x = grid_floats(N * C, 1), w = grid_floats(V * C, 2);
   const std::vector<std::int32_t> targets = {6, -1, 0, 3};
   VocabularyLoss op;
-  op.x = view(x, N, C), op.w = view(w, V, C), op.targets = targets.data(), op.gradient = 0.5f;
-  const definitions::VocabularyLossValues d = definitions::vocabulary_loss(op);
+  op.x = view(x, N, C), op.w = view(w, V, C), op.targets = of(targets);
+  const definitions::VocabularyLossValues d = definitions::vocabulary_loss(op, {.loss_gradient = 0.5f});
   const definitions::Values upper(static_cast<std::size_t>(N), 0.5);
   const auto f = [&] { return definitions::vocabulary_loss(op).losses; };
   check_gradient("x", x, upper, f, d.dx);
@@ -191,12 +192,17 @@ TEST(Definitions, OfDecodingIsTheLastRowOfAttention) {
       values[slot] = v[from];
     }
   }
-  const std::int64_t first_slot[] = {0, T}, write_begin[] = {0, 1}, read_begin[] = {0, T};
-  const std::int32_t group[] = {0, 0}, write[] = {5}, read[] = {0, 1, 2, 3, 4, 5};
+  const std::vector<std::int64_t> first_slot = {0, T}, begin = {0}, write_end = {1}, read_end = {T};
+  const std::vector<std::int32_t> group = {0, 0}, write = {5}, read = {0, 1, 2, 3, 4, 5}, sequence = {0};
   const Matrix last_q = rows_q.rows_from(T - 1, 1), last_k = rows_k.rows_from(T - 1, 1),
                last_v = rows_v.rows_from(T - 1, 1);
-  const DecodeAttention op{1,          H, 2 * T, 0.5f,  last_q,      last_k, last_v,    {}, keys.data(), values.data(),
-                           first_slot, 1, group, write, write_begin, read,   read_begin};
+  DecodeAttention op;
+  op.H = H, op.slots = 2 * T, op.scale = 0.5f, op.groups = 1;
+  op.q = last_q, op.k = last_k, op.v = last_v;
+  op.keys = view(keys, 2 * T, D), op.values = view(values, 2 * T, D);
+  op.sequence = of(sequence), op.first_slot = of(first_slot), op.group = of(group);
+  op.write = of(write), op.read = of(read);
+  op.write_begin = op.read_begin = of(begin), op.write_end = of(write_end), op.read_end = of(read_end);
   expect_close(definitions::decode_attention(op), {out.end() - H * D, out.end()}, 1e-14, 1e-14, "decode_attention");
 }
 

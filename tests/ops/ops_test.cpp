@@ -1,5 +1,6 @@
 // Every refusal of the operations, with its words. The backend behind is never reached.
 #include "ops/ops.h"
+#include "ops/array_of.h"
 
 #include <gtest/gtest.h>
 
@@ -24,9 +25,10 @@ void expect_refused(const std::function<void()>& call, const std::string& senten
 
 class Ops : public ::testing::Test {
  protected:
-  std::unique_ptr<Backend> backend = make_cpu_backend();
   std::vector<float> floats = std::vector<float>(4096);
   std::vector<std::int32_t> tokens = std::vector<std::int32_t>(64);
+  Array<float> f(std::int64_t count) { return array(floats.data(), count); }
+  Array<std::int32_t> i(std::int64_t count) { return array(tokens.data(), count); }
   Matrix f32(std::int64_t rows, std::int64_t cols) { return matrix(floats.data(), DType::float32, rows, cols); }
   Matrix bf16(std::int64_t rows, std::int64_t cols) { return matrix(floats.data(), DType::bfloat16, rows, cols); }
 };
@@ -37,10 +39,10 @@ TEST_F(Ops, LinearSaysWhatDoesNotFit) {
   const auto refused = [&](const std::function<void(Linear&)>& spoil, const std::string& sentence) {
     Linear op = good;
     spoil(op);
-    expect_refused([&] { linear(*backend, op); }, sentence);
+    expect_refused([&] { check(op); }, sentence);
   };
   refused([](Linear& op) { op.x = {}; }, "linear: x is missing");
-  refused([&](Linear& op) { op.x = f32(0, 4); }, "linear: x must not be empty, got (0, 4)");
+  refused([&](Linear& op) { op.x = f32(0, 4); }, "linear: x is missing");
   refused([](Linear& op) { op.w.cols = 6; }, "linear: w needs a stride of at least 6, got 4");
   refused([&](Linear& op) { op.w = f32(5, 6); }, "linear: w must be (5, 4), got (5, 6)");
   refused([&](Linear& op) { op.w = bf16(5, 4); }, "linear: w must be float32, got bfloat16");
@@ -52,123 +54,131 @@ TEST_F(Ops, LinearSaysWhatDoesNotFit) {
 TEST_F(Ops, LinearBackwardSaysWhatDoesNotFit) {
   expect_refused(
       [&] {
-        linear_backward_data(*backend, {f32(3, 5), f32(4, 4), {}, f32(3, 4)});
+        check(LinearBackwardData{f32(3, 5), f32(4, 4), {}, f32(3, 4)});
       },
       "linear_backward_data: w must be (5, 4), got (4, 4)");
   expect_refused(
       [&] {
-        linear_backward_data(*backend, {f32(3, 5), f32(5, 4), f32(3, 5), f32(3, 4)});
+        check(LinearBackwardData{f32(3, 5), f32(5, 4), f32(3, 5), f32(3, 4)});
       },
       "linear_backward_data: pre must be (3, 4), got (3, 5)");
   expect_refused(
       [&] {
-        linear_backward_data(*backend, {f32(3, 5), f32(5, 4), {}, {}});
+        check(LinearBackwardData{f32(3, 5), f32(5, 4), {}, {}});
       },
       "linear_backward_data: dx is missing");
   expect_refused(
       [&] {
-        linear_backward_weights(*backend, {bf16(3, 5), bf16(3, 4), bf16(5, 4), nullptr});
+        check(LinearBackwardWeights{bf16(3, 5), bf16(3, 4), bf16(5, 4), {}});
       },
       "linear_backward_weights: dw must be float32, got bfloat16");
   expect_refused(
       [&] {
-        linear_backward_weights(*backend, {f32(3, 5), f32(2, 4), f32(5, 4), nullptr});
+        check(LinearBackwardWeights{f32(3, 5), f32(2, 4), f32(5, 4), {}});
       },
       "linear_backward_weights: x must be (3, 4), got (2, 4)");
 }
 
 TEST_F(Ops, NormSaysWhatDoesNotFit) {
-  float* p = floats.data();
-  const ResidualNorm good{f32(3, 4), f32(3, 4), {}, f32(3, 4), p, p, 1e-5f, f32(3, 4), p, p};
+  const Array<float> p = f(4), n = f(3);
+  const ResidualNorm good{f32(3, 4), f32(3, 4), {}, f32(3, 4), p, p, 1e-5f, f32(3, 4), n, n};
   const auto refused = [&](const std::function<void(ResidualNorm&)>& spoil, const std::string& sentence) {
     ResidualNorm op = good;
     spoil(op);
-    expect_refused([&] { residual_norm(*backend, op); }, sentence);
+    expect_refused([&] { check(op); }, sentence);
   };
   refused([&](ResidualNorm& op) { op.h_in = bf16(3, 4); }, "residual_norm: h_in must be float32, got bfloat16");
   refused([&](ResidualNorm& op) { op.branch = bf16(3, 4); }, "residual_norm: branch must be float32, got bfloat16");
   refused([](ResidualNorm& op) { op.h_out = {}; }, "residual_norm: h_out is missing");
   refused([&](ResidualNorm& op) { op.y = f32(3, 5); }, "residual_norm: y must be (3, 4), got (3, 5)");
-  refused([](ResidualNorm& op) { op.weight = nullptr; }, "residual_norm: weight is missing");
-  refused([](ResidualNorm& op) { op.rstd = nullptr; }, "residual_norm: rstd is missing");
+  refused([](ResidualNorm& op) { op.weight = {}; }, "residual_norm: weight is missing");
+  refused([](ResidualNorm& op) { op.rstd = {}; }, "residual_norm: rstd is missing");
   refused([](ResidualNorm& op) { op.eps = 0; }, "residual_norm: eps must be above 0, got 0.000000");
   refused([](ResidualNorm& op) { op.dropout.rate = 1; }, "residual_norm: dropout must be in [0, 1), got 1.000000");
   refused([](ResidualNorm& op) { op.dropout.rate = NAN; }, "residual_norm: dropout must be in [0, 1), got nan");
-  ResidualNormBackward backward{f32(3, 4), f32(3, 4), p, p, p, {}, f32(3, 4), {}, {}, p, nullptr};
-  expect_refused([&] { residual_norm_backward(*backend, backward); }, "residual_norm_backward: dbias is missing");
+  ResidualNormBackward backward{f32(3, 4), f32(3, 4), n, n, p, {}, f32(3, 4), {}, {}, p, {}};
+  expect_refused([&] { check(backward); }, "residual_norm_backward: dbias is missing");
   backward.dh = f32(4, 4);
-  expect_refused([&] { residual_norm_backward(*backend, backward); },
-                 "residual_norm_backward: dh must be (3, 4), got (4, 4)");
+  expect_refused([&] { check(backward); }, "residual_norm_backward: dh must be (3, 4), got (4, 4)");
 }
 
 TEST_F(Ops, EmbedSaysWhatDoesNotFit) {
   Embed op;
-  expect_refused([&] { embed(*backend, op); }, "embed: B must be at least 1, got 0");
+  const auto refused = [&](const std::string& sentence) { expect_refused([&] { check(op); }, "embed: " + sentence); };
+  refused("B must be at least 1, got 0");
   op.B = op.T = op.V = 2;
-  expect_refused([&] { embed(*backend, op); }, "embed: tokens is missing");
-  op.tokens = tokens.data();
-  op.positions = 5;
-  expect_refused([&] { embed(*backend, op); }, "embed: positions must be 0 to 4, got 5");
-  op.positions = 1;
-  expect_refused([&] { embed(*backend, op); }, "embed: extent must be at least 1, got 0");
-  op.positions = 0;
-  op.hashes = 9;
-  expect_refused([&] { embed(*backend, op); }, "embed: hashes must be 0 to 8, got 9");
-  op.hashes = 1;
-  expect_refused([&] { embed(*backend, op); }, "embed: buckets must be at least 1, got 0");
+  refused("C must be at least 1, got 0");
+  op.out = f32(4, 4);
+  refused("tokens is missing");
+  op.tokens = i(3);
+  refused("tokens must be at least 4, got 3");
+  op.tokens = i(4);
+  op.at = array<std::int64_t>(nullptr, 3);
+  refused("at must have 4 elements, got 3");
+  op.at = {};
+  op.positions.resize(5);
+  refused("positions must be 0 to 4, got 5");
+  op.positions = {{f(4), 0, 1}};
+  refused("extent must be at least 1, got 0");
+  op.positions = {{f(8), 3, 1}};
+  refused("position must have 12 elements, got 8");
+  op.positions.clear();
+  op.hash.resize(9);
+  refused("hashes must be 0 to 8, got 9");
+  op.hash.resize(1);
+  refused("buckets must be at least 1, got 0");
   op.buckets = 3;
-  expect_refused([&] { embed(*backend, op); }, "embed: hash_rows is missing");
-  op.hash_rows = tokens.data(), op.out = f32(4, 4), op.start = op.token = floats.data();
-  expect_refused([&] { embed(*backend, op); }, "embed: hash is missing");
-  op.hashes = 0, op.taps = 2;
-  expect_refused([&] { embed(*backend, op); }, "embed: kernel is missing");
+  refused("hash_rows is missing");
+  op.hash_rows = i(4);
+  refused("hash is missing");
+  op.hash.clear(), op.taps = 2;
+  refused("kernel is missing");
   op.history = 2, op.tokens_stride = 3;
-  expect_refused([&] { embed(*backend, op); }, "embed: tokens_stride must be at least 4, got 3");
-  op.taps = op.history = op.tokens_stride = 0, op.start = op.token = nullptr;
-  op.out = f32(3, 4);
-  expect_refused([&] { embed(*backend, op); }, "embed: out must be (4, 4), got (3, 4)");
-  expect_refused(
-      [&] {
-        embed_backward(*backend, {op, f32(4, 4), nullptr, nullptr, {}, {}});
-      },
-      "embed_backward: dstart is missing");
+  refused("tokens_stride must be at least 4, got 3");
+  op.taps = op.history = op.tokens_stride = 0;
+  refused("start is missing");
+  op.start = f(4), op.token = f(8), op.out = f32(3, 4);
+  refused("out must be (4, 4), got (3, 4)");
+  EmbedBackward backward;
+  backward.forward = op, backward.dout = f32(4, 4);
+  expect_refused([&] { check(backward); }, "embed_backward: dstart is missing");
 }
 
 TEST_F(Ops, VocabularyLossSaysWhatDoesNotFit) {
   VocabularyLoss op;
-  op.x = f32(3, 4), op.w = f32(7, 5), op.targets = tokens.data(), op.losses = floats.data();
-  expect_refused([&] { vocabulary_loss(*backend, op); }, "vocabulary_loss: w must be (7, 4), got (7, 5)");
+  op.x = f32(3, 4), op.w = f32(7, 5), op.targets = i(3), op.losses = f(3);
+  expect_refused([&] { check(op); }, "vocabulary_loss: w must be (7, 4), got (7, 5)");
   op.w = f32(7, 4), op.dx = f32(3, 4);
-  expect_refused([&] { vocabulary_loss(*backend, op); }, "vocabulary_loss: dx and dw are given together or not at all");
-  op.dx = {}, op.losses = nullptr;
-  expect_refused([&] { vocabulary_loss(*backend, op); }, "vocabulary_loss: losses is missing");
+  expect_refused([&] { check(op); }, "vocabulary_loss: dx and dw are given together or not at all");
+  op.dx = {}, op.losses = {};
+  expect_refused([&] { check(op); }, "vocabulary_loss: losses is missing");
 }
 
 TEST_F(Ops, AdamWSaysWhatDoesNotFit) {
   AdamW op;
-  expect_refused([&] { adamw(*backend, op); }, "adamw: count must be at least 1, got 0");
-  op.count = 1;
-  expect_refused([&] { adamw(*backend, op); }, "adamw: w is missing");
-  op.w = op.m = op.v = floats.data(), op.dw = floats.data(), op.row = 2;
-  expect_refused([&] { adamw(*backend, op); }, "adamw: row must be 0 or divide count 1, got 2");
-  op.row = 0, op.correction2 = 0;
-  expect_refused([&] { adamw(*backend, op); }, "adamw: corrections must be above 0, got 1.000000 and 0.000000");
+  expect_refused([&] { check(op); }, "adamw: w is missing");
+  op.w = op.m = op.v = f(1), op.dw = f(2);
+  expect_refused([&] { check(op); }, "adamw: dw must have 1 elements, got 2");
+  op.dw = f(1);
+  expect_refused([&] { check(op); }, "adamw: scale is missing");
+  op.scale = f(1), op.row = 2;
+  expect_refused([&] { check(op); }, "adamw: row must be 0 or divide count 1, got 2");
 }
 
 TEST_F(Ops, AttentionSaysWhatDoesNotFit) {
   const Tiling six(parse_pattern("dense"), 6), five(parse_pattern("dense"), 5);
   const Tiling* tilings[] = {&six, &six, &six};
   Attention op;
-  op.B = 1, op.T = 6, op.H = 2, op.tilings = tilings, op.lse = floats.data();
+  op.B = 1, op.T = 6, op.H = 2, op.tilings = tilings, op.lse = f(12);
   const auto of = [&](std::int64_t T, std::int64_t D) { return heads(f32(T, 2 * D), 1, T, 2); };
   op.q = op.k = of(6, 4), op.v = op.out = of(6, 2);
   const auto refused = [&](const std::function<void(Attention&)>& spoil, const std::string& sentence) {
     Attention spoilt = op;
     spoil(spoilt);
-    expect_refused([&] { attention(*backend, spoilt); }, "attention: " + sentence);
+    expect_refused([&] { check(spoilt); }, "attention: " + sentence);
     AttentionBackward backward;
     backward.forward = spoilt;
-    expect_refused([&] { attention_backward(*backend, backward); }, "attention_backward: " + sentence);
+    expect_refused([&] { check(backward); }, "attention_backward: " + sentence);
   };
   refused([](Attention& a) { a.scale = 0; }, "scale must be above 0, got 0.000000");
   refused([](Attention& a) { a.q = {}; }, "q is missing");
@@ -181,20 +191,18 @@ TEST_F(Ops, AttentionSaysWhatDoesNotFit) {
   refused([](Attention& a) { a.q.row_stride = 3; }, "q needs a row stride of at least 4, got 3");
   refused([](Attention& a) { a.first = -1; }, "first must be at least 0, got -1");
   refused([](Attention& a) { a.first = 1; }, "queries must lie in [0, 6), got [1, 7)");
-  refused([](Attention& a) { a.lse = nullptr; }, "lse is missing");
+  refused([](Attention& a) { a.lse = {}; }, "lse is missing");
   AttentionBackward some;
-  some.forward = op, some.forward.q = of(5, 4), some.forward.out = of(5, 2);
-  expect_refused([&] { attention_backward(*backend, some); },
-                 "attention_backward: needs the queries of whole sequences, [0, 6), got [0, 5)");
+  some.forward = op, some.forward.q = of(5, 4), some.forward.out = of(5, 2), some.forward.lse = f(10);
+  expect_refused([&] { check(some); }, "attention_backward: needs the queries of whole sequences, [0, 6), got [0, 5)");
   tilings[1] = &five;
   refused([](Attention&) {}, "tiling of head 1 must have length 6, got 5");
   DecodeAttention decode;
-  decode.B = 1, decode.H = 3, decode.slots = 4, decode.groups = 1;
+  decode.H = 3, decode.slots = 4, decode.groups = 1;
   decode.q = decode.k = f32(1, 8), decode.v = decode.out = f32(1, 6);
-  expect_refused([&] { decode_attention(*backend, decode); },
-                 "decode_attention: q and v must be divisible by 3 heads, got widths 8 and 6");
+  expect_refused([&] { check(decode); }, "decode_attention: q and v must be divisible by 3 heads, got widths 8 and 6");
   decode.H = 2;
-  expect_refused([&] { decode_attention(*backend, decode); }, "decode_attention: keys is missing");
+  expect_refused([&] { check(decode); }, "decode_attention: keys must be at least 4, got 0");
 }
 
 }  // namespace

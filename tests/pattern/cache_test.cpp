@@ -1,4 +1,5 @@
-// The decoder's cache, simulated: what is read back is what the definition reads, and memory is what model.md says.
+// The decoder's cache, simulated: what is read back is what the definition reads, and memory is what docs/model.md
+// says.
 #include "pattern/cache.h"
 
 #include <gtest/gtest.h>
@@ -33,7 +34,7 @@ std::string simulate(const Pattern& pattern, std::int64_t n) {
     if (i % 7 == 0 || i + 1 == n) {
       std::vector<std::int64_t> positions;
       slots.clear();
-      layout.held_slots(i + 1, positions, slots);
+      layout.held_slots(0, i + 1, positions, slots);
       if (positions.size() != slots.size()) return "positions and slots differ in number";
       std::vector<std::int64_t> held(layout.slots(), -1);
       for (std::size_t e = 0; e < slots.size(); ++e) held[slots[e]] = positions[e];

@@ -31,15 +31,16 @@ void dump(const std::string& model_path, const std::string& data_path, const std
   const std::int64_t T = model.config.model.context, B = data.size() / T;
   const std::vector<std::int32_t> tokens(data.bytes().begin(), data.bytes().begin() + B * T);
 
-  Network network(*backend, model.config.model, {B, T, DType::float32, true, recompute});
   Buffer gradients(*backend, model.table.store_elements() * 4);
   backend->zero(gradients.data(), gradients.bytes());
+  const TrainingOutputs outputs{{&model.table, gradients.f32(), nullptr}, {}};
+  Network network(*backend, model.config.model, {B, T, DType::float32, true, recompute}, model.weights(), outputs);
   Pass pass;
   pass.batch = B;
   pass.tokens = tokens.data();
   pass.gradient = static_cast<float>(1.0 / static_cast<double>(B * T));
   std::vector<float> bits(tokens.size());
-  network.forward_backward(model.weights(), gradients.f32(), pass, bits.data());
+  network.forward_backward(pass, bits.data());
 
   std::vector<float> values(static_cast<std::size_t>(model.table.store_elements()));
   backend->download(values.data(), gradients.data(), gradients.bytes());

@@ -1,3 +1,4 @@
+// These tests hold samples against the network's own logits, also beyond the context.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include "longstride/error.h"
 #include "longstride/sample.h"
 #include "model/checkpoint.h"
+#include "model/network.h"
 #include "ops/philox.h"
 #include "sample/choose.h"
 #include "sample/generate.h"
@@ -60,7 +62,7 @@ class Sample : public testing::Test {
     SampleOptions o;
     o.run = model_path();
     o.tokens = tokens;
-    o.prompt = std::move(prompt);
+    if (!prompt.empty()) o.prompts = {std::move(prompt)};
     return o;
   }
 
@@ -68,12 +70,12 @@ class Sample : public testing::Test {
   std::vector<float> next_logits(const Bytes& window) {
     const LoadedModel loaded = load_model(*backend_, model_path(), DType::float32);
     const auto T = static_cast<std::int64_t>(window.size()) + 1;
-    Network network(*backend_, config_.model, {1, T, DType::float32, false, false});
+    Network network(*backend_, config_.model, {1, T, DType::float32, false, false}, loaded.weights());
     std::vector<std::int32_t> tokens(window.begin(), window.end());
     tokens.push_back(0);  // the token whose logits are asked for: not read
     Pass pass;
     pass.tokens = tokens.data();
-    const std::vector<float> all = network.logits(loaded.weights(), pass);
+    const std::vector<float> all = network.logits(pass);
     return {all.end() - config_.model.vocabulary, all.end()};
   }
 
@@ -144,9 +146,10 @@ TEST_F(Sample, DependsOnSeedAndSequenceAndNotOnItsNeighbours) {
   o.seed = 2;
   EXPECT_NE(sample(o).front(), four[0]);
   const LoadedModel loaded = load_model(*backend_, model_path(), DType::float32);
-  Decoder decoder(*backend_, config_.model, {2, kContext, DType::float32});
+  Engine engine(*backend_, config_.model, {2, kContext, DType::float32}, loaded.weights());
   o.seed = 1;
-  EXPECT_EQ(sample_tokens(decoder, loaded.weights(), o, 2), (std::vector<Bytes>{four[2], four[3]}));
+  o.count = 4;
+  for (int again = 0; again < 2; ++again) EXPECT_EQ(sample_tokens(engine, o), four);  // two at a time
 }
 
 TEST_F(Sample, DrawsTokensAsOftenAsTheModelSays) {
@@ -174,6 +177,44 @@ TEST_F(Sample, StopsWhereItIsAsked) {
     if (++made == 7) stop = true;
   };
   EXPECT_EQ(sample(o).front().size(), 7u);
+}
+
+TEST_F(Sample, BeginsWithPromptsInTurnWhichChangeNoOther) {
+  const std::vector<Bytes> prompts = {{1, 2, 3}, {}, {7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7}};
+  const std::int64_t count = 8;
+  SampleOptions mixed = options(15);
+  mixed.prompts = prompts;
+  mixed.count = count;
+  const std::vector<Bytes> made = sample(mixed);
+  ASSERT_EQ(std::ssize(made), count);
+  for (std::size_t p = 0; p < prompts.size(); ++p) {
+    SampleOptions one = options(15, prompts[p]);
+    one.count = count;
+    const std::vector<Bytes> same = sample(one);
+    for (std::size_t i = p; i < made.size(); i += prompts.size()) EXPECT_EQ(made[i], same[i]) << i;
+  }
+  const LoadedModel loaded = load_model(*backend_, model_path(), DType::float32);
+  for (const std::int64_t room : {1, 3, 5}) {  // where there is less room the next joins as one is done
+    Engine engine(*backend_, config_.model, {room, kContext, DType::float32}, loaded.weights());
+    EXPECT_EQ(sample_tokens(engine, mixed), made) << room;
+  }
+}
+
+TEST_F(Sample, LeavesTheEngineFreeWhateverEndedIt) {
+  const LoadedModel loaded = load_model(*backend_, model_path(), DType::float32);
+  Engine engine(*backend_, config_.model, {2, kContext, DType::float32}, loaded.weights());
+  std::atomic<bool> stop = false;
+  SampleOptions o = options(20, {5});
+  o.count = 2;
+  const std::vector<Bytes> expected = sample_tokens(engine, o);
+  SampleOptions stopped = o;
+  stopped.stop = &stop;
+  stopped.made = [&](std::int64_t, std::uint8_t) { stop = true; };
+  sample_tokens(engine, stopped);
+  SampleOptions thrown = o;
+  thrown.made = [](std::int64_t, std::uint8_t) { throw Error(ErrorKind::exhausted, "full"); };
+  EXPECT_THROW(sample_tokens(engine, thrown), Error);
+  EXPECT_EQ(sample_tokens(engine, o), expected);
 }
 
 TEST_F(Sample, OfNoTokensIsThePrompt) { EXPECT_EQ(sample(options(0, {3, 4})).front(), (Bytes{3, 4})); }

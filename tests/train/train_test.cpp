@@ -1,3 +1,4 @@
+// These tests train small models: loss, log, checkpoints, and going on to the same bits.
 #include "longstride/train.h"
 
 #include <gtest/gtest.h>
@@ -223,16 +224,16 @@ TEST_F(Training, MakesPicturesOfAModelOfPictures) {
 
 TEST_F(Training, SamplesAsManyPicturesAndAsMuchSoundAsALimitAllows) {
   Config c = config(1);
-  EXPECT_EQ(decoder_shape(c, DType::float32).length, 70);
+  EXPECT_EQ(engine_shape(c, DType::float32).length, 70);
   c.data.kind = "image";
-  EXPECT_EQ(decoder_shape(c, DType::float32).sequences, kSamplePictures);
-  EXPECT_EQ(decoder_shape(c, DType::float32).length, c.model.context);
+  EXPECT_EQ(engine_shape(c, DType::float32).sequences, kSamplePictures);
+  EXPECT_EQ(engine_shape(c, DType::float32).length, c.model.context);
   c = read_config({preset_json("imagenet64")}, {"preset"}, {});
-  const DecoderShape shape = decoder_shape(c, DType::float32);
+  const EngineShape shape = engine_shape(c, DType::float32);
   EXPECT_EQ(shape.length, 12288);
   EXPECT_EQ(shape.sequences, 1);  // one has more than half of the limit
   c = read_config({preset_json("music-1m")}, {"preset"}, {});
-  EXPECT_EQ(decoder_shape(c, DType::float32).length, 48000);
+  EXPECT_EQ(engine_shape(c, DType::float32).length, 48000);
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-#include "model/memory.h"
+// This lays buffers out so that two which live at the same time never share a byte.
+#include "ops/memory.h"
 
 #include <algorithm>
 #include <numeric>

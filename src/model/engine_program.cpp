@@ -1,0 +1,228 @@
+// This puts an engine's passes together from blocks, and keeps the caches that they work on.
+#include "model/engine_program.h"
+
+#include <algorithm>
+
+#include "model/block.h"
+
+namespace longstride {
+
+EngineMemory::EngineMemory(Backend& backend, const ModelConfig& model, const EngineShape& shape, bool allocated)
+    : backend_(backend),
+      cache_(model, shape),
+      shape_(shape),
+      heads_(model.heads),
+      key_channels_(model.query_head()),
+      value_channels_(model.value_head()) {
+  if (!allocated) return;
+  std::vector<std::int64_t> first;
+  std::vector<std::int32_t> group;
+  for (const std::vector<std::int32_t>& heads : cache_.groups) {
+    std::int64_t at = 0;
+    for (const std::int32_t index : heads) {
+      first.push_back(at);
+      group.push_back(index);
+      at += cache_.layouts[static_cast<std::size_t>(index)].slots();
+    }
+  }
+  first_slot_ = Buffer(backend, static_cast<std::int64_t>(first.size()) * 8);
+  group_ = Buffer(backend, static_cast<std::int64_t>(group.size()) * 4);
+  backend.upload(first_slot_.data(), first.data(), first_slot_.bytes());
+  backend.upload(group_.data(), group.data(), group_.bytes());
+  for (std::int64_t block = 0; block < model.layers; ++block) {
+    const std::int64_t rows = shape.sequences * cache_.slots_of(block) * size_of(shape.type);
+    keys_.emplace_back(backend, rows * key_channels_);
+    values_.emplace_back(backend, rows * value_channels_);
+  }
+}
+
+Matrix EngineMemory::store(const std::vector<Buffer>& of, std::int64_t block, std::int64_t D) const {
+  void* data = of.empty() ? nullptr : of[static_cast<std::size_t>(block)].data();
+  return matrix(data, shape_.type, shape_.sequences * cache_.slots_of(block), D);
+}
+
+Array<std::int64_t> EngineMemory::first_slot(std::int64_t block) const {
+  const std::int64_t heads = block % static_cast<std::int64_t>(cache_.groups.size()) * heads_;
+  return array(static_cast<std::int64_t*>(first_slot_.data()), heads + heads_).from(heads);
+}
+Array<std::int32_t> EngineMemory::group(std::int64_t block) const {
+  const std::int64_t heads = block % static_cast<std::int64_t>(cache_.groups.size()) * heads_;
+  return array(static_cast<std::int32_t*>(group_.data()), heads + heads_).from(heads);
+}
+
+template <class Work>
+void EngineMemory::each_store(const Work& work) const {
+  for (const std::vector<Buffer>* stores : {&keys_, &values_})
+    for (const Buffer& buffer : *stores) work(static_cast<char*>(buffer.data()), buffer.bytes() / shape_.sequences);
+}
+
+void EngineMemory::copy(std::int64_t from, std::int64_t to) {
+  each_store([&](char* data, std::int64_t bytes) { backend_.copy(data + to * bytes, data + from * bytes, bytes); });
+}
+void EngineMemory::clear(std::int64_t sequence) {
+  each_store([&](char* data, std::int64_t bytes) { backend_.zero(data + sequence * bytes, bytes); });
+}
+
+std::int64_t recent_tokens(const ModelConfig& model) {
+  return std::max(model.convolution + 1, model.hash_orders.empty() ? 0 : model.hash_orders.back());
+}
+
+namespace {
+
+class Pass {
+ public:
+  Pass(const ModelConfig& model, const EngineShape& shape, const Weights& weights, const EngineMemory& memory,
+       std::int64_t rows)
+      : model_(model), weights_(weights), memory_(memory), R_(rows), A_(shape.type) {
+    made.tokens = ints(R_ * recent_tokens(model)), made.at = longs(R_);
+    made.hash_rows = ints(R_ * static_cast<std::int64_t>(model.hash_orders.size()));
+  }
+
+  Array<std::int32_t> ints(std::int64_t count) {
+    return made.program.array<std::int32_t>("lists", Life::lasting, count);
+  }
+  Array<std::int64_t> longs(std::int64_t count) {
+    return made.program.array<std::int64_t>("lists", Life::lasting, count);
+  }
+  Matrix matrix_of(std::int64_t rows, DType type, std::int64_t cols) {
+    return made.program.matrix("activations", Life::passing, type, rows, cols);
+  }
+  std::int64_t groups() const { return static_cast<std::int64_t>(memory_.cache().patterns.size()); }
+  std::int64_t qkv_columns() const { return 2 * model_.query_width() + model_.width; }
+
+  // Every block works on the residual stream in place. context: rows of queries, keys and values side by side, of
+  // which the last R are this pass's. attend(block, index): adds the attention.
+  template <class Attend>
+  void run(const Matrix& context, const Attend& attend, Logits logits) {
+    const auto floats = [&](std::int64_t count) {
+      return made.program.array<float>("activations", Life::passing, count);
+    };
+    BlockViews at;
+    at.h = at.h_mid = matrix_of(R_, DType::float32, model_.width);
+    at.mean1 = at.mean2 = floats(R_), at.rstd1 = at.rstd2 = floats(R_);
+    at.y1 = at.y2 = matrix_of(R_, A_, model_.width);
+    at.qkv = context.rows_from(context.rows - R_, R_);
+    at.attended = matrix_of(R_, A_, model_.width);
+    at.lse = floats(R_ * model_.heads);
+    at.hidden = matrix_of(R_, A_, model_.hidden_width());
+    at.branch = matrix_of(R_, A_, model_.width);
+    add_embedding(at.h);
+    std::vector<Block> blocks;
+    blocks.reserve(static_cast<std::size_t>(model_.layers));
+    const Rows all{0, R_};
+    for (std::int64_t index = 0; index < model_.layers; ++index) {
+      const Block* below = index == 0 ? nullptr : &blocks.back();
+      const Block& block = blocks.emplace_back(model_, weights_, index, BlockShape{R_, R_, A_, {}}, at);
+      block.enter(made.program, below, all);
+      attend(block, index);
+      block.leave(made.program, all);
+    }
+    if (logits != Logits::none) add_logits(blocks.back(), at, logits == Logits::all ? all : Rows{R_ - 1, 1});
+  }
+
+  EngineProgram made;
+
+ private:
+  void add_embedding(const Matrix& h) {
+    Embed e = embedding_of(model_, weights_);
+    e.B = R_;
+    e.T = 1;
+    e.tokens_stride = recent_tokens(model_);
+    e.history = e.tokens_stride - 1;
+    e.tokens = made.tokens.from(e.history);
+    e.at = made.at;
+    e.hash_rows = made.hash_rows;
+    e.out = h;
+    made.program.add(e);
+  }
+
+  void add_logits(const Block& last, const BlockViews& at, Rows rows) {
+    made.program.add(last.final_norm(at.h, at.y1, at.mean1, at.rstd1, rows));
+    made.logits = made.program.matrix("logits", Life::lasting, DType::float32, rows.count, model_.vocabulary);
+    Linear output;
+    output.x = at.y1.rows_from(rows.first, rows.count);
+    output.w = weights_.matrix(weights_.table->output_weight, model_.vocabulary, model_.width, A_);
+    output.y = made.logits;
+    made.program.add(output);
+  }
+
+  const ModelConfig& model_;
+  Weights weights_;
+  const EngineMemory& memory_;
+  std::int64_t R_;
+  DType A_;
+};
+
+}  // namespace
+
+EngineProgram rows_program(const ModelConfig& model, const EngineShape& shape, const Weights& weights,
+                           const EngineMemory& memory, std::int64_t rows, Logits logits) {
+  Pass pass(model, shape, weights, memory, rows);
+  EngineProgram& made = pass.made;
+  made.sequence = pass.ints(rows);
+  made.write = pass.ints(rows * memory.cache().most_writes);
+  made.read = pass.ints(rows * memory.cache().most_reads);
+  for (Array<std::int64_t>* list : {&made.write_begin, &made.write_end, &made.read_begin, &made.read_end})
+    *list = pass.longs(rows * pass.groups());
+  const auto attend = [&](const Block& block, std::int64_t index) {
+    DecodeAttention op = block.decode_attention();
+    op.slots = memory.cache().slots_of(index);
+    op.keys = memory.keys(index), op.values = memory.values(index);
+    op.sequence = made.sequence;
+    op.first_slot = memory.first_slot(index), op.group = memory.group(index);
+    op.groups = pass.groups();
+    op.write = made.write, op.read = made.read;
+    op.write_begin = made.write_begin, op.write_end = made.write_end;
+    op.read_begin = made.read_begin, op.read_end = made.read_end;
+    made.program.add(op);
+  };
+  pass.run(pass.matrix_of(rows, shape.type, pass.qkv_columns()), attend, logits);
+  return std::move(made);
+}
+
+EngineProgram piece_program(const ModelConfig& model, const EngineShape& shape, const Weights& weights,
+                            const EngineMemory& memory, const HeadTilings& tilings, std::int64_t first,
+                            std::int64_t rows) {
+  Pass pass(model, shape, weights, memory, rows);
+  EngineProgram& made = pass.made;
+  std::int64_t recalled = 0, stored = 0;
+  for (const CacheLayout& layout : memory.cache().layouts) {
+    recalled += std::min(2 * first, layout.slots());  // a position lies in a ring, in a summary, or in both
+    stored += std::min(2 * rows, layout.slots());
+  }
+  made.sequence = pass.ints(1);
+  made.recalled_row = pass.longs(recalled), made.recalled_slot = pass.ints(recalled);
+  made.stored_row = pass.longs(stored), made.stored_slot = pass.ints(stored);
+  made.recalled_begin = pass.longs(pass.groups() + 1), made.stored_begin = pass.longs(pass.groups() + 1);
+  const std::int64_t T = first + rows, C = model.width, Cq = model.query_width();
+  const Matrix context = pass.matrix_of(T, shape.type, pass.qkv_columns());
+  const auto transfer = [&](std::int64_t index, bool recall, const Matrix& from) {
+    CacheRows op;
+    op.recall = recall;
+    op.H = model.heads;
+    op.slots = memory.cache().slots_of(index);
+    op.k = from.columns(Cq, Cq), op.v = from.columns(2 * Cq, C);
+    op.keys = memory.keys(index), op.values = memory.values(index);
+    op.sequence = made.sequence;
+    op.first_slot = memory.first_slot(index), op.group = memory.group(index);
+    op.groups = pass.groups();
+    op.row = recall ? made.recalled_row : made.stored_row;
+    op.slot = recall ? made.recalled_slot : made.stored_slot;
+    op.begin = recall ? made.recalled_begin : made.stored_begin;
+    made.program.add(op);
+  };
+  const auto attend = [&](const Block& block, std::int64_t index) {
+    if (first > 0) transfer(index, true, context);
+    Attention op = block.attention(1, rows, tilings.block(index));
+    op.T = T;
+    op.first = first;
+    op.k = heads(context.columns(Cq, Cq), 1, T, model.heads);
+    op.v = heads(context.columns(2 * Cq, C), 1, T, model.heads);
+    made.program.add(op);
+    transfer(index, false, context.rows_from(first, rows));
+  };
+  pass.run(context, attend, Logits::none);
+  return std::move(made);
+}
+
+}  // namespace longstride
