@@ -1,3 +1,4 @@
+// Queries against a cache in pieces (cpu/decode_attention.h).
 #include "cpu/decode_attention.h"
 
 #include <omp.h>
@@ -7,6 +8,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "cpu/attention.h"
 #include "cpu/attention_kernels.h"
@@ -57,130 +59,172 @@ namespace {
 // Their keys and values of 64 channels in bfloat16 are 64 KiB: long beside what a piece costs, short beside a step.
 constexpr std::int64_t kChunkKeys = 256;
 
-std::int64_t keys_of(const DecodeAttention& op, std::int64_t h) {
-  return op.read_begin[op.group[h] + 1] - op.read_begin[op.group[h]];
+std::int64_t list_of(const DecodeAttention& op, std::int64_t r, std::int64_t h) {
+  return r * op.groups + op.group[h];
 }
-std::int64_t chunks_of(const DecodeAttention& op, std::int64_t h) {
-  return std::max<std::int64_t>(1, (keys_of(op, h) + kChunkKeys - 1) / kChunkKeys);
+std::int64_t keys_of(const DecodeAttention& op, std::int64_t r, std::int64_t h) {
+  const std::int64_t list = list_of(op, r, h);
+  return op.read_end[list] - op.read_begin[list];
 }
-std::int64_t chunks_of_sequence(const DecodeAttention& op) {
-  std::int64_t chunks = 0;
-  for (std::int64_t h = 0; h < op.H; ++h) chunks += chunks_of(op, h);
-  return chunks;
+std::int64_t chunks_of(const DecodeAttention& op, std::int64_t r, std::int64_t h) {
+  return std::max<std::int64_t>(1, (keys_of(op, r, h) + kChunkKeys - 1) / kChunkKeys);
+}
+std::int64_t most_chunks(const DecodeAttention& op) {
+  std::int64_t most = 1;
+  for (std::int64_t list = 0; list < op.q.rows * op.groups; ++list)
+    most = std::max(most, (op.read_end[list] - op.read_begin[list] + kChunkKeys - 1) / kChunkKeys);
+  return most;
 }
 
-const char* element(const Matrix& m, std::int64_t r, std::int64_t c) {
-  return static_cast<const char*>(m.data) + (r * m.stride + c) * size_of(m.type);
+// Does row r go on with the sequence of the row before it?
+bool goes_on(const DecodeAttention& op, std::int64_t r) { return r > 0 && op.sequence[r] == op.sequence[r - 1]; }
+bool any_goes_on(const DecodeAttention& op) {
+  for (std::int64_t r = 1; r < op.q.rows; ++r)
+    if (goes_on(op, r)) return true;
+  return false;
 }
 
-// What piece `piece` reads.
-struct PieceReads {
-  std::int64_t b, h, chunk, chunks, count;
+char* element(const Matrix& m, std::int64_t r, std::int64_t c) {
+  return static_cast<char*>(m.data) + (r * m.stride + c) * size_of(m.type);
+}
+
+// What a chunk of row r's keys in head h reads.
+struct ChunkReads {
+  std::int64_t count;
   const char *keys, *values;  // rows of the head's first slot
   const std::int32_t* read;
 
-  PieceReads(const DecodeAttention& op, std::int64_t piece) : h(0) {
-    const std::int64_t a_sequence = chunks_of_sequence(op);
-    b = piece / a_sequence;
-    chunk = piece % a_sequence;
-    for (; chunk >= chunks_of(op, h); ++h) chunk -= chunks_of(op, h);
-    chunks = chunks_of(op, h);
-    count = std::min(kChunkKeys, keys_of(op, h) - chunk * kChunkKeys);
-    const std::int64_t first = b * op.slots + op.first_slot[h], size = size_of(op.q.type);
-    keys = static_cast<const char*>(op.keys) + first * (op.q.cols / op.H) * size;
-    values = static_cast<const char*>(op.values) + first * (op.v.cols / op.H) * size;
-    read = op.read + op.read_begin[op.group[h]] + chunk * kChunkKeys;
+  ChunkReads(const DecodeAttention& op, std::int64_t r, std::int64_t h, std::int64_t chunk)
+      : count(std::min(kChunkKeys, keys_of(op, r, h) - chunk * kChunkKeys)) {
+    const std::int64_t first = op.sequence[r] * op.slots + op.first_slot[h];
+    keys = element(op.keys, first, 0);
+    values = element(op.values, first, 0);
+    read = op.read.data + op.read_begin[list_of(op, r, h)] + chunk * kChunkKeys;
   }
 };
 
-// Scratch of all threads: pieces of each sequence and head that are done (B * H), then the sums of each piece.
+// Scratch of all threads: chunks of each row and head that are done (R * H), then the sums of each chunk.
 struct Scratch {
   std::int32_t* done;
-  float* parts;         // out of piece p at p * stride, its maximum and sum after it
-  std::int64_t stride;  // floats
-  Scratch(const DecodeAttention& op, std::int64_t Dv, void* memory)
+  float* parts;
+  std::int64_t stride;  // floats from one chunk's sums to the next one's: out, then its maximum and sum
+  std::int64_t chunks;  // places for a row and head
+  Scratch(const DecodeAttention& op, std::int64_t Dv, std::int64_t most, void* memory)
       : done(static_cast<std::int32_t*>(memory)),
-        parts(static_cast<float*>(memory) + padded(op.B * op.H)),
-        stride(padded(Dv + 2)) {}
-  DecodePart part(std::int64_t piece) const {
-    float* out = parts + piece * stride;
-    return {out + stride - 2, out + stride - 1, out};
+        parts(static_cast<float*>(memory) + padded(op.q.rows * op.H)),
+        stride(padded(Dv + 2)),
+        chunks(most) {}
+  float* out(std::int64_t row_head, std::int64_t chunk) const { return parts + (row_head * chunks + chunk) * stride; }
+  DecodePart part(std::int64_t row_head, std::int64_t chunk) const {
+    float* at = out(row_head, chunk);
+    return {at + stride - 2, at + stride - 1, at};
   }
 };
 
-void write_slots(const DecodeAttention& op, std::int64_t b, std::int64_t h, std::int64_t Dq, std::int64_t Dv) {
-  const std::int32_t group = op.group[h];
-  const std::int64_t first = b * op.slots + op.first_slot[h], size = size_of(op.q.type);
-  for (std::int64_t w = op.write_begin[group]; w < op.write_begin[group + 1]; ++w) {
-    std::memcpy(static_cast<char*>(op.keys) + (first + op.write[w]) * Dq * size, element(op.k, b, h * Dq),
+void write_slots(const DecodeAttention& op, std::int64_t r, std::int64_t h, std::int64_t Dq, std::int64_t Dv) {
+  const std::int64_t list = list_of(op, r, h), first = op.sequence[r] * op.slots + op.first_slot[h];
+  const std::int64_t size = size_of(op.q.type);
+  for (std::int64_t w = op.write_begin[list]; w < op.write_end[list]; ++w) {
+    std::memcpy(element(op.keys, first + op.write[w], 0), element(op.k, r, h * Dq),
                 static_cast<std::size_t>(Dq * size));
-    std::memcpy(static_cast<char*>(op.values) + (first + op.write[w]) * Dv * size, element(op.v, b, h * Dv),
+    std::memcpy(element(op.values, first + op.write[w], 0), element(op.v, r, h * Dv),
                 static_cast<std::size_t>(Dv * size));
   }
 }
 
 // out = sum over chunks c of 2^(maximum_c - maximum) out_c, over the same of sum_c; 0 where no key was read.
-void join(const DecodeAttention& op, const Scratch& scratch, std::int64_t first, std::int64_t chunks, std::int64_t b,
-          std::int64_t h, std::int64_t Dv, float* factors) {
+void join(const DecodeAttention& op, const Scratch& scratch, std::int64_t r, std::int64_t h, std::int64_t Dv,
+          float* factors) {
+  const std::int64_t row_head = r * op.H + h, chunks = chunks_of(op, r, h);
   float maximum = -INFINITY, sum = 0;
-  for (std::int64_t c = 0; c < chunks; ++c) maximum = std::max(maximum, *scratch.part(first + c).maximum);
+  for (std::int64_t c = 0; c < chunks; ++c) maximum = std::max(maximum, *scratch.part(row_head, c).maximum);
   for (std::int64_t c = 0; c < chunks; ++c) {
-    const DecodePart part = scratch.part(first + c);
+    const DecodePart part = scratch.part(row_head, c);
     factors[c] = *part.maximum == maximum ? 1 : std::exp2(*part.maximum - maximum);
     sum += factors[c] * *part.sum;
   }
-  const float scale = keys_of(op, h) == 0 ? 0 : 1 / sum;
+  const float scale = keys_of(op, r, h) == 0 ? 0 : 1 / sum;
   for (std::int64_t c = 0; c < chunks; ++c) factors[c] *= scale;
-  void* out = const_cast<char*>(element(op.out, b, h * Dv));
   LONGSTRIDE_CHOOSE(kDecodeKernels)
-      .join(scratch.parts + first * scratch.stride, scratch.stride, factors, chunks, out,
+      .join(scratch.out(row_head, 0), scratch.stride, factors, chunks, element(op.out, r, h * Dv),
             op.out.type == DType::bfloat16, Dv);
 }
 
-}  // namespace
-
-std::int64_t decode_attention_pieces(const DecodeAttention& op) { return op.B * chunks_of_sequence(op); }
-
-std::int64_t decode_attention_scratch_bytes(const DecodeAttention& op) {
-  return (padded(op.B * op.H) + decode_attention_pieces(op) * padded(op.v.cols / op.H + 2)) * 4;
-}
-
-std::int64_t decode_attention_thread_scratch_bytes(const DecodeAttention& op) {
-  std::int64_t most = kChunkKeys;
-  for (std::int64_t h = 0; h < op.H; ++h) most = std::max(most, chunks_of(op, h));
-  return padded(most) * 4;
-}
-
-void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, void* scratch_memory, void* thread_scratch) {
+// One chunk. next: what is read after it, as far as is known.
+void read_chunk(const DecodeAttention& op, const Scratch& scratch, std::int64_t r, std::int64_t h, std::int64_t chunk,
+                const ChunkReads* next, float* weights) {
   const std::int64_t Dq = op.q.cols / op.H, Dv = op.v.cols / op.H;
-  const PieceReads reads(op, piece);
-  const std::int64_t b = reads.b, h = reads.h, chunks = reads.chunks;
-  if (reads.chunk == chunks - 1) write_slots(op, b, h, Dq, Dv);  // of the slots read, only the last may be written
-  const Scratch scratch(op, Dv, scratch_memory);
-  auto* floats = static_cast<float*>(thread_scratch);
+  const ChunkReads reads(op, r, h, chunk);
   DecodeChunk of{};
   of.Dq = Dq;
   of.Dv = Dv;
   of.bf16 = op.q.type == DType::bfloat16;
-  of.q = element(op.q, b, h * Dq);
+  of.q = element(op.q, r, h * Dq);
   of.keys = reads.keys;
   of.values = reads.values;
   of.read = reads.read;
   of.count = reads.count;
-  if (piece + 1 < decode_attention_pieces(op)) {
-    const PieceReads next(op, piece + 1);
-    of.next_keys = next.keys;
-    of.next_read = next.read;
-    of.next_count = next.count;
+  if (next != nullptr) {
+    of.next_keys = next->keys;
+    of.next_read = next->read;
+    of.next_count = next->count;
   }
   of.scale = op.scale * kLog2e;
-  of.weights = floats;
-  of.part = scratch.part(piece);
+  of.weights = weights;
+  of.part = scratch.part(r * op.H + h, chunk);
   LONGSTRIDE_CHOOSE(kDecodeKernels).chunk(of);
-  std::atomic_ref<std::int32_t> done(scratch.done[b * op.H + h]);
+}
+
+// A head of all rows that go on with the sequence of row r, one after another.
+void read_rows(const DecodeAttention& op, const Scratch& scratch, std::int64_t r, std::int64_t h, float* weights) {
+  const std::int64_t Dq = op.q.cols / op.H, Dv = op.v.cols / op.H;
+  do {
+    write_slots(op, r, h, Dq, Dv);
+    for (std::int64_t chunk = 0; chunk < chunks_of(op, r, h); ++chunk)
+      read_chunk(op, scratch, r, h, chunk, nullptr, weights);
+    join(op, scratch, r, h, Dv, weights);
+  } while (++r < op.q.rows && goes_on(op, r));
+}
+
+}  // namespace
+
+std::int64_t decode_attention_pieces(const DecodeAttention& op) {
+  return op.q.rows * op.H * (any_goes_on(op) ? 1 : most_chunks(op));
+}
+
+std::int64_t decode_attention_scratch_bytes(const DecodeAttention& op) {
+  return (padded(op.q.rows * op.H) + op.q.rows * op.H * most_chunks(op) * padded(op.v.cols / op.H + 2)) * 4;
+}
+
+std::int64_t decode_attention_thread_scratch_bytes(const DecodeAttention& op) {
+  return padded(std::max(kChunkKeys, most_chunks(op))) * 4;
+}
+
+void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, std::int64_t pieces, void* scratch_memory,
+                            void* thread_scratch) {
+  const std::int64_t Dq = op.q.cols / op.H, Dv = op.v.cols / op.H, row_heads = op.q.rows * op.H;
+  const std::int64_t a_head = pieces / row_heads;
+  auto* floats = static_cast<float*>(thread_scratch);
+  const std::int64_t row_head = piece / a_head, chunk = piece % a_head, r = row_head / op.H, h = row_head % op.H;
+  if (any_goes_on(op)) {
+    if (!goes_on(op, r)) read_rows(op, Scratch(op, Dv, most_chunks(op), scratch_memory), r, h, floats);
+    return;
+  }
+  const std::int64_t chunks = chunks_of(op, r, h);
+  if (chunk >= chunks) return;
+  const Scratch scratch(op, Dv, a_head, scratch_memory);
+  if (chunk == chunks - 1) write_slots(op, r, h, Dq, Dv);  // of the slots read, only the last may be written
+  std::optional<ChunkReads> next;
+  if (chunk + 1 < chunks) {
+    next.emplace(op, r, h, chunk + 1);
+  } else if (row_head + 1 < row_heads) {
+    next.emplace(op, (row_head + 1) / op.H, (row_head + 1) % op.H, 0);
+  }
+  read_chunk(op, scratch, r, h, chunk, next ? &*next : nullptr, floats);
+  std::atomic_ref<std::int32_t> done(scratch.done[row_head]);
   if (done.fetch_add(1, std::memory_order_acq_rel) + 1 < chunks) return;
   done.store(0, std::memory_order_relaxed);  // for the next operation
-  join(op, scratch, piece - reads.chunk, chunks, b, h, Dv, floats);
+  join(op, scratch, r, h, Dv, floats);
 }
 
 void decode_attention(const DecodeAttention& op, Workspace& workspace) {
@@ -192,21 +236,7 @@ void decode_attention(const DecodeAttention& op, Workspace& workspace) {
   char* thread_scratch = static_cast<char*>(workspace.take(threads() * thread_bytes));
 #pragma omp parallel for schedule(dynamic) num_threads(threads()) if (pieces > 1)
   for (std::int64_t piece = 0; piece < pieces; ++piece)
-    decode_attention_piece(op, piece, scratch, thread_scratch + omp_get_thread_num() * thread_bytes);
-}
-
-void store_keys_values(const StoreKeysValues& op) {
-  const std::int64_t Dq = op.k.cols / op.H, Dv = op.v.cols / op.H, size = size_of(op.k.type);
-#pragma omp parallel for schedule(static) num_threads(threads())
-  for (std::int64_t h = 0; h < op.H; ++h) {
-    for (std::int64_t e = op.begin[op.group[h]]; e < op.begin[op.group[h] + 1]; ++e) {
-      const std::int64_t row = op.first_slot[h] + op.slot[e];
-      std::memcpy(static_cast<char*>(op.keys) + row * Dq * size, element(op.k, op.position[e], h * Dq),
-                  static_cast<std::size_t>(Dq * size));
-      std::memcpy(static_cast<char*>(op.values) + row * Dv * size, element(op.v, op.position[e], h * Dv),
-                  static_cast<std::size_t>(Dv * size));
-    }
-  }
+    decode_attention_piece(op, piece, pieces, scratch, thread_scratch + omp_get_thread_num() * thread_bytes);
 }
 
 }  // namespace longstride

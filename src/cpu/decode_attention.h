@@ -1,6 +1,7 @@
-// One token of every sequence and head against its cache, cut into pieces: a sequence, a head and at most kChunkKeys of
-// the slots that it reads. Pieces depend on shapes alone and run in any order, on any thread; whichever of a head's is
-// done last puts their sums together, in ascending order of keys.
+// Queries of some rows against the caches of their sequences (ops.h), cut into pieces: a row, a head and at most
+// kChunkKeys of the slots that it reads; where rows go on with the sequence of the row before, a sequence and a head.
+// Pieces run in any order, on any thread; whichever of a row and head is done last puts their sums together, in
+// ascending order of keys. What a row gives depends on that row's lists and cache alone.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@ namespace longstride {
 std::int64_t decode_attention_pieces(const DecodeAttention& op);
 std::int64_t decode_attention_scratch_bytes(const DecodeAttention& op);         // of all threads; starts as zeros
 std::int64_t decode_attention_thread_scratch_bytes(const DecodeAttention& op);  // of one thread
-void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, void* scratch, void* thread_scratch);
+void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, std::int64_t pieces, void* scratch,
+                            void* thread_scratch);
 
 }  // namespace longstride

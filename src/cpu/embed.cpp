@@ -12,9 +12,9 @@ namespace {
 
 constexpr std::int64_t kStrip = 64;  // columns whose gradients one thread adds up, in the order of rows
 
-// Row of position embedding j that row r of the output adds.
-std::int64_t index_of(const Embed& op, int j, std::int64_t r) {
-  return (op.first + r % op.T - 1) / op.divisor[j] % op.extent[j];
+// Row of this table of position embeddings that row r of the output adds.
+std::int64_t index_of(const Embed& op, const Embed::Positions& positions, std::int64_t r) {
+  return ((op.at ? op.at[r] : r % op.T) - 1) / positions.divisor % positions.extent;
 }
 
 void add_to(float* to, const float* x, std::int64_t count) {
@@ -26,8 +26,8 @@ EmbedTaps convolution_of(const Embed& op, std::int64_t r, std::int64_t C, std::i
   EmbedTaps at;
   at.tokens = op.token_before(r);
   at.taps = op.taps_of(r);
-  at.kernel = op.kernel + first;
-  at.token = op.token + first;
+  at.kernel = op.kernel.data + first;
+  at.token = op.token.data + first;
   at.stride = C;
   at.columns = count;
   return at;
@@ -41,11 +41,13 @@ void embed_forward(const Embed& op) {
   for (std::int64_t r = 0; r < N; ++r) {
     float* out = op.out.f32() + r * op.out.stride;
     const std::int64_t token = *op.token_before(r);
-    std::copy_n(token < 0 ? op.start : op.token + token * C, C, out);
-    for (int j = 0; j < op.positions && token >= 0; ++j) add_to(out, op.position[j] + index_of(op, j, r) * C, C);
-    for (int g = 0; g < op.hashes; ++g) {
-      const std::int64_t row = op.hash_rows[g * N + r];
-      if (row >= 0) add_to(out, op.hash[g] + row * C, C);
+    std::copy_n(token < 0 ? op.start.data : op.token.data + token * C, C, out);
+    if (token >= 0)
+      for (const Embed::Positions& positions : op.positions)
+        add_to(out, positions.table.data + index_of(op, positions, r) * C, C);
+    for (std::size_t g = 0; g < op.hash.size(); ++g) {
+      const std::int64_t row = op.hash_rows[static_cast<std::int64_t>(g) * N + r];
+      if (row >= 0) add_to(out, op.hash[g].data + row * C, C);
     }
     if (op.taps > 0) embed_kernels().add_taps(convolution_of(op, r, C, 0, C), out);
   }
@@ -63,16 +65,16 @@ void embed_backward(const EmbedBackward& op) {
     for (std::int64_t r = 0; r < N; ++r) {
       const float* dout = op.dout.f32() + r * op.dout.stride + first;
       const std::int64_t token = *forward.token_before(r);
-      add_to((token < 0 ? op.dstart : op.dtoken + token * C) + first, dout, count);
-      for (int j = 0; j < forward.positions && token >= 0; ++j)
-        add_to(op.dposition[j] + index_of(forward, j, r) * C + first, dout, count);
-      for (int g = 0; g < forward.hashes; ++g) {
-        const std::int64_t row = forward.hash_rows[g * N + r];
-        if (row >= 0) add_to(op.dhash[g] + row * C + first, dout, count);
+      add_to((token < 0 ? op.dstart.data : op.dtoken.data + token * C) + first, dout, count);
+      for (std::size_t j = 0; j < op.dposition.size() && token >= 0; ++j)
+        add_to(op.dposition[j].data + index_of(forward, forward.positions[j], r) * C + first, dout, count);
+      for (std::size_t g = 0; g < op.dhash.size(); ++g) {
+        const std::int64_t row = forward.hash_rows[static_cast<std::int64_t>(g) * N + r];
+        if (row >= 0) add_to(op.dhash[g].data + row * C + first, dout, count);
       }
       if (forward.taps > 0) {
-        embed_kernels().add_taps_backward(convolution_of(forward, r, C, first, count), dout, op.dkernel + first,
-                                          op.dtoken + first);
+        embed_kernels().add_taps_backward(convolution_of(forward, r, C, first, count), dout, op.dkernel.data + first,
+                                          op.dtoken.data + first);
       }
     }
   }

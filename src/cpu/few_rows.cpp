@@ -1,3 +1,4 @@
+// Few rows against weights that stream past them: pieces of outputs (cpu/few_rows.h).
 #include "cpu/few_rows.h"
 
 #include <algorithm>
@@ -82,7 +83,7 @@ void few_rows_piece(const Linear& op, std::int64_t piece, void* scratch, const v
   rows.w_stride = op.w.stride;
   rows.next = next;
   rows.bf16 = is_bf16(op.w);
-  rows.bias = op.bias;
+  rows.bias = op.bias.data;
   rows.activates = op.activation == Activation::gelu_sigmoid;
   rows.pre = op.pre.data;
   rows.pre_stride = op.pre.stride;

@@ -1,3 +1,4 @@
+// y = f(x W^T + bias) and the gradient of x, by chunks of rows or by few rows (cpu/linear.h).
 #include "cpu/linear.h"
 
 #include <omp.h>
@@ -31,56 +32,56 @@ void activate_rows(const Linear& op, std::int64_t first, std::int64_t count) {
   }
 }
 
-// Few rows: the weights stream past them once.
-void multiply_few_rows(const Linear& op, Workspace& workspace) {
-  const std::int64_t scratch_bytes = Workspace::rounded(few_rows_scratch_bytes(op));
-  char* scratch = static_cast<char*>(workspace.take(threads() * scratch_bytes));
-  const std::int64_t pieces = few_rows_pieces(op);
-#pragma omp parallel for schedule(static) num_threads(threads()) if (pieces > 1)
-  for (std::int64_t piece = 0; piece < pieces; ++piece)
-    few_rows_piece(op, piece, scratch + omp_get_thread_num() * scratch_bytes);
-}
-
-RowProduct product_of(const Linear& op, Products& products, Workspace* workspace) {
-  const Matrix& to = op.pre ? op.pre : op.y;
-  return RowProduct(products, workspace, op.w, true, op.bias, op.x.rows, op.x.stride, to.type, to.stride);
-}
-
-RowProduct product_of(const LinearBackwardData& op, Products& products, Workspace* workspace) {
-  return RowProduct(products, workspace, op.w, false, nullptr, op.dy.rows, op.dy.stride, op.dx.type, op.dx.stride);
-}
-
 }  // namespace
 
-void linear_forward(const Linear& op, Products& products, Workspace& workspace) {
+LinearForward::LinearForward(const Linear& op, Products& products) {
+  if (op.x.rows <= kFewRows) {
+    scratch_bytes_ = Workspace::rounded(few_rows_scratch_bytes(op));
+    return;
+  }
+  const Matrix& to = op.pre ? op.pre : op.y;
+  product_.emplace(products, op.w, true, static_cast<bool>(op.bias), op.x.rows, op.x.stride, to.type, to.stride);
+}
+
+std::int64_t LinearForward::workspace_bytes() const {
+  return product_ ? product_->workspace_bytes() : threads() * scratch_bytes_;
+}
+
+void LinearForward::run(const Linear& op, Workspace& workspace) const {
   const Workspace::Scope scope(workspace);
-  if (op.x.rows <= kFewRows) return multiply_few_rows(op, workspace);
-  const RowProduct product = product_of(op, products, &workspace);
+  if (!product_) {  // the weights stream past the rows once
+    char* scratch = static_cast<char*>(workspace.take(threads() * scratch_bytes_));
+    const std::int64_t pieces = few_rows_pieces(op);
+#pragma omp parallel for schedule(static) num_threads(threads()) if (pieces > 1)
+    for (std::int64_t piece = 0; piece < pieces; ++piece)
+      few_rows_piece(op, piece, scratch + omp_get_thread_num() * scratch_bytes_);
+    return;
+  }
+  void* packed = workspace.take(product_->packed_bytes());
+  void* scratch = workspace.take(product_->threads_bytes());
+  product_->pack(op.w, packed);
   const auto finish = [&op](std::int64_t first, std::int64_t count) { activate_rows(op, first, count); };
   const bool needed = op.activation != Activation::none || op.pre;
-  check_ran("linear", product.run(op.x, op.pre ? op.pre : op.y,
-                                  needed ? RowProduct::Finish(std::cref(finish)) : RowProduct::Finish()));
+  check_ran("linear", product_->run(packed, op.x, op.pre ? op.pre : op.y, op.bias.data, scratch,
+                                    needed ? RowProduct::Finish(std::cref(finish)) : RowProduct::Finish()));
 }
 
-std::int64_t linear_workspace_bytes(const Linear& op, Products& products) {
-  if (op.x.rows <= kFewRows) return threads() * Workspace::rounded(few_rows_scratch_bytes(op));
-  return product_of(op, products, nullptr).workspace_bytes();
-}
+LinearData::LinearData(const LinearBackwardData& op, Products& products)
+    : product_(products, op.w, false, false, op.dy.rows, op.dy.stride, op.dx.type, op.dx.stride) {}
 
 // dx = (dy W) * f'(pre)
-void linear_backward_data(const LinearBackwardData& op, Products& products, Workspace& workspace) {
+void LinearData::run(const LinearBackwardData& op, Workspace& workspace) const {
   const Workspace::Scope scope(workspace);
-  const RowProduct product = product_of(op, products, &workspace);
+  void* packed = workspace.take(product_.packed_bytes());
+  void* scratch = workspace.take(product_.threads_bytes());
+  product_.pack(op.w, packed);
   const auto finish = [&op](std::int64_t first, std::int64_t count) {
     for (std::int64_t r = first; r < first + count; ++r)
       linear_kernels().activate_backward(row(op.pre, r), row(op.dx, r), is_bf16(op.dx), op.dx.cols);
   };
   check_ran("linear_backward_data",
-            product.run(op.dy, op.dx, op.pre ? RowProduct::Finish(std::cref(finish)) : RowProduct::Finish()));
-}
-
-std::int64_t linear_backward_data_workspace_bytes(const LinearBackwardData& op, Products& products) {
-  return product_of(op, products, nullptr).workspace_bytes();
+            product_.run(packed, op.dy, op.dx, nullptr, scratch,
+                         op.pre ? RowProduct::Finish(std::cref(finish)) : RowProduct::Finish()));
 }
 
 }  // namespace longstride

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <optional>
+#include <utility>
 
 #include "cpu/linear.h"
 #include "cpu/linear_kernels.h"
@@ -22,98 +22,89 @@ std::int64_t block_rows(const VocabularyLoss& op) {
   return std::min(op.x.rows, std::max(kChunkRows, fit));
 }
 
-class LossBlocks {
- public:
-  LossBlocks(const VocabularyLoss& op, Products& products, Workspace* workspace)
-      : op_(op), products_(products), workspace_(workspace), V_(op.w.rows), rows_(block_rows(op)) {
-    logits_ = matrix(take(rows_ * V_ * 4), DType::float32, rows_, V_);
-    dlogits_ = logits_;
-    if (op.dx && op.x.type == DType::bfloat16) dlogits_ = matrix(take(rows_ * V_ * 2), DType::bfloat16, rows_, V_);
-    forward_.emplace(products, workspace, op.w, true, nullptr, op.x.rows, op.x.stride, DType::float32, V_);
-    bytes_ += forward_->workspace_bytes();
-    if (!op.dx) return;
-    data_.emplace(products, workspace, op.w, false, nullptr, op.x.rows, V_, op.dx.type, op.dx.stride);
-    bytes_ += data_->workspace_bytes();
+// Row n of the loss, whose logits are row r of a block: they become its dlogits.
+void finish_row(const VocabularyLoss& op, float gradient, const Matrix& logits, const Matrix& dlogits, std::int64_t n,
+                std::int64_t r) {
+  const std::int64_t V = op.w.rows;
+  float* row = logits.f32() + r * V;
+  const std::int32_t target = op.targets[n];
+  void* drow = dlogits.rows_from(r, 1).data;
+  if (target < 0) {
+    op.losses[n] = 0;
+    if (op.dx) std::fill_n(static_cast<char*>(drow), V * size_of(dlogits.type), char{0});
+    return;
   }
-
-  std::int64_t workspace_bytes() const {
-    std::int64_t weights = 0;
-    if (op_.dx) {
-      const std::int64_t rest = op_.x.rows % rows_;
-      weights = linear_backward_weights_workspace_bytes(weights_of(0, rows_), products_);
-      if (rest > 0)
-        weights = std::max(weights, linear_backward_weights_workspace_bytes(weights_of(0, rest), products_));
-    }
-    return bytes_ + weights;
+  const float at_target = row[target];
+  float largest = 0, sum = 0;
+  linear_kernels().softmax(row, row, V, &largest, &sum);
+  op.losses[n] = std::log(sum) + (largest - at_target);
+  if (!op.dx) return;
+  const float share = gradient / sum;
+  const float of_target = share * row[target] - gradient;
+  linear_kernels().scale(row, share, drow, dlogits.type == DType::bfloat16, V);
+  if (dlogits.type == DType::bfloat16) {
+    dlogits.bf16()[r * V + target] = bfloat16_from_float(of_target);
+  } else {
+    row[target] = of_target;
   }
+}
 
-  void run() {
-    for (std::int64_t first = 0; first < op_.x.rows; first += rows_) {
-      const std::int64_t count = std::min(rows_, op_.x.rows - first);
-      const auto finish = [this, first](std::int64_t row, std::int64_t rows) {
-        for (std::int64_t r = row; r < row + rows; ++r) finish_row(first + r, r);
-      };
-      check_ran("vocabulary_loss",
-                forward_->run(op_.x.rows_from(first, count), logits_.rows_from(0, count), std::cref(finish)));
-      if (!op_.dx) continue;
-      check_ran("vocabulary_loss", data_->run(dlogits_.rows_from(0, count), op_.dx.rows_from(first, count), {}));
-      linear_backward_weights(weights_of(first, count), products_, *workspace_);
-    }
-  }
-
- private:
-  LinearBackwardWeights weights_of(std::int64_t first, std::int64_t count) const {
-    return {dlogits_.rows_from(0, count), op_.x.rows_from(first, count), op_.dw, nullptr};
-  }
-
-  void* take(std::int64_t bytes) {
-    bytes_ += Workspace::rounded(bytes);
-    return workspace_ == nullptr ? nullptr : workspace_->take(bytes);
-  }
-
-  // Row n of the loss, whose logits are row r of the block: they become its dlogits.
-  void finish_row(std::int64_t n, std::int64_t r) const {
-    float* logits = logits_.f32() + r * V_;
-    const std::int32_t target = op_.targets[n];
-    void* dlogits = dlogits_.rows_from(r, 1).data;
-    if (target < 0) {
-      op_.losses[n] = 0;
-      if (op_.dx) std::fill_n(static_cast<char*>(dlogits), V_ * size_of(dlogits_.type), char{0});
-      return;
-    }
-    const float at_target = logits[target];
-    float largest = 0, sum = 0;
-    linear_kernels().softmax(logits, logits, V_, &largest, &sum);
-    op_.losses[n] = std::log(sum) + (largest - at_target);
-    if (!op_.dx) return;
-    const float share = op_.gradient / sum;
-    const float of_target = share * logits[target] - op_.gradient;
-    linear_kernels().scale(logits, share, dlogits, dlogits_.type == DType::bfloat16, V_);
-    if (dlogits_.type == DType::bfloat16) {
-      dlogits_.bf16()[r * V_ + target] = bfloat16_from_float(of_target);
-    } else {
-      logits[target] = of_target;
-    }
-  }
-
-  const VocabularyLoss& op_;
-  Products& products_;
-  Workspace* workspace_;
-  std::int64_t V_, rows_;
-  std::int64_t bytes_ = 0;
-  Matrix logits_, dlogits_;
-  std::optional<RowProduct> forward_, data_;
-};
+// What a block of rows adds to dw. Addresses are not there yet where dlogits has none.
+LinearBackwardWeights weights_of(const VocabularyLoss& op, const Matrix& dlogits, std::int64_t first,
+                                 std::int64_t count) {
+  return {dlogits.rows_from(0, count), op.x.rows_from(first, count), op.dw, {}};
+}
 
 }  // namespace
 
-void vocabulary_loss(const VocabularyLoss& op, Products& products, Workspace& workspace) {
-  const Workspace::Scope scope(workspace);
-  LossBlocks(op, products, &workspace).run();
+Loss::Loss(const VocabularyLoss& op, Products& products)
+    : rows_(block_rows(op)),
+      forward_(products, op.w, true, false, op.x.rows, op.x.stride, DType::float32, op.w.rows) {
+  const std::int64_t V = op.w.rows, rest = op.x.rows % rows_;
+  logits_bytes_ = Workspace::rounded(rows_ * V * 4);
+  if (!op.dx) return;
+  const DType type = op.x.type;
+  if (type == DType::bfloat16) dlogits_bytes_ = Workspace::rounded(rows_ * V * 2);
+  data_.emplace(products, op.w, false, false, op.x.rows, V, op.dx.type, op.dx.stride);
+  const Matrix dlogits = matrix(nullptr, type, rows_, V);
+  weights_.emplace(weights_of(op, dlogits, 0, rows_), products);
+  if (rest > 0) last_weights_.emplace(weights_of(op, dlogits, 0, rest), products);
 }
 
-std::int64_t vocabulary_loss_workspace_bytes(const VocabularyLoss& op, Products& products) {
-  return LossBlocks(op, products, nullptr).workspace_bytes();
+std::int64_t Loss::workspace_bytes() const {
+  std::int64_t bytes = logits_bytes_ + dlogits_bytes_ + forward_.workspace_bytes(), weights = 0;
+  if (data_) bytes += data_->workspace_bytes();
+  for (const auto* product : {&weights_, &last_weights_})
+    if (*product) weights = std::max(weights, (*product)->workspace_bytes());
+  return bytes + weights;
+}
+
+void Loss::run(const VocabularyLoss& op, const StepInputs& inputs, Workspace& workspace) const {
+  const Workspace::Scope scope(workspace);
+  const std::int64_t V = op.w.rows;
+  const auto taken = [&](const RowProduct& product) {
+    void* packed = workspace.take(product.packed_bytes());
+    product.pack(op.w, packed);
+    return std::pair(packed, workspace.take(product.threads_bytes()));
+  };
+  const Matrix logits = matrix(workspace.take(logits_bytes_), DType::float32, rows_, V);
+  const Matrix dlogits =
+      dlogits_bytes_ > 0 ? matrix(workspace.take(dlogits_bytes_), DType::bfloat16, rows_, V) : logits;
+  const auto [forward, forward_scratch] = taken(forward_);
+  const auto [data, data_scratch] = data_ ? taken(*data_) : std::pair<void*, void*>();
+  for (std::int64_t first = 0; first < op.x.rows; first += rows_) {
+    const std::int64_t count = std::min(rows_, op.x.rows - first);
+    const auto finish = [&](std::int64_t row, std::int64_t rows) {
+      for (std::int64_t r = row; r < row + rows; ++r)
+        finish_row(op, inputs.loss_gradient, logits, dlogits, first + r, r);
+    };
+    check_ran("vocabulary_loss", forward_.run(forward, op.x.rows_from(first, count), logits.rows_from(0, count),
+                                              nullptr, forward_scratch, std::cref(finish)));
+    if (!op.dx) continue;
+    check_ran("vocabulary_loss", data_->run(data, dlogits.rows_from(0, count), op.dx.rows_from(first, count), nullptr,
+                                            data_scratch, {}));
+    (count == rows_ ? weights_ : last_weights_)->run(weights_of(op, dlogits, first, count), workspace);
+  }
 }
 
 }  // namespace longstride

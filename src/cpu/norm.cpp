@@ -17,12 +17,12 @@ namespace {
 // depend on threads; at most 256 chunks, so that their sums take little memory.
 std::int64_t chunk_rows(std::int64_t N) { return std::max<std::int64_t>(128, (N + 255) / 256); }
 
-DropoutWords words_of(const Dropout& dropout) {
+DropoutWords words_of(const Dropout& dropout, const StepInputs& inputs) {
   DropoutWords words;
   const PhiloxKey key = philox_key(dropout.seed, Purpose::dropout);
   words.site = static_cast<std::uint32_t>(dropout.site);
   words.layer = static_cast<std::uint32_t>(dropout.layer);
-  words.step = static_cast<std::uint32_t>(dropout.step);
+  words.step = static_cast<std::uint32_t>(inputs.dropout_step);
   words.key[0] = key[0];
   words.key[1] = key[1];
   // Exact: of a word's upper 24 bits u, u / 2^24 >= rate is u >= ceil(rate * 2^24); then its lower 8 do not matter.
@@ -57,8 +57,8 @@ NormRow row_of(const ResidualNorm& op, std::int64_t r) {
   at.h_in = row(op.h_in, r);
   at.branch = typed_row(op.branch, r);
   at.h_out = row(op.h_out, r);
-  at.weight = op.weight;
-  at.bias = op.bias;
+  at.weight = op.weight.data;
+  at.bias = op.bias.data;
   at.y = typed_row(op.y, r);
   at.bf16 = op.y.type == DType::bfloat16;
   at.eps = op.eps;
@@ -70,23 +70,23 @@ NormRow row_of(const ResidualNorm& op, std::int64_t r) {
 
 std::int64_t residual_norm_workspace_bytes(std::int64_t C) { return threads() * Masks::bytes_of(C); }
 
-void residual_norm(const ResidualNorm& op, Workspace& workspace) {
+void residual_norm(const ResidualNorm& op, const StepInputs& inputs, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
   const std::int64_t N = op.h_in.rows, C = op.h_in.cols;
   const bool drops = op.branch && op.dropout.rate > 0;
-  const DropoutWords words = words_of(op.dropout);
+  const DropoutWords words = words_of(op.dropout, inputs);
   const Masks masks(C, workspace);
 #pragma omp parallel for schedule(static) num_threads(threads())
   for (std::int64_t r = 0; r < N; ++r) {
     NormRow at = row_of(op, r);
     at.scale = 1 / (1 - op.dropout.rate);
     if (drops) at.kept = masks.row(words, op.dropout.first_row + r);
-    norm_kernels().norm(at, op.mean + r, op.rstd + r);
+    norm_kernels().norm(at, op.mean.data + r, op.rstd.data + r);
   }
 }
 
 void residual_norm_row(const ResidualNorm& op, std::int64_t r) {
-  norm_kernels().norm(row_of(op, r), op.mean + r, op.rstd + r);
+  norm_kernels().norm(row_of(op, r), op.mean.data + r, op.rstd.data + r);
 }
 
 std::int64_t residual_norm_backward_workspace_bytes(const ResidualNormBackward& op) {
@@ -95,11 +95,11 @@ std::int64_t residual_norm_backward_workspace_bytes(const ResidualNormBackward& 
   return residual_norm_workspace_bytes(C) + chunks * Workspace::rounded(2 * C * 4);
 }
 
-void residual_norm_backward(const ResidualNormBackward& op, Workspace& workspace) {
+void residual_norm_backward(const ResidualNormBackward& op, const StepInputs& inputs, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
   const std::int64_t N = op.dy.rows, C = op.dy.cols;
   const bool drops = op.dbranch && op.dropout.rate > 0;
-  const DropoutWords words = words_of(op.dropout);
+  const DropoutWords words = words_of(op.dropout, inputs);
   const Masks masks(C, workspace);
   const std::int64_t per_chunk = chunk_rows(N), chunks = (N + per_chunk - 1) / per_chunk;
   const std::int64_t sums_stride = Workspace::rounded(2 * C * 4) / 4;
@@ -107,7 +107,7 @@ void residual_norm_backward(const ResidualNormBackward& op, Workspace& workspace
 #pragma omp parallel for schedule(static) num_threads(threads())
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
     NormBackwardRow at;
-    at.weight = op.weight;
+    at.weight = op.weight.data;
     at.dweight = sums + chunk * sums_stride;
     at.dbias = at.dweight + C;
     std::fill_n(at.dweight, 2 * C, 0.0f);

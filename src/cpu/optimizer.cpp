@@ -1,7 +1,10 @@
+// Loops over parameters in chunks of fixed size, whose sums are added in order.
 #include "cpu/optimizer.h"
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
+#include <numbers>
 
 #include "cpu/optimizer_kernels.h"
 #include "cpu/threads.h"
@@ -22,13 +25,13 @@ bool is_zero(const float* x, std::int64_t count) {
 }
 
 // Rows without a gradient keep w, m and v; an average goes on towards w.
-void adamw_rows(const AdamW& op) {
+void adamw_rows(const AdamW& op, const AdamWStep& step) {
 #pragma omp parallel for schedule(static) num_threads(threads())
-  for (std::int64_t row = 0; row < op.count / op.row; ++row) {
+  for (std::int64_t row = 0; row < op.w.count / op.row; ++row) {
     const std::int64_t begin = row * op.row;
-    if (!is_zero(op.dw + begin, op.row)) {
-      optimizer_kernels().adamw(op, begin, op.row);
-    } else if (op.ema != nullptr) {
+    if (!is_zero(op.dw.data + begin, op.row)) {
+      optimizer_kernels().adamw(step, begin, op.row);
+    } else if (op.ema) {
       for (std::int64_t i = begin; i < begin + op.row; ++i)
         op.ema[i] = op.ema_decay * op.ema[i] + (1 - op.ema_decay) * op.w[i];
     }
@@ -37,31 +40,61 @@ void adamw_rows(const AdamW& op) {
 
 }  // namespace
 
-void adamw(const AdamW& op) {
-  if (op.row > 0) return adamw_rows(op);
-  const std::int64_t chunks = chunks_of(op.count);
+void adamw(const AdamW& op, const StepInputs& inputs) {
+  if (!std::isfinite(op.scale[0])) return;
+  const AdamWStep step{op.w.data, op.m.data,   op.v.data, op.dw.data,   op.ema.data,   op.copy.data,       op.scale[0],
+                       inputs.rate, op.beta1, op.beta2,  op.epsilon, op.decay, op.ema_decay, inputs.correction1,
+                       inputs.correction2};
+  if (op.row > 0) return adamw_rows(op, step);
+  const std::int64_t chunks = chunks_of(op.w.count);
 #pragma omp parallel for schedule(static) num_threads(threads())
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
-    optimizer_kernels().adamw(op, chunk * kChunk, size_of_chunk(chunk, op.count));
+    optimizer_kernels().adamw(step, chunk * kChunk, size_of_chunk(chunk, op.w.count));
 }
 
-double sum_squares(const float* x, std::int64_t count, Workspace& workspace) {
+// norm = sqrt(sum of x^2);  scale = min(1, clip / norm)
+void gradient_norm(const GradientNorm& op, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
+  const std::int64_t count = op.x.count;
   const std::int64_t chunks = chunks_of(count);
   auto* sums = static_cast<double*>(workspace.take(chunks * 8));
 #pragma omp parallel for schedule(static) num_threads(threads())
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
-    sums[chunk] = optimizer_kernels().sum_squares(x + chunk * kChunk, size_of_chunk(chunk, count));
+    sums[chunk] = optimizer_kernels().sum_squares(op.x.data + chunk * kChunk, size_of_chunk(chunk, count));
   double total = 0;
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk) total += sums[chunk];
-  return total;
+  const double norm = std::sqrt(total);
+  const bool finite = std::isfinite(norm) && (!op.bits || std::isfinite(op.bits[0]));
+  op.norm[0] = norm;
+  op.scale[0] = !finite ? NAN : op.clip > 0 && norm > op.clip ? static_cast<float>(op.clip / norm) : 1.0f;
 }
 
-void to_bfloat16(const float* x, std::uint16_t* y, std::int64_t count) {
-  const std::int64_t chunks = chunks_of(count);
+std::int64_t gradient_norm_workspace_bytes(const GradientNorm& op) {
+  return Workspace::rounded(chunks_of(op.x.count) * 8);
+}
+
+void sum_bits(const SumBits& op) {
+  double sum = op.sum[0];
+  for (std::int64_t n = 0; n < op.losses.count; ++n) sum += static_cast<float>(op.losses[n] / std::numbers::ln2);
+  op.sum[0] = sum;
+}
+
+void round(const Round& op) {
+  const std::int64_t count = op.x.count, chunks = chunks_of(count);
 #pragma omp parallel for schedule(static) num_threads(threads())
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
-    optimizer_kernels().to_bfloat16(x + chunk * kChunk, y + chunk * kChunk, size_of_chunk(chunk, count));
+    optimizer_kernels().to_bfloat16(op.x.data + chunk * kChunk, op.y.data + chunk * kChunk, size_of_chunk(chunk, count));
 }
+
+void exchange(const Exchange& op) {
+  const std::int64_t count = op.a.count, chunks = chunks_of(count);
+#pragma omp parallel for schedule(static) num_threads(threads())
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+    float* a = op.a.data + chunk * kChunk;
+    std::swap_ranges(a, a + size_of_chunk(chunk, count), op.b.data + chunk * kChunk);
+  }
+}
+
+void zero(const Zero& op) { std::fill_n(op.memory.data, op.memory.count, 0.0f); }
 
 }  // namespace longstride

@@ -1,4 +1,4 @@
-// Passes over parameters and gradients: AdamW, the sum of squares, the copy in bfloat16 (ops.h, backend.h).
+// Passes over parameters, gradients and losses (ops.h): AdamW, the norm, copies, sums.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,12 @@
 
 namespace longstride {
 
-void adamw(const AdamW& op);
-double sum_squares(const float* x, std::int64_t count, Workspace& workspace);
-void to_bfloat16(const float* x, std::uint16_t* y, std::int64_t count);
+void adamw(const AdamW& op, const StepInputs& inputs);
+void gradient_norm(const GradientNorm& op, Workspace& workspace);
+std::int64_t gradient_norm_workspace_bytes(const GradientNorm& op);
+void sum_bits(const SumBits& op);
+void round(const Round& op);
+void exchange(const Exchange& op);
+void zero(const Zero& op);
 
 }  // namespace longstride

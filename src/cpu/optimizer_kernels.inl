@@ -3,7 +3,7 @@
 //   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2, g = gradient_scale * dw
 //   w -= rate * (m / correction1 / (sqrt(v / correction2) + epsilon) + decay * w)
 //   ema = ema_decay * ema + (1 - ema_decay) * w
-static void adamw(const AdamW& op, std::int64_t begin, std::int64_t count) {
+static void adamw(const AdamWStep& op, std::int64_t begin, std::int64_t count) {
   const F beta1 = broadcast(op.beta1), rest1 = broadcast(1 - op.beta1);
   const F beta2 = broadcast(op.beta2), rest2 = broadcast(1 - op.beta2);
   const F ema_decay = broadcast(op.ema_decay), ema_rest = broadcast(1 - op.ema_decay);

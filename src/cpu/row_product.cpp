@@ -1,3 +1,4 @@
+// Products in chunks of rows, each on one thread (cpu/row_product.h).
 #include "cpu/row_product.h"
 
 #include <omp.h>
@@ -30,61 +31,59 @@ void widen_all(const Matrix& from, float* to) {
 
 }  // namespace
 
-RowProduct::RowProduct(Products& products, Workspace* workspace, Matrix b, bool transposed, const float* bias,
-                       std::int64_t rows, std::int64_t a_stride, DType result, std::int64_t c_stride)
-    : products_(products),
-      workspace_(workspace),
-      K_(transposed ? b.cols : b.rows),
-      M_(transposed ? b.rows : b.cols),
-      bias_(bias),
-      b_(b) {
-  if (b.type == DType::bfloat16 && !native_bfloat16_products()) {
-    widened_ = true;
-    narrow_ = result == DType::bfloat16;
-    auto* wide = static_cast<float*>(take(b.rows * b.cols * 4));
-    if (workspace_ != nullptr) widen_all(b, wide);
-    b_ = matrix(wide, DType::float32, b.rows, b.cols);
-    a_bytes_ = Workspace::rounded(kChunkRows * K_ * 4);
-    if (narrow_) c_bytes_ = Workspace::rounded(kChunkRows * M_ * 4);
-  }
+RowProduct::RowProduct(Products& products, const Matrix& b, bool transposed, bool bias, std::int64_t rows,
+                       std::int64_t a_stride, DType result, std::int64_t c_stride)
+    : K_(transposed ? b.cols : b.rows), M_(transposed ? b.rows : b.cols) {
+  widened_ = b.type == DType::bfloat16 && !native_bfloat16_products();
+  narrow_ = widened_ && result == DType::bfloat16;
+  if (widened_) a_bytes_ = Workspace::rounded(kChunkRows * K_ * 4);
+  if (narrow_) c_bytes_ = Workspace::rounded(kChunkRows * M_ * 4);
+  const std::int64_t b_stride = widened_ ? b.cols : b.stride;
   ProductShape shape;
   shape.n = M_;
   shape.k = K_;
-  shape.type = b_.type;
+  shape.type = widened_ ? DType::float32 : b.type;
   shape.result = narrow_ ? DType::float32 : result;
   shape.a_row = widened_ ? K_ : a_stride;
-  shape.b_row = transposed ? 1 : b_.stride;
-  shape.b_column = transposed ? b_.stride : 1;
+  shape.b_row = transposed ? 1 : b_stride;
+  shape.b_column = transposed ? b_stride : 1;
   shape.c_row = narrow_ ? M_ : c_stride;
   shape.pack = true;
-  shape.bias = bias != nullptr;
+  shape.bias = bias;
   shape.m = kChunkRows;
-  if (rows >= kChunkRows) pack(whole_, shape);
+  if (rows >= kChunkRows) make(products, whole_, shape);
   rest_rows_ = rows % kChunkRows;
   shape.m = rest_rows_;
-  if (rest_rows_ > 0) pack(rest_, shape);
-  threads_memory_ = static_cast<char*>(take(threads() * (scratch_bytes_ + a_bytes_ + c_bytes_)));
+  if (rest_rows_ > 0) make(products, rest_, shape);
+  wide_ = packed_bytes_;
+  if (widened_) packed_bytes_ += Workspace::rounded(b.rows * b.cols * 4);
 }
 
-void* RowProduct::take(std::int64_t bytes) {
-  bytes_ += Workspace::rounded(bytes);
-  return workspace_ == nullptr ? nullptr : workspace_->take(bytes);
-}
-
-void RowProduct::pack(Kind& kind, const ProductShape& shape) {
-  kind.product = &products_.find(shape);
+void RowProduct::make(Products& products, Kind& kind, const ProductShape& shape) {
+  kind.product = &products.find(shape);
   scratch_bytes_ = std::max(scratch_bytes_, Workspace::rounded(kind.product->scratch_bytes()));
-  if (&kind == &rest_ && whole_.product != nullptr && rest_.product->packs_like(*whole_.product)) {
-    kind.packed = whole_.packed;
-    return;
-  }
-  kind.packed = take(kind.product->packed_bytes());
-  if (workspace_ != nullptr) kind.product->pack(b_.data, kind.packed);
+  if (&kind == &rest_ && whole_.product != nullptr && rest_.product->packs_like(*whole_.product)) return;
+  kind.packed = packed_bytes_;
+  packed_bytes_ += Workspace::rounded(kind.product->packed_bytes());
 }
 
-bool RowProduct::chunk(int thread, const Matrix& a, const Matrix& c, std::int64_t first, std::int64_t count) const {
+std::int64_t RowProduct::threads_bytes() const { return threads() * (scratch_bytes_ + a_bytes_ + c_bytes_); }
+
+void RowProduct::pack(const Matrix& b, void* packed) const {
+  auto* to = static_cast<char*>(packed);
+  const void* from = b.data;
+  if (widened_) {
+    widen_all(b, reinterpret_cast<float*>(to + wide_));
+    from = to + wide_;
+  }
+  if (whole_.product != nullptr) whole_.product->pack(from, to + whole_.packed);
+  const bool alike = whole_.product != nullptr && rest_.packed == whole_.packed;
+  if (rest_.product != nullptr && !alike) rest_.product->pack(from, to + rest_.packed);
+}
+
+bool RowProduct::chunk(const void* packed, const float* bias, char* scratch, int thread, const Matrix& a,
+                       const Matrix& c, std::int64_t first, std::int64_t count) const {
   const Kind& kind = count == kChunkRows ? whole_ : rest_;
-  char* scratch = threads_memory_ + thread * (scratch_bytes_ + a_bytes_ + c_bytes_);
   const void* from = a.rows_from(first, count).data;
   void* to = c.rows_from(first, count).data;
   auto* wide_c = reinterpret_cast<float*>(scratch + scratch_bytes_ + a_bytes_);
@@ -94,7 +93,7 @@ bool RowProduct::chunk(int thread, const Matrix& a, const Matrix& c, std::int64_
     from = wide_a;
     if (narrow_) to = wide_c;
   }
-  if (!kind.product->run(thread, from, kind.packed, to, bias_, scratch)) return false;
+  if (!kind.product->run(thread, from, static_cast<const char*>(packed) + kind.packed, to, bias, scratch)) return false;
   if (narrow_) {
     for (std::int64_t r = 0; r < count; ++r)
       linear_kernels().narrow(wide_c + r * M_, c.bf16() + (first + r) * c.stride, M_);
@@ -102,19 +101,23 @@ bool RowProduct::chunk(int thread, const Matrix& a, const Matrix& c, std::int64_
   return true;
 }
 
-bool RowProduct::run(const Matrix& a, const Matrix& c, const Finish& finish) const {
+bool RowProduct::run(const void* packed, const Matrix& a, const Matrix& c, const float* bias, void* scratch,
+                     const Finish& finish) const {
   assert(a.rows % kChunkRows == 0 || a.rows % kChunkRows == rest_rows_);
   const std::int64_t chunks = (a.rows + kChunkRows - 1) / kChunkRows;
+  for (const Kind* kind : {&whole_, &rest_})  // the number of threads may be another than when this was made
+    if (kind->product != nullptr) kind->product->prepare(threads());
   bool ran = true;
 #pragma omp parallel num_threads(threads()) reduction(&& : ran)
   {
     const OneThread one;
     const int thread = omp_get_thread_num();
+    char* memory = static_cast<char*>(scratch) + thread * (scratch_bytes_ + a_bytes_ + c_bytes_);
 #pragma omp for schedule(dynamic)
     for (std::int64_t index = 0; index < chunks; ++index) {
       const std::int64_t first = index * kChunkRows;
       const std::int64_t count = std::min(kChunkRows, a.rows - first);
-      ran = chunk(thread, a, c, first, count) && ran;
+      ran = chunk(packed, bias, memory, thread, a, c, first, count) && ran;
       if (finish) finish(first, count);
     }
   }

@@ -18,39 +18,40 @@ inline constexpr std::int64_t kChunkRows = 64;
 
 class RowProduct {
  public:
-  // b (K, M), or (M, K) where `transposed`. rows: what runs will add up to. Takes from the workspace what lives as long
-  // as the caller's scope. workspace == nullptr: only counts bytes, b's data is not looked at.
-  RowProduct(Products& products, Workspace* workspace, Matrix b, bool transposed, const float* bias, std::int64_t rows,
-             std::int64_t a_stride, DType result, std::int64_t c_stride);
+  // b (K, M), or (M, K) where `transposed`; its address is not looked at. rows: what runs will add up to.
+  RowProduct(Products& products, const Matrix& b, bool transposed, bool bias, std::int64_t rows, std::int64_t a_stride,
+             DType result, std::int64_t c_stride);
 
-  std::int64_t workspace_bytes() const { return bytes_; }
+  std::int64_t packed_bytes() const { return packed_bytes_; }
+  std::int64_t threads_bytes() const;  // that a run needs of scratch memory
+  std::int64_t workspace_bytes() const { return packed_bytes() + threads_bytes(); }
 
+  // Brings b, of the shape that was told, into oneDNN's order. packed: packed_bytes(), aligned to a cache line.
+  void pack(const Matrix& b, void* packed) const;
   // Called on the thread that has just computed rows [first, first + count) of C (numbered within this run).
   using Finish = std::function<void(std::int64_t first, std::int64_t count)>;
-  // a.rows: a multiple of kChunkRows, except in the last run. False where oneDNN failed (check_ran).
-  bool run(const Matrix& a, const Matrix& c, const Finish& finish) const;
+  // a.rows: a multiple of kChunkRows, except in the last run. scratch: threads_bytes(). False where oneDNN failed
+  // (check_ran).
+  bool run(const void* packed, const Matrix& a, const Matrix& c, const float* bias, void* scratch,
+           const Finish& finish) const;
 
  private:
   struct Kind {  // whole chunks, or the rows left
     Product* product = nullptr;
-    void* packed = nullptr;
+    std::int64_t packed = 0;  // bytes into what is packed
   };
-  void pack(Kind& kind, const ProductShape& shape);
-  bool chunk(int thread, const Matrix& a, const Matrix& c, std::int64_t first, std::int64_t count) const;
-  void* take(std::int64_t bytes);
+  void make(Products& products, Kind& kind, const ProductShape& shape);
+  bool chunk(const void* packed, const float* bias, char* scratch, int thread, const Matrix& a, const Matrix& c,
+             std::int64_t first, std::int64_t count) const;
 
-  Products& products_;
-  Workspace* workspace_;
   std::int64_t K_, M_;
-  const float* bias_;
-  Matrix b_;
-  bool widened_ = false;  // b_ and chunks of A become float32 first
+  bool widened_ = false;  // b and chunks of A become float32 first
   bool narrow_ = false;   // and chunks of C bfloat16 afterwards
   Kind whole_, rest_;
   std::int64_t rest_rows_ = 0;
-  std::int64_t bytes_ = 0;
+  std::int64_t packed_bytes_ = 0;  // of oneDNN's order, and b widened after them
+  std::int64_t wide_ = 0;          // bytes to b, widened
   std::int64_t scratch_bytes_ = 0, a_bytes_ = 0, c_bytes_ = 0;  // a thread
-  char* threads_memory_ = nullptr;
 };
 
 }  // namespace longstride

@@ -1,14 +1,47 @@
-// All that a device must do. The model, the trainer and the decoder know no other way to compute. Pointers in
-// operations point into memory of the backend (allocate), token lists and slot lists too; Tilings are host values.
+// All that a device must do: memory, and programs. The model, the trainer and the engine know no other way to compute.
+// Memory of a backend may be out of the host's reach: what the host reads or writes goes through upload and download.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
-#include <span>
+#include <string>
+#include <vector>
 
-#include "ops/ops.h"
+#include "ops/program.h"
 
 namespace longstride {
+
+// A program that a device has prepared. Compiled once, bound once, run often: run does nothing a second time that the
+// program alone decides.
+class Executable {
+ public:
+  virtual ~Executable() = default;
+
+  // Of the program, before bind: its arena; and the backend's scratch memory, which all executables of a backend share.
+  virtual std::int64_t arena_bytes() const = 0;
+  virtual std::int64_t workspace_bytes() const = 0;
+
+  // arena: memory of the backend, arena_bytes() at least, which other executables may use between runs of this one.
+  // Reserves the scratch memory. Errors: invalid_argument where an operand has no address, exhausted.
+  virtual void bind(void* arena) = 0;
+  // The program that runs: views of it are bound by it, for upload and download.
+  virtual const Program& program() const = 0;
+
+  // at_mark is called where the program has a Mark, on this thread; what it throws ends the run.
+  using AtMark = std::function<void(const Mark&)>;
+  virtual void run(const StepInputs& inputs, const AtMark& at_mark) = 0;
+  void run(const StepInputs& inputs = {}) { run(inputs, {}); }
+};
+
+// What a device is and can do.
+struct Facts {
+  std::string device;  // "cpu"
+  std::string name;    // of the processor
+  std::int64_t memory_bytes = 0;
+  std::int64_t memory_available_bytes = 0;  // now
+  bool bfloat16 = false;                    // products of bfloat16 run natively
+};
 
 class Backend {
  public:
@@ -21,42 +54,25 @@ class Backend {
   virtual void download(void* to_host, const void* from, std::int64_t bytes) = 0;
   virtual void copy(void* to, const void* from, std::int64_t bytes) = 0;
   virtual void zero(void* memory, std::int64_t bytes) = 0;
-  virtual void wait() = 0;                            // until everything asked for is done
-  virtual bool host_memory() const { return false; }  // after wait() the host may read and write its memory in place
+  virtual void wait() = 0;  // until everything asked for is done
 
-  // Scratch memory that an operation of these shapes needs (pointers are not looked at). Before the first step the
-  // largest is reserved; an operation that needs more than was reserved grows it.
-  virtual std::int64_t workspace_bytes(const Linear&) const = 0;
-  virtual std::int64_t workspace_bytes(const LinearBackwardData&) const = 0;
-  virtual std::int64_t workspace_bytes(const LinearBackwardWeights&) const = 0;
-  virtual std::int64_t workspace_bytes(const ResidualNormBackward&) const = 0;
-  virtual std::int64_t workspace_bytes(const Attention&) const = 0;
-  virtual std::int64_t workspace_bytes(const AttentionBackward&) const = 0;
-  virtual std::int64_t workspace_bytes(const VocabularyLoss&) const = 0;
-  virtual void reserve_workspace(std::int64_t bytes) = 0;
+  // Checks the program's operations and prepares them; allocates no memory of the device before bind. Addresses are
+  // not looked at: to know what a program needs is to compile it. Error invalid_argument: which operation, and why.
+  virtual std::unique_ptr<Executable> compile(Program program) = 0;
 
-  // The operations of ops.h, shapes already checked.
-  virtual void embed(const Embed&) = 0;
-  virtual void embed_backward(const EmbedBackward&) = 0;
-  virtual void residual_norm(const ResidualNorm&) = 0;
-  virtual void residual_norm_backward(const ResidualNormBackward&) = 0;
-  virtual void linear(const Linear&) = 0;
-  virtual void linear_backward_data(const LinearBackwardData&) = 0;
-  virtual void linear_backward_weights(const LinearBackwardWeights&) = 0;
-  virtual void attention(const Attention&) = 0;
-  virtual void attention_backward(const AttentionBackward&) = 0;
-  virtual void vocabulary_loss(const VocabularyLoss&) = 0;
-  virtual void adamw(const AdamW&) = 0;
-  virtual void decode_attention(const DecodeAttention&) = 0;
-  virtual void store_keys_values(const StoreKeysValues&) = 0;
-
-  // One after another, each with what those before it have left: the same as calling them in turn, which is what it
-  // does unless a device knows better (one parallel region, one graph).
-  virtual void run(std::span<const Operation> program);
-
-  virtual double sum_squares(const float* x, std::int64_t count) = 0;  // in a fixed order; not finite where x is not
-  virtual void to_bfloat16(const float* x, std::uint16_t* y, std::int64_t count) = 0;
+  virtual Facts facts() const = 0;
+  // Measured when first asked for, about 0.2 s, and remembered: the best product of matrices of this type on all
+  // threads, multiply-adds (not flops) a second.
+  virtual double product_rate(DType type) const = 0;
 };
+
+// Compiles, binds and runs one operation on operands that name memory: for what is done once, and for tests.
+void run_once(Backend& backend, Operation operation, const StepInputs& inputs = {});
+
+// "auto" takes the best device there is; "cpu" and "cuda" name one. Errors: invalid_argument for another name,
+// unavailable where this build or this machine has no such device.
+std::unique_ptr<Backend> make_backend(const std::string& device);
+void check_device(const std::string& device);  // the same errors, without making anything
 
 // One a device; where a build lacks the device, the linker finds a stub that throws Error(unavailable).
 std::unique_ptr<Backend> make_cpu_backend();

@@ -1,7 +1,9 @@
+// The definitions of all operations but attention (ops/definitions.h).
 #include "ops/definitions.h"
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "ops/philox.h"
 
@@ -11,6 +13,10 @@ namespace {
 
 std::size_t index(std::int64_t i) { return static_cast<std::size_t>(i); }
 Values zeros(std::int64_t count) { return Values(index(count)); }
+template <class List>
+int count_of(const List& list) {
+  return static_cast<int>(list.size());
+}
 
 double at(const Matrix& m, std::int64_t r, std::int64_t c) {
   const std::int64_t i = r * m.stride + c;
@@ -19,8 +25,9 @@ double at(const Matrix& m, std::int64_t r, std::int64_t c) {
 
 // The row of position embedding j that row r of the output adds: index_j(p - 1), p the row's position.
 std::int64_t position_index(const Embed& op, int j, std::int64_t r) {
-  const std::int64_t p = op.first + r % op.T;
-  return (p - 1) / op.divisor[j] % op.extent[j];
+  const std::int64_t p = op.at ? op.at[r] : r % op.T;
+  const Embed::Positions& positions = op.positions[index(j)];
+  return (p - 1) / positions.divisor % positions.extent;
 }
 
 struct Statistics {
@@ -51,10 +58,10 @@ double activate_slope(Activation f, double x) {
   return s * (1 + 1.702 * x * (1 - s));
 }
 
-double dropout_scale(const Dropout& dropout, std::int64_t e) {
+double dropout_scale(const Dropout& dropout, std::int64_t step, std::int64_t e) {
   if (dropout.rate == 0) return 1;
   const PhiloxBlock counter = {static_cast<std::uint32_t>(e / 4), static_cast<std::uint32_t>(dropout.site),
-                               static_cast<std::uint32_t>(dropout.layer), static_cast<std::uint32_t>(dropout.step)};
+                               static_cast<std::uint32_t>(dropout.layer), static_cast<std::uint32_t>(step)};
   const std::uint32_t word = philox(counter, philox_key(dropout.seed, Purpose::dropout))[index(e % 4)];
   return uniform_float(word) >= dropout.rate ? 1 / (1 - static_cast<double>(dropout.rate)) : 0;
 }
@@ -67,10 +74,11 @@ Values embed(const Embed& op) {
     const std::int64_t token = *before;
     for (std::int64_t c = 0; c < C; ++c) {
       double sum = token < 0 ? op.start[c] : op.token[token * C + c];
-      for (int j = 0; j < op.positions && token >= 0; ++j) sum += op.position[j][position_index(op, j, r) * C + c];
-      for (int g = 0; g < op.hashes; ++g) {
+      for (int j = 0; j < count_of(op.positions) && token >= 0; ++j)
+        sum += op.positions[index(j)].table[position_index(op, j, r) * C + c];
+      for (int g = 0; g < count_of(op.hash); ++g) {
         const std::int64_t row = op.hash_rows[g * N + r];
-        if (row >= 0) sum += op.hash[g][row * C + c];
+        if (row >= 0) sum += op.hash[index(g)][row * C + c];
       }
       for (std::int64_t k = 1; k <= op.taps_of(r); ++k) {
         if (before[-k] >= 0) sum += static_cast<double>(op.kernel[(k - 1) * C + c]) * op.token[before[-k] * C + c];
@@ -85,17 +93,17 @@ EmbedGradients embed_backward(const EmbedBackward& op) {
   const Embed& forward = op.forward;
   const std::int64_t N = forward.B * forward.T, C = op.dout.cols;
   EmbedGradients d{zeros(C), zeros(forward.V * C), {}, {}, zeros(forward.taps * C)};
-  for (int j = 0; j < forward.positions; ++j) d.position.push_back(zeros(forward.extent[j] * C));
-  for (int g = 0; g < forward.hashes; ++g) d.hash.push_back(zeros(forward.buckets * C));
+  for (const Embed::Positions& positions : forward.positions) d.position.push_back(zeros(positions.extent * C));
+  for (int g = 0; g < count_of(forward.hash); ++g) d.hash.push_back(zeros(forward.buckets * C));
   for (std::int64_t r = 0; r < N; ++r) {
     const std::int32_t* before = forward.token_before(r);
     const std::int64_t token = *before;
     for (std::int64_t c = 0; c < C; ++c) {
       const double dout = at(op.dout, r, c);
       (token < 0 ? d.start[index(c)] : d.token[index(token * C + c)]) += dout;
-      for (int j = 0; j < forward.positions && token >= 0; ++j)
+      for (int j = 0; j < count_of(forward.positions) && token >= 0; ++j)
         d.position[index(j)][index(position_index(forward, j, r) * C + c)] += dout;
-      for (int g = 0; g < forward.hashes; ++g) {
+      for (int g = 0; g < count_of(forward.hash); ++g) {
         const std::int64_t row = forward.hash_rows[g * N + r];
         if (row >= 0) d.hash[index(g)][index(row * C + c)] += dout;
       }
@@ -110,13 +118,13 @@ EmbedGradients embed_backward(const EmbedBackward& op) {
   return d;
 }
 
-ResidualNormValues residual_norm(const ResidualNorm& op) {
+ResidualNormValues residual_norm(const ResidualNorm& op, const StepInputs& inputs) {
   const std::int64_t N = op.h_in.rows, C = op.h_in.cols;
   ResidualNormValues out{values_of(op.h_in), {}, {}, {}};
   for (std::int64_t r = 0; r < N; ++r) {
     double* h = out.h_out.data() + r * C;
     for (std::int64_t c = 0; c < C && op.branch; ++c)
-      h[c] += dropout_scale(op.dropout, (op.dropout.first_row + r) * C + c) * at(op.branch, r, c);
+      h[c] += dropout_scale(op.dropout, inputs.dropout_step, (op.dropout.first_row + r) * C + c) * at(op.branch, r, c);
     const auto [mean, rstd] = statistics(h, C, op.eps);
     out.mean.push_back(mean);
     out.rstd.push_back(rstd);
@@ -128,7 +136,8 @@ ResidualNormValues residual_norm(const ResidualNorm& op) {
 // With xhat = (h - mean) * rstd, g = dy * weight, and mean_c the mean over channels:
 //   dh = dh_out + rstd * (g - mean_c(g) - xhat * mean_c(g * xhat));  dweight = sum_n dy * xhat;  dbias = sum_n dy
 //   dbranch = dropout mask * dh
-ResidualNormGradients residual_norm_backward(const ResidualNormBackward& op, double eps) {
+ResidualNormGradients residual_norm_backward(const ResidualNormBackward& op, double eps,
+                                             const StepInputs& inputs) {
   const std::int64_t N = op.dy.rows, C = op.dy.cols;
   const Values h = values_of(op.h);
   ResidualNormGradients d{zeros(N * C), zeros(N * C), zeros(C), zeros(C)};
@@ -146,7 +155,7 @@ ResidualNormGradients residual_norm_backward(const ResidualNormBackward& op, dou
       const double xhat = (h[index(r * C + c)] - mean) * rstd, g = at(op.dy, r, c) * op.weight[c];
       const double dh = (op.dh_out ? at(op.dh_out, r, c) : 0) + rstd * (g - g_mean - xhat * gx_mean);
       d.dh[index(r * C + c)] = dh;
-      d.dbranch[index(r * C + c)] = dropout_scale(op.dropout, (op.dropout.first_row + r) * C + c) * dh;
+      d.dbranch[index(r * C + c)] = dropout_scale(op.dropout, inputs.dropout_step, (op.dropout.first_row + r) * C + c) * dh;
     }
   }
   return d;
@@ -156,7 +165,7 @@ LinearValues linear(const Linear& op) {
   LinearValues out;
   for (std::int64_t n = 0; n < op.x.rows; ++n) {
     for (std::int64_t m = 0; m < op.w.rows; ++m) {
-      double sum = op.bias == nullptr ? 0 : op.bias[m];
+      double sum = op.bias ? op.bias[m] : 0;
       for (std::int64_t k = 0; k < op.w.cols; ++k) sum += at(op.x, n, k) * at(op.w, m, k);
       out.pre.push_back(sum);
       out.y.push_back(activate(op.activation, sum));
@@ -193,7 +202,7 @@ LinearGradients linear_backward_weights(const LinearBackwardWeights& op) {
 
 // loss_n = log sum_v exp(logits_v) - logits_target;  dlogits = gradient * (softmax - onehot);  dx = dlogits W;
 // dw = dlogits^T x
-VocabularyLossValues vocabulary_loss(const VocabularyLoss& op) {
+VocabularyLossValues vocabulary_loss(const VocabularyLoss& op, const StepInputs& inputs) {
   const std::int64_t V = op.w.rows, C = op.w.cols;
   VocabularyLossValues out{zeros(op.x.rows), zeros(op.x.rows * C), zeros(V * C)};
   for (std::int64_t n = 0; n < op.x.rows; ++n) {
@@ -208,7 +217,7 @@ VocabularyLossValues vocabulary_loss(const VocabularyLoss& op) {
     const double lse = largest + std::log(sum);
     out.losses[index(n)] = lse - logits[index(op.targets[n])];
     for (std::int64_t v = 0; v < V; ++v) {
-      const double d = op.gradient * (std::exp(logits[index(v)] - lse) - (v == op.targets[n] ? 1 : 0));
+      const double d = inputs.loss_gradient * (std::exp(logits[index(v)] - lse) - (v == op.targets[n] ? 1 : 0));
       for (std::int64_t c = 0; c < C; ++c) {
         out.dx[index(n * C + c)] += d * at(op.w, v, c);
         out.dw[index(v * C + c)] += d * at(op.x, n, c);
@@ -218,32 +227,43 @@ VocabularyLossValues vocabulary_loss(const VocabularyLoss& op) {
   return out;
 }
 
-//   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2, g = gradient_scale * dw
+//   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2, g = scale * dw
 //   w -= rate * (m / correction1 / (sqrt(v / correction2) + epsilon) + decay * w)
-//   ema = ema_decay * ema + (1 - ema_decay) * w;  a row without gradient keeps w, m and v
-AdamWValues adamw(const AdamW& op) {
+//   ema = ema_decay * ema + (1 - ema_decay) * w;  a row without gradient keeps w, m and v;  without a scale all stays
+AdamWValues adamw(const AdamW& op, const StepInputs& inputs) {
   AdamWValues out;
-  const double beta1 = op.beta1, beta2 = op.beta2, ema_decay = op.ema_decay;
-  for (std::int64_t i = 0; i < op.count; ++i) {
-    const float* row = op.row == 0 ? nullptr : op.dw + i / op.row * op.row;
-    const bool kept = row != nullptr && std::all_of(row, row + op.row, [](float x) { return x == 0; });
-    const double g = static_cast<double>(op.gradient_scale) * op.dw[i];
+  const double beta1 = op.beta1, beta2 = op.beta2, ema_decay = op.ema_decay, scale = op.scale[0];
+  const bool skipped = !std::isfinite(scale);
+  for (std::int64_t i = 0; i < op.w.count; ++i) {
+    const float* row = op.row == 0 ? nullptr : op.dw.data + i / op.row * op.row;
+    const bool kept = skipped || (row != nullptr && std::all_of(row, row + op.row, [](float x) { return x == 0; }));
+    const double g = scale * op.dw[i];
     const double m = kept ? op.m[i] : beta1 * op.m[i] + (1 - beta1) * g;
     const double v = kept ? op.v[i] : beta2 * op.v[i] + (1 - beta2) * g * g;
-    const double step = m / op.correction1 / (std::sqrt(v / op.correction2) + op.epsilon);
-    const double w = kept ? op.w[i] : op.w[i] - op.rate * (step + static_cast<double>(op.decay) * op.w[i]);
+    const double step = m / inputs.correction1 / (std::sqrt(v / inputs.correction2) + op.epsilon);
+    const double w = kept ? op.w[i] : op.w[i] - inputs.rate * (step + static_cast<double>(op.decay) * op.w[i]);
     out.w.push_back(w);
     out.m.push_back(m);
     out.v.push_back(v);
-    if (op.ema != nullptr) out.ema.push_back(ema_decay * op.ema[i] + (1 - ema_decay) * w);
+    if (op.ema) out.ema.push_back(skipped ? op.ema[i] : ema_decay * op.ema[i] + (1 - ema_decay) * w);
   }
   return out;
 }
 
-double sum_squares(const float* x, std::int64_t count) {
+// bits = sum_n losses_n / ln 2
+double sum_bits(const SumBits& op) {
   double sum = 0;
-  for (std::int64_t i = 0; i < count; ++i) sum += static_cast<double>(x[i]) * x[i];
+  for (std::int64_t n = 0; n < op.losses.count; ++n) sum += op.losses[n] / std::numbers::ln2;
   return sum;
+}
+
+// norm = sqrt(sum x^2);  scale = min(1, clip / norm) where clip > 0; NaN where norm or bits is not finite
+GradientNormValues gradient_norm(const GradientNorm& op) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < op.x.count; ++i) sum += static_cast<double>(op.x[i]) * op.x[i];
+  const double norm = std::sqrt(sum);
+  const bool finite = std::isfinite(norm) && (!op.bits || std::isfinite(op.bits[0]));
+  return {norm, !finite ? NAN : op.clip > 0 && norm > op.clip ? op.clip / norm : 1};
 }
 
 }  // namespace longstride::definitions

@@ -1,6 +1,6 @@
 // What every operation of ops.h means, in double and as plainly as it can be written: loops over the formula, no order
 // of evaluation worth knowing. Tests and `doctor` hold backends against these. Operations are given as to a backend,
-// but in host memory; outputs that they name are not written and may be absent, results come back instead, dense and
+// but bound, in host memory; outputs that they name are not written and may be absent, results come back instead, dense and
 // row-major. Inputs of either number format are taken as they are: what a bfloat16 holds is exact in double.
 #pragma once
 
@@ -19,7 +19,7 @@ Values values_of(const Matrix& m);
 double activate(Activation f, double x);
 double activate_slope(Activation f, double x);
 // 0 or 1 / (1 - rate): what dropout multiplies element e by. From philox itself.
-double dropout_scale(const Dropout& dropout, std::int64_t e);
+double dropout_scale(const Dropout& dropout, std::int64_t step, std::int64_t e);
 
 Values embed(const Embed& op);  // (N, C)
 struct EmbedGradients {
@@ -33,12 +33,13 @@ EmbedGradients embed_backward(const EmbedBackward& op);
 struct ResidualNormValues {
   Values h_out, y, mean, rstd;
 };
-ResidualNormValues residual_norm(const ResidualNorm& op);
+ResidualNormValues residual_norm(const ResidualNorm& op, const StepInputs& inputs = {});
 // The statistics are computed from h and eps, not taken from the operation.
 struct ResidualNormGradients {
   Values dh, dbranch, dweight, dbias;  // dbranch also where the operation has none
 };
-ResidualNormGradients residual_norm_backward(const ResidualNormBackward& op, double eps);
+ResidualNormGradients residual_norm_backward(const ResidualNormBackward& op, double eps,
+                                             const StepInputs& inputs = {});
 
 struct LinearValues {
   Values pre, y;
@@ -64,15 +65,19 @@ Values decode_attention(const DecodeAttention& op);
 
 struct VocabularyLossValues {
   Values losses;  // (N)
-  Values dx, dw;  // what dx is and what is added to dw, of `gradient` times the sum of losses
+  Values dx, dw;  // what dx is and what is added to dw
 };
-VocabularyLossValues vocabulary_loss(const VocabularyLoss& op);
+VocabularyLossValues vocabulary_loss(const VocabularyLoss& op, const StepInputs& inputs = {});
 
 struct AdamWValues {
   Values w, m, v, ema;
 };
-AdamWValues adamw(const AdamW& op);
+AdamWValues adamw(const AdamW& op, const StepInputs& inputs);
 
-double sum_squares(const float* x, std::int64_t count);
+double sum_bits(const SumBits& op);  // what is added
+struct GradientNormValues {
+  double norm, scale;
+};
+GradientNormValues gradient_norm(const GradientNorm& op);
 
 }  // namespace longstride::definitions

@@ -17,11 +17,18 @@ struct Query {
   double lse = -std::numeric_limits<double>::infinity();
 };
 
-struct Heads {  // (N, H * D) as doubles
+struct HeadValues {  // (B, T, H, D) as doubles
   Values values;
-  std::int64_t width = 0, D = 0;
-  Heads(const Matrix& m, std::int64_t H) : values(values_of(m)), width(m.cols), D(m.cols / H) {}
-  const double* row(std::int64_t n, std::int64_t h) const { return values.data() + n * width + h * D; }
+  std::int64_t T = 0, H = 0, D = 0;
+  explicit HeadValues(const Heads& x) : T(x.T), H(x.H), D(x.D) {
+    for (std::int64_t row = 0; row < x.B * T * H; ++row) {
+      const std::int64_t first = x.offset(row / H / T, row / H % T, row % H);
+      for (std::int64_t d = 0; d < D; ++d)
+        values.push_back(x.type == DType::float32 ? x.f32()[first + d] : float_from_bfloat16(x.bf16()[first + d]));
+    }
+  }
+  std::int64_t at(std::int64_t b, std::int64_t t, std::int64_t h) const { return ((b * T + t) * H + h) * D; }
+  const double* row(std::int64_t b, std::int64_t t, std::int64_t h) const { return values.data() + at(b, t, h); }
 };
 
 double dot(const double* a, const double* b, std::int64_t D) {
@@ -39,20 +46,22 @@ void normalise(Query& query) {
   for (double& s : query.p) s = std::exp(s - query.lse);
 }
 
-Query query_of(const Attention& op, const Heads& q, const Heads& k, std::int64_t b, std::int64_t h, std::int64_t i) {
+// i: position.
+Query query_of(const Attention& op, const HeadValues& q, const HeadValues& k, std::int64_t b, std::int64_t h,
+               std::int64_t i) {
   Query query;
   list_keys(op.tilings[h]->pattern(), i, query.keys);
   for (const std::int64_t j : query.keys)
-    query.p.push_back(op.scale * dot(q.row(b * op.T + i, h), k.row(b * op.T + j, h), q.D));
+    query.p.push_back(op.scale * dot(q.row(b, i - op.first, h), k.row(b, j, h), q.D));
   normalise(query);
   return query;
 }
 
 template <class Visit>
-void for_each_query(const Attention& op, const Heads& q, const Heads& k, const Visit& visit) {
+void for_each_query(const Attention& op, const HeadValues& q, const HeadValues& k, const Visit& visit) {
   for (std::int64_t b = 0; b < op.B; ++b) {
     for (std::int64_t h = 0; h < op.H; ++h) {
-      for (std::int64_t i = 0; i < op.T; ++i) visit(b, h, i, query_of(op, q, k, b, h, i));
+      for (std::int64_t i = op.first; i < op.first + q.T; ++i) visit(b, h, i, query_of(op, q, k, b, h, i));
     }
   }
 }
@@ -61,13 +70,13 @@ void for_each_query(const Attention& op, const Heads& q, const Heads& k, const V
 
 // out_i = sum_j p_j v_j; 0 where a query reads no key.
 AttentionValues attention(const Attention& op) {
-  const Heads q(op.q, op.H), k(op.k, op.H), v(op.v, op.H);
-  AttentionValues out{Values(v.values.size()), {}};
+  const HeadValues q(op.q), k(op.k), v(op.v);
+  AttentionValues out{Values(index(op.B * q.T * op.H * v.D)), {}};
   for_each_query(op, q, k, [&](std::int64_t b, std::int64_t h, std::int64_t i, const Query& query) {
     out.lse.push_back(query.lse);
-    double* row = out.out.data() + (b * op.T + i) * v.width + h * v.D;
+    double* row = out.out.data() + ((b * q.T + i - op.first) * op.H + h) * v.D;
     for (std::size_t at = 0; at < query.keys.size(); ++at) {
-      const double* value = v.row(b * op.T + query.keys[at], h);
+      const double* value = v.row(b, query.keys[at], h);
       for (std::int64_t d = 0; d < v.D; ++d) row[d] += query.p[at] * value[d];
     }
   });
@@ -78,53 +87,50 @@ AttentionValues attention(const Attention& op) {
 // q
 AttentionGradients attention_backward(const AttentionBackward& op) {
   const Attention& forward = op.forward;
-  const Heads q(forward.q, forward.H), k(forward.k, forward.H), v(forward.v, forward.H), dout(op.dout, forward.H);
+  const HeadValues q(forward.q), k(forward.k), v(forward.v), dout(op.dout);
   AttentionGradients d{Values(q.values.size()), Values(k.values.size()), Values(v.values.size())};
   for_each_query(forward, q, k, [&](std::int64_t b, std::int64_t h, std::int64_t i, const Query& query) {
-    const std::int64_t n = b * forward.T + i;
-    const double* upper = dout.row(n, h);
+    const double* upper = dout.row(b, i, h);
     double delta = 0;
     Values dp;
     for (std::size_t at = 0; at < query.keys.size(); ++at) {
-      dp.push_back(dot(upper, v.row(b * forward.T + query.keys[at], h), v.D));
+      dp.push_back(dot(upper, v.row(b, query.keys[at], h), v.D));
       delta += query.p[at] * dp[at];
     }
     for (std::size_t at = 0; at < query.keys.size(); ++at) {
-      const std::int64_t j = b * forward.T + query.keys[at];
+      const std::int64_t j = query.keys[at];
       const double ds = forward.scale * query.p[at] * (dp[at] - delta);
       for (std::int64_t e = 0; e < q.D; ++e) {
-        d.dq[index(n * q.width + h * q.D + e)] += ds * k.row(j, h)[e];
-        d.dk[index(j * q.width + h * q.D + e)] += ds * q.row(n, h)[e];
+        d.dq[index(q.at(b, i, h) + e)] += ds * k.row(b, j, h)[e];
+        d.dk[index(k.at(b, j, h) + e)] += ds * q.row(b, i, h)[e];
       }
-      for (std::int64_t e = 0; e < v.D; ++e) d.dv[index(j * v.width + h * v.D + e)] += query.p[at] * upper[e];
+      for (std::int64_t e = 0; e < v.D; ++e) d.dv[index(v.at(b, j, h) + e)] += query.p[at] * upper[e];
     }
   });
   return d;
 }
 
+// Row by row, as operations on a copy of the stores: what a row writes, the rows after it read.
 Values decode_attention(const DecodeAttention& op) {
-  const Heads q(op.q, op.H), k(op.k, op.H), v(op.v, op.H);
-  Values out(v.values.size());
-  for (std::int64_t b = 0; b < op.B; ++b) {
+  const std::int64_t R = op.q.rows, G = op.groups;
+  const HeadValues q(heads(op.q, R, 1, op.H)), k(heads(op.k, R, 1, op.H)), v(heads(op.v, R, 1, op.H));
+  Values out(v.values.size()), keys = values_of(op.keys), values = values_of(op.values);
+  for (std::int64_t r = 0; r < R; ++r) {
     for (std::int64_t h = 0; h < op.H; ++h) {
-      const std::int32_t g = op.group[h];
-      const auto row_of = [&](void* store, const double* fresh, std::int64_t slot, std::int64_t D) {
-        for (std::int64_t w = op.write_begin[g]; w < op.write_begin[g + 1]; ++w) {
-          if (op.write[w] == slot) return Values(fresh, fresh + D);
-        }
-        const Matrix slots = matrix(store, op.q.type, op.B * op.slots, D);
-        return values_of(slots.rows_from(b * op.slots + op.first_slot[h] + slot, 1));
-      };
+      const std::int64_t e = r * G + op.group[h], first = op.sequence[r] * op.slots + op.first_slot[h];
+      for (std::int64_t w = op.write_begin[e]; w < op.write_end[e]; ++w) {
+        std::copy_n(k.row(r, 0, h), q.D, keys.begin() + (first + op.write[w]) * q.D);
+        std::copy_n(v.row(r, 0, h), v.D, values.begin() + (first + op.write[w]) * v.D);
+      }
       Query query;
-      for (std::int64_t r = op.read_begin[g]; r < op.read_begin[g + 1]; ++r) {
-        query.keys.push_back(op.read[r]);
-        query.p.push_back(op.scale * dot(q.row(b, h), row_of(op.keys, k.row(b, h), op.read[r], q.D).data(), q.D));
+      for (std::int64_t at = op.read_begin[e]; at < op.read_end[e]; ++at) {
+        query.keys.push_back(first + op.read[at]);
+        query.p.push_back(op.scale * dot(q.row(r, 0, h), keys.data() + query.keys.back() * q.D, q.D));
       }
       normalise(query);
-      for (std::size_t at = 0; at < query.keys.size(); ++at) {
-        const Values value = row_of(op.values, v.row(b, h), query.keys[at], v.D);
-        for (std::int64_t d = 0; d < v.D; ++d) out[index(b * v.width + h * v.D + d)] += query.p[at] * value[index(d)];
-      }
+      for (std::size_t at = 0; at < query.keys.size(); ++at)
+        for (std::int64_t d = 0; d < v.D; ++d)
+          out[index(v.at(r, 0, h) + d)] += query.p[at] * values[index(query.keys[at] * v.D + d)];
     }
   }
   return out;

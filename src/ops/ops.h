@@ -1,77 +1,106 @@
-// The vocabulary of computation: one struct an operation, and one function that checks its shapes, once, and hands it
-// to a backend. B batch, T tokens, N = B * T rows, C width, H heads, D channels a head, V vocabulary.
+// The vocabulary of computation: one struct an operation. A program (ops/program.h) is a list of them. B batch, T
+// tokens, N = B * T rows, C width, H heads, D channels a head, V vocabulary.
 //
 // Matrices named with a type A hold activations: float32 or bfloat16, the same within one operation. Sums, statistics
 // and softmax are float32 in either. Gradients of parameters are float32 and added to what is there (+=); every other
-// output is overwritten. What is said to be optional is left without data.
+// output is overwritten. What is said to be optional is left without extent. What changes from run to run of a program
+// is no part of an operation: it lies in memory that an operation names, or in StepInputs.
+//
+// Each operation says which operands it reads and writes (`operands`): lifetimes, addresses and what a run has changed
+// follow from that.
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <span>
 #include <variant>
+#include <vector>
 
 #include "ops/tensor.h"
 #include "pattern/tiles.h"
 
 namespace longstride {
 
-class Backend;
-
 inline constexpr int kMaxPositionEmbeddings = 4;
 inline constexpr int kMaxHashEmbeddings = 8;
+inline constexpr std::int64_t kMaxHeadChannels = 256;
+
+// What a run of a program is told besides what its memory holds. Operations read it where the device keeps it.
+struct StepInputs {
+  std::int64_t dropout_step = 0;  // micro step: differs for every forward pass of training
+  float loss_gradient = 0;        // of the sum of losses in nats
+  float rate = 0;                 // learning rate
+  float correction1 = 1, correction2 = 1;  // AdamW's 1 - beta1^t and 1 - beta2^t for update t
+};
+
+enum class Use : std::uint8_t { reads, writes, changes };  // changes: reads and writes
 
 // Inverted dropout as a function of (seed, step, layer, site, element): element (first_row + r) * C + c is kept, and
-// scaled by 1 / (1 - rate), where uniform_float of its philox word >= rate. Word: philox({e / 4, site, layer, step},
-// philox_key(seed, dropout))[e % 4]. Ours.
+// scaled by 1 / (1 - rate), where uniform_float of its philox word >= rate. Word: philox({e / 4, site, layer,
+// StepInputs::dropout_step}, philox_key(seed, dropout))[e % 4]. Ours.
 struct Dropout {
   float rate = 0;  // [0, 1); 0: off
   std::int64_t seed = 0;
-  std::int64_t step = 0;  // micro step: differs for every forward pass of training
   std::int32_t layer = 0;
   std::int32_t site = 0;       // 0 attention, 1 feedforward
   std::int64_t first_row = 0;  // element 0 of the operation's row r is first_row + r's: for rows that are part of more
 };
 
-// out = embedding of the token before + position embeddings of the position before (model.md, section 2): row (b, t),
-// position p = first + t: start where tokens[b, t] < 0, else token[tokens[b, t]] + sum_j position[j][index_j(p - 1)],
-// index_j(q) = (q / divisor[j]) mod extent[j]. Row n then adds hash[g][hash_rows[g * N + n]] for every g, where that is
-// not below 0 (model/hashes.h says which), and sum_k kernel[k - 1] * token[y_k] element by element, k = 1..taps, y_k
-// the token k places before tokens[b, t], where there is one: a causal depthwise convolution of the token embeddings.
+// out = embedding of the token before + position embeddings of the position before (docs/model.md, section 2): row
+// (b, t) at position p = t, or p = at[n] where that is given: start where tokens[b, t] < 0, else
+// token[tokens[b, t]] + sum_j table_j[index_j(p - 1)], index_j(q) = (q / divisor_j) mod extent_j. Row n then adds
+// hash[g][hash_rows[g * N + n]] for every g, where that is not below 0 (model/hashes.h says which), and
+// sum_k kernel[k - 1] * token[y_k] element by element, k = 1..taps, y_k the token k places before tokens[b, t], where
+// there is one: a causal depthwise convolution of the token embeddings.
 struct Embed {
+  struct Positions {
+    Array<float> table;  // (extent, C)
+    std::int64_t extent = 1, divisor = 1;
+  };
   std::int64_t B = 0, T = 0, V = 0;
-  std::int64_t first = 0;
-  const std::int32_t* tokens = nullptr;  // (B, T) the token before each position; < 0: none, at a sequence's start
-  std::int64_t tokens_stride = 0;        // from one sequence's tokens to the next one's; 0: T
-  std::int64_t history = 0;              // tokens that stand before each sequence's first one
-  const float* start = nullptr;          // (C)
-  const float* token = nullptr;          // (V, C)
-  int positions = 0;                     // J, at most kMaxPositionEmbeddings
-  const float* position[kMaxPositionEmbeddings] = {};  // (extent, C)
-  std::int64_t extent[kMaxPositionEmbeddings] = {};
-  std::int64_t divisor[kMaxPositionEmbeddings] = {};
-  int hashes = 0;  // G, at most kMaxHashEmbeddings
+  Array<std::int32_t> tokens;      // (B, T) the token before each position; < 0: none, at a sequence's start
+  std::int64_t tokens_stride = 0;  // from one sequence's tokens to the next one's; 0: T
+  std::int64_t history = 0;        // tokens that stand before each sequence's first one; < 0 where there was none
+  Array<std::int64_t> at;          // (N), optional: the rows' positions
+  Array<float> start;              // (C)
+  Array<float> token;              // (V, C)
+  std::vector<Positions> positions;  // J, at most kMaxPositionEmbeddings
   std::int64_t buckets = 0;
-  const float* hash[kMaxHashEmbeddings] = {};  // (buckets, C)
-  const std::int32_t* hash_rows = nullptr;     // (G, N) in [0, buckets); < 0: none
-  std::int64_t taps = 0;                       // K
-  const float* kernel = nullptr;               // (K, C)
-  Matrix out;                                  // (N, C) float32
+  std::vector<Array<float>> hash;  // G of (buckets, C), at most kMaxHashEmbeddings
+  Array<std::int32_t> hash_rows;   // (G, N) in [0, buckets); < 0: none
+  std::int64_t taps = 0;           // K
+  Array<float> kernel;             // (K, C)
+  Matrix out;                      // (N, C) float32
 
   const std::int32_t* token_before(std::int64_t row) const {
-    return tokens + row / T * (tokens_stride == 0 ? T : tokens_stride) + row % T;
+    return tokens.data + row / T * (tokens_stride == 0 ? T : tokens_stride) + row % T;
   }
   // Of the tokens that stand before token_before(row), how many the convolution looks at.
   std::int64_t taps_of(std::int64_t row) const { return std::min(taps, row % T + history); }
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.tokens), visit(Use::reads, op.at), visit(Use::reads, op.start), visit(Use::reads, op.token);
+    for (auto& positions : op.positions) visit(Use::reads, positions.table);
+    for (auto& table : op.hash) visit(Use::reads, table);
+    visit(Use::reads, op.hash_rows), visit(Use::reads, op.kernel), visit(Use::writes, op.out);
+  }
 };
 struct EmbedBackward {
-  Embed forward;  // out unused
+  Embed forward;  // out absent
   Matrix dout;    // (N, C) float32
-  float* dstart = nullptr;
-  float* dtoken = nullptr;
-  float* dposition[kMaxPositionEmbeddings] = {};
-  float* dhash[kMaxHashEmbeddings] = {};
-  float* dkernel = nullptr;
+  Array<float> dstart, dtoken;
+  std::vector<Array<float>> dposition, dhash;
+  Array<float> dkernel;
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    Embed::operands(op.forward, visit);
+    visit(Use::reads, op.dout), visit(Use::changes, op.dstart), visit(Use::changes, op.dtoken);
+    for (auto& table : op.dposition) visit(Use::changes, table);
+    for (auto& table : op.dhash) visit(Use::changes, table);
+    visit(Use::changes, op.dkernel);
+  }
 };
 
 // h_out = h_in + dropout(branch);  y = (h_out - mean) * rstd * weight + bias, per row. Two passes for the variance.
@@ -79,13 +108,19 @@ struct ResidualNorm {
   Matrix h_in;    // (N, C) float32
   Matrix branch;  // (N, C) A, optional: without it h_out = h_in
   Dropout dropout;
-  Matrix h_out;                   // (N, C) float32, may be h_in; optional without branch
-  const float* weight = nullptr;  // (C)
-  const float* bias = nullptr;    // (C)
+  Matrix h_out;         // (N, C) float32, may be h_in; optional without branch
+  Array<float> weight;  // (C)
+  Array<float> bias;    // (C)
   float eps = 0;
-  Matrix y;               // (N, C) A
-  float* mean = nullptr;  // (N)
-  float* rstd = nullptr;  // (N) 1 / sqrt(variance + eps)
+  Matrix y;           // (N, C) A
+  Array<float> mean;  // (N)
+  Array<float> rstd;  // (N) 1 / sqrt(variance + eps)
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.h_in), visit(Use::reads, op.branch), visit(Use::reads, op.weight), visit(Use::reads, op.bias);
+    visit(Use::writes, op.h_out), visit(Use::writes, op.y), visit(Use::writes, op.mean), visit(Use::writes, op.rstd);
+  }
 };
 // With xhat = (h - mean) * rstd, g = dy * weight, and mean_c the mean over channels:
 //   dh     = dh_out + rstd * (g - mean_c(g) - xhat * mean_c(g * xhat));  dweight += sum_n dy * xhat;  dbias += sum_n dy
@@ -93,15 +128,19 @@ struct ResidualNorm {
 struct ResidualNormBackward {
   Matrix dy;  // (N, C) A
   Matrix h;   // (N, C) float32: h_out of the forward pass
-  const float* mean = nullptr;
-  const float* rstd = nullptr;
-  const float* weight = nullptr;
+  Array<float> mean, rstd, weight;
   Matrix dh_out;    // (N, C) float32, optional (zero): gradient that h_out gets from above
   Matrix dh;        // (N, C) float32, may be dh_out or h: gradient of h_out, and so of h_in
   Matrix dbranch;   // (N, C) A, optional, may be dy
   Dropout dropout;  // of dbranch
-  float* dweight = nullptr;
-  float* dbias = nullptr;
+  Array<float> dweight, dbias;
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.dy), visit(Use::reads, op.h), visit(Use::reads, op.mean), visit(Use::reads, op.rstd);
+    visit(Use::reads, op.weight), visit(Use::reads, op.dh_out), visit(Use::writes, op.dh);
+    visit(Use::writes, op.dbranch), visit(Use::changes, op.dweight), visit(Use::changes, op.dbias);
+  }
 };
 
 // f(x) = x * sigmoid(1.702 x), Hendrycks and Gimpel's approximation of GELU (the paper, section 5.2).
@@ -109,12 +148,18 @@ enum class Activation : std::uint8_t { none, gelu_sigmoid };
 
 // y = f(x W^T + bias).
 struct Linear {
-  Matrix x;                     // (N, K) A
-  Matrix w;                     // (M, K) A, PyTorch's layout [out, in]
-  const float* bias = nullptr;  // (M), optional
+  Matrix x;           // (N, K) A
+  Matrix w;           // (M, K) A, PyTorch's layout [out, in]
+  Array<float> bias;  // (M), optional
   Activation activation = Activation::none;
   Matrix pre;  // (N, M) A, optional: x W^T + bias kept for the backward pass
   Matrix y;    // (N, M) A or float32
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.x), visit(Use::reads, op.w), visit(Use::reads, op.bias);
+    visit(Use::writes, op.pre), visit(Use::writes, op.y);
+  }
 };
 // dx = (dy W) * f'(pre).
 struct LinearBackwardData {
@@ -122,117 +167,205 @@ struct LinearBackwardData {
   Matrix w;    // (M, K) A
   Matrix pre;  // (N, K) A, optional: the input of the activation whose output x was
   Matrix dx;   // (N, K) A
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.dy), visit(Use::reads, op.w), visit(Use::reads, op.pre), visit(Use::writes, op.dx);
+  }
 };
 // dw += dy^T x;  dbias += sum_n dy.
 struct LinearBackwardWeights {
-  Matrix dy;               // (N, M) A
-  Matrix x;                // (N, K) A
-  Matrix dw;               // (M, K) float32
-  float* dbias = nullptr;  // (M), optional
+  Matrix dy;           // (N, M) A
+  Matrix x;            // (N, K) A
+  Matrix dw;           // (M, K) float32
+  Array<float> dbias;  // (M), optional
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.dy), visit(Use::reads, op.x), visit(Use::changes, op.dw), visit(Use::changes, op.dbias);
+  }
 };
 
-// Softmax attention over a pattern. Rows (b, t) of q, k, v and out are strided, so that the three may be columns of one
-// matrix; head h has columns h * D .. h * D + D - 1.
+// Softmax attention over a pattern. Queries are those of positions first .. first + q.T - 1, keys and values those of
+// 0 .. T - 1, with first + q.T <= T: a sequence may be read in pieces, each of which brings its own queries.
 struct Attention {
   std::int64_t B = 0, T = 0, H = 0;
-  const Tiling* const* tilings = nullptr;  // (H) each of length T; equal patterns share one
+  const Tiling* const* tilings = nullptr;  // (H) each of length T; equal patterns share one; they outlive the program
   float scale = 1;                         // usually 1 / sqrt(Dq)
-  Matrix q;                                // (N, H * Dq) A
-  Matrix k;                                // (N, H * Dq) A
-  Matrix v;                                // (N, H * Dv) A
-  Matrix out;                              // (N, H * Dv) A; 0 where a query reads no key
-  float* lse = nullptr;                    // (B, H, T) log sum exp of a query's scaled scores; -inf where it reads none
+  Heads q;                                 // (B, q.T, H, Dq) A
+  Heads k;                                 // (B, T, H, Dq) A
+  Heads v;                                 // (B, T, H, Dv) A
+  Heads out;                               // (B, q.T, H, Dv) A; 0 where a query reads no key
+  Array<float> lse;        // (B, H, q.T) log sum exp of a query's scaled scores; -inf where it reads none
+  std::int64_t first = 0;  // position of the first query
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.q), visit(Use::reads, op.k), visit(Use::reads, op.v);
+    visit(Use::writes, op.out), visit(Use::writes, op.lse);
+  }
 };
 // With P = exp(scale * q k^T - lse) and delta_i = sum_d out * dout:
 //   dv = P^T dout;  dS = P * (dout v^T - delta);  dq = scale * dS k;  dk = scale * dS^T q
 struct AttentionBackward {
-  Attention forward;  // out and lse are inputs
-  Matrix dout;        // (N, H * Dv) A
-  Matrix dq, dk;      // (N, H * Dq) A; may be columns of one matrix
-  Matrix dv;          // (N, H * Dv) A
+  Attention forward;  // of whole sequences: first is 0 and q.T is T; out and lse are inputs
+  Heads dout;         // (B, T, H, Dv) A
+  Heads dq, dk;       // (B, T, H, Dq) A
+  Heads dv;           // (B, T, H, Dv) A
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    Attention::operands(op.forward, [&](Use, auto& operand) { visit(Use::reads, operand); });
+    visit(Use::reads, op.dout), visit(Use::writes, op.dq), visit(Use::writes, op.dk), visit(Use::writes, op.dv);
+  }
 };
 
 // logits = x W^T; losses[n] = logsumexp(logits[n]) - logits[n, target], in nats. Rows in chunks: (N, V) never exists.
-// With a gradient: dlogits = gradient * (softmax - onehot) of the scored rows; dx = dlogits W; dw += dlogits^T x.
+// With a gradient g = StepInputs::loss_gradient: dlogits = g * (softmax - onehot) of the scored rows; dx = dlogits W;
+// dw += dlogits^T x.
 struct VocabularyLoss {
-  Matrix x;                               // (N, C) A
-  Matrix w;                               // (V, C) A
-  const std::int32_t* targets = nullptr;  // (N); < 0: not scored, loss 0
-  float* losses = nullptr;                // (N)
-  float gradient = 0;                     // of the sum of losses; used where dx is given
-  Matrix dx;                              // (N, C) A, optional
-  Matrix dw;                              // (V, C) float32, given together with dx
+  Matrix x;                     // (N, C) A
+  Matrix w;                     // (V, C) A
+  Array<std::int32_t> targets;  // (N); < 0: not scored, loss 0
+  Array<float> losses;          // (N)
+  Matrix dx;                    // (N, C) A, optional
+  Matrix dw;                    // (V, C) float32, given together with dx
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.x), visit(Use::reads, op.w), visit(Use::reads, op.targets), visit(Use::writes, op.losses);
+    visit(Use::writes, op.dx), visit(Use::changes, op.dw);
+  }
 };
 
-// AdamW (Loshchilov and Hutter 2019), one pass: with g = gradient_scale * dw
+// sum += of losses[n] / ln 2, each rounded to float32 and added in the order of rows.
+struct SumBits {
+  Array<float> losses;  // (N) nats
+  Array<double> sum;    // (1)
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.losses), visit(Use::changes, op.sum);
+  }
+};
+
+// norm = sqrt(sum of x^2), summed in a fixed order; scale = clip / norm where clip > 0 and norm > clip, else 1. Where
+// norm or bits is not finite scale is NaN.
+struct GradientNorm {
+  Array<float> x;
+  Array<double> bits;  // (1), optional
+  double clip = 0;     // 0: off
+  Array<double> norm;  // (1)
+  Array<float> scale;  // (1)
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.x), visit(Use::reads, op.bits), visit(Use::writes, op.norm), visit(Use::writes, op.scale);
+  }
+};
+
+// AdamW (Loshchilov and Hutter 2019), one pass: with g = scale * dw, and rate and corrections of StepInputs
 //   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 //   w -= rate * (m / correction1 / (sqrt(v / correction2) + epsilon) + decay * w)
 //   ema = ema_decay * ema + (1 - ema_decay) * w
-// With row > 0 what is moved are rows of so many elements, and a row whose dw is 0 throughout keeps w, m and v.
+// Where scale is not finite nothing changes. With row > 0 what is moved are rows of so many elements, and a row whose
+// dw is 0 throughout keeps w, m and v.
 struct AdamW {
-  std::int64_t count = 0;
-  float* w = nullptr;
-  float* m = nullptr;
-  float* v = nullptr;
-  const float* dw = nullptr;
-  float* ema = nullptr;           // optional
-  std::uint16_t* copy = nullptr;  // optional: w in bfloat16
-  float gradient_scale = 1, rate = 0, beta1 = 0, beta2 = 0, epsilon = 0, decay = 0, ema_decay = 0;
-  float correction1 = 1, correction2 = 1;  // 1 - beta^t
-  std::int64_t row = 0;                    // 0, or a divisor of count
+  Array<float> w, m, v, dw;
+  Array<float> ema;           // optional
+  Array<std::uint16_t> copy;  // optional: w in bfloat16
+  Array<float> scale;         // (1)
+  float beta1 = 0, beta2 = 0, epsilon = 0, decay = 0, ema_decay = 0;
+  std::int64_t row = 0;  // 0, or a divisor of the count
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.dw), visit(Use::reads, op.scale), visit(Use::changes, op.w), visit(Use::changes, op.m);
+    visit(Use::changes, op.v), visit(Use::changes, op.ema), visit(Use::writes, op.copy);
+  }
 };
 
-// One token of B sequences against a cache of keys and values (pattern/cache.h), all A; scores, softmax and sums are
-// float32. Sequence b's head h keeps its slots in rows first_slot[h] .. of sequence b's store of `slots` rows. The new
-// key and value go to the slots write[write_begin[group[h]] .. write_begin[group[h] + 1]), then the query reads
-// read[...] likewise; of the slots it reads only the last may be one of those.
+// memory = 0.
+struct Zero {
+  Array<float> memory;
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::writes, op.memory);
+  }
+};
+// y = x, rounded to bfloat16.
+struct Round {
+  Array<float> x;
+  Array<std::uint16_t> y;
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.x), visit(Use::writes, op.y);
+  }
+};
+// a and b trade what they hold.
+struct Exchange {
+  Array<float> a, b;
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::changes, op.a), visit(Use::changes, op.b);
+  }
+};
+
+// One query a row against a cache of keys and values (pattern/cache.h), all A; scores, softmax and sums are float32.
+// Row r belongs to the sequence whose store is the sequence[r]-th; its head h keeps its slots in rows first_slot[h] ..
+// of that store. With g = group[h] and e = r * G + g, row r's key and value go to the slots write[write_begin[e] ..
+// write_end[e]), then its query reads read[read_begin[e] .. read_end[e]); of the slots it reads only the last may be
+// one that it wrote. Rows of one sequence stand side by side, in ascending order of position: each reads what the rows
+// before it wrote, and nothing of the rows after it.
 struct DecodeAttention {
-  std::int64_t B = 0, H = 0, slots = 0;
-  float scale = 1;
-  Matrix q, k, v, out;                       // (B, H * Dq), (B, H * Dq), (B, H * Dv), (B, H * Dv) A
-  void* keys = nullptr;                      // (B, slots, Dq) A
-  void* values = nullptr;                    // (B, slots, Dv) A
-  const std::int64_t* first_slot = nullptr;  // (H)
-  std::int64_t groups = 0;                   // G: heads of one pattern share slot lists
-  const std::int32_t* group = nullptr;       // (H)
-  const std::int32_t* write = nullptr;
-  const std::int64_t* write_begin = nullptr;  // (G + 1)
-  const std::int32_t* read = nullptr;
-  const std::int64_t* read_begin = nullptr;  // (G + 1)
-};
-
-// Keys and values of T positions of one sequence into its store of a cache: head h's, with g = group[h], of position[e]
-// to slot[e], e in [begin[g], begin[g + 1]). Slots as in DecodeAttention.
-struct StoreKeysValues {
   std::int64_t H = 0, slots = 0;
-  Matrix k, v;                               // (T, H * Dq), (T, H * Dv) A
-  void* keys = nullptr;                      // (slots, Dq) A
-  void* values = nullptr;                    // (slots, Dv) A
-  const std::int64_t* first_slot = nullptr;  // (H)
-  std::int64_t groups = 0;                   // G
-  const std::int32_t* group = nullptr;       // (H)
-  const std::int64_t* position = nullptr;    // in [0, T)
-  const std::int32_t* slot = nullptr;
-  const std::int64_t* begin = nullptr;  // (G + 1)
+  float scale = 1;
+  Matrix q, k, v, out;                 // (R, H * Dq), (R, H * Dq), (R, H * Dv), (R, H * Dv) A
+  Matrix keys, values;                 // (sequences * slots, Dq), (sequences * slots, Dv) A
+  Array<std::int32_t> sequence;        // (R)
+  Array<std::int64_t> first_slot;      // (H)
+  std::int64_t groups = 0;             // G: heads of one pattern share slot lists
+  Array<std::int32_t> group;           // (H)
+  Array<std::int32_t> write, read;     // lists, which rows may share
+  Array<std::int64_t> write_begin, write_end, read_begin, read_end;  // (R, G)
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.q), visit(Use::reads, op.k), visit(Use::reads, op.v), visit(Use::writes, op.out);
+    visit(Use::changes, op.keys), visit(Use::changes, op.values), visit(Use::reads, op.sequence);
+    visit(Use::reads, op.first_slot), visit(Use::reads, op.group), visit(Use::reads, op.write);
+    visit(Use::reads, op.read), visit(Use::reads, op.write_begin), visit(Use::reads, op.write_end);
+    visit(Use::reads, op.read_begin), visit(Use::reads, op.read_end);
+  }
 };
 
-// What a token of decoding is made of, as a list: see Backend::run.
-using Operation = std::variant<Embed, ResidualNorm, Linear, DecodeAttention>;
+// What a caller of run() is told of, when all operations before it are done and none after it has begun.
+struct Mark {
+  enum class What : std::uint8_t {
+    attended,        // a block's attention: what it read and wrote may be looked at
+    gradient_final,  // no later operation changes the gradients in [begin, end)
+  };
+  What what = What::attended;
+  std::int64_t block = 0;           // of the network; gradient_final: its number in the order in which they come
+  std::int64_t begin = 0, end = 0;  // gradient_final: elements of the parameters' store
 
-// Each throws Error(invalid_argument) with the operation's name where shapes or types do not fit.
-void embed(Backend&, const Embed&);
-void embed_backward(Backend&, const EmbedBackward&);
-void residual_norm(Backend&, const ResidualNorm&);
-void residual_norm_backward(Backend&, const ResidualNormBackward&);
-void linear(Backend&, const Linear&);
-void linear_backward_data(Backend&, const LinearBackwardData&);
-void linear_backward_weights(Backend&, const LinearBackwardWeights&);
-void attention(Backend&, const Attention&);
-void attention_backward(Backend&, const AttentionBackward&);
-void vocabulary_loss(Backend&, const VocabularyLoss&);
-void adamw(Backend&, const AdamW&);
-void decode_attention(Backend&, const DecodeAttention&);
-void store_keys_values(Backend&, const StoreKeysValues&);
-void run(Backend&, std::span<const Operation> program);
+  template <class Self, class Visit>
+  static void operands(Self&, Visit&&) {}
+};
+
+using Operation = std::variant<Embed, EmbedBackward, ResidualNorm, ResidualNormBackward, Linear, LinearBackwardData,
+                               LinearBackwardWeights, Attention, AttentionBackward, VocabularyLoss, SumBits,
+                               GradientNorm, AdamW, Zero, Round, Exchange, DecodeAttention, Mark>;
+
+// Calls visit(use, operand) for every operand of the operation, absent ones included.
+template <class AnyOperation, class Visit>
+void each_operand(AnyOperation& operation, Visit&& visit) {
+  std::visit([&](auto& op) { std::decay_t<decltype(op)>::operands(op, visit); }, operation);
+}
+
+const char* name_of(const Operation& operation);  // "residual_norm"
+
+// Throws Error(invalid_argument) with the operation's name where shapes or types do not fit. Looks at no address.
+void check(const Operation& operation);
 
 }  // namespace longstride

@@ -1,4 +1,5 @@
-#include "cpu/program.h"
+// Shares of pieces, taken by whoever has time (cpu/crew.h).
+#include "cpu/crew.h"
 
 #include <immintrin.h>
 
@@ -31,11 +32,18 @@ std::int64_t rows_a_piece(const ResidualNorm& op) { return std::max<std::int64_t
 
 using Scratch = Crew::Scratch;
 
+// Operations that cannot be cut (Crew::can_run).
+template <class Op>
+std::int64_t pieces_of(const Op&) {
+  return 0;
+}
 std::int64_t pieces_of(const Embed&) { return 1; }
 std::int64_t pieces_of(const ResidualNorm& op) { return (op.h_in.rows + rows_a_piece(op) - 1) / rows_a_piece(op); }
 std::int64_t pieces_of(const Linear& op) { return few_rows_pieces(op); }
 std::int64_t pieces_of(const DecodeAttention& op) { return decode_attention_pieces(op); }
 
+template <class Op>
+void run_piece(const Op&, std::int64_t, const Scratch&, int, const void*) {}
 void run_piece(const Embed& op, std::int64_t, const Scratch&, int, const void*) { embed_forward(op); }
 void run_piece(const ResidualNorm& op, std::int64_t piece, const Scratch&, int, const void*) {
   const std::int64_t first = piece * rows_a_piece(op);
@@ -45,14 +53,20 @@ void run_piece(const Linear& op, std::int64_t piece, const Scratch& scratch, int
   few_rows_piece(op, piece, scratch.threads + thread * scratch.thread_bytes, next);
 }
 void run_piece(const DecodeAttention& op, std::int64_t piece, const Scratch& scratch, int thread, const void*) {
-  decode_attention_piece(op, piece, scratch.shared, scratch.threads + thread * scratch.thread_bytes);
+  decode_attention_piece(op, piece, decode_attention_pieces(op), scratch.shared, scratch.threads + thread * scratch.thread_bytes);
 }
 
+template <class Op>
+std::int64_t bytes_of(const Op&) {
+  return 0;
+}
 std::int64_t bytes_of(const Embed& op) { return op.B * op.T * op.out.cols * 4; }
 std::int64_t bytes_of(const ResidualNorm& op) { return op.h_in.rows * op.h_in.cols * 4; }
 std::int64_t bytes_of(const Linear& op) { return op.w.rows * op.w.cols * size_of(op.w.type); }
 std::int64_t bytes_of(const DecodeAttention& op) {
-  return op.B * op.read_begin[op.groups] * (op.q.cols + op.v.cols) / op.groups * size_of(op.q.type);
+  std::int64_t keys = 0;
+  for (std::int64_t list = 0; list < op.q.rows * op.groups; ++list) keys += op.read_end[list] - op.read_begin[list];
+  return keys * (op.q.cols + op.v.cols) / op.groups * size_of(op.q.type);
 }
 
 std::int64_t pieces_of(const Operation& operation) {
@@ -113,7 +127,8 @@ bool Crew::can_run(std::span<const Operation> program) {
          std::all_of(program.begin(), program.end(), [](const Operation& operation) {
            if (const auto* op = std::get_if<Linear>(&operation)) return op->x.rows <= kFewRows;
            if (const auto* op = std::get_if<ResidualNorm>(&operation)) return !(op->branch && op->dropout.rate > 0);
-           return pieces_of(operation) <= kMostPieces;
+           if (const auto* op = std::get_if<DecodeAttention>(&operation)) return op->q.rows * op->slots <= kMostPieces;
+           return std::holds_alternative<Embed>(operation);
          });
 }
 

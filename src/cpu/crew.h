@@ -24,7 +24,7 @@ class Crew {
 
   int threads() const { return static_cast<int>(shares_.size()); }
 
-  // True if every operation can be cut; others (many rows, dropout) run one after another (Backend::run).
+  // True if every operation can be cut; others (many rows, dropout) run one after another.
   static bool can_run(std::span<const Operation> program);
   // On one thread where operations are too small for more. The bits do not depend on threads.
   void run(std::span<const Operation> program, Workspace& workspace);

@@ -1,4 +1,5 @@
-#include "model/memory.h"
+// Greedy layout of buffers by size.
+#include "ops/memory.h"
 
 #include <algorithm>
 #include <numeric>

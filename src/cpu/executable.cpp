@@ -1,0 +1,110 @@
+// Compiling a program for the CPU, and running it.
+#include "cpu/executable.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "cpu/embed.h"
+#include "cpu/norm.h"
+#include "cpu/optimizer.h"
+#include "cpu/threads.h"
+
+namespace longstride {
+
+namespace {
+
+using Nothing = std::monostate;
+
+// Makes what an operation keeps, and says how much scratch memory its runs need.
+struct Prepare {
+  Products& products;
+  std::int64_t bytes = 0;
+
+  template <class Op>
+  Nothing operator()(const Op&) {
+    return {};
+  }
+  LinearForward operator()(const Linear& op) { return counted(LinearForward(op, products)); }
+  LinearData operator()(const LinearBackwardData& op) { return counted(LinearData(op, products)); }
+  LinearWeights operator()(const LinearBackwardWeights& op) { return counted(LinearWeights(op, products)); }
+  Loss operator()(const VocabularyLoss& op) { return counted(Loss(op, products)); }
+  Nothing operator()(const Attention& op) { return only(attention_workspace_bytes(op)); }
+  Nothing operator()(const AttentionBackward& op) { return only(attention_backward_workspace_bytes(op)); }
+  Nothing operator()(const ResidualNorm& op) { return only(residual_norm_workspace_bytes(op.h_in.cols)); }
+  Nothing operator()(const ResidualNormBackward& op) { return only(residual_norm_backward_workspace_bytes(op)); }
+  Nothing operator()(const GradientNorm& op) { return only(gradient_norm_workspace_bytes(op)); }
+
+ private:
+  Nothing only(std::int64_t needed) {
+    bytes = needed;
+    return {};
+  }
+  template <class Made>
+  Made counted(Made made) {
+    bytes = made.workspace_bytes();
+    return made;
+  }
+};
+
+struct Run {
+  Workspace& workspace;
+  const StepInputs& inputs;
+  const Executable::AtMark& at_mark;
+
+  void operator()(const Embed& op, const Nothing&) { embed_forward(op); }
+  void operator()(const EmbedBackward& op, const Nothing&) { embed_backward(op); }
+  void operator()(const ResidualNorm& op, const Nothing&) { residual_norm(op, inputs, workspace); }
+  void operator()(const ResidualNormBackward& op, const Nothing&) { residual_norm_backward(op, inputs, workspace); }
+  void operator()(const Linear& op, const LinearForward& made) { made.run(op, workspace); }
+  void operator()(const LinearBackwardData& op, const LinearData& made) { made.run(op, workspace); }
+  void operator()(const LinearBackwardWeights& op, const LinearWeights& made) { made.run(op, workspace); }
+  void operator()(const Attention& op, const Nothing&) { attention_forward(op, workspace); }
+  void operator()(const AttentionBackward& op, const Nothing&) { attention_backward(op, workspace); }
+  void operator()(const VocabularyLoss& op, const Loss& made) { made.run(op, inputs, workspace); }
+  void operator()(const SumBits& op, const Nothing&) { sum_bits(op); }
+  void operator()(const GradientNorm& op, const Nothing&) { gradient_norm(op, workspace); }
+  void operator()(const AdamW& op, const Nothing&) { adamw(op, inputs); }
+  void operator()(const Zero& op, const Nothing&) { zero(op); }
+  void operator()(const Round& op, const Nothing&) { round(op); }
+  void operator()(const Exchange& op, const Nothing&) { exchange(op); }
+  void operator()(const DecodeAttention& op, const Nothing&) { decode_attention(op, workspace); }
+  void operator()(const Mark& mark, const Nothing&) {
+    if (at_mark) at_mark(mark);
+  }
+  template <class Op, class Made>  // an operation beside what another one keeps
+  void operator()(const Op&, const Made&) {}
+};
+
+}  // namespace
+
+CpuExecutable::CpuExecutable(Program program, CpuShared& shared) : program_(std::move(program)), shared_(shared) {
+  program_.lay_out();
+  for (const Operation& operation : program_.operations()) check(operation);
+  by_crew_ = Crew::can_run(program_.operations());
+  if (by_crew_) return;  // counts its scratch memory when lists of slots are known
+  Prepare prepare{shared_.products};
+  prepared_.reserve(program_.operations().size());
+  for (const Operation& operation : program_.operations()) {
+    prepare.bytes = 0;
+    prepared_.push_back(std::visit([&](const auto& op) { return Prepared(prepare(op)); }, operation));
+    workspace_bytes_ = std::max(workspace_bytes_, prepare.bytes);
+  }
+}
+
+void CpuExecutable::bind(void* arena) {
+  program_.bind(arena);
+  shared_.workspace.reserve(workspace_bytes_);
+}
+
+void CpuExecutable::run(const StepInputs& inputs, const AtMark& at_mark) {
+  if (by_crew_) {
+    if (!shared_.crew || shared_.crew->threads() != threads()) shared_.crew.emplace(threads());
+    shared_.crew->run(program_.operations(), shared_.workspace);
+    return;
+  }
+  Run run{shared_.workspace, inputs, at_mark};
+  for (std::size_t at = 0; at < prepared_.size(); ++at)
+    std::visit([&](const auto& op, const auto& made) { run(op, made); }, program_.operations()[at], prepared_[at]);
+}
+
+}  // namespace longstride

@@ -1,0 +1,48 @@
+// A program on the CPU: products made, schedules laid, scratch memory counted when it is compiled; a run goes through
+// the operations in order, or hands all of them to a crew of threads where they are those of decoding.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include "cpu/attention.h"
+#include "cpu/crew.h"
+#include "cpu/linear.h"
+#include "cpu/product.h"
+#include "cpu/workspace.h"
+#include "ops/backend.h"
+
+namespace longstride {
+
+// What all executables of a backend share.
+struct CpuShared {
+  Products products;
+  Workspace workspace;
+  std::optional<Crew> crew;  // made by the first program that needs one
+};
+
+class CpuExecutable : public Executable {
+ public:
+  CpuExecutable(Program program, CpuShared& shared);
+
+  std::int64_t arena_bytes() const override { return program_.arena_bytes(); }
+  std::int64_t workspace_bytes() const override { return workspace_bytes_; }
+  void bind(void* arena) override;
+  const Program& program() const override { return program_; }
+  using Executable::run;
+  void run(const StepInputs& inputs, const AtMark& at_mark) override;
+
+ private:
+  // What an operation keeps from run to run; nothing where it is one loop over its rows.
+  using Prepared = std::variant<std::monostate, LinearForward, LinearData, LinearWeights, Loss>;
+
+  Program program_;
+  CpuShared& shared_;
+  std::vector<Prepared> prepared_;  // one an operation; none for a crew
+  std::int64_t workspace_bytes_ = 0;
+  bool by_crew_ = false;
+};
+
+}  // namespace longstride
