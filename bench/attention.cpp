@@ -46,8 +46,9 @@ Matrix random_matrix(Backend& backend, DType type, std::int64_t rows, std::int64
   return m;
 }
 
-double at(const Matrix& m, std::int64_t r, std::int64_t c) {
-  const std::int64_t i = r * m.stride + c;
+// Of the first sequence.
+double at(const Heads& m, std::int64_t t, std::int64_t h, std::int64_t d) {
+  const std::int64_t i = m.offset(0, t, h) + d;
   return m.type == DType::float32 ? m.f32()[i] : float_from_bfloat16(m.bf16()[i]);
 }
 
@@ -69,20 +70,21 @@ struct Problem {
     for (const Tiling& tiling : tilings) pointers.push_back(&tiling);
     const Matrix qkv = random_matrix(backend, type, N, H * (2 * Dq + Dv), 1);
     const Matrix dqkv = random_matrix(backend, type, N, H * (2 * Dq + Dv), 2);
+    const auto of = [&](const Matrix& m) { return heads(m, options.batch, T, H); };
     op.forward = {options.batch,
                   T,
                   H,
                   pointers.data(),
                   static_cast<float>(4 / std::sqrt(static_cast<double>(Dq))),
-                  qkv.columns(0, H * Dq),
-                  qkv.columns(H * Dq, H * Dq),
-                  qkv.columns(2 * H * Dq, H * Dv),
-                  random_matrix(backend, type, N, H * Dv, 3),
+                  of(qkv.columns(0, H * Dq)),
+                  of(qkv.columns(H * Dq, H * Dq)),
+                  of(qkv.columns(2 * H * Dq, H * Dv)),
+                  of(random_matrix(backend, type, N, H * Dv, 3)),
                   static_cast<float*>(backend.allocate(N * H * 4))};
-    op.dout = random_matrix(backend, type, N, H * Dv, 4);
-    op.dq = dqkv.columns(0, H * Dq);
-    op.dk = dqkv.columns(H * Dq, H * Dq);
-    op.dv = dqkv.columns(2 * H * Dq, H * Dv);
+    op.dout = of(random_matrix(backend, type, N, H * Dv, 4));
+    op.dq = of(dqkv.columns(0, H * Dq));
+    op.dk = of(dqkv.columns(H * Dq, H * Dq));
+    op.dv = of(dqkv.columns(2 * H * Dq, H * Dv));
     backend.reserve_workspace(std::max(backend.workspace_bytes(op.forward), backend.workspace_bytes(op)));
   }
 };
@@ -99,33 +101,30 @@ void check(const Problem& problem, double rounding) {
   const Attention& op = problem.op.forward;
   const auto score = [&](std::int64_t h, std::int64_t i, std::int64_t j) {
     double sum = 0;
-    for (std::int64_t d = 0; d < problem.Dq; ++d)
-      sum += at(op.q, i, h * problem.Dq + d) * at(op.k, j, h * problem.Dq + d);
+    for (std::int64_t d = 0; d < problem.Dq; ++d) sum += at(op.q, i, h, d) * at(op.k, j, h, d);
     return op.scale * sum;
   };
   for (std::int64_t sample = 0; sample < 16; ++sample) {
-    const std::int64_t h = sample % op.H, i = (sample * 7919 + op.T / 2) % op.T,
-                       column = h * problem.Dv + sample % problem.Dv;
+    const std::int64_t h = sample % op.H, i = (sample * 7919 + op.T / 2) % op.T, d = sample % problem.Dv;
     const Pattern& pattern = problem.tilings[static_cast<std::size_t>(h)].pattern();
     double sum = 0, out = 0, absolute = 0;
     std::vector<std::int64_t> keys;
     list_keys(pattern, i, keys);
     for (const std::int64_t j : keys) {
       const double p = std::exp(score(h, i, j));
-      sum += p, out += p * at(op.v, j, column), absolute += p * std::abs(at(op.v, j, column));
+      sum += p, out += p * at(op.v, j, h, d), absolute += p * std::abs(at(op.v, j, h, d));
     }
     if (!keys.empty()) out /= sum, absolute /= sum;
-    const double got = at(op.out, i, column);
+    const double got = at(op.out, i, h, d);
     if (!(std::abs(got - out) <= rounding * absolute)) wrong("out", h, i, got, out);
     double dv = 0;
     absolute = 0;
     for (std::int64_t reader = i; reader < op.T; ++reader) {
       if (!attends(pattern, reader, i)) continue;
-      const double term =
-          std::exp(score(h, reader, i) - op.lse[h * op.T + reader]) * at(problem.op.dout, reader, column);
+      const double term = std::exp(score(h, reader, i) - op.lse[h * op.T + reader]) * at(problem.op.dout, reader, h, d);
       dv += term, absolute += std::abs(term);
     }
-    const double got_dv = at(problem.op.dv, i, column);
+    const double got_dv = at(problem.op.dv, i, h, d);
     if (!(std::abs(got_dv - dv) <= rounding * absolute)) wrong("dv", h, i, got_dv, dv);
   }
 }

@@ -33,16 +33,16 @@ class Backward {
   // Head bh = b * H + h, one of `together` from `first` on.
   BackwardHead head(std::int64_t bh, std::int64_t first, std::int64_t together) const {
     const Attention& op = op_.forward;
-    const std::int64_t first_row = bh / op.H * op.T, h = bh % op.H, q = h * shape_.Dq, v = h * shape_.Dv;
+    const std::int64_t b = bh / op.H, h = bh % op.H;
     BackwardHead head{op.tilings[h],
-                      {op.q, first_row, q},
-                      {op.k, first_row, q},
-                      {op.v, first_row, v},
-                      {op.out, first_row, v},
-                      {op_.dout, first_row, v},
-                      {op_.dq, first_row, q},
-                      {op_.dk, first_row, q},
-                      {op_.dv, first_row, v},
+                      {op.q, b, h},
+                      {op.k, b, h},
+                      {op.v, b, h},
+                      {op.out, b, h},
+                      {op_.dout, b, h},
+                      {op_.dq, b, h},
+                      {op_.dk, b, h},
+                      {op_.dv, b, h},
                       {},
                       {},
                       {},
@@ -50,11 +50,11 @@ class Backward {
     if (!shape_.paired_sums) return head;
     const std::int64_t q_bytes = shape_.q_bytes(), v_bytes = shape_.v_bytes(), slot = bh - first;
     char* lows = lows_;
-    head.dq_low = HeadMatrix(lows, together * q_bytes).from_byte(slot * q_bytes);
+    head.dq_low = HeadMatrix(lows, together * q_bytes, q_bytes).head(slot);
     lows += together * op.T * q_bytes;
-    head.dk_low = HeadMatrix(lows, together * q_bytes).from_byte(slot * q_bytes);
+    head.dk_low = HeadMatrix(lows, together * q_bytes, q_bytes).head(slot);
     lows += together * op.T * q_bytes;
-    head.dv_low = HeadMatrix(lows, together * v_bytes).from_byte(slot * v_bytes);
+    head.dv_low = HeadMatrix(lows, together * v_bytes, v_bytes).head(slot);
     return head;
   }
 
@@ -206,9 +206,12 @@ class Backward {
   void blocks(const BackwardHead& head, int sweep, std::int64_t first, std::int64_t end, const KeySums& sums,
               BackwardScratch& scratch) const {
     const int count = static_cast<int>(std::min<std::int64_t>(kBlocksInStep, end - first));
-    for (int b = 0; b < count; ++b)
-      begin(head, head.tiling->block(sweep, first + b), scratch, scratch.tiles[b], scratch.blocks[b]);
-    for (TilesInStep tiles(*head.tiling, sweep, first, count); tiles.next();) {
+    QueryBlock in_step[kBlocksInStep];
+    for (int b = 0; b < count; ++b) {
+      in_step[b] = head.tiling->block(sweep, first + b);
+      begin(head, in_step[b], scratch, scratch.tiles[b], scratch.blocks[b]);
+    }
+    for (TilesInStep tiles(*head.tiling, in_step, count); tiles.next();) {
       Span span = head.span(tiles.keys());
       pack_keys(head, span, scratch);
       span.begin %= sums.rows;
@@ -224,7 +227,7 @@ class Backward {
       }
     }
     for (int b = 0; b < count; ++b)
-      store_queries(head, sweep, head.span(head.tiling->block(sweep, first + b).queries), scratch.tiles[b], scratch);
+      store_queries(head, sweep, head.span(in_step[b].queries), scratch.tiles[b], scratch);
   }
 
   void store_queries(const BackwardHead& head, int sweep, const Span& queries, const BackwardTile& tile,

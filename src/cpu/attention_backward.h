@@ -38,8 +38,8 @@ struct BackwardShape {
   explicit BackwardShape(const AttentionBackward& op)
       : heads(op.forward.B * op.forward.H),
         T(op.forward.T),
-        Dq(op.forward.q.cols / op.forward.H),
-        Dv(op.forward.v.cols / op.forward.H),
+        Dq(op.forward.q.D),
+        Dv(op.forward.v.D),
         element_bytes(size_of(op.dq.type)),
         pieces((heads < kFewHeads && heads % 2 == 1) || T >= kLongSequence ? kPieces : 1) {
     const MostGathered most(op.forward);
@@ -200,7 +200,7 @@ struct ClassMatrices {
       : q_bytes(shape.q_bytes()), v_bytes(shape.v_bytes()) {
     const HeadMatrix sequence[] = {first.q,  first.k,  first.v,      first.out,    first.dout,  first.dq,
                                    first.dk, first.dv, first.dq_low, first.dk_low, first.dv_low};
-    for (int m = 0; m < 11; ++m) all[m] = {sequence[m], {scratch.class_rows[m], heads * bytes(m)}};
+    for (int m = 0; m < 11; ++m) all[m] = {sequence[m], {scratch.class_rows[m], heads * bytes(m), bytes(m)}};
   }
   std::int64_t bytes(int m) const { return m == 2 || m == 3 || m == 4 || m == 7 || m == 10 ? v_bytes : q_bytes; }
   void gather(const ResidueClass& residue, bool sums, bool paired) const {
@@ -213,7 +213,7 @@ struct ClassMatrices {
     longstride::scatter(all + 5, paired ? 6 : 3, residue);
   }
   BackwardHead head(const Tiling* tiling, std::int64_t h, const float* lse) const {
-    const auto rows = [&](int m) { return all[m].rows.from_byte(h * bytes(m)); };
+    const auto rows = [&](int m) { return all[m].rows.head(h); };
     return {tiling,  rows(0), rows(1), rows(2), rows(3),  rows(4), rows(5),
             rows(6), rows(7), rows(8), rows(9), rows(10), lse,     true};
   }

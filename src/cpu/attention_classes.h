@@ -83,7 +83,7 @@ inline std::int64_t heads_gathered(const Attention& op, std::int64_t step, bool 
 inline std::vector<ClassShare> class_shares(const Attention& op, std::int64_t first, std::int64_t end, int sweep) {
   const auto step_of = [&](std::int64_t head) {
     const Tiling& tiling = *op.tilings[head % op.H];
-    return sweep < tiling.sweeps() ? gathered_step(tiling, sweep) : 0;
+    return sweep < tiling.sweeps() && op.q.T == op.T ? gathered_step(tiling, sweep) : 0;
   };
   const auto in_lanes = [&](std::int64_t head) { return lane_classes(*op.tilings[head % op.H], sweep).has_value(); };
   std::vector<ClassShare> shares;
@@ -110,7 +110,7 @@ struct MostGathered {
   std::int64_t heads = 1, rows = 0, lane_rows = 0;
   explicit MostGathered(const Attention& op) {
     for (std::int64_t h = 0; h < op.H; ++h)
-      for (int sweep = 0; sweep < op.tilings[h]->sweeps(); ++sweep) {
+      for (int sweep = 0; sweep < op.tilings[h]->sweeps() && op.q.T == op.T; ++sweep) {
         const std::int64_t step = gathered_step(*op.tilings[h], sweep);
         if (step == 0) continue;
         const std::optional<LaneClasses> classes = lane_classes(*op.tilings[h], sweep);
@@ -124,26 +124,32 @@ struct MostGathered {
   }
 };
 
-// Columns of some neighbouring heads of one sequence, and the memory that their rows of a class are copied to.
+// Rows of some neighbouring heads of one sequence, and the memory that those of a class are copied to, side by side.
 struct GatheredMatrix {
   HeadMatrix sequence;
   HeadMatrix rows;
+  // Calls visit(row of the sequence, row of the memory, bytes): all heads at once where they are neighbours in both.
+  template <class Visit>
+  void each(std::int64_t position, std::int64_t t, Visit visit) const {
+    if (sequence.head_bytes == rows.head_bytes)
+      return visit(sequence.row(position), rows.row(t), static_cast<std::size_t>(rows.row_bytes));
+    for (std::int64_t byte = 0, h = 0; byte < rows.row_bytes; byte += rows.head_bytes, ++h)
+      visit(sequence.head(h).row(position), rows.row(t) + byte, static_cast<std::size_t>(rows.head_bytes));
+  }
 };
 
 // Copies a class's rows of several matrices, row by row, so that columns which are neighbours are read together.
 inline void gather(const GatheredMatrix* matrices, int count, const ResidueClass& residue) {
   for (std::int64_t t = 0; t < residue.rows; ++t)
-    for (int m = 0; m < count; ++m) {
-      const auto& [sequence, rows] = matrices[m];
-      std::memcpy(rows.row(t), sequence.row(residue.r + t * residue.step), static_cast<std::size_t>(rows.row_bytes));
-    }
+    for (int m = 0; m < count; ++m)
+      matrices[m].each(residue.r + t * residue.step, t,
+                       [](const char* from, char* to, std::size_t bytes) { std::memcpy(to, from, bytes); });
 }
 inline void scatter(const GatheredMatrix* matrices, int count, const ResidueClass& residue) {
   for (std::int64_t t = 0; t < residue.rows; ++t)
-    for (int m = 0; m < count; ++m) {
-      const auto& [sequence, rows] = matrices[m];
-      std::memcpy(sequence.row(residue.r + t * residue.step), rows.row(t), static_cast<std::size_t>(rows.row_bytes));
-    }
+    for (int m = 0; m < count; ++m)
+      matrices[m].each(residue.r + t * residue.step, t,
+                       [](char* to, const char* from, std::size_t bytes) { std::memcpy(to, from, bytes); });
 }
 
 inline constexpr std::int64_t kAheadBytes = 256 << 10;  // of the rows that wait in the caches

@@ -25,11 +25,12 @@ namespace longstride {
 namespace {
 
 struct Shape {
-  std::int64_t T, H, Dq, Dv, element_bytes, gathered_rows, gathered_heads, lane_rows;
+  Interval queries;  // positions
+  std::int64_t H, Dq, Dv, element_bytes, gathered_rows, gathered_heads, lane_rows;
   bool paired_sums;  // sums between sweeps need their lower halves
   int sweeps = 1;
   explicit Shape(const Attention& op)
-      : T(op.T), H(op.H), Dq(op.q.cols / op.H), Dv(op.v.cols / op.H), element_bytes(size_of(op.out.type)) {
+      : queries{op.first, op.first + op.q.T}, H(op.H), Dq(op.q.D), Dv(op.v.D), element_bytes(size_of(op.out.type)) {
     const MostGathered most(op);
     gathered_rows = most.rows;
     gathered_heads = most.heads;
@@ -104,28 +105,33 @@ class Forward {
 
   // Heads [first, ...) of those that go on together, of which this is one.
   Head head(std::int64_t bh, std::int64_t first, std::int64_t together) const {
-    const std::int64_t first_row = bh / op_.H * op_.T, h = bh % op_.H;
+    const std::int64_t b = bh / op_.H, h = bh % op_.H;
     Head head{op_.tilings[h],
-              {op_.q, first_row, h * shape_.Dq},
-              {op_.k, first_row, h * shape_.Dq},
-              {op_.v, first_row, h * shape_.Dv},
-              {op_.out, first_row, h * shape_.Dv},
+              {op_.q, b, h, op_.first},
+              {op_.k, b, h},
+              {op_.v, b, h},
+              {op_.out, b, h, op_.first},
               {},
-              op_.lse + bh * op_.T};
-    const std::int64_t bytes = shape_.v_bytes();
-    if (shape_.paired_sums) head.low = HeadMatrix(lows_, together * bytes).from_byte((bh - first) * bytes);
+              op_.lse + bh * op_.q.T - op_.first};
+    if (!shape_.paired_sums) return head;
+    const std::int64_t Dv = shape_.Dv, row = together * Dv;
+    head.low = {Heads{lows_, op_.out.type, 1, op_.q.T, together, Dv, 0, row, Dv}, 0, bh - first, op_.first};
     return head;
   }
 
   // Blocks [first, first + count) of a sweep, in step.
   void blocks(const Head& head, int sweep, std::int64_t first, int count, Scratch& scratch) const {
-    for (int b = 0; b < count; ++b) begin(head, head.tiling->block(sweep, first + b), scratch, b, false);
-    read(head, sweep, first, count, 0, scratch);
+    QueryBlock in_step[kBlocksInStep];
     for (int b = 0; b < count; ++b) {
-      const QueryBlock block = head.tiling->block(sweep, first + b);
+      in_step[b] = head.tiling->block(sweep, first + b, shape_.queries);
+      begin(head, in_step[b], scratch, b, false);
+    }
+    read(head, in_step, count, 0, scratch);
+    for (int b = 0; b < count; ++b) {
+      const QueryBlock& block = in_step[b];
       if (end(head, block, scratch, b)) continue;
       begin(head, block, scratch, b, true);  // the exact way: what is not finite may be none of these queries' business
-      read(head, sweep, first + b, 1, b, scratch);
+      read(head, &block, 1, b, scratch);
       end(head, block, scratch, b);
     }
   }
@@ -133,24 +139,26 @@ class Forward {
   // While the blocks from `now` on are computed: asks for what they write, and for what those from `next` on read.
   void look_ahead(const Head& head, std::int64_t now, std::int64_t next, Scratch& scratch) const {
     const std::int64_t q_bytes = shape_.q_bytes(), v_bytes = shape_.v_bytes();
-    const std::int64_t read = next * kTileQueries, written = now * kTileQueries;
+    const std::int64_t first = shape_.queries.begin / kTileQueries;
+    const std::int64_t read = (first + next) * kTileQueries, written = (first + now) * kTileQueries;
     longstride::look_ahead({{head.q, q_bytes, read},
                             {head.k, q_bytes, read},
                             {head.v, v_bytes, read},
                             {head.out, v_bytes, written},
                             {head.low, v_bytes, written}},
-                           std::min<std::int64_t>(kBlocksInStep * kTileQueries, shape_.T - written), scratch.ahead);
+                           std::min<std::int64_t>(kBlocksInStep * kTileQueries, shape_.queries.end - written),
+                           scratch.ahead);
   }
 
   // One residue class of `heads` heads from bh on, the first of which is `first`. more: the next class comes after it.
   void residue(const Head& first, std::int64_t bh, std::int64_t heads, const ResidueClass& residue, bool more,
                int sweep, Scratch& scratch) const {
     const std::int64_t q_bytes = shape_.q_bytes(), v_bytes = shape_.v_bytes();
-    const GatheredMatrix matrices[] = {{first.q, {scratch.class_q, heads * q_bytes}},
-                                       {first.k, {scratch.class_k, heads * q_bytes}},
-                                       {first.v, {scratch.class_v, heads * v_bytes}},
-                                       {first.out, {scratch.class_out, heads * v_bytes}},
-                                       {first.low, {scratch.class_low, heads * v_bytes}}};
+    const GatheredMatrix matrices[] = {{first.q, {scratch.class_q, heads * q_bytes, q_bytes}},
+                                       {first.k, {scratch.class_k, heads * q_bytes, q_bytes}},
+                                       {first.v, {scratch.class_v, heads * v_bytes, v_bytes}},
+                                       {first.out, {scratch.class_out, heads * v_bytes, v_bytes}},
+                                       {first.low, {scratch.class_low, heads * v_bytes, v_bytes}}};
     gather(matrices, sweep == 0 ? 3 : shape_.paired_sums ? 5 : 4, residue);
     scratch.ahead.left = 0;
     if (more) {
@@ -159,14 +167,9 @@ class Forward {
     }
     bool last = true;
     for (std::int64_t h = 0; h < heads; ++h) {
-      const Head head{op_.tilings[(bh + h) % op_.H],
-                      matrices[0].rows.from_byte(h * q_bytes),
-                      matrices[1].rows.from_byte(h * q_bytes),
-                      matrices[2].rows.from_byte(h * v_bytes),
-                      matrices[3].rows.from_byte(h * v_bytes),
-                      matrices[4].rows.from_byte(h * v_bytes),
-                      scratch.class_lse,
-                      residue.step};
+      const Head head{
+          op_.tilings[(bh + h) % op_.H], matrices[0].rows.head(h), matrices[1].rows.head(h), matrices[2].rows.head(h),
+          matrices[3].rows.head(h),      matrices[4].rows.head(h), scratch.class_lse,        residue.step};
       float* lse = first.lse + h * op_.T + residue.r;
       for (std::int64_t t = 0; t < residue.rows && sweep > 0; ++t) head.lse[t] = lse[t * residue.step];
       for (std::int64_t b = residue.first_block; b < residue.end_block; b += kBlocksInStep)
@@ -227,9 +230,9 @@ class Forward {
   }
 
   // slot: of the first block's memory.
-  void read(const Head& head, int sweep, std::int64_t first, int count, int slot, Scratch& scratch) const {
+  void read(const Head& head, const QueryBlock* in_step, int count, int slot, Scratch& scratch) const {
     const char* rows[kTileKeys];
-    for (TilesInStep tiles(*head.tiling, sweep, first, count); tiles.next();) {
+    for (TilesInStep tiles(*head.tiling, in_step, count); tiles.next();) {
       const int keys = static_cast<int>(tiles.keys().count);
       const Span span = head.span(tiles.keys());
       head.k.rows(span, rows);
@@ -279,7 +282,7 @@ class Forward {
 std::int64_t heads_together(const Attention& op, const Shape& shape) {
   const std::int64_t heads = op.B * op.H, blocks = 8 * threads() * kTileQueries;
   if (shape.sweeps == 1) return heads;
-  return std::min(heads, std::max<std::int64_t>(shape.gathered_heads, (blocks + op.T - 1) / op.T));
+  return std::min(heads, std::max<std::int64_t>(shape.gathered_heads, (blocks + op.q.T - 1) / op.q.T));
 }
 
 // A sweep of the heads [first, end), block by block.
@@ -287,7 +290,8 @@ void forward_blocks(const Attention& op, const Forward& forward, std::int64_t fi
                     std::int64_t together, int sweep, const Shape& shape, float* memory) {
   const auto blocks_of = [&](std::int64_t bh) -> std::int64_t {
     const Tiling& tiling = *op.tilings[bh % op.H];
-    return sweep < tiling.sweeps() && gathered_step(tiling, sweep) == 0 ? tiling.blocks(sweep) : 0;
+    if (sweep >= tiling.sweeps() || (op.q.T == op.T && gathered_step(tiling, sweep) > 0)) return 0;
+    return tiling.blocks(sweep, shape.queries);
   };
   std::int64_t most = 0;
   for (std::int64_t bh = first; bh < end; ++bh) most = std::max(most, blocks_of(bh));
@@ -334,7 +338,7 @@ void forward_classes(const Attention& op, const Forward& forward, std::int64_t f
 std::int64_t attention_workspace_bytes(const Attention& op) {
   const Shape shape(op);
   std::int64_t bytes = threads() * Scratch(nullptr, shape).floats * static_cast<std::int64_t>(sizeof(float));
-  if (shape.paired_sums) bytes += heads_together(op, shape) * op.T * shape.v_bytes();
+  if (shape.paired_sums) bytes += heads_together(op, shape) * op.q.T * shape.v_bytes();
   return Workspace::rounded(bytes);
 }
 

@@ -19,18 +19,21 @@ void each_position(const Span& span, Visit visit) {
     for (std::int64_t r = 0; r < span.run && t < span.count; ++r, ++t) visit(t, begin + r);
 }
 
-// A head's columns of one sequence's rows.
+// The rows of one head of one sequence; a neighbouring head's lie head_bytes further.
 struct HeadMatrix {
-  char* data = nullptr;  // row of position 0, first column
-  std::int64_t row_bytes = 0;
+  char* data = nullptr;  // row of position 0
+  std::int64_t row_bytes = 0, head_bytes = 0;
 
   HeadMatrix() = default;
-  HeadMatrix(const Matrix& m, std::int64_t first_row, std::int64_t first_col)
-      : data(static_cast<char*>(m.data) + (first_row * m.stride + first_col) * size_of(m.type)),
-        row_bytes(m.stride * size_of(m.type)) {}
-  HeadMatrix(void* first, std::int64_t bytes) : data(static_cast<char*>(first)), row_bytes(bytes) {}
+  // first: position of the row that x has first.
+  HeadMatrix(const Heads& x, std::int64_t b, std::int64_t h, std::int64_t first = 0)
+      : data(static_cast<char*>(x.data) + (x.offset(b, 0, h) - first * x.row_stride) * size_of(x.type)),
+        row_bytes(x.row_stride * size_of(x.type)),
+        head_bytes(x.head_stride * size_of(x.type)) {}
+  HeadMatrix(void* first, std::int64_t of_row, std::int64_t of_head)
+      : data(static_cast<char*>(first)), row_bytes(of_row), head_bytes(of_head) {}
   char* row(std::int64_t position) const { return data + position * row_bytes; }
-  HeadMatrix from_byte(std::int64_t byte) const { return {data + byte, row_bytes}; }
+  HeadMatrix head(std::int64_t h) const { return {data + h * head_bytes, row_bytes, head_bytes}; }
   template <class Pointer>
   void rows(const Span& span, Pointer* to) const {
     each_position(span, [&](std::int64_t t, std::int64_t position) { to[t] = data + position * row_bytes; });

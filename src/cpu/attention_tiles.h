@@ -13,10 +13,10 @@ inline constexpr int kBlocksInStep = 4;
 
 class TilesInStep {
  public:
-  // Blocks [first, first + count) of one sweep, count at most kBlocksInStep.
-  TilesInStep(const Tiling& tiling, int sweep, std::int64_t first, int count) : count_(count) {
+  // Blocks of one sweep, count at most kBlocksInStep.
+  TilesInStep(const Tiling& tiling, const QueryBlock* blocks, int count) : count_(count) {
     for (int b = 0; b < count; ++b) {
-      streams_[b].cursor.emplace(tiling, tiling.block(sweep, first + b));
+      streams_[b].cursor.emplace(tiling, blocks[b]);
       advance(streams_[b]);
     }
   }

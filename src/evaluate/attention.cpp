@@ -27,11 +27,11 @@ void check_list(const char* what, const std::vector<std::int64_t>& list, std::in
   }
 }
 
-// (rows, cols) of a backend's matrix in host memory, dense.
-std::vector<float> on_host(Backend& backend, const Matrix& m) {
-  std::vector<float> values(static_cast<std::size_t>(m.rows * m.cols));
-  for (std::int64_t row = 0; row < m.rows; ++row) {
-    backend.download(values.data() + row * m.cols, m.f32() + row * m.stride, m.cols * 4);
+// (T, H, D) of the first sequence in host memory, dense.
+std::vector<float> on_host(Backend& backend, const Heads& x) {
+  std::vector<float> values(static_cast<std::size_t>(x.T * x.H * x.D));
+  for (std::int64_t row = 0; row < x.T * x.H; ++row) {
+    backend.download(values.data() + row * x.D, x.f32() + x.offset(0, row / x.H, row % x.H), x.D * 4);
   }
   return values;
 }
@@ -40,12 +40,14 @@ std::vector<float> on_host(Backend& backend, const Matrix& m) {
 struct Looked {
   Looked(Backend& backend, const Attention& attention)
       : T(attention.T),
-        width(attention.q.cols),
-        D(attention.q.cols / attention.H),
+        width(attention.H * attention.q.D),
+        D(attention.q.D),
         scale(attention.scale),
         q(on_host(backend, attention.q)),
         k(on_host(backend, attention.k)),
-        lse(on_host(backend, matrix(attention.lse, DType::float32, attention.H, attention.T))) {}
+        lse(static_cast<std::size_t>(attention.H * attention.T)) {
+    backend.download(lse.data(), attention.lse, attention.H * attention.T * 4);
+  }
 
   // p_j = exp(scale q . k_j - lse), in double from the pass's float32.
   double p(std::int64_t head, std::int64_t query, std::int64_t key) const {

@@ -377,7 +377,7 @@ const float* Decoder::prefill(const Weights& weights, const std::int32_t* tokens
     pass.tokens = row.data();
     const auto keep = [&](std::int64_t block, const Attention& attention) {
       for (const std::int64_t sequence : alike) {
-        StoreKeysValues op = store_of(block, sequence, attention.k, attention.v);
+        StoreKeysValues op = store_of(block, sequence, first_sequence(attention.k), first_sequence(attention.v));
         op.position = static_cast<const std::int64_t*>(position.data());
         op.slot = slot.i32();
         op.begin = static_cast<const std::int64_t*>(begins.data());

@@ -95,34 +95,61 @@ std::optional<Tiling::Distances> Tiling::distances(int sweep) const {
   return Distances{residue.step, residue.window, residue.width};
 }
 
-// The first n mod step classes have one position more than the others.
-std::int64_t Tiling::blocks(int sweep) const {
-  if (contiguous_ && sweep == 0) return ceil_div(n_, kTileQueries);
-  const std::int64_t step = residues_[sweep - contiguous_].step;
-  const std::int64_t longer = n_ % step, count = n_ / step;
-  return longer * ceil_div(count + 1, kTileQueries) + (step - longer) * ceil_div(count, kTileQueries);
+namespace {
+
+// How many of each class's positions r + u * step lie in a range: those with u in [begin(r), end(r)). Classes below a
+// border have one more in front of it, and r goes through at most three pieces of equal blocks a class.
+class ClassQueries {
+ public:
+  ClassQueries(const Interval& queries, std::int64_t step)
+      : queries_(queries),
+        step_(step),
+        borders_{0, std::min(queries.begin % step, queries.end % step),
+                 std::max(queries.begin % step, queries.end % step), step} {}
+
+  std::int64_t begin(std::int64_t r) const { return queries_.begin / step_ + (r < queries_.begin % step_); }
+  std::int64_t end(std::int64_t r) const { return queries_.end / step_ + (r < queries_.end % step_); }
+  std::int64_t blocks(std::int64_t r) const { return ceil_div(end(r) - begin(r), kTileQueries); }
+  // Of all classes below r.
+  std::int64_t blocks_before(std::int64_t r) const {
+    std::int64_t sum = 0;
+    for (int piece = 0; piece < 3 && borders_[piece] < r; ++piece)
+      sum += (std::min(r, borders_[piece + 1]) - borders_[piece]) * blocks(borders_[piece]);
+    return sum;
+  }
+  Span block(std::int64_t index) const {
+    int piece = 0;
+    for (std::int64_t all; piece < 2; ++piece, index -= all) {
+      all = blocks_before(borders_[piece + 1]) - blocks_before(borders_[piece]);
+      if (index < all) break;
+    }
+    const std::int64_t a_class = blocks(borders_[piece]), r = borders_[piece] + index / a_class;
+    const std::int64_t u0 = begin(r) + index % a_class * kTileQueries;
+    return {r + u0 * step_, 1, step_, std::min<std::int64_t>(kTileQueries, end(r) - u0)};
+  }
+
+ private:
+  Interval queries_;
+  std::int64_t step_;
+  std::int64_t borders_[4];
+};
+
+}  // namespace
+
+std::int64_t Tiling::blocks(int sweep, const Interval& queries) const {
+  if (step(sweep) > 0) return ClassQueries(queries, step(sweep)).blocks_before(step(sweep));
+  return ceil_div(queries.end, kTileQueries) - queries.begin / kTileQueries;
 }
 
-QueryBlock Tiling::block(int sweep, std::int64_t index) const {
-  QueryBlock block;
-  block.sweep = sweep;
-  if (contiguous_ && sweep == 0) {
-    const std::int64_t begin = index * kTileQueries;
-    block.queries = {begin, kTileQueries, kTileQueries, std::min<std::int64_t>(kTileQueries, n_ - begin)};
-    return block;
-  }
-  const std::int64_t step = residues_[sweep - contiguous_].step;
-  const std::int64_t longer = n_ % step;
-  std::int64_t count = n_ / step + 1, first_class = 0;
-  if (index >= longer * ceil_div(count, kTileQueries)) {
-    index -= longer * ceil_div(count, kTileQueries);
-    first_class = longer;
-    --count;
-  }
-  const std::int64_t chunks = ceil_div(count, kTileQueries);
-  const std::int64_t residue = first_class + index / chunks, u0 = index % chunks * kTileQueries;
-  block.queries = {residue + u0 * step, 1, step, std::min<std::int64_t>(kTileQueries, count - u0)};
-  return block;
+QueryBlock Tiling::block(int sweep, std::int64_t index, const Interval& queries) const {
+  if (step(sweep) > 0) return {sweep, ClassQueries(queries, step(sweep)).block(index)};
+  const std::int64_t at = (queries.begin / kTileQueries + index) * kTileQueries, begin = std::max(at, queries.begin);
+  return {sweep, {begin, kTileQueries, kTileQueries, std::min(at + kTileQueries, queries.end) - begin}};
+}
+
+Interval Tiling::class_blocks(int sweep, std::int64_t r, const Interval& queries) const {
+  const ClassQueries classes(queries, step(sweep));
+  return {classes.blocks_before(r), classes.blocks_before(r + 1)};
 }
 
 TileCursor::TileCursor(const Tiling& tiling, const QueryBlock& block)

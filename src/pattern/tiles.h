@@ -51,9 +51,17 @@ class Tiling {
   Tiling(const Pattern& pattern, std::int64_t n);
 
   int sweeps() const { return contiguous_ + static_cast<int>(residues_.size()); }  // at least 1
-  // Blocks of one sweep; together they hold every query once, also one that reads no key.
-  std::int64_t blocks(int sweep) const;
-  QueryBlock block(int sweep, std::int64_t index) const;
+  // Blocks of one sweep; together they hold every query once, also one that reads no key. `queries`: only those of
+  // these positions, in [0, length), which may cut a block.
+  std::int64_t blocks(int sweep) const { return blocks(sweep, {0, n_}); }
+  std::int64_t blocks(int sweep, const Interval& queries) const;
+  QueryBlock block(int sweep, std::int64_t index) const { return block(sweep, index, {0, n_}); }
+  QueryBlock block(int sweep, std::int64_t index, const Interval& queries) const;
+
+  // Of a residue sweep: the distance of a class's positions, and the indices of the blocks that hold class r's queries,
+  // r in [0, step). Of the contiguous sweep the step is 0.
+  std::int64_t step(int sweep) const { return sweep < contiguous_ ? 0 : residues_[sweep - contiguous_].step; }
+  Interval class_blocks(int sweep, std::int64_t r, const Interval& queries) const;
 
   // Every key j of a query i in the contiguous sweep has i - j < reach; the length where that is all there is to say.
   std::int64_t reach() const;

@@ -1,5 +1,4 @@
-// Attention by its definition, in double, with bounds of what rounding may do to it; and the kernels on the same
-// numbers.
+// Attention by its definition, in double, with bounds of what rounding may do to it.
 #pragma once
 
 #include <algorithm>
@@ -9,10 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "cpu/attention.h"
-#include "cpu/isa.h"
-#include "cpu/workspace.h"
 #include "longstride/pattern.h"
+#include "ops/tensor.h"
 
 namespace longstride {
 
@@ -163,110 +160,5 @@ inline AttentionResult define_attention(const AttentionCase& c, DType type, Atte
   rounded(result.dq, bound.dq), rounded(result.dk, bound.dk), rounded(result.dv, bound.dv);
   return result;
 }
-
-// Matrices of a case: q, k and v are columns of one matrix, as are dq, dk and dv; heads side by side.
-class AttentionMatrices {
- public:
-  AttentionMatrices(const AttentionCase& c, DType type) : case_(c), type_(type), tilings_(tilings(c)) {
-    const std::int64_t all = c.H * (2 * c.Dq + c.Dv);
-    inputs_ = make(inputs_memory_, all + 3);
-    gradients_ = make(gradients_memory_, all + 1);
-    out_ = make(out_memory_, c.H * c.Dv);
-    dout_ = make(dout_memory_, c.H * c.Dv);
-    lse_.assign(static_cast<std::size_t>(c.B * c.H * c.T), NAN);
-    put(c.q, c.Dq, columns(inputs_, 0)), put(c.k, c.Dq, columns(inputs_, 1)), put(c.v, c.Dv, columns(inputs_, 2));
-    put(c.dout, c.Dv, dout_);
-    for (const Tiling& tiling : tilings_) pointers_.push_back(&tiling);
-  }
-
-  Attention forward() {
-    return {case_.B,
-            case_.T,
-            case_.H,
-            pointers_.data(),
-            static_cast<float>(case_.scale),
-            columns(inputs_, 0),
-            columns(inputs_, 1),
-            columns(inputs_, 2),
-            out_,
-            lse_.data()};
-  }
-  AttentionBackward backward() {
-    return {forward(), dout_, columns(gradients_, 0), columns(gradients_, 1), columns(gradients_, 2)};
-  }
-  AttentionResult result() const {
-    return {get(out_, case_.Dv),
-            {lse_.begin(), lse_.end()},
-            get(columns(gradients_, 0), case_.Dq),
-            get(columns(gradients_, 1), case_.Dq),
-            get(columns(gradients_, 2), case_.Dv)};
-  }
-
- private:
-  static std::vector<Tiling> tilings(const AttentionCase& c) {
-    std::vector<Tiling> made;
-    for (const Pattern& pattern : c.patterns) made.emplace_back(pattern, c.T);
-    return made;
-  }
-  Matrix make(std::vector<char>& memory, std::int64_t cols) const {
-    memory.assign(static_cast<std::size_t>(case_.B * case_.T * cols * size_of(type_)), '\xff');  // NaN
-    return matrix(memory.data(), type_, case_.B * case_.T, cols);
-  }
-  Matrix columns(const Matrix& m, int which) const {
-    const std::int64_t q = case_.H * case_.Dq;
-    return m.columns(which * q, which == 2 ? case_.H * case_.Dv : q);
-  }
-  template <class Visit>
-  void each(const Matrix& m, std::int64_t D, Visit visit) const {
-    std::size_t at = 0;
-    for (std::int64_t b = 0; b < case_.B; ++b)
-      for (std::int64_t h = 0; h < case_.H; ++h)
-        for (std::int64_t t = 0; t < case_.T; ++t)
-          for (std::int64_t d = 0; d < D; ++d) visit(at++, (b * case_.T + t) * m.stride + h * D + d);
-  }
-  void put(const std::vector<double>& x, std::int64_t D, const Matrix& m) const {
-    each(m, D, [&](std::size_t from, std::int64_t to) {
-      if (type_ == DType::float32)
-        m.f32()[to] = static_cast<float>(x[from]);
-      else
-        m.bf16()[to] = bfloat16_from_float(static_cast<float>(x[from]));
-    });
-  }
-  std::vector<double> get(const Matrix& m, std::int64_t D) const {
-    std::vector<double> x(static_cast<std::size_t>(case_.B * case_.H * case_.T * D));
-    each(m, D, [&](std::size_t to, std::int64_t from) {
-      x[to] = type_ == DType::float32 ? m.f32()[from] : float_from_bfloat16(m.bf16()[from]);
-    });
-    return x;
-  }
-
-  const AttentionCase& case_;
-  DType type_;
-  std::vector<Tiling> tilings_;
-  std::vector<const Tiling*> pointers_;
-  std::vector<char> inputs_memory_, gradients_memory_, out_memory_, dout_memory_;
-  std::vector<float> lse_;
-  Matrix inputs_, gradients_, out_, dout_;
-};
-
-// Forward and backward by the kernels of the instruction set in use.
-inline AttentionResult run_attention(const AttentionCase& c, DType type) {
-  AttentionMatrices matrices(c, type);
-  Workspace workspace;
-  attention_forward(matrices.forward(), workspace);
-  attention_backward(matrices.backward(), workspace);
-  return matrices.result();
-}
-
-// The instruction set in use, put back at the end.
-class WithIsa {
- public:
-  explicit WithIsa(Isa forced) : before_(isa()) { force_isa(forced); }
-  ~WithIsa() { force_isa(before_); }
-  WithIsa(const WithIsa&) = delete;
-
- private:
-  Isa before_;
-};
 
 }  // namespace longstride

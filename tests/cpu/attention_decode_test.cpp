@@ -1,7 +1,7 @@
 // Decoding with a cache against the whole sequence by definition, position by position.
 #include <gtest/gtest.h>
 
-#include "cpu/attention_case.h"
+#include "cpu/attention_operands.h"
 #include "host_matrix.h"
 #include "longstride/device.h"
 #include "pattern/cache.h"

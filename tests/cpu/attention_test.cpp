@@ -1,7 +1,7 @@
 // The attention kernels against the definition, for every instruction set that this machine runs.
 #include <gtest/gtest.h>
 
-#include "cpu/attention_case.h"
+#include "cpu/attention_operands.h"
 #include "longstride/device.h"
 
 namespace longstride {
@@ -55,25 +55,6 @@ const std::vector<Case>& cases() {
       {{"column(2)", "strided(2)"}, 1, 257, 2, 8, 9},
   };
   return kCases;
-}
-
-// Every number within its bound; NaN is not.
-void expect_within(const char* name, const std::vector<double>& got, const std::vector<double>& wanted,
-                   const std::vector<double>& bound) {
-  ASSERT_EQ(got.size(), wanted.size()) << name;
-  for (std::size_t e = 0; e < got.size(); ++e) {
-    if (got[e] == wanted[e]) continue;  // infinities
-    ASSERT_LE(std::abs(got[e] - wanted[e]), bound[e])
-        << name << "[" << e << "]: got " << got[e] << ", wanted " << wanted[e];
-  }
-}
-
-void expect_all_within(const AttentionResult& got, const AttentionResult& wanted, const AttentionResult& bound) {
-  expect_within("out", got.out, wanted.out, bound.out);
-  expect_within("lse", got.lse, wanted.lse, bound.lse);
-  expect_within("dq", got.dq, wanted.dq, bound.dq);
-  expect_within("dk", got.dk, wanted.dk, bound.dk);
-  expect_within("dv", got.dv, wanted.dv, bound.dv);
 }
 
 std::string name(const Case& c) {

@@ -90,14 +90,14 @@ class LookingInside : public testing::Test {
 
 // p of every key by the formula in double, where the pattern attends; 0 elsewhere.
 std::vector<double> defined(const Attention& op, std::int64_t head, std::int64_t query) {
-  const std::int64_t D = op.q.cols / op.H;
+  const std::int64_t D = op.q.D;
   std::vector<double> p(static_cast<std::size_t>(op.T));
   double sum = 0;
   for (std::int64_t j = 0; j < op.T; ++j) {
     if (!attends(op.tilings[head]->pattern(), query, j)) continue;
     double score = 0;
     for (std::int64_t d = 0; d < D; ++d) {
-      score += double{op.q.f32()[query * op.q.stride + head * D + d]} * op.k.f32()[j * op.k.stride + head * D + d];
+      score += double{op.q.f32()[op.q.offset(0, query, head) + d]} * op.k.f32()[op.k.offset(0, j, head) + d];
     }
     p[static_cast<std::size_t>(j)] = std::exp(op.scale * score);
     sum += p[static_cast<std::size_t>(j)];
@@ -109,7 +109,7 @@ std::vector<double> defined(const Attention& op, std::int64_t head, std::int64_t
 // out_i = sum_j p_j v_j of the rows is what the definition of ops.h says, and each p the softmax's.
 void expect_defined(const std::map<Place, Row>& rows, std::int64_t layer, const Attention& op) {
   const std::vector<double> out = definitions::attention(op).out;
-  const std::int64_t C = op.v.cols, D = C / op.H;
+  const std::int64_t D = op.v.D, C = op.H * D;
   for (std::int64_t head = 0; head < op.H; ++head) {
     for (std::int64_t i = 0; i < op.T; ++i) {
       const Row& row = rows.at({layer, head, i});
@@ -124,7 +124,7 @@ void expect_defined(const std::map<Place, Row>& rows, std::int64_t layer, const 
         ASSERT_NEAR(found->second, wanted[static_cast<std::size_t>(j)], 1e-5) << layer << " " << i << " " << j;
         sum += found->second;
         for (std::int64_t d = 0; d < D; ++d) {
-          mixed[static_cast<std::size_t>(d)] += found->second * op.v.f32()[j * op.v.stride + head * D + d];
+          mixed[static_cast<std::size_t>(d)] += found->second * op.v.f32()[op.v.offset(0, j, head) + d];
         }
       }
       ASSERT_NEAR(sum, row.empty() ? 0 : 1, 1e-5);

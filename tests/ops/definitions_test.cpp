@@ -157,10 +157,11 @@ TEST(DefinitionsGradient, OfAttention) {
   std::vector<float> upper = random_floats(N * H * Dv, 4);
   Attention op;
   op.B = B, op.T = T, op.H = H, op.tilings = tilings, op.scale = 0.75f;
-  op.q = view(q, N, H * Dq), op.k = view(k, N, H * Dq), op.v = view(v, N, H * Dv);
+  op.q = heads(view(q, N, H * Dq), B, T, H), op.k = heads(view(k, N, H * Dq), B, T, H);
+  op.v = heads(view(v, N, H * Dv), B, T, H);
   AttentionBackward backward;
   backward.forward = op;
-  backward.dout = view(upper, N, H * Dv);
+  backward.dout = heads(view(upper, N, H * Dv), B, T, H);
   const definitions::AttentionGradients d = definitions::attention_backward(backward);
   const auto f = [&] { return definitions::attention(op).out; };
   check_gradient("q", q, as_values(upper), f, d.dq);
@@ -178,7 +179,8 @@ TEST(Definitions, OfDecodingIsTheLastRowOfAttention) {
   std::vector<float> q = random_floats(T * H * D, 1), k = random_floats(T * H * D, 2), v = random_floats(T * H * D, 3);
   Attention whole;
   whole.B = 1, whole.T = T, whole.H = H, whole.tilings = tilings, whole.scale = 0.5f;
-  whole.q = view(q, T, H * D), whole.k = view(k, T, H * D), whole.v = view(v, T, H * D);
+  const Matrix rows_q = view(q, T, H * D), rows_k = view(k, T, H * D), rows_v = view(v, T, H * D);
+  whole.q = heads(rows_q, 1, T, H), whole.k = heads(rows_k, 1, T, H), whole.v = heads(rows_v, 1, T, H);
   const definitions::Values out = definitions::attention(whole).out;
   std::vector<float> keys(static_cast<std::size_t>(2 * T * D)), values(keys);  // head h in slots h * T ..
   for (std::int64_t t = 0; t + 1 < T; ++t) {
@@ -191,8 +193,8 @@ TEST(Definitions, OfDecodingIsTheLastRowOfAttention) {
   }
   const std::int64_t first_slot[] = {0, T}, write_begin[] = {0, 1}, read_begin[] = {0, T};
   const std::int32_t group[] = {0, 0}, write[] = {5}, read[] = {0, 1, 2, 3, 4, 5};
-  const Matrix last_q = whole.q.rows_from(T - 1, 1), last_k = whole.k.rows_from(T - 1, 1),
-               last_v = whole.v.rows_from(T - 1, 1);
+  const Matrix last_q = rows_q.rows_from(T - 1, 1), last_k = rows_k.rows_from(T - 1, 1),
+               last_v = rows_v.rows_from(T - 1, 1);
   const DecodeAttention op{1,          H, 2 * T, 0.5f,  last_q,      last_k, last_v,    {}, keys.data(), values.data(),
                            first_slot, 1, group, write, write_begin, read,   read_begin};
   expect_close(definitions::decode_attention(op), {out.end() - H * D, out.end()}, 1e-14, 1e-14, "decode_attention");

@@ -160,7 +160,8 @@ TEST_F(Ops, AttentionSaysWhatDoesNotFit) {
   const Tiling* tilings[] = {&six, &six, &six};
   Attention op;
   op.B = 1, op.T = 6, op.H = 2, op.tilings = tilings, op.lse = floats.data();
-  op.q = f32(6, 8), op.k = f32(6, 8), op.v = f32(6, 4), op.out = f32(6, 4);
+  const auto of = [&](std::int64_t T, std::int64_t D) { return heads(f32(T, 2 * D), 1, T, 2); };
+  op.q = op.k = of(6, 4), op.v = op.out = of(6, 2);
   const auto refused = [&](const std::function<void(Attention&)>& spoil, const std::string& sentence) {
     Attention spoilt = op;
     spoil(spoilt);
@@ -170,10 +171,21 @@ TEST_F(Ops, AttentionSaysWhatDoesNotFit) {
     expect_refused([&] { attention_backward(*backend, backward); }, "attention_backward: " + sentence);
   };
   refused([](Attention& a) { a.scale = 0; }, "scale must be above 0, got 0.000000");
-  refused([](Attention& a) { a.H = 3; }, "q and v must be divisible by 3 heads, got widths 8 and 4");
-  refused([&](Attention& a) { a.k = f32(6, 6); }, "k must be (6, 8), got (6, 6)");
-  refused([&](Attention& a) { a.q = f32(5, 8); }, "q must be (6, 8), got (5, 8)");
+  refused([](Attention& a) { a.q = {}; }, "q is missing");
+  refused([](Attention& a) { a.H = 3; }, "q must be (1, 6, 3, 4), got (1, 6, 2, 4)");
+  refused([&](Attention& a) { a.k = of(6, 3); }, "k must be (1, 6, 2, 4), got (1, 6, 2, 3)");
+  refused([&](Attention& a) { a.q = of(5, 4); }, "out must be (1, 5, 2, 2), got (1, 6, 2, 2)");
+  refused([](Attention& a) { a.v.type = DType::bfloat16; }, "v must be float32, got bfloat16");
+  refused([](Attention& a) { a.v.D = 257; }, "v must have 1 to 256 channels a head, got 257");
+  refused([](Attention& a) { a.k.head_stride = 3; }, "k needs a head stride of at least 4, got 3");
+  refused([](Attention& a) { a.q.row_stride = 3; }, "q needs a row stride of at least 4, got 3");
+  refused([](Attention& a) { a.first = -1; }, "first must be at least 0, got -1");
+  refused([](Attention& a) { a.first = 1; }, "queries must lie in [0, 6), got [1, 7)");
   refused([](Attention& a) { a.lse = nullptr; }, "lse is missing");
+  AttentionBackward some;
+  some.forward = op, some.forward.q = of(5, 4), some.forward.out = of(5, 2);
+  expect_refused([&] { attention_backward(*backend, some); },
+                 "attention_backward: needs the queries of whole sequences, [0, 6), got [0, 5)");
   tilings[1] = &five;
   refused([](Attention&) {}, "tiling of head 1 must have length 6, got 5");
   DecodeAttention decode;

@@ -28,15 +28,15 @@ void expect_sane(const QueryBlock& block, const Tile& tile) {
   ASSERT_NE(any, 0u) << "an empty tile";
 }
 
-// How often each pair (i, j) is visible, all sweeps together.
-void count_pairs_of_tiles(const Pattern& pattern, std::int64_t n, std::vector<int>& had) {
+// How often each pair (i, j) with i in `asked` is visible, all sweeps together.
+void count_pairs_of_tiles(const Pattern& pattern, std::int64_t n, const Interval& asked, std::vector<int>& had) {
   const Tiling tiling(pattern, n);
   had.assign(n * n, 0);
   ASSERT_GE(tiling.sweeps(), 1);
   for (int sweep = 0; sweep < tiling.sweeps(); ++sweep) {
     std::vector<int> queries(n, 0);
-    for (std::int64_t b = 0; b < tiling.blocks(sweep); ++b) {
-      const QueryBlock block = tiling.block(sweep, b);
+    for (std::int64_t b = 0; b < tiling.blocks(sweep, asked); ++b) {
+      const QueryBlock block = tiling.block(sweep, b, asked);
       ASSERT_EQ(block.sweep, sweep);
       ASSERT_GE(block.queries.count, 1);
       ASSERT_LE(block.queries.count, kTileQueries);
@@ -52,13 +52,14 @@ void count_pairs_of_tiles(const Pattern& pattern, std::int64_t n, std::vector<in
       }
       ASSERT_FALSE(cursor.next(tile)) << "a cursor at its end goes on";
     }
-    for (std::int64_t i = 0; i < n; ++i) ASSERT_EQ(queries[i], 1) << "query " << i << " in sweep " << sweep;
+    for (std::int64_t i = 0; i < n; ++i)
+      ASSERT_EQ(queries[i], i >= asked.begin && i < asked.end ? 1 : 0) << "query " << i << " in sweep " << sweep;
   }
 }
 
 void expect_tiles_are_the_definition(const Pattern& pattern, std::int64_t n) {
   std::vector<int> had;
-  count_pairs_of_tiles(pattern, n, had);
+  count_pairs_of_tiles(pattern, n, {0, n}, had);
   if (testing::Test::HasFatalFailure()) return;
   for (std::int64_t i = 0; i < n; ++i)
     for (std::int64_t j = 0; j < n; ++j)
@@ -77,13 +78,47 @@ TEST(Tiles, HoldEveryPairOfRandomPatternsExactlyOnce) {
     const Pattern pattern = random_pattern(n);
     RC_LOG() << to_string(pattern) << " n " << n << "\n";
     std::vector<int> had;
-    count_pairs_of_tiles(pattern, n, had);
+    count_pairs_of_tiles(pattern, n, {0, n}, had);
     RC_ASSERT(!testing::Test::HasFatalFailure());
     for (std::int64_t i = 0; i < n; ++i)
       for (std::int64_t j = 0; j < n; ++j)
         if (had[i * n + j] != (attends(pattern, i, j) ? 1 : 0))
           RC_FAIL("query " + std::to_string(i) + " key " + std::to_string(j));
   }));
+}
+
+TEST(Tiles, OfSomeQueriesHoldThemAloneAndWhatTheyRead) {
+  EXPECT_TRUE(rc::check([] {
+    const std::int64_t n = random_length(), first = random_number(0, n - 1), end = random_number(first + 1, n);
+    const Pattern pattern = random_pattern(n);
+    RC_LOG() << to_string(pattern) << " n " << n << " queries [" << first << ", " << end << ")\n";
+    std::vector<int> had;
+    count_pairs_of_tiles(pattern, n, {first, end}, had);
+    RC_ASSERT(!testing::Test::HasFatalFailure());
+    for (std::int64_t i = 0; i < n; ++i)
+      for (std::int64_t j = 0; j < n; ++j)
+        if (had[i * n + j] != (i >= first && i < end && attends(pattern, i, j) ? 1 : 0))
+          RC_FAIL("query " + std::to_string(i) + " key " + std::to_string(j));
+  }));
+}
+
+TEST(Tiles, OfAClassAreNeighboursInTheOrderOfClasses) {
+  for (const std::int64_t n : {1, 64, 300, 1000})
+    for (const Interval asked : {Interval{0, n}, Interval{n / 3, n}, Interval{n / 2, n / 2 + 1}})
+      for (const std::int64_t step : {2, 3, 70}) {
+        const Tiling tiling(parse_pattern("column(" + std::to_string(step) + ")"), n);
+        if (tiling.step(0) == 0) continue;  // no column where a step leaves the sequence
+        std::int64_t next = 0;
+        for (std::int64_t r = 0; r < step; ++r) {
+          const Interval blocks = tiling.class_blocks(0, r, asked);
+          EXPECT_EQ(blocks.begin, next);
+          for (next = blocks.begin; next < blocks.end; ++next)
+            EXPECT_EQ(tiling.block(0, next, asked).queries.begin % step, r);
+        }
+        EXPECT_EQ(next, tiling.blocks(0, asked));
+      }
+  EXPECT_EQ(Tiling(parse_pattern("strided(16)"), 300).step(0), 0);
+  EXPECT_EQ(Tiling(parse_pattern("strided(16)"), 300).step(1), 16);
 }
 
 TEST(Tiles, OfAnEmptyKeySetAreNone) {
