@@ -80,12 +80,11 @@ struct Problem {
                   of(qkv.columns(H * Dq, H * Dq)),
                   of(qkv.columns(2 * H * Dq, H * Dv)),
                   of(random_matrix(backend, type, N, H * Dv, 3)),
-                  static_cast<float*>(backend.allocate(N * H * 4))};
+                  array(static_cast<float*>(backend.allocate(N * H * 4)), N * H)};
     op.dout = of(random_matrix(backend, type, N, H * Dv, 4));
     op.dq = of(dqkv.columns(0, H * Dq));
     op.dk = of(dqkv.columns(H * Dq, H * Dq));
     op.dv = of(dqkv.columns(2 * H * Dq, H * Dv));
-    backend.reserve_workspace(std::max(backend.workspace_bytes(op.forward), backend.workspace_bytes(op)));
   }
 };
 
@@ -161,13 +160,12 @@ class Peak {
 
 void measure(const Options& options) {
   const bool bfloat16 = options.precision == "bfloat16";
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::automatic);
   const Problem problem(*backend, options, bfloat16 ? DType::bfloat16 : DType::float32);
-  const auto forward = [&] { attention(*backend, problem.op.forward); };
-  const auto both = [&] {
-    attention(*backend, problem.op.forward);
-    attention_backward(*backend, problem.op);
-  };
+  const std::unique_ptr<Executable> attention = compile_bound(*backend, {problem.op.forward});
+  const std::unique_ptr<Executable> with_backward = compile_bound(*backend, {problem.op.forward, problem.op});
+  const auto forward = [&] { attention->run(); };
+  const auto both = [&] { with_backward->run(); };
   both();
   check(problem, bfloat16 ? 0.02 : 2e-5);
   int repeats = options.repeats;

@@ -13,7 +13,8 @@
 #include "harness.h"
 #include "longstride/config.h"
 #include "longstride/error.h"
-#include "model/decoder.h"
+#include "model/engine.h"
+#include "model/network.h"
 #include "ops/philox.h"
 
 namespace {
@@ -24,14 +25,16 @@ using namespace longstride;
 struct Model {
   Model(Backend& backend, const ModelConfig& m, DType t)
       : model(m), table(m), type(t), f32(backend, table.store_elements() * 4) {
-    initialise(table, 1, f32.f32());
+    std::vector<float> values(static_cast<std::size_t>(table.store_elements()));
+    initialise(table, 1, values.data());
     const PhiloxKey key = philox_key(1, Purpose::test);
     for (std::int64_t e = 0; e < m.vocabulary * m.width; ++e)
-      f32.f32()[table.output_weight + e] =
+      values[static_cast<std::size_t>(table.output_weight + e)] =
           uniform_float(philox({static_cast<std::uint32_t>(e), 0, 0, 0}, key)[0]) - 0.5f;
+    backend.upload(f32.data(), values.data(), f32.bytes());
     if (type == DType::float32) return;
     bf16 = Buffer(backend, table.store_elements() * 2);
-    backend.to_bfloat16(f32.f32(), bf16.bf16(), table.store_elements());
+    run_once(backend, Round{f32.floats(), bf16.halves()});
   }
   Weights weights() const { return {&table, f32.f32(), bf16.bf16()}; }
 
@@ -41,21 +44,28 @@ struct Model {
   Buffer f32, bf16;
 };
 
-// Largest distance between the logits of a decoder and of the network, over the largest logit; NaN where one is.
+// All of an engine's sequences, at their start.
+std::vector<Engine::Next> joined(Engine& engine) {
+  std::vector<Engine::Next> next;
+  for (std::int64_t b = 0; b < engine.shape().sequences; ++b) next.push_back({engine.join(), -1});
+  return next;
+}
+
+// Largest distance between the logits of an engine and of the network, over the largest logit; NaN where one is.
 double distance_from_network(Backend& backend, const Model& m, std::int64_t B) {
   const std::int64_t T = m.model.context, V = m.model.vocabulary;
   std::vector<std::int32_t> tokens(static_cast<std::size_t>(B * T));
   for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>((i * 7919 + i / 5) % 251);
-  Network network(backend, m.model, {B, T, m.type});
+  Network network(backend, m.model, {B, T, m.type}, m.weights());
   Pass pass;
   pass.batch = B;
   pass.tokens = tokens.data();
-  const std::vector<float> expected = network.logits(m.weights(), pass);
-  Decoder decoder(backend, m.model, {B, T, m.type});
-  std::vector<std::int32_t> before(static_cast<std::size_t>(B), -1);
+  const std::vector<float> expected = network.logits(pass);
+  Engine engine(backend, m.model, {B, T, m.type}, m.weights());
+  std::vector<Engine::Next> next = joined(engine);
   double worst = 0, largest = 0;
   for (std::int64_t t = 0; t < T; ++t) {
-    const float* logits = decoder.step(m.weights(), before.data());
+    const float* logits = engine.step(next);
     for (std::int64_t b = 0; b < B; ++b) {
       for (std::int64_t v = 0; v < V; ++v) {
         const double wanted = expected[static_cast<std::size_t>((b * T + t) * V + v)];
@@ -63,7 +73,7 @@ double distance_from_network(Backend& backend, const Model& m, std::int64_t B) {
         if (!(distance <= worst)) worst = distance;
         largest = std::max(largest, std::abs(wanted));
       }
-      before[static_cast<std::size_t>(b)] = tokens[static_cast<std::size_t>(b * T + t)];
+      next[static_cast<std::size_t>(b)].before = tokens[static_cast<std::size_t>(b * T + t)];
     }
   }
   return worst / largest;
@@ -77,15 +87,15 @@ ModelConfig small_model(ModelConfig model) {
 }
 
 // Keys and values that one step reads, bytes, all sequences.
-std::int64_t cache_bytes(const Decoder& decoder, std::int64_t position) {
-  const DecoderMemory& memory = decoder.memory();
-  const ModelConfig& model = decoder.model();
+std::int64_t cache_bytes(const Engine& engine, std::int64_t position) {
+  const ModelConfig& model = engine.model();
+  const CacheShape memory(model, engine.shape());
   std::int64_t reads = 0;
   for (std::int64_t block = 0; block < model.layers; ++block) {
     for (const std::int32_t index : memory.groups[static_cast<std::size_t>(block) % memory.groups.size()])
       reads += count_keys(memory.patterns[static_cast<std::size_t>(index)], position);
   }
-  return decoder.shape().sequences * reads * (model.query_head() + model.value_head()) * size_of(decoder.shape().type);
+  return engine.shape().sequences * reads * (model.query_head() + model.value_head()) * size_of(engine.shape().type);
 }
 
 // Weights of blocks and of the output; of the embeddings a step reads a few rows.
@@ -129,8 +139,8 @@ int measure(const Arguments& given) {
   set_threads(given.threads);
   const ModelConfig model = read_config({preset_json(given.preset)}, {"preset " + given.preset}, given.sets).model;
   const DType type = given.precision == "bfloat16" ? DType::bfloat16 : DType::float32;
-  const std::unique_ptr<Backend> backend = make_cpu_backend();
-  // As in tests/model/decoder_test.cpp, for 4 blocks.
+  const std::unique_ptr<Backend> backend = make_backend(Device::automatic);
+  // As in tests/model/engine_test.cpp, for 4 blocks.
   const double tolerance = type == DType::float32 ? 2e-5 : 0.03;
   const double distance = distance_from_network(*backend, Model(*backend, small_model(model), type), 2);
   if (!(distance <= tolerance)) {
@@ -138,13 +148,17 @@ int measure(const Arguments& given) {
     return 1;
   }
   const Model m(*backend, model, type);
-  Decoder decoder(*backend, model, {given.batch, given.position + 1, type});
-  decoder.assume(given.position);
-  const std::vector<std::int32_t> before(static_cast<std::size_t>(given.batch), given.position == 0 ? -1 : 32);
+  Engine engine(*backend, model, {given.batch, given.position + 1, type}, m.weights());
+  std::vector<Engine::Next> next = joined(engine);
+  for (Engine::Next& one : next) one.before = given.position == 0 ? -1 : 32;
+  const auto assume = [&] {
+    for (const Engine::Next& one : next) engine.assume(one.sequence, given.position);
+  };
+  assume();
   const auto steps = [&] {
     for (int token = 0; token < kTokensARun; ++token) {
-      decoder.assume(given.position);
-      if (!std::isfinite(decoder.step(m.weights(), before.data())[0]))
+      assume();
+      if (!std::isfinite(engine.step(next)[0]))
         throw std::runtime_error("a logit is not finite");
     }
   };
@@ -152,7 +166,7 @@ int measure(const Arguments& given) {
   std::vector<bench::Times> times = bench::alternate({steps, [&] { reader.run(); }}, given.runs);
   bench::divide(times[0], kTokensARun);
   const double seconds = bench::median(times[0].wall_s), rate = reader.bytes() / bench::median(times[1].wall_s);
-  const std::int64_t weights = weight_bytes(m), cache = cache_bytes(decoder, given.position);
+  const std::int64_t weights = weight_bytes(m), cache = cache_bytes(engine, given.position);
   bench::print(times[0], {{"tokens_per_s", static_cast<double>(given.batch) / seconds},
                           {"bytes_per_token", (weights + cache) / given.batch},
                           {"weight_bytes", weights},

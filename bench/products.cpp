@@ -160,17 +160,11 @@ void measure(Backend& backend, Kind kind, DType type, std::int64_t N, std::int64
   const DType of_result = kind == Kind::weights ? DType::float32 : type;
   const Matrix& shape = kind == Kind::forward ? y.m : kind == Kind::data ? x.m : w.m;
   const Host ours(of_result, shape.rows, shape.cols, 4), theirs(of_result, shape.rows, shape.cols, 5);
-  const auto run = [&] {
-    if (kind == Kind::forward) {
-      Linear op;
-      op.x = x.m, op.w = w.m, op.y = ours.m;
-      linear(backend, op);
-    } else if (kind == Kind::data) {
-      linear_backward_data(backend, {y.m, w.m, {}, ours.m});
-    } else {
-      linear_backward_weights(backend, {y.m, x.m, ours.m, nullptr});
-    }
-  };
+  Operation operation = LinearBackwardWeights{y.m, x.m, ours.m, {}};
+  if (kind == Kind::forward) operation = Linear{.x = x.m, .w = w.m, .bias = {}, .pre = {}, .y = ours.m};
+  if (kind == Kind::data) operation = LinearBackwardData{y.m, w.m, {}, ours.m};
+  const std::unique_ptr<Executable> executable = compile_bound(backend, {operation});
+  const auto run = [&] { executable->run(); };
   if (kind == Kind::weights) backend.zero(ours.m.data, ours.m.rows * ours.m.cols * 4);
   run();
   check(kind, x.m, w.m, y.m, ours.m);
@@ -208,7 +202,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "products [runs] [rows] [operation]: runs and rows need to be at least 1\n");
     return 2;
   }
-  const auto backend = make_cpu_backend();
+  const auto backend = make_backend(Device::automatic);
   omp_set_num_threads(machine_info().threads);
   const std::int64_t shapes[][2] = {{512, 1536}, {512, 512}, {512, 2048}, {2048, 512}};
   for (const DType type : {DType::float32, DType::bfloat16}) {

@@ -14,39 +14,40 @@ namespace {
 
 using namespace longstride;
 
+NetworkShape shape_of(const Config& config, const Plan& plan, DType type) {
+  NetworkShape shape{config.training.batch, config.model.context, type, true, plan.recompute == Recompute::block};
+  shape.dropout = static_cast<float>(config.model.dropout);
+  return shape;
+}
+
 struct Step {
   Step(Backend& b, const Config& c, const Plan& plan)
       : backend(b),
         config(c),
         type(plan.precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32),
         state(b, c.model, c.training, type),
-        network(b, c.model, {c.training.batch, c.model.context, type, true, plan.recompute == Recompute::block}) {
+        network(b, c.model, shape_of(c, plan, type), state.weights(), state.outputs()) {
     state.initialise(1);
     const PhiloxKey key = philox_key(1, Purpose::test);
     tokens.resize(static_cast<std::size_t>(c.training.batch * c.model.context));
     for (std::size_t i = 0; i < tokens.size(); ++i)
       tokens[i] = static_cast<std::int32_t>(philox({static_cast<std::uint32_t>(i), 0, 0, 0}, key)[0] % 256);
-    bits.resize(tokens.size());
   }
 
   void run() {
-    state.clear_gradients();
+    state.begin();
     Pass pass;
     pass.batch = config.training.batch;
     pass.tokens = tokens.data();
-    pass.dropout = static_cast<float>(config.model.dropout);
     pass.dropout_step = ++steps;
     pass.gradient = 1 / static_cast<float>(tokens.size());
-    network.forward_backward(state.weights(), state.gradients(), pass, bits.data());
-    norm = state.gradient_norm();
-    state.update(config.training, 1e-4, norm, steps);
+    network.forward_backward(pass);
+    sums = state.update(1e-4, steps);
   }
 
   // The first loss is 8 bits a byte by construction, later ones are near it; gradients are finite and not nothing.
   bool sound() const {
-    double sum = 0;
-    for (const float b : bits) sum += b;
-    return std::abs(sum / static_cast<double>(bits.size()) - 8) < 1 && std::isfinite(norm) && norm > 0;
+    return std::abs(sums.bits / static_cast<double>(tokens.size()) - 8) < 1 && sums.finite() && sums.norm > 0;
   }
 
   Backend& backend;
@@ -55,8 +56,7 @@ struct Step {
   TrainState state;
   Network network;
   std::vector<std::int32_t> tokens;
-  std::vector<float> bits;
-  double norm = 0;
+  TrainState::Sums sums;
   std::int64_t steps = 0;
 };
 
@@ -64,7 +64,7 @@ int measure(const std::string& preset, const std::vector<std::string>& sets, int
   Config config = read_config({preset_json(preset)}, {"preset " + preset}, sets);
   config.training.accumulate = 1;
   const Plan plan = plan_training(config);
-  const std::unique_ptr<Backend> backend = make_cpu_backend();
+  const std::unique_ptr<Backend> backend = make_backend(Device::automatic);
   Step step(*backend, config, plan);
   step.run();
   if (!step.sound()) {

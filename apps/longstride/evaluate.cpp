@@ -21,7 +21,7 @@ struct EvaluateArguments {
   RunOptions run;
   OutputOptions output;
   EvaluateOptions what;
-  std::string precision = "auto";
+  std::string precision = "auto", device = "auto";
   std::int64_t threads = 0;
 };
 
@@ -75,6 +75,7 @@ int run(EvaluateArguments& arguments) {
   options.run = arguments.run.run;
   options.checkpoint = arguments.run.checkpoint;
   options.precision = parse_precision(arguments.precision);
+  options.device = parse_device(arguments.device);
   if (options.paths.empty()) {
     throw Error(ErrorKind::invalid_argument, "--data: needs the files or folders to score, got none");
   }
@@ -120,6 +121,7 @@ Command evaluate_command(CLI::App& program) {
   app->add_option("--precision", arguments->precision, "auto (what the run trained with), float32 or bfloat16")
       ->type_name("P");
   add_threads_option(*app, arguments->threads);
+  add_device_option(*app, arguments->device);
   add_output_options(*app, arguments->output);
   add_example(*app, "longstride evaluate runs/first --data README.md --min-context 512");
   return {app, [arguments] { return run(*arguments); }};

@@ -49,6 +49,7 @@ void add_config_options(CLI::App& app, ConfigOptions& options) {
   app.add_option("--seed", options.seed, "Of weights, data order and dropout (training.seed)")->type_name("S");
   app.add_option("--precision", options.precision, "auto, float32 or bfloat16 (training.precision)")->type_name("P");
   app.add_option("--threads", options.threads, "0: every core (training.threads)")->type_name("N");
+  app.add_option("--device", options.device, "auto, cpu or cuda (training.device)")->type_name("D");
 }
 
 Config read_options(const ConfigOptions& options) {
@@ -71,6 +72,7 @@ Config read_options(const ConfigOptions& options) {
   assign("batch", options.batch);
   assign("seed", options.seed);
   assign("threads", options.threads);
+  assign("device", options.device);
   assign("precision", options.precision);
   std::vector<std::string> texts, sources;
   const bool own_model = !options.config.empty() || std::any_of(options.sets.begin(), options.sets.end(), sets_model);
@@ -126,6 +128,17 @@ void apply_threads(std::int64_t threads) {
         fmt::format("--threads: needs a whole number in [0, {}] (0: every core), got {}", kMostThreads, threads));
   }
   set_threads(static_cast<int>(threads));
+}
+
+void add_device_option(CLI::App& app, std::string& device) {
+  app.add_option("--device", device, "auto, cpu or cuda")->type_name("D")->capture_default_str();
+}
+
+Device parse_device(const std::string& word) {
+  if (word == "auto") return Device::automatic;
+  if (word == "cpu") return Device::cpu;
+  if (word == "cuda") return Device::cuda;
+  throw Error(ErrorKind::invalid_argument, fmt::format("--device: needs auto, cpu or cuda, got \"{}\"", word));
 }
 
 Precision parse_precision(const std::string& word) {

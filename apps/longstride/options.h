@@ -18,6 +18,7 @@ struct ConfigOptions {
   std::vector<std::string> sets;
   std::vector<std::string> data;
   std::optional<std::int64_t> steps, batch, seed, threads;
+  std::optional<std::string> device;
   std::optional<std::string> precision;
   std::optional<double> minutes;
 };
@@ -51,6 +52,9 @@ void apply_threads(std::int64_t threads);
 
 // "auto", "float32" or "bfloat16"; Error invalid_argument naming --precision.
 Precision parse_precision(const std::string& word);
+// --device, and what it says: auto, cpu or cuda.
+void add_device_option(CLI::App& app, std::string& device);
+Device parse_device(const std::string& word);
 
 // The help's last lines: what to type for a start.
 void add_example(CLI::App& app, const std::string& example);

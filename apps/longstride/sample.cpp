@@ -3,8 +3,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "command.h"
 #include "longstride/checkpoint.h"
@@ -24,8 +26,9 @@ struct SampleArguments {
   OutputOptions output;
   SampleOptions what;
   BeginOptions begin;
-  std::string out, precision = "float32";
+  std::string out, precision = "float32", device = "auto";
   std::int64_t threads = 0;
+  std::optional<std::int64_t> count;
 };
 
 // tokens counts the new ones.
@@ -56,10 +59,12 @@ int run(SampleArguments& arguments) {
   apply_threads(arguments.threads);
   SampleOptions& options = arguments.what;
   options.precision = parse_precision(arguments.precision);
+  options.device = parse_device(arguments.device);
   options.run = find_checkpoint(arguments.run.run, arguments.run.checkpoint);
   const DataConfig data = checkpoint_config(options.run).data;
   const Beginning beginning = read_beginning(arguments.begin, data);
-  options.prompt = beginning.tokens;
+  options.prompts = beginning.prompts;
+  options.count = arguments.count.value_or(std::max<std::int64_t>(1, std::ssize(options.prompts)));
   options.tokens = new_tokens(arguments.begin, data, beginning);
   options.stop = stop_on_signals();
   ProgressLine line(arguments.output.quiet);
@@ -89,7 +94,8 @@ int run(SampleArguments& arguments) {
   return interrupted ? kInterrupted : 0;
 }
 
-void add_choice_options(CLI::App& app, SampleOptions& what) {
+void add_choice_options(CLI::App& app, SampleArguments& arguments) {
+  SampleOptions& what = arguments.what;
   app.add_option("--temperature", what.temperature, "0: greedy")->type_name("T")->capture_default_str();
   app.add_option("--top-k", what.top_k, "Choose among the K likeliest (0: off)")->type_name("K")->capture_default_str();
   app.add_option("--top-p", what.top_p, "Choose among the likeliest that make up P (1: off)")
@@ -99,7 +105,7 @@ void add_choice_options(CLI::App& app, SampleOptions& what) {
       ->type_name("P")
       ->capture_default_str();
   app.add_option("--seed", what.seed, "Of the choices")->type_name("S")->capture_default_str();
-  app.add_option("--count", what.count, "Samples, made side by side")->type_name("K")->capture_default_str();
+  app.add_option("--count", arguments.count, "Samples, made side by side (default: one a prompt)")->type_name("K");
 }
 
 }  // namespace
@@ -110,7 +116,7 @@ Command sample_command(CLI::App& program) {
   auto arguments = std::make_shared<SampleArguments>();
   add_run_options(*app, arguments->run);
   add_begin_options(*app, arguments->begin);
-  add_choice_options(*app, arguments->what);
+  add_choice_options(*app, *arguments);
   app->add_option("--out", arguments->out,
                   "Write a file (several: numbered ones beside it, pictures also a grid), or into a folder; without it "
                   "text goes to standard output, pictures to sample.png, sound to sample.wav")
@@ -121,6 +127,7 @@ Command sample_command(CLI::App& program) {
       ->type_name("P")
       ->capture_default_str();
   add_threads_option(*app, arguments->threads);
+  add_device_option(*app, arguments->device);
   add_output_options(*app, arguments->output);
   add_example(*app,
               "longstride sample runs/first --prompt '#include <' --temperature 0.8 --tokens 500\n"

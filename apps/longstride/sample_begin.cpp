@@ -64,7 +64,7 @@ Beginning begin_picture(const BeginOptions& options, const DataConfig& data) {
   beginning.original = read_picture(options.prime, data);
   const Image& image = *beginning.original;
   const std::int64_t rows = part_of(share, static_cast<std::size_t>(image.height));
-  beginning.tokens.assign(image.bytes.begin(), image.bytes.begin() + rows * image.width * image.channels);
+  beginning.prompts.emplace_back(image.bytes.begin(), image.bytes.begin() + rows * image.width * image.channels);
   return beginning;
 }
 
@@ -101,31 +101,38 @@ void add_begin_options(CLI::App& app, BeginOptions& options) {
          "How much of --prime is kept: a share (default 1; of a picture the top 0.5), or of sound seconds, such "
          "as 5s")
       ->type_name("SHARE");
-  app.add_option("--prompt", options.prompt, "Begin with a text")->type_name("TEXT");
+  app.add_option("--prompt", options.prompts, "Begin with a text; given several times, samples take them in turn")
+      ->type_name("TEXT")
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
 }
 
 Beginning read_beginning(const BeginOptions& options, const DataConfig& data) {
   const bool text = data.kind != "image" && data.kind != "sound";
-  if (!options.prime.empty() && !options.prompt.empty()) {
+  if (!options.prime.empty() && !options.prompts.empty()) {
     fail("--prime and --prompt: a sample begins with one of them, got both");
   }
-  if (!options.prompt.empty() && !text) {
+  if (!options.prompts.empty() && !text) {
     fail(fmt::format("--prompt: the model has learned from {}; begin with --prime FILE",
                      data.kind == "image" ? "pictures" : "sound"));
   }
   if (options.prime.empty()) {
     if (!options.keep.empty()) fail("--keep: says how much of --prime FILE is kept; give that too");
-    return {{options.prompt.begin(), options.prompt.end()}, std::nullopt};
+    Beginning beginning;
+    for (const std::string& prompt : options.prompts) beginning.prompts.emplace_back(prompt.begin(), prompt.end());
+    return beginning;
   }
-  if (text) return {begin_text(options), std::nullopt};
+  if (text) return {{begin_text(options)}, std::nullopt};
   if (data.kind == "image") return begin_picture(options, data);
-  return {begin_sound(options, data), std::nullopt};
+  return {{begin_sound(options, data)}, std::nullopt};
 }
 
 std::int64_t new_tokens(const BeginOptions& options, const DataConfig& data, const Beginning& beginning) {
   const std::int64_t picture =
       data.kind == "image" ? static_cast<std::int64_t>(token_picture(data, {}).bytes.size()) : 0;
-  const std::int64_t rest = picture - static_cast<std::int64_t>(beginning.tokens.size());
+  const std::size_t given = beginning.prompts.empty() ? 0 : beginning.prompts.front().size();
+  const std::int64_t rest = picture - static_cast<std::int64_t>(given);
   if (options.tokens.empty()) {
     if (picture > 0) return rest;
     return data.kind == "sound" ? tokens_of(kDefaultSeconds, data) : kDefaultBytes;

@@ -13,13 +13,14 @@
 namespace longstride::program {
 
 struct BeginOptions {
-  std::string prime, prompt, keep, tokens;
+  std::string prime, keep, tokens;
+  std::vector<std::string> prompts;
 };
 void add_begin_options(CLI::App& app, BeginOptions& options);
 
 struct Beginning {
-  std::vector<std::uint8_t> tokens;  // kept of what was given; empty: nothing was
-  std::optional<Image> original;     // the picture that was given, as the model sees it
+  std::vector<std::vector<std::uint8_t>> prompts;  // what was kept of what was given; none: nothing was
+  std::optional<Image> original;                   // the picture that was given, as the model sees it
 };
 
 // Reads it as training reads data of this kind. Errors: invalid_argument where options do not fit one another or the

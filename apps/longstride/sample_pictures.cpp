@@ -49,7 +49,7 @@ class PictureOutput : public SampleOutput {
   Image grid_of(std::vector<Image> pictures) const {
     const auto count = static_cast<std::int64_t>(pictures.size());
     if (!task_.original) return picture_grid(pictures, std::llround(std::ceil(std::sqrt(count))));
-    pictures.insert(pictures.begin(), {*task_.original, token_picture(task_.data, task_.options.prompt)});
+    pictures.insert(pictures.begin(), {*task_.original, token_picture(task_.data, task_.options.prompt(0))});
     return picture_grid(pictures, std::min(count + 2, kMostInARow));
   }
 

@@ -61,7 +61,7 @@ class SoundOutput : public SampleOutput {
     if (found != files_.end()) return found->second;
     WavWriter wav(place_.single(sequence), task_.data.sample_rate);
     ++written_;
-    return files_.emplace(sequence, Growing{std::move(wav), task_.options.prompt, 0}).first->second;
+    return files_.emplace(sequence, Growing{std::move(wav), task_.options.prompt(sequence), 0}).first->second;
   }
 
   void write(Growing& file) {
@@ -73,7 +73,7 @@ class SoundOutput : public SampleOutput {
     Growing& file = files_.at(sequence);
     write(file);
     file.wav.sync();
-    longest_ = std::max(longest_, file.made + static_cast<std::int64_t>(task_.options.prompt.size()));
+    longest_ = std::max(longest_, file.made + static_cast<std::int64_t>(task_.options.prompt(sequence).size()));
     files_.erase(sequence);
   }
 

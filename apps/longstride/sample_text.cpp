@@ -55,7 +55,7 @@ class TextOutput : public SampleOutput {
 
  private:
   void print_prompt() {
-    if (!prompt_printed_) print(text_of(task_.options.prompt));
+    if (!prompt_printed_) print(text_of(task_.options.prompt(0)));
     prompt_printed_ = true;
   }
 

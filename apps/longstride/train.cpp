@@ -54,6 +54,7 @@ Config configuration(const TrainArguments& arguments, TrainScreen& screen) {
   }
   Config config;
   config.training.threads = arguments.config.threads.value_or(0);
+  config.training.device = parse_device(arguments.config.device.value_or("auto"));
   return config;
 }
 

@@ -10,6 +10,7 @@
 
 namespace longstride {
 
+enum class Device { automatic, cpu, cuda };  // automatic: the best there is
 enum class Precision { automatic, float32, bfloat16 };
 enum class Recompute { automatic, none, block };
 // variance: linear weights of std sqrt(0.125 / fan_in), output 0 (DistAug). paper: 0.125 / sqrt(fan_in), as printed.
@@ -66,6 +67,7 @@ struct TrainingConfig {
   double ema = 0.999;  // 0: off
   std::int64_t seed = 1;
   std::int64_t threads = 0;  // 0: every core
+  Device device = Device::automatic;
   Precision precision = Precision::automatic;
   Recompute recompute = Recompute::automatic;
   double checkpoint_minutes = 10;

@@ -20,6 +20,7 @@ struct EvaluateOptions {
   std::int64_t bytes = -1;       // bytes scored at most; -1: all
   std::int64_t min_context = 0;  // m
   Precision precision = Precision::automatic;
+  Device device = Device::automatic;
   std::string cache;                                        // folder of decoded data; empty: the run's own
   std::function<void(double share, double bits)> progress;  // may be empty
   std::function<void(const std::string& sentence)> noted;   // may be empty

@@ -1,4 +1,4 @@
-// Sampling: one token at a time, with a cache that follows the pattern (model.md, section 5).
+// Sampling: one token at a time, with a cache that follows the pattern (docs/model.md, section 5).
 #pragma once
 
 #include <atomic>
@@ -23,15 +23,21 @@ struct SampleOptions {
   // float32: a greedy sample is the argmax of the model as it is stored. bfloat16 is faster and may choose another
   // token where two are nearly as likely. automatic: bfloat16 where the machine multiplies it natively.
   Precision precision = Precision::float32;
-  std::int64_t count = 1;            // sequences made side by side
-  std::vector<std::uint8_t> prompt;  // every sequence begins with it
-  // Called with each new token of each sequence, in order of position; may be empty.
+  Device device = Device::automatic;
+  std::int64_t count = 1;       // sequences, made side by side as far as memory goes
+  // Sequence i begins with prompts[i mod their number]; none: with nothing.
+  std::vector<std::vector<std::uint8_t>> prompts;
+  const std::vector<std::uint8_t>& prompt(std::int64_t sequence) const {
+    static const std::vector<std::uint8_t> nothing;
+    return prompts.empty() ? nothing : prompts[static_cast<std::size_t>(sequence) % prompts.size()];
+  }
+  // Called with each new token of each sequence, in order of its positions; may be empty.
   std::function<void(std::int64_t sequence, std::uint8_t token)> made;
   std::function<void(const std::string& sentence)> noted;
   const std::atomic<bool>* stop = nullptr;
 };
 
-// (count) sequences, prompt included.
+// (count) sequences, prompts included; fewer where it was told to stop.
 std::vector<std::vector<std::uint8_t>> sample(const SampleOptions& options);
 
 }  // namespace longstride

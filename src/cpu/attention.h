@@ -20,6 +20,5 @@ std::int64_t attention_backward_workspace_bytes(const AttentionBackward& op);
 void attention_forward(const Attention& op, Workspace& workspace);
 void attention_backward(const AttentionBackward& op, Workspace& workspace);
 void decode_attention(const DecodeAttention& op, Workspace& workspace);
-void store_keys_values(const StoreKeysValues& op);
 
 }  // namespace longstride

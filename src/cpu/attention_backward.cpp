@@ -46,7 +46,7 @@ class Backward {
                       {},
                       {},
                       {},
-                      op.lse + bh * op.T};
+                      op.lse.data + bh * op.T};
     if (!shape_.paired_sums) return head;
     const std::int64_t q_bytes = shape_.q_bytes(), v_bytes = shape_.v_bytes(), slot = bh - first;
     char* lows = lows_;

@@ -112,7 +112,7 @@ class Forward {
               {op_.v, b, h},
               {op_.out, b, h, op_.first},
               {},
-              op_.lse + bh * op_.q.T - op_.first};
+              op_.lse.data + bh * op_.q.T - op_.first};
     if (!shape_.paired_sums) return head;
     const std::int64_t Dv = shape_.Dv, row = together * Dv;
     head.low = {Heads{lows_, op_.out.type, 1, op_.q.T, together, Dv, 0, row, Dv}, 0, bh - first, op_.first};

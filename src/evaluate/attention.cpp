@@ -11,6 +11,7 @@
 #include "longstride/checkpoint.h"
 #include "longstride/error.h"
 #include "model/checkpoint.h"
+#include "model/network.h"
 #include "ops/backend.h"
 
 namespace longstride {
@@ -46,7 +47,7 @@ struct Looked {
         q(on_host(backend, attention.q)),
         k(on_host(backend, attention.k)),
         lse(static_cast<std::size_t>(attention.H * attention.T)) {
-    backend.download(lse.data(), attention.lse, attention.H * attention.T * 4);
+    backend.download(lse.data(), attention.lse.data, attention.H * attention.T * 4);
   }
 
   // p_j = exp(scale q . k_j - lse), in double from the pass's float32.
@@ -69,7 +70,7 @@ struct Looked {
 struct AttentionView::State {
   State(const AttentionOptions& asked)
       : options(asked),
-        backend(make_cpu_backend()),
+        backend(make_backend(Device::automatic)),
         loaded(load_model(*backend, find_checkpoint(asked.run, asked.checkpoint), DType::float32)),
         tokens(tokens_of_file(asked.input, loaded.config.data, loaded.config.model.context)) {
     const ModelConfig& model = loaded.config.model;
@@ -78,7 +79,8 @@ struct AttentionView::State {
                        with_commas(static_cast<std::int64_t>(tokens.size())), with_commas(model.context)));
     }
     network = std::make_unique<Network>(*backend, model,
-                                        NetworkShape{1, static_cast<std::int64_t>(tokens.size()), DType::float32});
+                                        NetworkShape{1, static_cast<std::int64_t>(tokens.size()), DType::float32},
+                                        loaded.weights());
   }
 
   AttentionOptions options;
@@ -111,7 +113,6 @@ void AttentionView::rows(const std::vector<std::int64_t>& layers, const std::vec
   std::vector<double> p;
   const auto look = [&](std::int64_t layer, const Attention& attention) {
     if (std::find(layers.begin(), layers.end(), layer) == layers.end()) return;
-    backend.wait();
     const Looked looked(backend, attention);
     for (const std::int64_t head : heads) {
       for (const std::int64_t query : queries) {
@@ -129,7 +130,7 @@ void AttentionView::rows(const std::vector<std::int64_t>& layers, const std::vec
   const std::vector<std::int32_t> input(tokens().begin(), tokens().end());
   Pass pass;
   pass.tokens = input.data();
-  state_->network->last_logits(state_->loaded.weights(), pass, look);
+  state_->network->watch(pass, look);
 }
 
 }  // namespace longstride

@@ -15,7 +15,6 @@
 #include "io/sha256.h"
 #include "io/words.h"
 #include "longstride/checkpoint.h"
-#include "longstride/device.h"
 #include "longstride/error.h"
 #include "model/checkpoint.h"
 #include "ops/backend.h"
@@ -26,9 +25,9 @@ namespace {
 [[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
 
 // What was asked for; else what the run trained with; else what the machine multiplies natively.
-DType resolve(Precision asked, Precision trained) {
+DType resolve(const Backend& backend, Precision asked, Precision trained) {
   const Precision wanted = asked == Precision::automatic ? trained : asked;
-  if (wanted == Precision::automatic) return machine_info().bfloat16 ? DType::bfloat16 : DType::float32;
+  if (wanted == Precision::automatic) return backend.facts().bfloat16 ? DType::bfloat16 : DType::float32;
   return wanted == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
 }
 
@@ -88,6 +87,7 @@ std::string describe(const EvaluateOptions& options, const Dataset& data, Split 
 Evaluation evaluate(const EvaluateOptions& options) {
   const auto started = std::chrono::steady_clock::now();
   const Split split = parse_split(options.split);
+  check_device(options.device);
   const std::string path = find_checkpoint(options.run, options.checkpoint);
   const Config config =
       read_checkpoint_metadata(SafetensorsFile(path)).config;  // before the weights: cheap errors first
@@ -98,17 +98,16 @@ Evaluation evaluate(const EvaluateOptions& options) {
   const Dataset data(data_config, {cache_folder(path), &config.model, options.stop, options.noted});
   if (data.unit() > 1) check_pictures(options, data.unit());
   const ByteRange range = scored_range(options, data, split);
-  const DType type = resolve(options.precision, config.training.precision);
-
-  const std::unique_ptr<Backend> backend = make_cpu_backend();
+  const std::unique_ptr<Backend> backend = make_backend(options.device);
+  const DType type = resolve(*backend, options.precision, config.training.precision);
   const LoadedModel loaded = load_model(*backend, path, type);
   NetworkShape shape;
   shape.tokens = std::min(config.model.context, range.size());
   shape.batch = windows_at_once(count_windows(range.size(), shape.tokens, options.min_context), shape.tokens);
   shape.type = type;
-  Network network(*backend, config.model, shape);
+  Network network(*backend, config.model, shape, loaded.weights());
   const Score score =
-      score_range(network, loaded.weights(), data, range, options.min_context, options.progress, options.stop);
+      score_range(network, data, range, options.min_context, options.progress, options.stop);
 
   Evaluation result;
   result.bits_per_byte = score.bits();

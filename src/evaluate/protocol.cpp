@@ -70,12 +70,12 @@ class Batch {
     windows_.push_back(window);
   }
 
-  void run(Network& network, const Weights& weights, Sums& sums) {
+  void run(Network& network, Sums& sums) {
     Pass pass;
     pass.batch = static_cast<std::int64_t>(windows_.size());
     pass.tokens = tokens_.data();
     pass.scored = scored_.data();
-    network.forward(weights, pass, bits_.data());
+    network.forward(pass, bits_.data());
     const float* bits = bits_.data();
     for (const ScoredWindow& window : windows_) {
       double sum = 0;
@@ -124,7 +124,7 @@ std::int64_t windows_at_once(std::int64_t windows, std::int64_t T) {
   return std::clamp<std::int64_t>(kRows / T, 1, std::max<std::int64_t>(1, windows));
 }
 
-Score score_range(Network& network, const Weights& weights, const Dataset& data, ByteRange range,
+Score score_range(Network& network, const Dataset& data, ByteRange range,
                   std::int64_t min_context, const std::function<void(double share, double bits)>& progress,
                   const std::atomic<bool>* stop) {
   const std::int64_t T = network.shape().tokens, size = range.size();
@@ -142,7 +142,7 @@ Score score_range(Network& network, const Weights& weights, const Dataset& data,
     for (std::int64_t b = 0; b < network.shape().batch && index < windows; ++b) {
       batch.add(window_at(index++, size, T, m));
     }
-    batch.run(network, weights, sums);
+    batch.run(network, sums);
     if (progress) progress(static_cast<double>(index) / static_cast<double>(windows), sums.bits());
   }
   return sums.score();

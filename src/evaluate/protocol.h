@@ -45,7 +45,7 @@ std::int64_t windows_at_once(std::int64_t windows, std::int64_t T);
 // Where `stop` is set the score covers the bytes before: tokens < range.size() tells.
 // Errors: invalid_argument where min_context leaves nothing to score or a byte is not in the vocabulary, diverged where
 // a loss is not finite.
-Score score_range(Network& network, const Weights& weights, const Dataset& data, ByteRange range,
+Score score_range(Network& network, const Dataset& data, ByteRange range,
                   std::int64_t min_context, const std::function<void(double share, double bits)>& progress = {},
                   const std::atomic<bool>* stop = nullptr);
 

@@ -170,7 +170,7 @@ LoadedModel load_model(Backend& backend, const std::string& safetensors_path, DT
   }
   if (activations == DType::bfloat16) {
     model.bf16 = Buffer(backend, elements * size_of(DType::bfloat16));
-    backend.to_bfloat16(model.f32.f32(), model.bf16.bf16(), elements);
+    run_once(backend, Round{model.f32.floats(), model.bf16.halves()});
   }
   backend.wait();
   return model;

@@ -9,9 +9,9 @@
 #include "io/safetensors.h"
 #include "longstride/checkpoint.h"
 #include "longstride/config.h"
-#include "model/memory.h"
-#include "model/network.h"
 #include "model/parameters.h"
+#include "model/weights.h"
+#include "ops/buffer.h"
 
 namespace longstride {
 

@@ -209,6 +209,7 @@ std::vector<ConfigField> make_fields() {
       real("training.ema", training, &T::ema, 0, kBelowOne),
       whole("training.seed", training, &T::seed, 0, 0x1p62),
       whole("training.threads", training, &T::threads, 0, 4096),
+      word("training.device", training, &T::device, {"auto", "cpu", "cuda"}),
       word("training.precision", training, &T::precision, {"auto", "float32", "bfloat16"}),
       word("training.recompute", training, &T::recompute, {"auto", "none", "block"}),
       real("training.checkpoint_minutes", training, &T::checkpoint_minutes, 0, kMostMinutes),

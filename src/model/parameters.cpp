@@ -1,5 +1,6 @@
 #include "model/parameters.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -129,26 +130,28 @@ const Parameter* ParameterTable::find(std::string_view name) const {
   return nullptr;
 }
 
-void initialise(const ParameterTable& table, std::int64_t seed, float* store) {
-  for (std::int64_t e = 0; e < table.store_elements(); ++e) store[e] = 0;
+void initialise(const ParameterTable& table, std::size_t index, std::int64_t seed, float* values) {
   const PhiloxKey key = philox_key(seed, Purpose::initialise);
-  for (std::size_t index = 0; index < table.entries().size(); ++index) {
-    const Parameter& entry = table.entries()[index];
-    float* values = store + entry.offset;
-    for (std::int64_t e = 0; e < entry.count; ++e) values[e] = entry.constant;
-    if (entry.deviation == 0) continue;
-    for (std::int64_t e = 0; e < entry.count; e += 4) {  // Box and Muller: two words make two normal numbers
-      const PhiloxBlock words = philox({static_cast<std::uint32_t>(e / 4), static_cast<std::uint32_t>(e / 4 >> 32),
-                                        static_cast<std::uint32_t>(index), 0},
-                                       key);
-      for (int pair = 0; pair < 2; ++pair) {
-        const double radius = entry.deviation * std::sqrt(-2 * std::log(uniform_double(words[2 * pair])));
-        const double angle = 2 * std::numbers::pi * uniform_double(words[2 * pair + 1]);
-        if (e + 2 * pair < entry.count) values[e + 2 * pair] = static_cast<float>(radius * std::cos(angle));
-        if (e + 2 * pair + 1 < entry.count) values[e + 2 * pair + 1] = static_cast<float>(radius * std::sin(angle));
-      }
+  const Parameter& entry = table.entries()[index];
+  std::fill_n(values, entry.count, entry.constant);
+  if (entry.deviation == 0) return;
+  for (std::int64_t e = 0; e < entry.count; e += 4) {  // Box and Muller: two words make two normal numbers
+    const PhiloxBlock words = philox({static_cast<std::uint32_t>(e / 4), static_cast<std::uint32_t>(e / 4 >> 32),
+                                      static_cast<std::uint32_t>(index), 0},
+                                     key);
+    for (int pair = 0; pair < 2; ++pair) {
+      const double radius = entry.deviation * std::sqrt(-2 * std::log(uniform_double(words[2 * pair])));
+      const double angle = 2 * std::numbers::pi * uniform_double(words[2 * pair + 1]);
+      if (e + 2 * pair < entry.count) values[e + 2 * pair] = static_cast<float>(radius * std::cos(angle));
+      if (e + 2 * pair + 1 < entry.count) values[e + 2 * pair + 1] = static_cast<float>(radius * std::sin(angle));
     }
   }
+}
+
+void initialise(const ParameterTable& table, std::int64_t seed, float* store) {
+  std::fill_n(store, table.store_elements(), 0.0f);
+  for (std::size_t index = 0; index < table.entries().size(); ++index)
+    initialise(table, index, seed, store + table.entries()[index].offset);
 }
 
 }  // namespace longstride

@@ -56,7 +56,9 @@ class ParameterTable {
   std::int64_t store_ = 0;
 };
 
-// The initial values: (store_elements) floats, a function of (seed, parameter, element) alone. Gaps become 0.
+// The initial values of one entry: a function of (seed, parameter, element) alone.
+void initialise(const ParameterTable& table, std::size_t index, std::int64_t seed, float* values);
+// Those of all: (store_elements) floats. Gaps become 0.
 void initialise(const ParameterTable& table, std::int64_t seed, float* store);
 
 }  // namespace longstride

@@ -5,22 +5,24 @@
 
 namespace longstride {
 
-void run_once(Backend& backend, Operation operation, const StepInputs& inputs) {
+std::unique_ptr<Executable> compile_bound(Backend& backend, std::vector<Operation> operations) {
   Program program;
-  program.add(std::move(operation));
-  const std::unique_ptr<Executable> executable = backend.compile(std::move(program));
+  for (Operation& operation : operations) program.add(std::move(operation));
+  std::unique_ptr<Executable> executable = backend.compile(std::move(program));
   executable->bind(nullptr);
-  executable->run(inputs);
+  return executable;
+}
+
+void run_once(Backend& backend, Operation operation, const StepInputs& inputs) {
+  compile_bound(backend, {std::move(operation)})->run(inputs);
   backend.wait();
 }
 
-void check_device(const std::string& device) {
-  if (device == "auto" || device == "cpu") return;
-  if (device == "cuda") throw Error(ErrorKind::unavailable, "device: this build has no CUDA backend; use \"cpu\"");
-  throw Error(ErrorKind::invalid_argument, "device: needs auto, cpu or cuda, got \"" + device + "\"");
+void check_device(Device device) {
+  if (device == Device::cuda) throw Error(ErrorKind::unavailable, "device: this build has no CUDA backend; needs cpu");
 }
 
-std::unique_ptr<Backend> make_backend(const std::string& device) {
+std::unique_ptr<Backend> make_backend(Device device) {
   check_device(device);
   return make_cpu_backend();
 }

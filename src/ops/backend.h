@@ -2,12 +2,14 @@
 // Memory of a backend may be out of the host's reach: what the host reads or writes goes through upload and download.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "longstride/config.h"
 #include "ops/program.h"
 
 namespace longstride {
@@ -52,6 +54,8 @@ class Backend {
   virtual void release(void* memory) noexcept = 0;
   virtual void upload(void* to, const void* from_host, std::int64_t bytes) = 0;
   virtual void download(void* to_host, const void* from, std::int64_t bytes) = 0;
+  // Where the host can read these bytes, after wait(): in place where it can reach them, else in `staging`, filled.
+  virtual const void* readable(const void* memory, std::int64_t bytes, std::vector<std::byte>& staging) = 0;
   virtual void copy(void* to, const void* from, std::int64_t bytes) = 0;
   virtual void zero(void* memory, std::int64_t bytes) = 0;
   virtual void wait() = 0;  // until everything asked for is done
@@ -66,13 +70,14 @@ class Backend {
   virtual double product_rate(DType type) const = 0;
 };
 
-// Compiles, binds and runs one operation on operands that name memory: for what is done once, and for tests.
+// Compiles and binds operations on operands that name memory, without an arena.
+std::unique_ptr<Executable> compile_bound(Backend& backend, std::vector<Operation> operations);
+// The same of one operation, run at once: for what is done once, and for tests.
 void run_once(Backend& backend, Operation operation, const StepInputs& inputs = {});
 
-// "auto" takes the best device there is; "cpu" and "cuda" name one. Errors: invalid_argument for another name,
-// unavailable where this build or this machine has no such device.
-std::unique_ptr<Backend> make_backend(const std::string& device);
-void check_device(const std::string& device);  // the same errors, without making anything
+// Error unavailable where this build or this machine has no such device.
+std::unique_ptr<Backend> make_backend(Device device);
+void check_device(Device device);  // the same error, without making anything
 
 // One a device; where a build lacks the device, the linker finds a stub that throws Error(unavailable).
 std::unique_ptr<Backend> make_cpu_backend();

@@ -1,6 +1,8 @@
+// Continuous generation: sequences join the engine, step together and leave (sample/generate.h).
 #include "sample/generate.h"
 
 #include <algorithm>
+#include <list>
 
 #include <fmt/format.h>
 
@@ -13,63 +15,132 @@ namespace {
 
 constexpr std::int64_t kBytes = 256;
 
-// Tokens from which on reading them at once is worth a network made for it.
-constexpr std::int64_t kReadAtOnce = 16;
-
 Choice choice_of(const SampleOptions& options) {
   return {options.temperature, options.top_k, options.top_p, options.min_p};
 }
 
-// B sequences of equal length and the window of them that the decoder has read.
+std::int64_t longest_prompt(const SampleOptions& options) {
+  std::size_t longest = 0;
+  for (const std::vector<std::uint8_t>& prompt : options.prompts) longest = std::max(longest, prompt.size());
+  return static_cast<std::int64_t>(longest);
+}
+
+// A sequence and the window of it that the engine has read.
+struct Growing {
+  std::int64_t number = 0;
+  Engine::Sequence place = 0;
+  std::vector<std::uint8_t> tokens;
+  std::int64_t begin = 0;  // of the window, counted from the sequence's start
+  std::int64_t made = 0;
+
+  std::int64_t length() const { return static_cast<std::int64_t>(tokens.size()); }
+  std::vector<std::int32_t> window() const { return {tokens.begin() + begin, tokens.end()}; }
+};
+
 class Generation {
  public:
-  Generation(Decoder& decoder, const Weights& weights, const SampleOptions& options)
-      : decoder_(decoder),
-        weights_(weights),
-        options_(options),
-        sequences_(static_cast<std::size_t>(decoder.shape().sequences), options.prompt),
-        before_(sequences_.size()) {
-    decoder.restart();
+  Generation(Engine& engine, const SampleOptions& options)
+      : engine_(engine), options_(options), chooser_(choice_of(options)) {}
+  ~Generation() {
+    for (const Growing& one : growing_) engine_.leave(one.place);
   }
 
-  // Logits of the next token (B, V): reads what was not read yet, moving the window on where it is full.
-  // nullptr: told to stop.
-  const float* next_logits() {
-    const std::int64_t n = decoder_.shape().length;
-    if (length() - begin_ >= n) move_on(n);
-    if (decoder_.position() == 0 && length() - begin_ >= kReadAtOnce) return stopped() ? nullptr : read_window();
-    const float* logits = nullptr;
-    while (begin_ + decoder_.position() <= length()) {
-      if (stopped()) return nullptr;
-      const std::int64_t read = begin_ + decoder_.position() - 1;  // the token before the position to decode
-      for (std::size_t b = 0; b < sequences_.size(); ++b) {
-        before_[b] = decoder_.position() == 0 ? -1 : sequences_[b][static_cast<std::size_t>(read)];
-      }
-      logits = decoder_.step(weights_, before_.data());
+  std::vector<std::vector<std::uint8_t>> run() {
+    while (!stopped()) {
+      join();
+      if (growing_.empty() || !advance()) break;
+      leave();
     }
-    return logits;
+    for (Growing& one : growing_) keep(one);
+    return std::move(done_);
   }
-
-  void append(std::size_t sequence, std::uint8_t token) { sequences_[sequence].push_back(token); }
-  std::vector<std::vector<std::uint8_t>> take() { return std::move(sequences_); }
 
  private:
-  std::int64_t length() const { return static_cast<std::int64_t>(sequences_.front().size()); }
   bool stopped() const { return options_.stop != nullptr && options_.stop->load(); }
 
-  // What the window has so far.
-  const float* read_window() {
-    window_.clear();
-    for (const std::vector<std::uint8_t>& sequence : sequences_)
-      window_.insert(window_.end(), sequence.begin() + begin_, sequence.end());
-    return decoder_.prefill(weights_, window_.data(), length() - begin_);
+  void join() {
+    for (; joined_ < options_.count && static_cast<std::int64_t>(growing_.size()) < engine_.shape().sequences;
+         ++joined_) {
+      Growing one;
+      one.number = joined_;
+      one.tokens = options_.prompt(joined_);
+      if (options_.tokens == 0) {
+        keep(one);
+        continue;
+      }
+      one.place = engine_.join();
+      growing_.push_back(std::move(one));
+    }
+  }
+
+  void keep(Growing& one) {
+    const auto number = static_cast<std::size_t>(one.number);
+    if (done_.size() <= number) done_.resize(number + 1);
+    done_[number] = std::move(one.tokens);
+  }
+
+  void leave() {
+    for (auto one = growing_.begin(); one != growing_.end();) {
+      if (one->made < options_.tokens) {
+        ++one;
+        continue;
+      }
+      engine_.leave(one->place);
+      keep(*one);
+      one = growing_.erase(one);
+    }
+  }
+
+  // One more token for every sequence. False: told to stop.
+  bool advance() {
+    const std::int64_t n = engine_.shape().length, V = engine_.model().vocabulary;
+    logits_.resize(growing_.size());
+    const Growing* read = nullptr;  // the last one that was read in this round
+    std::size_t index = 0;
+    next_.clear();
+    for (Growing& one : growing_) {
+      if (one.length() - one.begin >= n) move_on(one, n);
+      std::vector<float>& logits = logits_[index++];
+      logits.clear();
+      if (engine_.position(one.place) > 0) {
+        next_.push_back({one.place, one.tokens.back()});
+        continue;
+      }
+      const std::vector<std::int32_t> window = one.window();
+      if (read != nullptr && read->window() == window) {
+        engine_.copy(read->place, one.place);
+      } else {
+        const float* found = engine_.read(one.place, window, options_.stop);
+        if (found == nullptr) return false;
+        read_logits_.assign(found, found + V);
+        read = &one;
+      }
+      logits = read_logits_;
+    }
+    const float* stepped = next_.empty() ? nullptr : engine_.step(next_);
+    index = 0;
+    for (Growing& one : growing_) {
+      const std::vector<float>& logits = logits_[index++];
+      append(one, logits.empty() ? stepped : logits.data());
+      if (logits.empty()) stepped += V;
+    }
+    return true;
+  }
+
+  void append(Growing& one, const float* logits) {
+    const double uniform = uniform_for(options_.seed, one.number, one.length());
+    const auto token =
+        static_cast<std::uint8_t>(chooser_.choose(logits, engine_.model().vocabulary, uniform));
+    one.tokens.push_back(token);
+    ++one.made;
+    if (options_.made) options_.made(one.number, token);
   }
 
   // Afterwards fewer than n tokens lie in the window. A prompt longer than n jumps there at once.
-  void move_on(std::int64_t n) {
+  void move_on(Growing& one, std::int64_t n) {
     const std::int64_t shift = std::max<std::int64_t>(1, n / 2);
-    begin_ += ((length() - begin_ - n) / shift + 1) * shift;
-    decoder_.restart();
+    one.begin += ((one.length() - one.begin - n) / shift + 1) * shift;
+    engine_.restart(one.place);
     if (options_.noted && !noted_) {
       options_.noted(
           fmt::format("the sequence has outgrown the context of {} tokens: the window moves on by {} whenever "
@@ -79,13 +150,15 @@ class Generation {
     noted_ = true;
   }
 
-  Decoder& decoder_;
-  const Weights& weights_;
+  Engine& engine_;
   const SampleOptions& options_;
-  std::vector<std::vector<std::uint8_t>> sequences_;
-  std::vector<std::int32_t> before_;  // (B)
-  std::vector<std::int32_t> window_;  // (B, tokens of the window)
-  std::int64_t begin_ = 0;            // of the window, counted from the sequence's start
+  Chooser chooser_;
+  std::list<Growing> growing_;
+  std::int64_t joined_ = 0;
+  std::vector<Engine::Next> next_;
+  std::vector<std::vector<float>> logits_;  // of those that were read in this round; empty: they step
+  std::vector<float> read_logits_;
+  std::vector<std::vector<std::uint8_t>> done_;
   bool noted_ = false;
 };
 
@@ -104,40 +177,25 @@ void check(const SampleOptions& options, const ModelConfig& model) {
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("sample: the model has {} tokens, bytes are {}", model.vocabulary, kBytes));
   }
-  const auto foreign = std::find_if(options.prompt.begin(), options.prompt.end(),
-                                    [&](std::uint8_t byte) { return byte >= model.vocabulary; });
-  if (foreign != options.prompt.end()) {
+  for (const std::vector<std::uint8_t>& prompt : options.prompts) {
+    const auto foreign =
+        std::find_if(prompt.begin(), prompt.end(), [&](std::uint8_t byte) { return byte >= model.vocabulary; });
+    if (foreign == prompt.end()) continue;
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("prompt: byte {} at {} is outside the model's vocabulary of {}", *foreign,
-                            foreign - options.prompt.begin(), model.vocabulary));
+                            foreign - prompt.begin(), model.vocabulary));
   }
 }
 
-std::int64_t decoder_length(const SampleOptions& options, const ModelConfig& model) {
-  const auto prompt = static_cast<std::int64_t>(options.prompt.size());
+std::int64_t engine_length(const SampleOptions& options, const ModelConfig& model) {
+  const std::int64_t prompt = longest_prompt(options);
   if (prompt >= model.context || options.tokens >= model.context - prompt) return model.context;
   return std::max<std::int64_t>(1, prompt + options.tokens);
 }
 
-std::vector<std::vector<std::uint8_t>> sample_tokens(Decoder& decoder, const Weights& weights,
-                                                     const SampleOptions& options, std::int64_t first_sequence) {
-  check(options, decoder.model());
-  const std::int64_t V = decoder.model().vocabulary;
-  Generation generation(decoder, weights, options);
-  Chooser chooser(choice_of(options));
-  const auto prompt = static_cast<std::int64_t>(options.prompt.size());
-  for (std::int64_t made = 0; made < options.tokens; ++made) {
-    const float* logits = generation.next_logits();
-    if (logits == nullptr) break;
-    for (std::int64_t b = 0; b < decoder.shape().sequences; ++b) {
-      const std::int64_t sequence = first_sequence + b;
-      const double uniform = uniform_for(options.seed, sequence, prompt + made);
-      const auto token = static_cast<std::uint8_t>(chooser.choose(logits + b * V, V, uniform));
-      generation.append(static_cast<std::size_t>(b), token);
-      if (options.made) options.made(sequence, token);
-    }
-  }
-  return generation.take();
+std::vector<std::vector<std::uint8_t>> sample_tokens(Engine& engine, const SampleOptions& options) {
+  check(options, engine.model());
+  return Generation(engine, options).run();
 }
 
 }  // namespace longstride

@@ -1,27 +1,27 @@
-// Sequences from a decoder: prompts, the window that moves on, and what a caller hears of it.
+// Sequences from an engine: prompts, the window that moves on, and what a caller hears of it.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
 #include "longstride/sample.h"
-#include "model/decoder.h"
+#include "model/engine.h"
 
 namespace longstride {
 
 // Throws invalid_argument naming the option that is out of range or does not fit the model.
 void check(const SampleOptions& options, const ModelConfig& model);
 
-// Positions that a decoder needs for these options: at most the context, fewer where prompt and new tokens are.
-std::int64_t decoder_length(const SampleOptions& options, const ModelConfig& model);
+// Positions that an engine needs for these options: at most the context, fewer where prompts and new tokens are.
+std::int64_t engine_length(const SampleOptions& options, const ModelConfig& model);
 
-// Makes options.tokens new tokens for each of the decoder's sequences, numbered from first_sequence on in randomness
-// and in `made`; each begins with options.prompt. run, checkpoint and count are not looked at.
+// Makes options.count sequences, as many at a time as the engine has room for: where one is done the next joins. Each
+// gets options.tokens new tokens after its prompt; prompts that are the same are read once. What a sequence becomes
+// depends on its number, its prompt and the seed alone. run, checkpoint and precision are not looked at.
 //
-// Beyond the decoder's length n the window moves on: it forgets its first n/2 tokens (at least one), reads again what
+// Beyond the engine's length n the window moves on: it forgets its first n/2 tokens (at least one), reads again what
 // it keeps as if the sequence began there, and says so once through `noted`. With options.stop set it ends early.
-// Returns (decoder's sequences), prompt included. Errors: as check; diverged where logits are not finite.
-std::vector<std::vector<std::uint8_t>> sample_tokens(Decoder& decoder, const Weights& weights,
-                                                     const SampleOptions& options, std::int64_t first_sequence = 0);
+// Returns the sequences that were begun, prompts included. Errors: as check; diverged where logits are not finite.
+std::vector<std::vector<std::uint8_t>> sample_tokens(Engine& engine, const SampleOptions& options);
 
 }  // namespace longstride

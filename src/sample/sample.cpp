@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "longstride/checkpoint.h"
-#include "longstride/device.h"
 #include "model/checkpoint.h"
 #include "ops/backend.h"
 #include "sample/generate.h"
@@ -12,44 +11,31 @@
 namespace longstride {
 namespace {
 
-// Caches of the sequences that are decoded side by side stay below this; more are made one group after another.
+// Caches of the sequences that are decoded side by side stay below this; where one is done the next joins.
 constexpr std::int64_t kCacheBytes = std::int64_t{1} << 30;
-// Beyond this many rows the products are no longer bound by reading weights: nothing is gained.
-constexpr std::int64_t kMostSideBySide = 64;
 
-DType type_of(Precision asked) {
-  if (asked == Precision::automatic) return machine_info().bfloat16 ? DType::bfloat16 : DType::float32;
+DType type_of(const Backend& backend, Precision asked) {
+  if (asked == Precision::automatic) return backend.facts().bfloat16 ? DType::bfloat16 : DType::float32;
   return asked == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
 }
 
 std::int64_t side_by_side(const ModelConfig& model, std::int64_t length, DType type, std::int64_t count) {
-  const std::int64_t bytes = Decoder::bytes(model, {1, length, type});
-  return std::clamp<std::int64_t>(kCacheBytes / bytes, 1, std::min(count, kMostSideBySide));
+  const std::int64_t bytes = CacheShape(model, {1, length, type}).bytes;
+  return std::clamp<std::int64_t>(kCacheBytes / bytes, 1, std::min(count, kMostSequences));
 }
 
 }  // namespace
 
 std::vector<std::vector<std::uint8_t>> sample(const SampleOptions& options) {
   const std::string path = find_checkpoint(options.run, options.checkpoint);
-  const std::unique_ptr<Backend> backend = make_cpu_backend();
-  const DType type = type_of(options.precision);
+  const std::unique_ptr<Backend> backend = make_backend(options.device);
+  const DType type = type_of(*backend, options.precision);
   const LoadedModel loaded = load_model(*backend, path, type);
   const ModelConfig& model = loaded.config.model;
   check(options, model);
-  const std::int64_t length = decoder_length(options, model);
-  const std::int64_t group = side_by_side(model, length, type, options.count);
-  std::vector<std::vector<std::uint8_t>> sequences;
-  for (std::int64_t first = 0; first < options.count; first += group) {
-    if (options.stop != nullptr && options.stop->load()) break;
-    const std::int64_t many = std::min(group, options.count - first);
-    Decoder decoder(*backend, model, {many, length, type});
-    SampleOptions of_group = options;
-    if (first > 0) of_group.noted = nullptr;  // what there is to say was said
-    for (std::vector<std::uint8_t>& made : sample_tokens(decoder, loaded.weights(), of_group, first)) {
-      sequences.push_back(std::move(made));
-    }
-  }
-  return sequences;
+  const std::int64_t length = engine_length(options, model);
+  Engine engine(*backend, model, {side_by_side(model, length, type, options.count), length, type}, loaded.weights());
+  return sample_tokens(engine, options);
 }
 
 }  // namespace longstride

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "longstride/config.h"
-#include "model/decoder.h"
+#include "model/engine.h"
 
 namespace longstride {
 
@@ -18,8 +18,8 @@ inline constexpr double kSampleShare = 0.1;
 
 inline bool samples(const Config& config) { return config.training.sample_minutes > 0; }
 
-// Of the decoder that makes them: one context at most, pictures whole.
-DecoderShape decoder_shape(const Config& config, DType type);
+// Of the engine that makes them: one context at most, pictures whole.
+EngineShape engine_shape(const Config& config, DType type);
 
 // Memory of the program beside its buffers: code, libraries, the kernels that oneDNN writes. Measured: the resident
 // size of runs whose buffers are small, Linux x86-64.

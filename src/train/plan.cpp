@@ -3,8 +3,7 @@
 
 #include <algorithm>
 
-#include "longstride/device.h"
-#include "model/decoder.h"
+#include "model/engine.h"
 #include "model/network.h"
 #include "train/limits.h"
 #include "train/state.h"
@@ -46,7 +45,7 @@ NetworkShape training_shape(const Config& config, DType type, bool recompute) {
 
 std::int64_t bytes_of(const Network::Bytes& bytes) { return bytes.activations + bytes.workspace; }
 
-void sum_memory(Plan& plan, const Config& config, const Backend& backend, const ParameterTable& table, DType type) {
+void sum_memory(Plan& plan, const Config& config, Backend& backend, const ParameterTable& table, DType type) {
   auto& parts = plan.bytes_by_part;
   parts = TrainState::memory(table, config.training.ema > 0, type);
   const Network::Bytes training =
@@ -54,7 +53,7 @@ void sum_memory(Plan& plan, const Config& config, const Backend& backend, const 
   parts.emplace_back("activations", training.activations);
   parts.emplace_back("workspace", training.workspace);
   if (samples(config))
-    for (const auto& part : Decoder::memory(config.model, decoder_shape(config, type))) parts.push_back(part);
+    for (const auto& part : Engine::memory(backend, config.model, engine_shape(config, type))) parts.push_back(part);
   parts.emplace_back("program", kProgramBytes);
   plan.total_bytes = 0;
   for (const auto& [name, bytes] : parts) plan.total_bytes += bytes;
@@ -71,15 +70,15 @@ std::string advice_for(const Plan& plan, const Config& config) {
 
 Plan plan_training(const Config& config) {
   check(config);
-  const MachineInfo machine = machine_info();
-  const std::unique_ptr<Backend> backend = make_cpu_backend();
+  const std::unique_ptr<Backend> backend = make_backend(config.training.device);
+  const Facts facts = backend->facts();
   const ParameterTable table(config.model);
   Plan plan;
   add_parameters(plan, table);
-  plan.memory_available_bytes = machine.memory_available_bytes;
+  plan.memory_available_bytes = facts.memory_available_bytes;
   plan.precision = config.training.precision;
   if (plan.precision == Precision::automatic)
-    plan.precision = machine.bfloat16 ? Precision::bfloat16 : Precision::float32;
+    plan.precision = facts.bfloat16 ? Precision::bfloat16 : Precision::float32;
   const DType type = plan.precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
   const auto fits = [&] { return plan.total_bytes <= plan.memory_available_bytes; };
   plan.recompute = config.training.recompute == Recompute::automatic ? Recompute::none : config.training.recompute;

@@ -38,7 +38,8 @@ Session::Session(Backend& backend, const Config& config, const Plan& plan, doubl
       observer_(observer),
       state_(backend, config.model, config.training, activations(config)),
       trainer_(backend, config, data, state_) {
-  if (samples(config)) decoder_.emplace(backend, config.model, decoder_shape(config, activations(config)));
+  if (samples(config))
+    engine_.emplace(backend, config.model, engine_shape(config, activations(config)), state_.weights());
 }
 
 void Session::note(const std::string& sentence) const {

@@ -11,7 +11,7 @@
 #include "evaluate/protocol.h"
 #include "longstride/plan.h"
 #include "longstride/train.h"
-#include "model/decoder.h"
+#include "model/engine.h"
 #include "train/journal.h"
 #include "train/run_directory.h"
 #include "train/state.h"
@@ -61,7 +61,7 @@ class Session {
   TrainObserver observer_;
   TrainState state_;
   Trainer trainer_;
-  std::optional<Decoder> decoder_;
+  std::optional<Engine> engine_;
   std::optional<Journal> journal_;
   Progress progress_;
   std::int64_t saved_step_ = -1;

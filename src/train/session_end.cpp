@@ -31,7 +31,7 @@ std::optional<Score> Session::score(Split split, std::int64_t tokens) {
   range.end = std::min(range.end, range.begin + tokens);
   if (range.size() == 0) return std::nullopt;
   TrainState::Averaged averaged(state_);
-  const Score score = score_range(trainer_.network(), averaged.weights(), data_, range, 0, {}, options_.stop);
+  const Score score = score_range(trainer_.network(), data_, range, 0, {}, options_.stop);
   if (score.tokens < range.size()) return std::nullopt;
   return score;
 }
@@ -58,18 +58,19 @@ void Session::validate(std::int64_t tokens) {
 }
 
 void Session::make_sample(double seconds) {
-  if (!decoder_) return;
+  if (!engine_) return;
   const Clock::time_point begun = Clock::now();
   std::atomic<bool> enough = false;
   SampleOptions options;
-  options.tokens = decoder_->shape().length;
+  options.tokens = engine_->shape().length;
+  options.count = engine_->shape().sequences;
   options.seed = config_.training.seed;
   options.stop = &enough;
   options.made = [&](std::int64_t, std::uint8_t) {
     enough = stopped() || std::chrono::duration<double>(Clock::now() - begun).count() >= seconds;
   };
   TrainState::Averaged averaged(state_);
-  const std::vector<std::vector<std::uint8_t>> made = sample_tokens(*decoder_, averaged.weights(), options);
+  const std::vector<std::vector<std::uint8_t>> made = sample_tokens(*engine_, options);
   const MadeSample sample = made_sample(config_.data, made);
   const std::string name = run_.save_sample(progress_.step, ending_of(sample), file_of(sample));
   journal_->sample(progress_.step, name, sample);

@@ -2,16 +2,18 @@
 // the configuration determine every later step, to the bit.
 #pragma once
 
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "longstride/config.h"
-#include "model/memory.h"
 #include "model/network.h"
 #include "model/parameters.h"
-#include "ops/backend.h"
+#include "ops/buffer.h"
 
 namespace longstride {
 
@@ -31,30 +33,35 @@ struct Progress {
   double tokens_per_s = 0;        // of training, smoothed
 };
 
-// Parameters in all their copies, in a backend's memory.
+// Parameters in all their copies, in a backend's memory, and the programs that move them.
 class TrainState {
  public:
   TrainState(Backend& backend, const ModelConfig& model, const TrainingConfig& training, DType activations);
 
   void initialise(std::int64_t seed);
 
-  // One update by AdamW with clipped gradients. gradient_norm: of the whole gradient, finite.
-  void update(const TrainingConfig& training, double rate, double gradient_norm, std::int64_t update);
-  void clear_gradients();
-  double gradient_norm() const;  // sqrt of the sum of squares over all parameters; not finite where one is not
+  // A step: begin, passes that add to outputs(), update.
+  void begin();  // gradients and bits are 0
+  struct Sums {
+    double bits = 0;  // of all losses of the step
+    double norm = 0;  // of the whole gradient, before clipping
+    bool finite() const { return std::isfinite(bits) && std::isfinite(norm); }
+  };
+  // AdamW with clipped gradients, as update number `update` (from 1 on) at this rate. Where a sum is not finite
+  // nothing changes.
+  Sums update(double rate, std::int64_t update);
 
   Weights weights() const { return {&table_, weights_.f32(), rounded_.bf16()}; }
-  float* gradients() const { return gradients_.f32(); }
+  TrainingOutputs outputs() const { return {{&table_, gradients_.f32(), nullptr}, bits()}; }
   const ParameterTable& table() const { return table_; }
 
-  // While it lives, weights() of the state are the average's (where it is on): for validation and samples.
+  // While it lives, weights() hold the average (where it is on): for validation and samples.
   class Averaged {
    public:
-    explicit Averaged(TrainState& state);
-    ~Averaged();
+    explicit Averaged(TrainState& state) : state_(state) { state_.exchange(); }
+    ~Averaged() { state_.exchange(); }
     Averaged(const Averaged&) = delete;
     Averaged& operator=(const Averaged&) = delete;
-    Weights weights() const;
 
    private:
     TrainState& state_;
@@ -70,14 +77,22 @@ class TrainState {
                                                                   DType activations);
 
  private:
-  const float* host(const Buffer& buffer, std::vector<float>& staging) const;
+  Array<double> bits() const { return array(static_cast<double*>(sums_.data()), 1); }
+  Array<double> norm() const { return array(static_cast<double*>(sums_.data()) + 1, 1); }
+  Array<float> scale() const { return array(sums_.f32() + 4, 1); }
+  void make_programs();
+  void exchange();
+  const float* host(const Buffer& buffer, std::vector<std::byte>& staging) const;
   void put(const Buffer& buffer, const std::vector<float>& values);
 
   Backend& backend_;
   ParameterTable table_;
+  TrainingConfig training_;
   Buffer weights_, first_moment_, second_moment_, gradients_;
   Buffer average_;  // empty: off
   Buffer rounded_;  // bfloat16; empty with float32 activations
+  Buffer sums_;     // bits, norm (double), scale (float)
+  std::unique_ptr<Executable> begin_, update_, exchange_;
 };
 
 }  // namespace longstride

@@ -47,8 +47,8 @@ void add_tensors(std::vector<StoredTensor>& tensors, const ParameterTable& table
 }  // namespace
 
 void TrainState::save(const std::string& checkpoint, const Config& config, const Progress& progress) const {
-  std::vector<float> w, m, v, average;
-  const bool averaging = average_.data() != nullptr;
+  std::vector<std::byte> w, m, v, average;
+  const bool averaging = static_cast<bool>(average_);
   const float* trained = host(weights_, w);
   // Nothing that depends on the clock (validations do) goes into this file: the same steps make the same bytes.
   save_model(checkpoint + "/" + kModelFile, config, progress.step, table_,
@@ -64,7 +64,7 @@ void TrainState::save(const std::string& checkpoint, const Config& config, const
 }
 
 Progress TrainState::load(const std::string& checkpoint) {
-  const bool averaging = average_.data() != nullptr;
+  const bool averaging = static_cast<bool>(average_);
   const SafetensorsFile model(checkpoint + "/" + kModelFile);
   const SafetensorsFile state(checkpoint + "/" + kStateFile);
   model.verify();
@@ -86,7 +86,7 @@ Progress TrainState::load(const std::string& checkpoint) {
   if (averaging) read(state, "weights.", weights_);
   read(state, "first_moment.", first_moment_);
   read(state, "second_moment.", second_moment_);
-  if (rounded_.data() != nullptr) backend_.to_bfloat16(weights_.f32(), rounded_.bf16(), table_.store_elements());
+  if (rounded_) run_once(backend_, Round{weights_.floats(), rounded_.halves()});
   return progress;
 }
 

@@ -5,6 +5,7 @@
 
 #include "longstride/device.h"
 #include "longstride/error.h"
+#include "ops/backend.h"
 #include "train/run_directory.h"
 #include "train/session.h"
 
@@ -31,23 +32,30 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   if (options.resume) {
     config = RunDirectory::open(options.out).config();
     config.training.threads = asked.training.threads;
+    config.training.device = asked.training.device;
   }
   check(config);
   set_threads(static_cast<int>(config.training.threads));
-  config.training.threads = 0;  // results do not depend on it: no part of what a run is
+  const Device device = config.training.device;
+  check_device(device);
+  config.training.threads = 0;  // neither is a part of what a run is
+  config.training.device = Device::automatic;
   if (!options.resume) RunDirectory::check_place(options.out, options.overwrite);  // before anything is decoded
   if (!config.data.cache.empty()) config.data.cache = std::filesystem::absolute(config.data.cache).lexically_normal();
   const Dataset data(config.data, {RunDirectory::cache_path(options.out), &config.model, options.stop, observer.noted});
   config.data = data.config();
   data.require_context(Split::train, config.model.context);
-  const Plan plan = plan_training(config);
+  Config here = config;
+  here.training.device = device;
+  const Plan plan = plan_training(here);
   require_memory(plan);
   config.training.precision = plan.precision;
   config.training.recompute = plan.recompute;
   RunDirectory run =
       options.resume ? RunDirectory::open(options.out) : RunDirectory::create(options.out, config, options.overwrite);
-  const double peak = measure_peak_multiply_adds(plan.precision == Precision::bfloat16);
-  const std::unique_ptr<Backend> backend = make_cpu_backend();
+  const std::unique_ptr<Backend> backend = make_backend(device);
+  const double peak =
+      backend->product_rate(plan.precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32);
   Session session(*backend, config, plan, peak, std::move(run), data, options, observer);
   if (options.resume)
     session.resume();

@@ -1,8 +1,8 @@
+// Micro steps and their sum (train/trainer.h).
 #include "train/trainer.h"
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 namespace longstride {
 
@@ -10,7 +10,11 @@ namespace {
 
 NetworkShape shape_of(const Config& config) {
   const DType type = config.training.precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
-  return {config.training.batch, config.model.context, type, true, config.training.recompute == Recompute::block};
+  NetworkShape shape{config.training.batch, config.model.context, type, true,
+                     config.training.recompute == Recompute::block};
+  shape.dropout = static_cast<float>(config.model.dropout);
+  shape.dropout_seed = config.training.seed;
+  return shape;
 }
 
 }  // namespace
@@ -22,12 +26,11 @@ Trainer::Trainer(Backend& backend, const Config& config, const Dataset& data, Tr
       part_(data.part(Split::train)),
       order_(part_.size(), config.model.context, config.training.seed,
              data.unit() > 1 ? DataOrder::Cut::at_multiples : DataOrder::Cut::anywhere),
-      network_(backend, config.model, shape_of(config)) {
+      network_(backend, config.model, shape_of(config), state.weights(), state.outputs()) {
   const auto rows = static_cast<std::size_t>(config.training.batch * config.model.context);
   bytes_.resize(rows);
   scored_.resize(rows);
   tokens_.resize(rows);
-  bits_.resize(rows);
 }
 
 void Trainer::read_windows(std::int64_t first) {
@@ -45,37 +48,35 @@ void Trainer::read_windows(std::int64_t first) {
 
 Trainer::Result Trainer::step(Progress& progress, double rate) {
   const TrainingConfig& training = config_.training;
-  state_.clear_gradients();
+  state_.begin();
   Pass pass;
   pass.batch = training.batch;
   pass.tokens = tokens_.data();
   pass.scored = scored_.data();
-  pass.dropout = static_cast<float>(config_.model.dropout);
-  pass.dropout_seed = training.seed;
   // Every byte of the data weighs the same: the mean is over all tokens of a step, also where a window at the edge of
   // the training part scores fewer.
   pass.gradient = static_cast<float>(1.0 / static_cast<double>(tokens_per_step()));
   Result result;
-  double bits = 0, tokens = 0;
+  double tokens = 0;
   for (std::int64_t micro = 0; micro < training.accumulate; ++micro) {
     pass.dropout_step = progress.step * training.accumulate + micro;
     const auto begun = std::chrono::steady_clock::now();
     read_windows(pass.dropout_step * training.batch);
     result.load_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-    network_.forward_backward(state_.weights(), state_.gradients(), pass, bits_.data());
-    for (const float b : bits_) bits += b;
+    network_.forward_backward(pass);
     tokens += scored_tokens_;
   }
-  result.loss_bits = bits / tokens;
-  result.gradient_norm = state_.gradient_norm();
-  result.skipped = !std::isfinite(result.loss_bits) || !std::isfinite(result.gradient_norm);
+  const TrainState::Sums sums = state_.update(rate, progress.updates + 1);
+  result.loss_bits = sums.bits / tokens;
+  result.gradient_norm = sums.norm;
+  result.skipped = !sums.finite();
   ++progress.step;
   if (result.skipped) {
     ++progress.skipped;
     ++progress.skipped_in_a_row;
   } else {
     progress.skipped_in_a_row = 0;
-    state_.update(training, rate, result.gradient_norm, ++progress.updates);
+    ++progress.updates;
   }
   return result;
 }

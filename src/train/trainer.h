@@ -43,7 +43,6 @@ class Trainer {
   Network network_;
   std::vector<std::uint8_t> bytes_, scored_;  // (batch, n)
   std::vector<std::int32_t> tokens_;          // (batch, n)
-  std::vector<float> bits_;                   // (batch, n)
   double scored_tokens_ = 0;                  // of the windows at hand
 };
 
