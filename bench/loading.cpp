@@ -9,7 +9,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 
 #include "data/dataset.h"
 #include "harness.h"
@@ -107,8 +106,7 @@ void make_photographs(const std::string& folder) {
   for (int made = 0; made < kDifferent; ++made) {
     const std::vector<std::uint8_t> bytes = code_jpeg(photograph(static_cast<std::uint32_t>(made)));
     for (int copy = made; copy < kPictures; copy += kDifferent) {
-      std::ofstream file(folder + "/" + std::to_string(10000 + copy) + ".jpg", std::ios::binary);
-      file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+      write_file_atomically(folder + "/" + std::to_string(10000 + copy) + ".jpg", bytes);
     }
   }
 }

@@ -1,10 +1,14 @@
 # Rooms of the house: one static library a folder of src/, all of them together liblongstride.
 add_library(longstride_options INTERFACE)
-target_compile_options(longstride_options INTERFACE -Wall -Wextra -Wshadow -ffp-contract=off)
+# -fno-semantic-interposition: position independent, and still free to inline what other files can call.
+target_compile_options(longstride_options INTERFACE -Wall -Wextra -Wshadow -ffp-contract=off -fno-semantic-interposition)
 if(LONGSTRIDE_SANITIZE)
   target_compile_options(longstride_options INTERFACE -fsanitize=${LONGSTRIDE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(longstride_options INTERFACE -fsanitize=${LONGSTRIDE_SANITIZE})
 endif()
+
+include(precompiled)
+longstride_precompile(longstride_headers PIC HEADERS ${LONGSTRIDE_STANDARD_HEADERS})
 
 # longstride_room(NAME LINKS room... PRIVATE library... OPTIONAL file library...): sources are src/NAME/*.cpp.
 # OPTIONAL: pairs; where the target `library` is missing, src/NAME/FILE_none.cpp takes the place of src/NAME/FILE.cpp.
@@ -25,8 +29,12 @@ function(longstride_room name)
     message(FATAL_ERROR "src/${name} has no source")
   endif()
   add_library(${target} STATIC ${sources})
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)  # fit for a shared library
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/include PRIVATE ${CMAKE_SOURCE_DIR}/src)
   target_link_libraries(${target} PRIVATE longstride_options fmt::fmt ${ROOM_PRIVATE})
+  if(NOT name STREQUAL "cpu")
+    longstride_reuse(${target} longstride_headers)
+  endif()
   foreach(room ${ROOM_LINKS})
     target_link_libraries(${target} PUBLIC longstride_${room})
   endforeach()

@@ -1,7 +1,20 @@
 # One test program a folder of tests/. Label `slow`: the same programs asked for more.
 include(GoogleTest)
+
+# Threads of OpenMP that wait in a loop for one another take the processor from those they wait for, where two tests run
+# side by side: the suite then takes many times as long.
+function(longstride_test name program)
+  add_test(NAME ${name} COMMAND ${program})
+  set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "OMP_WAIT_POLICY=passive")
+endfunction()
+
 add_custom_target(test-programs)  # all of them, without the benchmarks
 file(GLOB rooms RELATIVE ${CMAKE_SOURCE_DIR}/tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*)
+# Time goes into the library that is tested, not into the tests: they need not be compiled for long.
+add_library(longstride_test_options INTERFACE)
+target_compile_options(longstride_test_options INTERFACE $<$<CONFIG:Release>:-O1>)
+longstride_precompile(longstride_test_headers LINKS longstride_test_options OpenMP::OpenMP_CXX GTest::gtest
+                      HEADERS ${LONGSTRIDE_STANDARD_HEADERS} <gtest/gtest.h> <rapidcheck.h>)
 foreach(room ${rooms})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/*_test.cpp)
   if(NOT sources)
@@ -30,35 +43,51 @@ foreach(room ${rooms})
       endif()
     endforeach()
   endif()
-  target_link_libraries(${target} PRIVATE longstride_options fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX
+  target_link_libraries(${target} PRIVATE longstride_options longstride_test_options fmt::fmt
+                        nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX
                         ${RAPIDCHECK_LIBRARY} GTest::gtest_main)
+  longstride_reuse(${target} longstride_test_headers)
   add_dependencies(test-programs ${target})
-  add_test(NAME ${room} COMMAND ${target})
+  longstride_test(${room} ${target})
   if(LONGSTRIDE_SANITIZE)  # tests ask for more memory than there is, and want the error rather than the sanitizer's end
-    set_tests_properties(${room} PROPERTIES ENVIRONMENT "ASAN_OPTIONS=allocator_may_return_null=1")
+    set_property(TEST ${room} APPEND PROPERTY ENVIRONMENT "ASAN_OPTIONS=allocator_may_return_null=1")
   endif()
 endforeach()
 
 # Random patterns, files and configurations, twenty times as many as rapidcheck tries by itself.
 foreach(room pattern io data model)
-  add_test(NAME ${room}_many_cases COMMAND ${room}_test)
-  set_tests_properties(${room}_many_cases PROPERTIES LABELS slow ENVIRONMENT "RC_PARAMS=max_success=2000")
+  longstride_test(${room}_many_cases ${room}_test)
+  set_property(TEST ${room}_many_cases PROPERTY LABELS slow)
+  set_property(TEST ${room}_many_cases APPEND PROPERTY ENVIRONMENT "RC_PARAMS=max_success=2000")
 endforeach()
 
 # Network, training and decoder in a process that was told which instruction set to use, oneDNN included.
 foreach(isa scalar avx2 avx512 avx512_bf16)
   foreach(room cpu model train sample)
-    add_test(NAME ${room}_on_${isa} COMMAND ${room}_test)
-    set_tests_properties(${room}_on_${isa} PROPERTIES LABELS slow ENVIRONMENT "LONGSTRIDE_ISA=${isa}"
-                         SKIP_REGULAR_EXPRESSION "this machine cannot run")
+    longstride_test(${room}_on_${isa} ${room}_test)
+    set_property(TEST ${room}_on_${isa} APPEND PROPERTY ENVIRONMENT "LONGSTRIDE_ISA=${isa}")
+    set_tests_properties(${room}_on_${isa} PROPERTIES LABELS slow SKIP_REGULAR_EXPRESSION "this machine cannot run")
   endforeach()
 endforeach()
+
+# Every room in one shared library: that it links shows that their code is position independent.
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/shared.cpp CONTENT "// nothing: the rooms are what this library holds\n")
+get_property(library_rooms GLOBAL PROPERTY LONGSTRIDE_ROOMS)
+add_library(rooms_in_a_shared_library SHARED ${CMAKE_BINARY_DIR}/shared.cpp)
+set_target_properties(rooms_in_a_shared_library PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+set(archives)
+foreach(library_room ${library_rooms})
+  list(APPEND archives $<TARGET_FILE:${library_room}>)
+endforeach()
+target_link_options(rooms_in_a_shared_library PRIVATE -Wl,-z,text -Wl,--whole-archive ${archives} -Wl,--no-whole-archive)
+target_link_libraries(rooms_in_a_shared_library PRIVATE longstride longstride_options)
+add_dependencies(test-programs rooms_in_a_shared_library)
 
 # Gradients and decoded data in files, for the checks against other implementations (tests/reference).
 foreach(dump gradients_dump data_dump)
   add_executable(${dump} ${CMAKE_SOURCE_DIR}/tests/reference/${dump}.cpp)
   set_target_properties(${dump} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_include_directories(${dump} PRIVATE ${CMAKE_SOURCE_DIR}/src)
-  target_link_libraries(${dump} PRIVATE longstride longstride_options nlohmann_json::nlohmann_json)
+  target_link_libraries(${dump} PRIVATE longstride longstride_options longstride_test_options nlohmann_json::nlohmann_json)
   add_dependencies(test-programs ${dump})
 endforeach()

@@ -33,8 +33,6 @@ struct AttentionArguments {
 using Numbers = std::vector<std::int64_t>;
 using Json = nlohmann::ordered_json;
 
-[[noreturn]] void refuse(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
 Numbers first_numbers(std::int64_t count) {
   Numbers all(static_cast<std::size_t>(count));
   std::iota(all.begin(), all.end(), std::int64_t{0});
@@ -49,8 +47,8 @@ Numbers parse_list(const std::string& option, const std::string& words, std::int
     std::int64_t number = 0;
     const auto [next, error] = std::from_chars(at, end, number);
     if (error != std::errc() || number < 0 || number >= count || (next != end && *next != ',')) {
-      refuse(fmt::format("{}: needs whole numbers in [0, {}] with commas between them, or all, got \"{}\"", option,
-                         count - 1, words));
+      throw_invalid(fmt::format("{}: needs whole numbers in [0, {}] with commas between them, or all, got \"{}\"",
+                                option, count - 1, words));
     }
     if (std::find(list.begin(), list.end(), number) == list.end()) list.push_back(number);
     if (next == end) return list;
@@ -83,11 +81,11 @@ struct Look {
         arguments.query.empty() ? Numbers{pictures() ? middle() : n - 1} : parse_list("--query", arguments.query, n);
     count = n;
     if (arguments.window.empty()) return;
-    if (pictures()) refuse("--window: belongs to text and sound; of a picture, --query chooses pixels");
+    if (pictures()) throw_invalid("--window: belongs to text and sound; of a picture, --query chooses pixels");
     const Numbers window = parse_list("--window", arguments.window, n + 1);
     if (window.size() != 2 || window[1] < 1 || window[0] + window[1] > n) {
-      refuse(fmt::format("--window: needs FIRST,COUNT within the input's {} tokens, got \"{}\"", with_commas(n),
-                         arguments.window));
+      throw_invalid(fmt::format("--window: needs FIRST,COUNT within the input's {} tokens, got \"{}\"", with_commas(n),
+                                arguments.window));
     }
     first = window[0];
     count = window[1];
@@ -211,9 +209,9 @@ void tell(const AttentionArguments& arguments, const Look& look) {
 
 int run(const AttentionArguments& arguments) {
   apply_threads(arguments.threads);
-  if (arguments.top < 0) refuse(fmt::format("--top: needs a whole number of at least 0, got {}", arguments.top));
+  if (arguments.top < 0) throw_invalid(fmt::format("--top: needs a whole number of at least 0, got {}", arguments.top));
   if (!arguments.picture.empty() && !arguments.picture.ends_with(".png")) {
-    refuse(fmt::format("--picture: needs a name that ends in .png, got \"{}\"", arguments.picture));
+    throw_invalid(fmt::format("--picture: needs a name that ends in .png, got \"{}\"", arguments.picture));
   }
   AttentionOptions options;
   options.run = arguments.run.run;
@@ -237,31 +235,31 @@ int run(const AttentionArguments& arguments) {
 
 }  // namespace
 
-Command attention_command(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("attention", "Shows where heads look on an input, by the model's own weights");
+Command attention_command(CommandLine program) {
+  CommandLine app = program.add_command("attention", "Shows where heads look on an input, by the model's own weights");
   auto arguments = std::make_shared<AttentionArguments>();
-  add_run_options(*app, arguments->run);
-  app->add_option("--prime", arguments->prime,
-                  "The input, read as the run's data are: the first picture of a file, or one context of text or sound")
-      ->type_name("FILE")
-      ->required();
-  app->add_option("--layers", arguments->layers, "Layers, such as 0,3, or all (default: four, the first and last too)")
-      ->type_name("L,...");
-  app->add_option("--heads", arguments->heads, "Heads, such as 0,1, or all")->type_name("H,...")->capture_default_str();
-  app->add_option("--query", arguments->query,
-                  "Queries: I predicts token I of the input (default: of a picture its middle, else the last)")
-      ->type_name("I,...");
-  app->add_option("--top", arguments->top, "Keys told of each query, the most likely first")
-      ->type_name("K")
-      ->capture_default_str();
-  app->add_option("--picture", arguments->picture,
-                  "Draws too: the queries over the picture, or of text and sound all queries against all keys")
-      ->type_name("FILE.png");
-  app->add_option("--window", arguments->window, "Of text and sound: draws this many positions from FIRST on")
-      ->type_name("FIRST,COUNT");
-  add_threads_option(*app, arguments->threads);
-  add_output_options(*app, arguments->output);
-  add_example(*app, "longstride attention runs/first --prime README.md --layers 0,3 --picture looks.png");
+  add_run_options(app, arguments->run);
+  app.add_option("--prime", arguments->prime,
+                 "The input, read as the run's data are: the first picture of a file, or one context of text or sound")
+      .type_name("FILE")
+      .required();
+  app.add_option("--layers", arguments->layers, "Layers, such as 0,3, or all (default: four, the first and last too)")
+      .type_name("L,...");
+  app.add_option("--heads", arguments->heads, "Heads, such as 0,1, or all").type_name("H,...").capture_default_str();
+  app.add_option("--query", arguments->query,
+                 "Queries: I predicts token I of the input (default: of a picture its middle, else the last)")
+      .type_name("I,...");
+  app.add_option("--top", arguments->top, "Keys told of each query, the most likely first")
+      .type_name("K")
+      .capture_default_str();
+  app.add_option("--picture", arguments->picture,
+                 "Draws too: the queries over the picture, or of text and sound all queries against all keys")
+      .type_name("FILE.png");
+  app.add_option("--window", arguments->window, "Of text and sound: draws this many positions from FIRST on")
+      .type_name("FIRST,COUNT");
+  add_threads_option(app, arguments->threads);
+  add_output_options(app, arguments->output);
+  app.add_example("longstride attention runs/first --prime README.md --layers 0,3 --picture looks.png");
   return {app, [arguments] { return run(*arguments); }};
 }
 

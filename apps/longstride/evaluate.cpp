@@ -101,29 +101,29 @@ int run(EvaluateArguments& arguments) {
 
 }  // namespace
 
-Command evaluate_command(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("evaluate", "Measure a model in bits per byte under a stated protocol");
+Command evaluate_command(CommandLine program) {
+  CommandLine app = program.add_command("evaluate", "Measure a model in bits per byte under a stated protocol");
   auto arguments = std::make_shared<EvaluateArguments>();
   EvaluateOptions& what = arguments->what;
-  add_run_options(*app, arguments->run);
-  app->add_option("--data", what.paths, "Files and folders to score")->type_name("PATH");
-  app->add_option("--split", what.split, "train, valid, test or all of the data, by the run's own shares")
-      ->type_name("PART")
-      ->capture_default_str();
-  app->add_option("--offset", what.offset, "Bytes of the part to skip")->type_name("N")->capture_default_str();
-  app->add_option("--bytes", what.bytes, "Bytes to score at most (default all)")->type_name("N");
-  app->add_option("--min-context", what.min_context,
-                  "Tokens of context that every scored token has, the first window's aside")
-      ->type_name("M")
-      ->capture_default_str();
-  app->add_option("--cache", what.cache, "Folder for decoded pictures and sound (default: the run's own)")
-      ->type_name("FOLDER");
-  app->add_option("--precision", arguments->precision, "auto (what the run trained with), float32 or bfloat16")
-      ->type_name("P");
-  add_threads_option(*app, arguments->threads);
-  add_device_option(*app, arguments->device);
-  add_output_options(*app, arguments->output);
-  add_example(*app, "longstride evaluate runs/first --data README.md --min-context 512");
+  add_run_options(app, arguments->run);
+  app.add_option("--data", what.paths, "Files and folders to score").type_name("PATH");
+  app.add_option("--split", what.split, "train, valid, test or all of the data, by the run's own shares")
+      .type_name("PART")
+      .capture_default_str();
+  app.add_option("--offset", what.offset, "Bytes of the part to skip").type_name("N").capture_default_str();
+  app.add_option("--bytes", what.bytes, "Bytes to score at most (default all)").type_name("N");
+  app.add_option("--min-context", what.min_context,
+                 "Tokens of context that every scored token has, the first window's aside")
+      .type_name("M")
+      .capture_default_str();
+  app.add_option("--cache", what.cache, "Folder for decoded pictures and sound (default: the run's own)")
+      .type_name("FOLDER");
+  app.add_option("--precision", arguments->precision, "auto (what the run trained with), float32 or bfloat16")
+      .type_name("P");
+  add_threads_option(app, arguments->threads);
+  add_device_option(app, arguments->device);
+  add_output_options(app, arguments->output);
+  app.add_example("longstride evaluate runs/first --data README.md --min-context 512");
   return {app, [arguments] { return run(*arguments); }};
 }
 

@@ -56,12 +56,12 @@ int run(const InfoOptions& options) {
 
 }  // namespace
 
-Command info_command(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("info", "Say what a run or a checkpoint is");
+Command info_command(CommandLine program) {
+  CommandLine app = program.add_command("info", "Say what a run or a checkpoint is");
   auto options = std::make_shared<InfoOptions>();
-  add_run_options(*app, options->run);
-  add_output_options(*app, options->output);
-  add_example(*app, "longstride info runs/first --json");
+  add_run_options(app, options->run);
+  add_output_options(app, options->output);
+  app.add_example("longstride info runs/first --json");
   return {app, [options] { return run(*options); }};
 }
 

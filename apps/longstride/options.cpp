@@ -1,3 +1,4 @@
+// This adds the options that several commands share, and turns them into a configuration.
 #include "options.h"
 
 #include <fmt/format.h>
@@ -27,29 +28,27 @@ std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), "
 
 }  // namespace
 
-void add_config_options(CLI::App& app, ConfigOptions& options) {
-  app.add_option("--data", options.data, "Files and folders to learn from")->type_name("PATH");
+void add_config_options(CommandLine app, ConfigOptions& options) {
+  app.add_option("--data", options.data, "Files and folders to learn from").type_name("PATH");
   app.add_option(
          "--preset", options.preset,
          fmt::format("Where the configuration starts: {} (default, without --config or --set model...: text-small, "
                      "image-small or sound-small, as the data are)",
                      preset_list()))
-      ->type_name("NAME");
-  app.add_option("--config", options.config, "A configuration in JSON, over the preset")->type_name("FILE");
+      .type_name("NAME");
+  app.add_option("--config", options.config, "A configuration in JSON, over the preset").type_name("FILE");
   app.add_option("--set", options.sets, "Any key, over preset and file, e.g. model.width=512")
-      ->type_name("KEY=VALUE")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
+      .type_name("KEY=VALUE")
+      .one_value_each_time();
   app.add_option("--steps", options.steps, "Steps in all (training.steps); 0 writes the initial weights")
-      ->type_name("N");
+      .type_name("N");
   app.add_option("--minutes", options.minutes, "Stop by the clock, the schedule stretched to it (training.minutes)")
-      ->type_name("M");
-  app.add_option("--batch", options.batch, "Sequences a step (training.batch)")->type_name("B");
-  app.add_option("--seed", options.seed, "Of weights, data order and dropout (training.seed)")->type_name("S");
-  app.add_option("--precision", options.precision, "auto, float32 or bfloat16 (training.precision)")->type_name("P");
-  app.add_option("--threads", options.threads, "0: every core (training.threads)")->type_name("N");
-  app.add_option("--device", options.device, "auto, cpu or cuda (training.device)")->type_name("D");
+      .type_name("M");
+  app.add_option("--batch", options.batch, "Sequences a step (training.batch)").type_name("B");
+  app.add_option("--seed", options.seed, "Of weights, data order and dropout (training.seed)").type_name("S");
+  app.add_option("--precision", options.precision, "auto, float32 or bfloat16 (training.precision)").type_name("P");
+  app.add_option("--threads", options.threads, "0: every core (training.threads)").type_name("N");
+  app.add_option("--device", options.device, "auto, cpu or cuda (training.device)").type_name("D");
 }
 
 Config read_options(const ConfigOptions& options) {
@@ -105,20 +104,20 @@ std::vector<std::string> given_config_options(const ConfigOptions& options) {
   return given;
 }
 
-void add_output_options(CLI::App& app, OutputOptions& options) {
+void add_output_options(CommandLine app, OutputOptions& options) {
   app.add_flag("--json", options.json, "One JSON object on standard output and nothing else there");
   app.add_flag("--quiet", options.quiet, "No progress and no messages on standard error");
 }
 
-void add_run_options(CLI::App& app, RunOptions& options) {
-  app.add_option("RUN", options.run, "A run directory, a checkpoint directory or a .safetensors file")->required();
+void add_run_options(CommandLine app, RunOptions& options) {
+  app.add_option("RUN", options.run, "A run directory, a checkpoint directory or a .safetensors file").required();
   app.add_option("--checkpoint", options.checkpoint, "Of a run directory: best, latest or a step")
-      ->type_name("WHICH")
-      ->capture_default_str();
+      .type_name("WHICH")
+      .capture_default_str();
 }
 
-void add_threads_option(CLI::App& app, std::int64_t& threads) {
-  app.add_option("--threads", threads, "0: every core")->type_name("N");
+void add_threads_option(CommandLine app, std::int64_t& threads) {
+  app.add_option("--threads", threads, "0: every core").type_name("N");
 }
 
 void apply_threads(std::int64_t threads) {
@@ -130,15 +129,15 @@ void apply_threads(std::int64_t threads) {
   set_threads(static_cast<int>(threads));
 }
 
-void add_device_option(CLI::App& app, std::string& device) {
-  app.add_option("--device", device, "auto, cpu or cuda")->type_name("D")->capture_default_str();
+void add_device_option(CommandLine app, std::string& device) {
+  app.add_option("--device", device, "auto, cpu or cuda").type_name("D").capture_default_str();
 }
 
 Device parse_device(const std::string& word) {
   if (word == "auto") return Device::automatic;
   if (word == "cpu") return Device::cpu;
   if (word == "cuda") return Device::cuda;
-  throw Error(ErrorKind::invalid_argument, fmt::format("--device: needs auto, cpu or cuda, got \"{}\"", word));
+  throw_invalid(fmt::format("--device: needs auto, cpu or cuda, got \"{}\"", word));
 }
 
 Precision parse_precision(const std::string& word) {
@@ -148,7 +147,5 @@ Precision parse_precision(const std::string& word) {
   throw Error(ErrorKind::invalid_argument,
               fmt::format("--precision: needs auto, float32 or bfloat16, got \"{}\"", word));
 }
-
-void add_example(CLI::App& app, const std::string& example) { app.footer("Example:\n  " + example + "\n"); }
 
 }  // namespace longstride::program

@@ -1,12 +1,12 @@
 // Options that several commands share: the configuration of a run, precision, threads, output.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "command_line.h"
 #include "longstride/config.h"
 
 namespace longstride::program {
@@ -23,7 +23,7 @@ struct ConfigOptions {
   std::optional<double> minutes;
 };
 
-void add_config_options(CLI::App& app, ConfigOptions& options);
+void add_config_options(CommandLine app, ConfigOptions& options);
 
 // The configuration that they describe; with neither preset nor file, the small preset of what the data are. Data paths
 // become absolute.
@@ -37,26 +37,23 @@ struct OutputOptions {
   bool json = false;
   bool quiet = false;
 };
-void add_output_options(CLI::App& app, OutputOptions& options);
+void add_output_options(CommandLine app, OutputOptions& options);
 
 // RUN and --checkpoint.
 struct RunOptions {
   std::string run;
   std::string checkpoint = "best";
 };
-void add_run_options(CLI::App& app, RunOptions& options);
+void add_run_options(CommandLine app, RunOptions& options);
 
 // --threads; apply_threads sets them (0: every core).
-void add_threads_option(CLI::App& app, std::int64_t& threads);
+void add_threads_option(CommandLine app, std::int64_t& threads);
 void apply_threads(std::int64_t threads);
 
 // "auto", "float32" or "bfloat16"; Error invalid_argument naming --precision.
 Precision parse_precision(const std::string& word);
 // --device, and what it says: auto, cpu or cuda.
-void add_device_option(CLI::App& app, std::string& device);
+void add_device_option(CommandLine app, std::string& device);
 Device parse_device(const std::string& word);
-
-// The help's last lines: what to type for a start.
-void add_example(CLI::App& app, const std::string& example);
 
 }  // namespace longstride::program

@@ -1,9 +1,9 @@
-// Results: standard output, and files that are there whole or not at all. Rule: a result that did not arrive is an
-// error, never a silent loss.
+// Results on standard output (files: longstride/file.h). Rule: a result that did not arrive is an error, never a silent
+// loss.
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +18,5 @@ void print_json(const nlohmann::ordered_json& object);
 
 // Errors: invalid_argument where the path cannot be read.
 std::string read_file(const std::string& path);
-
-// Written aside, synced, renamed. Errors: exhausted where the system refuses.
-void write_file(const std::string& path, std::string_view bytes);
 
 }  // namespace longstride::program

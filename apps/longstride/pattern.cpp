@@ -12,6 +12,7 @@
 
 #include "command.h"
 #include "longstride/error.h"
+#include "longstride/file.h"
 #include "longstride/image.h"
 #include "longstride/pattern.h"
 #include "output.h"
@@ -57,8 +58,6 @@ struct Report {
   Reach reach;
   std::vector<std::string> problems;
 };
-
-[[noreturn]] void refuse(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
 
 Report examine(const Options& options) {
   Report report;
@@ -253,7 +252,7 @@ void write_picture(const Report& report, const std::string& path) {
     for (int d = 0; d < count; ++d)
       svg += fmt::format("<g transform=\"translate({},0)\">\n{}</g>\n", d * (kPicturePixels + kPictureGap),
                          draw_svg(report.distinct[static_cast<std::size_t>(d)], report.n, kPicturePixels));
-    write_file(path, svg + "</svg>\n");
+    write_file_atomically(path, svg + "</svg>\n");
     return;
   }
   Image strip;
@@ -274,11 +273,11 @@ void write_picture(const Report& report, const std::string& path) {
 
 int run(const Options& options) {
   if (options.length < 1 || options.length > kLongest)
-    refuse(fmt::format("--length: needs a whole number in [1, {}], got {}", kLongest, options.length));
+    throw_invalid(fmt::format("--length: needs a whole number in [1, {}], got {}", kLongest, options.length));
   if (options.heads && (*options.heads < 1 || *options.heads > kMostHeads))
-    refuse(fmt::format("--heads: needs a whole number in [1, {}], got {}", kMostHeads, *options.heads));
+    throw_invalid(fmt::format("--heads: needs a whole number in [1, {}], got {}", kMostHeads, *options.heads));
   if (!options.picture.empty() && !ends_with(options.picture, ".png") && !ends_with(options.picture, ".svg"))
-    refuse(fmt::format("--picture: needs a name that ends in .png or .svg, got \"{}\"", options.picture));
+    throw_invalid(fmt::format("--picture: needs a name that ends in .png or .svg, got \"{}\"", options.picture));
   const Report report = examine(options);
   if (!options.picture.empty()) {
     write_picture(report, options.picture);
@@ -294,21 +293,21 @@ int run(const Options& options) {
 
 }  // namespace
 
-Command pattern_command(CLI::App& program) {
+Command pattern_command(CommandLine program) {
   auto options = std::make_shared<Options>();
-  CLI::App* app =
-      program.add_subcommand("pattern", "Explains an attention pattern: what it reads, costs, reaches; draws it");
-  app->add_option("PATTERN", options->attention,
-                  "A pattern, or as in a configuration a JSON list over blocks, inner lists over heads.\n"
-                  "dense, window(w), local(l), column(l), strided(l), row(l), summary(l,c[,o]),\n"
-                  "fixed(l,c), previous_row(l), prefix(p), digits(l,m); a union is written a | b")
-      ->required();
-  app->add_option("--length", options->length, "Positions of the sequence, n")->required();
-  app->add_option("--heads", options->heads, "Heads that share the layer (default: as many as a list names)");
-  app->add_option("--picture", options->picture, "Writes a picture too: FILE.png or FILE.svg");
-  app->add_flag("--json", options->json, "One JSON object on standard output");
-  app->add_flag("--quiet", options->quiet, "No messages on standard error");
-  app->footer(
+  CommandLine app =
+      program.add_command("pattern", "Explains an attention pattern: what it reads, costs, reaches; draws it");
+  app.add_option("PATTERN", options->attention,
+                 "A pattern, or as in a configuration a JSON list over blocks, inner lists over heads.\n"
+                 "dense, window(w), local(l), column(l), strided(l), row(l), summary(l,c[,o]),\n"
+                 "fixed(l,c), previous_row(l), prefix(p), digits(l,m); a union is written a | b")
+      .required();
+  app.add_option("--length", options->length, "Positions of the sequence, n").required();
+  app.add_option("--heads", options->heads, "Heads that share the layer (default: as many as a list names)");
+  app.add_option("--picture", options->picture, "Writes a picture too: FILE.png or FILE.svg");
+  app.add_flag("--json", options->json, "One JSON object on standard output");
+  app.add_flag("--quiet", options->quiet, "No messages on standard error");
+  app.add_footer(
       "Examples:\n"
       "  longstride pattern 'fixed(128,32)' --length 12288 --heads 4\n"
       "  longstride pattern 'strided(8)' --length 64 --picture strided.svg\n"

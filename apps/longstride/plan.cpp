@@ -71,12 +71,12 @@ int run(const PlanOptions& options) {
 
 }  // namespace
 
-Command plan_command(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("plan", "Say what a run will need, before it starts");
+Command plan_command(CommandLine program) {
+  CommandLine app = program.add_command("plan", "Say what a run will need, before it starts");
   auto options = std::make_shared<PlanOptions>();
-  add_config_options(*app, options->config);
-  add_output_options(*app, options->output);
-  add_example(*app, "longstride plan --preset enwik8 --precision bfloat16");
+  add_config_options(app, options->config);
+  add_output_options(app, options->output);
+  app.add_example("longstride plan --preset enwik8 --precision bfloat16");
   return {app, [options] { return run(*options); }};
 }
 

@@ -1,3 +1,4 @@
+// This draws the line that renews itself, no more often than a person can read it.
 #include "progress.h"
 
 #include <fmt/format.h>

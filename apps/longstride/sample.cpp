@@ -94,45 +94,45 @@ int run(SampleArguments& arguments) {
   return interrupted ? kInterrupted : 0;
 }
 
-void add_choice_options(CLI::App& app, SampleArguments& arguments) {
+void add_choice_options(CommandLine app, SampleArguments& arguments) {
   SampleOptions& what = arguments.what;
-  app.add_option("--temperature", what.temperature, "0: greedy")->type_name("T")->capture_default_str();
-  app.add_option("--top-k", what.top_k, "Choose among the K likeliest (0: off)")->type_name("K")->capture_default_str();
+  app.add_option("--temperature", what.temperature, "0: greedy").type_name("T").capture_default_str();
+  app.add_option("--top-k", what.top_k, "Choose among the K likeliest (0: off)").type_name("K").capture_default_str();
   app.add_option("--top-p", what.top_p, "Choose among the likeliest that make up P (1: off)")
-      ->type_name("P")
-      ->capture_default_str();
+      .type_name("P")
+      .capture_default_str();
   app.add_option("--min-p", what.min_p, "Only tokens at least P times as likely as the likeliest (0: off)")
-      ->type_name("P")
-      ->capture_default_str();
-  app.add_option("--seed", what.seed, "Of the choices")->type_name("S")->capture_default_str();
-  app.add_option("--count", arguments.count, "Samples, made side by side (default: one a prompt)")->type_name("K");
+      .type_name("P")
+      .capture_default_str();
+  app.add_option("--seed", what.seed, "Of the choices").type_name("S").capture_default_str();
+  app.add_option("--count", arguments.count, "Samples, made side by side (default: one a prompt)").type_name("K");
 }
 
 }  // namespace
 
-Command sample_command(CLI::App& program) {
-  CLI::App* app = program.add_subcommand(
+Command sample_command(CommandLine program) {
+  CommandLine app = program.add_command(
       "sample", "Let a model make text, pictures or sound; what is given comes first, then what is made of it");
   auto arguments = std::make_shared<SampleArguments>();
-  add_run_options(*app, arguments->run);
-  add_begin_options(*app, arguments->begin);
-  add_choice_options(*app, *arguments);
-  app->add_option("--out", arguments->out,
-                  "Write a file (several: numbered ones beside it, pictures also a grid), or into a folder; without it "
-                  "text goes to standard output, pictures to sample.png, sound to sample.wav")
-      ->type_name("PATH");
-  app->add_option("--precision", arguments->precision,
-                  "float32 (greedy is the argmax of the model as stored), bfloat16 (faster, rounded) or auto (bfloat16 "
-                  "where the machine multiplies it natively)")
-      ->type_name("P")
-      ->capture_default_str();
-  add_threads_option(*app, arguments->threads);
-  add_device_option(*app, arguments->device);
-  add_output_options(*app, arguments->output);
-  add_example(*app,
-              "longstride sample runs/first --prompt '#include <' --temperature 0.8 --tokens 500\n"
-              "  longstride sample runs/pictures --prime photo.jpg --keep 0.5 --count 6 --out completed.png\n"
-              "  longstride sample runs/music --prime song.flac --keep 5s --tokens 30s --out continued.wav");
+  add_run_options(app, arguments->run);
+  add_begin_options(app, arguments->begin);
+  add_choice_options(app, *arguments);
+  app.add_option("--out", arguments->out,
+                 "Write a file (several: numbered ones beside it, pictures also a grid), or into a folder; without it "
+                 "text goes to standard output, pictures to sample.png, sound to sample.wav")
+      .type_name("PATH");
+  app.add_option("--precision", arguments->precision,
+                 "float32 (greedy is the argmax of the model as stored), bfloat16 (faster, rounded) or auto (bfloat16 "
+                 "where the machine multiplies it natively)")
+      .type_name("P")
+      .capture_default_str();
+  add_threads_option(app, arguments->threads);
+  add_device_option(app, arguments->device);
+  add_output_options(app, arguments->output);
+  app.add_example(
+      "longstride sample runs/first --prompt '#include <' --temperature 0.8 --tokens 500\n"
+      "  longstride sample runs/pictures --prime photo.jpg --keep 0.5 --count 6 --out completed.png\n"
+      "  longstride sample runs/music --prime song.flac --keep 5s --tokens 30s --out continued.wav");
   return {app, [arguments] { return run(*arguments); }};
 }
 

@@ -1,3 +1,4 @@
+// This reads what samples begin with, and says what is wrong with it.
 #include "sample_begin.h"
 
 #include <fmt/format.h>
@@ -17,8 +18,6 @@ constexpr std::int64_t kDefaultBytes = 256;               // of text
 constexpr double kDefaultSeconds = 10;                    // of sound
 constexpr double kMostTokens = 1e15, kMostSeconds = 1e9;  // so that no count leaves 64 bits
 constexpr double kRounding = 1e-9;                        // so that 0.29 of 100 rows are 29
-
-[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
 
 // "0.5", "2000", or for sound "5s".
 struct Amount {
@@ -45,7 +44,7 @@ double kept_share(const std::string& keep, double without, bool all_allowed) {
   if (keep.empty()) return without;
   const std::optional<Amount> amount = parse_amount(keep);
   const bool share = amount && !amount->seconds && (all_allowed ? amount->number <= 1 : amount->number < 1);
-  if (!share) fail(fmt::format("--keep: needs a share in [0, 1{}, got \"{}\"", all_allowed ? "]" : ")", keep));
+  if (!share) throw_invalid(fmt::format("--keep: needs a share in [0, 1{}, got \"{}\"", all_allowed ? "]" : ")", keep));
   return amount->number;
 }
 
@@ -71,7 +70,7 @@ Beginning begin_picture(const BeginOptions& options, const DataConfig& data) {
 std::vector<std::uint8_t> begin_sound(const BeginOptions& options, const DataConfig& data) {
   const std::optional<Amount> amount = options.keep.empty() ? Amount{1, false} : parse_amount(options.keep);
   if (!amount || (!amount->seconds && amount->number > 1)) {
-    fail(fmt::format("--keep: needs a share in [0, 1] or seconds, such as 5s, got \"{}\"", options.keep));
+    throw_invalid(fmt::format("--keep: needs a share in [0, 1] or seconds, such as 5s, got \"{}\"", options.keep));
   }
   if (!amount->seconds) {
     std::vector<std::uint8_t> tokens = read_sound(options.prime, data);
@@ -81,44 +80,43 @@ std::vector<std::uint8_t> begin_sound(const BeginOptions& options, const DataCon
   const std::int64_t needed = tokens_of(amount->number, data);
   std::vector<std::uint8_t> tokens = read_sound(options.prime, data, needed);
   if (static_cast<std::int64_t>(tokens.size()) < needed) {
-    fail(fmt::format("--keep: \"{}\" lasts {:.3g} s, got {}", options.prime,
-                     static_cast<double>(tokens.size()) / static_cast<double>(data.sample_rate), options.keep));
+    throw_invalid(fmt::format("--keep: \"{}\" lasts {:.3g} s, got {}", options.prime,
+                              static_cast<double>(tokens.size()) / static_cast<double>(data.sample_rate),
+                              options.keep));
   }
   return tokens;
 }
 
 }  // namespace
 
-void add_begin_options(CLI::App& app, BeginOptions& options) {
+void add_begin_options(CommandLine app, BeginOptions& options) {
   app.add_option("--tokens", options.tokens,
                  "New tokens, or seconds of sound, such as 30s (default: 256 bytes of text, a whole picture, 10s)")
-      ->type_name("N");
+      .type_name("N");
   app.add_option("--prime", options.prime,
                  "Begin with a file: a text, a picture or a recording, as the model has learned")
-      ->type_name("FILE");
+      .type_name("FILE");
   app.add_option(
          "--keep", options.keep,
          "How much of --prime is kept: a share (default 1; of a picture the top 0.5), or of sound seconds, such "
          "as 5s")
-      ->type_name("SHARE");
+      .type_name("SHARE");
   app.add_option("--prompt", options.prompts, "Begin with a text; given several times, samples take them in turn")
-      ->type_name("TEXT")
-      ->expected(1)
-      ->take_all()
-      ->allow_extra_args(false);
+      .type_name("TEXT")
+      .one_value_each_time();
 }
 
 Beginning read_beginning(const BeginOptions& options, const DataConfig& data) {
   const bool text = data.kind != "image" && data.kind != "sound";
   if (!options.prime.empty() && !options.prompts.empty()) {
-    fail("--prime and --prompt: a sample begins with one of them, got both");
+    throw_invalid("--prime and --prompt: a sample begins with one of them, got both");
   }
   if (!options.prompts.empty() && !text) {
-    fail(fmt::format("--prompt: the model has learned from {}; begin with --prime FILE",
-                     data.kind == "image" ? "pictures" : "sound"));
+    throw_invalid(fmt::format("--prompt: the model has learned from {}; begin with --prime FILE",
+                              data.kind == "image" ? "pictures" : "sound"));
   }
   if (options.prime.empty()) {
-    if (!options.keep.empty()) fail("--keep: says how much of --prime FILE is kept; give that too");
+    if (!options.keep.empty()) throw_invalid("--keep: says how much of --prime FILE is kept; give that too");
     Beginning beginning;
     for (const std::string& prompt : options.prompts) beginning.prompts.emplace_back(prompt.begin(), prompt.end());
     return beginning;
@@ -140,13 +138,14 @@ std::int64_t new_tokens(const BeginOptions& options, const DataConfig& data, con
   const std::optional<Amount> amount = parse_amount(options.tokens);
   if (amount && amount->seconds && data.kind == "sound") return tokens_of(amount->number, data);
   if (!amount || amount->seconds || amount->number != std::floor(amount->number)) {
-    fail(fmt::format("--tokens: needs a whole number of at least 0{}, got {}",
-                     data.kind == "sound" ? " or seconds, such as 30s" : "", options.tokens));
+    throw_invalid(fmt::format("--tokens: needs a whole number of at least 0{}, got {}",
+                              data.kind == "sound" ? " or seconds, such as 30s" : "", options.tokens));
   }
   const auto tokens = static_cast<std::int64_t>(amount->number);
   if (picture > 0 && tokens > rest) {
-    fail(fmt::format("--tokens: a picture has {}, of which {} are given; needs at most {}, got {}",
-                     with_commas(picture), with_commas(picture - rest), with_commas(rest), with_commas(tokens)));
+    throw_invalid(fmt::format("--tokens: a picture has {}, of which {} are given; needs at most {}, got {}",
+                              with_commas(picture), with_commas(picture - rest), with_commas(rest),
+                              with_commas(tokens)));
   }
   return tokens;
 }

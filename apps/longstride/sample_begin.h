@@ -1,12 +1,12 @@
 // What samples begin with, and lengths as a person gives them: --prime, --prompt, --keep, --tokens.
 #pragma once
 
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "command_line.h"
 #include "longstride/config.h"
 #include "longstride/image.h"
 
@@ -16,7 +16,7 @@ struct BeginOptions {
   std::string prime, keep, tokens;
   std::vector<std::string> prompts;
 };
-void add_begin_options(CLI::App& app, BeginOptions& options);
+void add_begin_options(CommandLine app, BeginOptions& options);
 
 struct Beginning {
   std::vector<std::vector<std::uint8_t>> prompts;  // what was kept of what was given; none: nothing was

@@ -1,3 +1,4 @@
+// This finds the names of files for samples, and chooses what writes them by the kind of data.
 #include "sample_output.h"
 
 #include <fmt/format.h>

@@ -2,6 +2,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <nlohmann/json.hpp>
+
+#include "longstride/file.h"
 #include "output.h"
 #include "sample_output.h"
 
@@ -41,7 +44,7 @@ class TextOutput : public SampleOutput {
     if (streams_) return print_rest(sequences);
     if (!place_ || interrupted) return;
     for (std::size_t index = 0; index < sequences.size(); ++index) {
-      write_file(place_->single(static_cast<std::int64_t>(index)), text_of(sequences[index]));
+      write_file_atomically(place_->single(static_cast<std::int64_t>(index)), text_of(sequences[index]));
     }
   }
 

@@ -1,3 +1,4 @@
+// This catches the signals that end a program and raises a flag instead.
 #include "signals.h"
 
 #include <csignal>

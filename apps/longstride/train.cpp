@@ -80,15 +80,15 @@ int run(TrainArguments& arguments) {
 
 }  // namespace
 
-Command train_command(CLI::App& program) {
-  CLI::App* app = program.add_subcommand("train", "Learn from files and write a run directory");
+Command train_command(CommandLine program) {
+  CommandLine app = program.add_command("train", "Learn from files and write a run directory");
   auto arguments = std::make_shared<TrainArguments>();
-  add_config_options(*app, arguments->config);
-  app->add_option("--out", arguments->what.out, "The run directory to write")->type_name("RUN");
-  app->add_flag("--resume", arguments->what.resume, "Go on exactly where RUN stopped; needs --out alone");
-  app->add_flag("--overwrite", arguments->what.overwrite, "Replace the run that RUN holds");
-  add_output_options(*app, arguments->output);
-  add_example(*app, "longstride train --data /usr/include/c++ --out runs/first --minutes 3");
+  add_config_options(app, arguments->config);
+  app.add_option("--out", arguments->what.out, "The run directory to write").type_name("RUN");
+  app.add_flag("--resume", arguments->what.resume, "Go on exactly where RUN stopped; needs --out alone");
+  app.add_flag("--overwrite", arguments->what.overwrite, "Replace the run that RUN holds");
+  add_output_options(app, arguments->output);
+  app.add_example("longstride train --data /usr/include/c++ --out runs/first --minutes 3");
   return {app, [arguments] { return run(*arguments); }};
 }
 

@@ -1,3 +1,4 @@
+// This tells on standard error how training goes, and puts its result into words.
 #include "train_screen.h"
 
 #include <fmt/format.h>

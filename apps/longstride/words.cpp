@@ -1,3 +1,4 @@
+// This turns numbers, durations and models into words.
 #include "words.h"
 
 #include <fmt/format.h>

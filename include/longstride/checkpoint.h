@@ -1,4 +1,4 @@
-// What a run or a checkpoint is (model.md, section 6; interface.md, section 3).
+// What a run or a checkpoint is (docs/model.md, section 6; docs/files.md).
 #pragma once
 
 #include <cstdint>

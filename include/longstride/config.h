@@ -1,4 +1,4 @@
-// The configuration of a run: what interface.md, section 2, calls model, data and training.
+// The configuration of a run: what docs/configuration.md calls model, data and training.
 #pragma once
 
 #include <cstdint>

@@ -24,4 +24,14 @@ class Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
+// Throws for what a caller asked for and cannot have.
+[[noreturn]] inline void throw_invalid(const std::string& sentence) {
+  throw Error(ErrorKind::invalid_argument, sentence);
+}
+
+// Throws for a file that is cut, damaged or of another kind; what: the sentence's rest, after the path in quotes.
+[[noreturn]] inline void throw_corrupt(const std::string& path, const std::string& what) {
+  throw Error(ErrorKind::corrupt_data, "\"" + path + "\" " + what);
+}
+
 }  // namespace longstride

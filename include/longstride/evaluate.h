@@ -1,4 +1,4 @@
-// Bits per byte of a model on data, under a stated protocol (model.md, section 4).
+// Bits per byte of a model on data, under a stated protocol (docs/model.md, section 4).
 #pragma once
 
 #include <atomic>

@@ -1,3 +1,4 @@
+// This cuts residue classes into groups of lanes and runs each group on a thread; the kernels are class_lanes_*.inl.
 #include "cpu/class_lanes.h"
 
 #include <cfloat>

@@ -1,3 +1,4 @@
+// This gathers the kernels of class_lanes into one table; it is compiled once an instruction set.
 #include "cpu/attention_mask.inl"
 #include "cpu/attention_pack.inl"
 #include "cpu/attention_product.inl"

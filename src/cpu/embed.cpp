@@ -1,3 +1,4 @@
+// This runs the embedding of tokens and positions over rows, and gathers its gradient in a fixed order.
 #include "cpu/embed.h"
 
 #include <algorithm>

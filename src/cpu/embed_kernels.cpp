@@ -1,3 +1,4 @@
+// This compiles embed_kernels.inl once an instruction set and chooses a table.
 #include "cpu/embed_kernels.h"
 
 #define LONGSTRIDE_KERNELS "cpu/embed_kernels.inl"

@@ -1,3 +1,4 @@
+// These kernels convolve token embeddings; each is compiled once an instruction set.
 #include "cpu/typed.inl"
 
 static void add_taps(const EmbedTaps& at, float* out) {

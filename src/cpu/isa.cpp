@@ -1,3 +1,4 @@
+// This asks the processor what it runs, and LONGSTRIDE_ISA what it should.
 #include "cpu/isa.h"
 
 #include <atomic>

@@ -1,3 +1,4 @@
+// This compiles linear_kernels.inl once an instruction set and chooses a table.
 #include "cpu/linear_kernels.h"
 
 #define LONGSTRIDE_KERNELS "cpu/linear_kernels.inl"

@@ -1,3 +1,4 @@
+// These kernels do what products need before and after oneDNN; each is compiled once an instruction set.
 #include "cpu/typed.inl"
 
 LONGSTRIDE_INLINE F sigmoid(F x) {

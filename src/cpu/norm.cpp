@@ -1,3 +1,4 @@
+// This runs the layer norm's kernels over rows, and adds up the gradients of weight and bias in a fixed order.
 #include "cpu/norm.h"
 
 #include <omp.h>

@@ -1,3 +1,4 @@
+// This compiles norm_kernels.inl once an instruction set and chooses a table.
 #include "cpu/norm_kernels.h"
 
 #define LONGSTRIDE_KERNELS "cpu/norm_kernels.inl"

@@ -1,3 +1,4 @@
+// These kernels normalise one row, and pass one row's gradient; each is compiled once an instruction set.
 #include "cpu/typed.inl"
 
 // What dropout multiplies one vector of the row by.

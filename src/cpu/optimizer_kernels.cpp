@@ -1,3 +1,4 @@
+// This compiles optimizer_kernels.inl once an instruction set and chooses a table.
 #include "cpu/optimizer_kernels.h"
 
 #define LONGSTRIDE_KERNELS "cpu/optimizer_kernels.inl"

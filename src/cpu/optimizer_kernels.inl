@@ -1,3 +1,4 @@
+// These kernels pass over a chunk of parameters; each is compiled once an instruction set.
 #include "cpu/typed.inl"
 
 //   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2, g = gradient_scale * dw

@@ -1,3 +1,4 @@
+// This makes, keeps and runs oneDNN's primitives, and turns oneDNN's errors into the library's.
 #include "cpu/product.h"
 
 #include <omp.h>

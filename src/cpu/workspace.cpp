@@ -1,3 +1,4 @@
+// This hands out the scratch memory of a backend, and reserves as much as was once needed when nothing is in use.
 #include "cpu/workspace.h"
 
 #include <sys/mman.h>

@@ -1,3 +1,4 @@
+// This cuts the centre out of a picture and averages the pixels under each box of it.
 #include "data/crop_resize.h"
 
 #include <algorithm>

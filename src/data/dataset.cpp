@@ -1,3 +1,4 @@
+// This reads bytes of any range across the files of a data set, and splits the row of them into parts.
 #include "data/dataset.h"
 
 #include <fcntl.h>
@@ -17,14 +18,12 @@
 namespace longstride {
 namespace {
 
-[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
 void check_split(const std::vector<double>& split) {
   const bool shares = split.size() == 3 && std::all_of(split.begin(), split.end(), [](double s) { return s >= 0; });
   const double sum = std::accumulate(split.begin(), split.end(), 0.0);
   if (!shares || !(std::abs(sum - 1) <= 1e-6)) {
-    fail(fmt::format("data.split: needs three shares (train, valid, test) that sum to 1, got [{}]",
-                     fmt::join(split, ", ")));
+    throw_invalid(fmt::format("data.split: needs three shares (train, valid, test) that sum to 1, got [{}]",
+                              fmt::join(split, ", ")));
   }
 }
 
@@ -34,7 +33,7 @@ Split parse_split(const std::string& word) {
   for (const Split split : {Split::train, Split::valid, Split::test, Split::all}) {
     if (word == to_string(split)) return split;
   }
-  fail(fmt::format("split: needs train, valid, test or all, got \"{}\"", word));
+  throw_invalid(fmt::format("split: needs train, valid, test or all, got \"{}\"", word));
 }
 
 std::string to_string(Split split) {
@@ -58,11 +57,11 @@ std::string find_kind(const DataConfig& data) {
 
 Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : config_(config) {
   check_split(config_.split);
-  if (config_.paths.empty()) fail("data.paths: no data was given; name files or folders with --data");
+  if (config_.paths.empty()) throw_invalid("data.paths: no data was given; name files or folders with --data");
   std::string& kind = config_.kind;
   std::vector<std::string> files = list_files(config_.paths);
   if (kind != "text") files = without_companions(files);
-  if (files.empty()) fail("data.paths: only CIFAR-10's descriptions are there; name its batches");
+  if (files.empty()) throw_invalid("data.paths: only CIFAR-10's descriptions are there; name its batches");
   if (kind.empty()) kind = find_kind(files, !config_.image_size.empty());
   if (kind == "text") {
     open_text(files);
@@ -71,7 +70,7 @@ Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : conf
   } else if (kind == "sound") {
     open_sound(files, options);
   } else {
-    fail(fmt::format("data.kind: needs text, image or sound, got \"{}\"", kind));
+    throw_invalid(fmt::format("data.kind: needs text, image or sound, got \"{}\"", kind));
   }
 }
 
@@ -107,14 +106,14 @@ void Dataset::require_context(Split split, std::int64_t context) const {
   const std::string what = split == Split::all ? "the data has" : fmt::format("the {} part has", to_string(split));
   const std::string remedy = size > 0 && unit_ == 1 ? fmt::format("give more data or --set model.context={}", size)
                                                     : "give more data or another data.split";
-  fail(fmt::format("{}: {} {} of {} bytes, less than one context of {}; {}", name_, what, with_commas(size),
-                   with_commas(size_), with_commas(context), remedy));
+  throw_invalid(fmt::format("{}: {} {} of {} bytes, less than one context of {}; {}", name_, what, with_commas(size),
+                            with_commas(size_), with_commas(context), remedy));
 }
 
 void Dataset::read(std::int64_t offset, std::span<std::uint8_t> bytes) const {
   const auto count = static_cast<std::int64_t>(bytes.size());
   if (offset < 0 || offset > size_ || count > size_ - offset) {
-    fail(fmt::format("dataset: read of {} bytes at {} lies outside {} bytes", count, offset, size_));
+    throw_invalid(fmt::format("dataset: read of {} bytes at {} lies outside {} bytes", count, offset, size_));
   }
   auto piece = std::upper_bound(pieces_.begin(), pieces_.end(), offset,
                                 [](std::int64_t at, const Piece& p) { return at < p.begin; }) -

@@ -17,8 +17,6 @@ constexpr std::size_t kMostMaps = 16384;
 // Of the files that were left out: those whose reason is told, and those that are named after them.
 constexpr std::size_t kMostReasons = 5, kMostNames = 100;
 
-[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
 std::string count_words(std::int64_t count, const std::string& one, const std::string& many) {
   return fmt::format("{} {}", with_commas(count), count == 1 ? one : many);
 }
@@ -70,9 +68,9 @@ void Dataset::open_text(const std::vector<std::string>& files) {
     if (pieces_.size() > named.size()) named.push_back(path);
   }
   if (size_ == 0) {
-    fail(files.size() == 1 ? fmt::format("\"{}\" is empty; name a file with data", files.front())
-                           : fmt::format("\"{}\" and {} more files are all empty; name files with data", files.front(),
-                                         files.size() - 1));
+    throw_invalid(files.size() == 1 ? fmt::format("\"{}\" is empty; name a file with data", files.front())
+                                    : fmt::format("\"{}\" and {} more files are all empty; name files with data",
+                                                  files.front(), files.size() - 1));
   }
   name_ = name_of(named);
   describe_ = fmt::format("{}, {} bytes", count_words(static_cast<std::int64_t>(files.size()), "file", "files"),
@@ -81,7 +79,7 @@ void Dataset::open_text(const std::vector<std::string>& files) {
 
 DecodedPlace Dataset::place(const DatasetOptions& options) const {
   const std::string folder = config_.cache.empty() ? options.cache : config_.cache;
-  if (folder.empty()) fail("data.cache: needs a folder for decoded pictures and sound");
+  if (folder.empty()) throw_invalid("data.cache: needs a folder for decoded pictures and sound");
   return {folder, options.noted};
 }
 

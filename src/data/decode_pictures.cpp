@@ -1,3 +1,4 @@
+// This decodes the pictures of all files on several threads, each brought to the configured size.
 #include <algorithm>
 
 #include "data/crop_resize.h"

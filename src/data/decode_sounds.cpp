@@ -1,3 +1,4 @@
+// This decodes sound files one after another into mu-law codes, mixed, resampled and amplified.
 #include <algorithm>
 #include <cmath>
 #include <functional>

@@ -1,3 +1,4 @@
+// This decides whether decoded data on disk are still those of their files, and writes them anew where they are not.
 #include "data/decoded.h"
 
 #include <sys/stat.h>

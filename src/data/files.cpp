@@ -1,3 +1,4 @@
+// This walks folders for their files and finds out of which kind they are.
 #include "data/files.h"
 
 #include <sys/stat.h>

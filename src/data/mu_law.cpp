@@ -1,3 +1,4 @@
+// This computes mu-law codes by the formula, and the value in the middle of what each code stands for.
 #include "data/mu_law.h"
 
 #include <algorithm>

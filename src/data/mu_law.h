@@ -1,4 +1,4 @@
-// Sound as bytes: 8-bit mu-law in order of amplitude (interface.md, section 5).
+// Sound as bytes: 8-bit mu-law in order of amplitude (docs/data.md).
 #pragma once
 
 #include <cstdint>

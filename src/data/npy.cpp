@@ -1,3 +1,4 @@
+// This reads the dictionary at the head of a .npy file and refuses what is no row of pictures.
 #include "data/npy.h"
 
 #include <algorithm>
@@ -18,23 +19,20 @@ namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 
-[[noreturn]] void refuse(const std::string& name, const std::string& words) {
-  throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" {}", name, words));
-}
-
 struct Header {
   std::string text;  // a Python dictionary, e.g. {'descr': '|u1', 'fortran_order': False, 'shape': (5, 8, 8, 3), }
   std::int64_t end = 0;
 };
 
 Header read_header(std::span<const std::uint8_t> bytes, const std::string& name) {
-  if (bytes.size() < 12) refuse(name, "is a cut .npy file: it ends within its header");
+  if (bytes.size() < 12) throw_corrupt(name, "is a cut .npy file: it ends within its header");
   const int version = bytes[6];
-  if (version < 1 || version > 3) refuse(name, fmt::format("is a .npy file of version {}; needs 1 to 3", version));
+  if (version < 1 || version > 3)
+    throw_corrupt(name, fmt::format("is a .npy file of version {}; needs 1 to 3", version));
   const std::size_t begin = version == 1 ? 10 : 12;
   std::size_t length = 0;
   for (std::size_t at = begin; at-- > 8;) length = length << 8 | bytes[at];
-  if (length > bytes.size() - begin) refuse(name, "is a cut .npy file: it ends within its header");
+  if (length > bytes.size() - begin) throw_corrupt(name, "is a cut .npy file: it ends within its header");
   return {std::string(bytes.begin() + static_cast<std::ptrdiff_t>(begin),
                       bytes.begin() + static_cast<std::ptrdiff_t>(begin + length)),
           static_cast<std::int64_t>(begin + length)};
@@ -82,27 +80,29 @@ bool is_npy(std::span<const std::uint8_t> bytes) {
 }
 
 NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& name) {
-  if (!is_npy(bytes)) refuse(name, "is no .npy file");
+  if (!is_npy(bytes)) throw_corrupt(name, "is no .npy file");
   const Header header = read_header(bytes, name);
   const std::string type = value_of(header.text, "descr", "['\"]([^'\"]*)['\"]");
   const std::string order = value_of(header.text, "fortran_order", "(True|False)");
   const std::string shape_text = value_of(header.text, "shape", "\\(([0-9L, ]*)\\)");
   if (type.empty() || order.empty() || shape_text.empty())
-    refuse(name, "is a damaged .npy file: its header names no descr, fortran_order and shape");
+    throw_corrupt(name, "is a damaged .npy file: its header names no descr, fortran_order and shape");
   if (type != "|u1" && type != "u1" && type != "<u1" && type != ">u1") {
-    refuse(name, fmt::format("holds numbers of type {}; pictures need uint8 (array.astype(numpy.uint8))", type));
+    throw_corrupt(name, fmt::format("holds numbers of type {}; pictures need uint8 (array.astype(numpy.uint8))", type));
   }
-  if (order == "True") refuse(name, "is in Fortran order; save numpy.ascontiguousarray(array)");
+  if (order == "True") throw_corrupt(name, "is in Fortran order; save numpy.ascontiguousarray(array)");
   const std::vector<std::int64_t> shape = read_shape(shape_text);
   const bool grey = shape.size() == 3 || (shape.size() == 4 && shape[3] == 1);
   if (!grey && !(shape.size() == 4 && shape[3] == 3)) {
-    refuse(name, fmt::format("has the shape ({}); needs (N, H, W) or (N, H, W, 3)", fmt::join(shape, ", ")));
+    throw_corrupt(name, fmt::format("has the shape ({}); needs (N, H, W) or (N, H, W, 3)", fmt::join(shape, ", ")));
   }
   const std::int64_t needed = product(shape), there = static_cast<std::int64_t>(bytes.size()) - header.end;
-  if (needed < 1) refuse(name, fmt::format("has the shape ({}); needs at least one pixel", fmt::join(shape, ", ")));
+  if (needed < 1)
+    throw_corrupt(name, fmt::format("has the shape ({}); needs at least one pixel", fmt::join(shape, ", ")));
   if (needed != there) {
-    refuse(name, fmt::format("is {}: its shape ({}) needs {} bytes, {} are there", there < needed ? "cut" : "damaged",
-                             fmt::join(shape, ", "), with_commas(needed), with_commas(there)));
+    throw_corrupt(name,
+                  fmt::format("is {}: its shape ({}) needs {} bytes, {} are there", there < needed ? "cut" : "damaged",
+                              fmt::join(shape, ", "), with_commas(needed), with_commas(there)));
   }
   return {shape[0], shape[1], shape[2], grey ? 1 : 3, header.end};
 }

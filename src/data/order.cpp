@@ -1,3 +1,4 @@
+// This computes where a window begins from a permutation of the pieces of its epoch.
 #include "data/order.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// This deals tasks out to threads and throws the first error, by the order of tasks.
 #include "data/parallel.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// This looks into picture files for what they hold, and decodes one picture of them.
 #include "data/picture_files.h"
 
 #include <algorithm>
@@ -24,22 +25,17 @@ constexpr PictureShape kCifarShape{32, 32, 3};
 constexpr std::int64_t kCifarRecord = 1 + 3 * 32 * 32;  // the label before the planes
 constexpr std::int64_t kCifarRecords = 10'000;          // of an official file
 
-[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
-[[noreturn]] void refuse(const std::string& path, const std::string& words) {
-  throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" {}", path, words));
-}
-
 // A file that consists of `unit` bytes again and again.
 std::int64_t whole_units(const MappedFile& file, std::int64_t unit, const std::string& what) {
   if (file.size() % unit == 0) return file.size() / unit;
-  refuse(file.path(), fmt::format("is cut: {} bytes are no whole number of {} of {} bytes", with_commas(file.size()),
-                                  what, with_commas(unit)));
+  throw_corrupt(file.path(), fmt::format("is cut: {} bytes are no whole number of {} of {} bytes",
+                                         with_commas(file.size()), what, with_commas(unit)));
 }
 
 PictureFile raw_array(const MappedFile& file, const DataConfig& config) {
   if (config.image_size.empty()) {
-    fail(fmt::format("data.image_size: \"{}\" is a raw array; needs [height, width] of its pictures", file.path()));
+    throw_invalid(
+        fmt::format("data.image_size: \"{}\" is a raw array; needs [height, width] of its pictures", file.path()));
   }
   const PictureShape shape{config.image_size[0], config.image_size[1], config.channels == 1 ? 1 : 3};
   return {file.path(), Form::array, whole_units(file, shape.bytes(), "pictures of " + shape.words()), 0, shape};
@@ -47,7 +43,7 @@ PictureFile raw_array(const MappedFile& file, const DataConfig& config) {
 
 PictureFile look_into(const std::string& path, const DataConfig& config) {
   const MappedFile file(path);
-  if (file.size() == 0) refuse(path, "is empty");
+  if (file.size() == 0) throw_corrupt(path, "is empty");
   if (is_cifar_batch(path)) {
     return {path, Form::cifar, whole_units(file, kCifarRecord, "CIFAR-10's records"), 0, kCifarShape};
   }
@@ -57,7 +53,7 @@ PictureFile look_into(const std::string& path, const DataConfig& config) {
     return {path, Form::array, npy.count, npy.first_byte, {npy.height, npy.width, npy.channels}};
   }
   if (file_ending(path) == ".bin") return raw_array(file, config);
-  refuse(path, "is no picture: needs PNG, JPEG, .npy, or a raw array in a .bin");
+  throw_corrupt(path, "is no picture: needs PNG, JPEG, .npy, or a raw array in a .bin");
 }
 
 PictureShape find_shape(const std::vector<PictureFile>& files, const DataConfig& config) {
@@ -69,7 +65,7 @@ PictureShape find_shape(const std::vector<PictureFile>& files, const DataConfig&
     shape.width = config.image_size[1];
   } else if (coded != files.end()) {
     const Image first = load_picture(*coded, 0);
-    fail(
+    throw_invalid(
         fmt::format("data.image_size: folders of pictures need the [height, width] to bring them to; the first, "
                     "\"{}\", has [{}, {}]",
                     coded->path, first.height, first.width));
@@ -79,7 +75,7 @@ PictureShape find_shape(const std::vector<PictureFile>& files, const DataConfig&
   for (const PictureFile& file : files) {
     const bool same = file.shape.height == shape.height && file.shape.width == shape.width;
     if (config.image_size.empty() && !same) {
-      fail(
+      throw_invalid(
           fmt::format("data.image_size: needs the [height, width] to bring pictures to where they differ: \"{}\" has "
                       "{}, \"{}\" has {}",
                       files.front().path, files.front().shape.words(), file.path, file.shape.words()));
@@ -97,8 +93,9 @@ void settle_cifar(PictureFiles& pictures) {
   pictures.cifar = batch != files.end();
   if (!pictures.cifar) return;
   if (other != files.end()) {
-    fail(fmt::format("data.paths: \"{}\" is CIFAR-10, whose parts are its own, \"{}\" is not; name one of them",
-                     batch->path, other->path));
+    throw_invalid(
+        fmt::format("data.paths: \"{}\" is CIFAR-10, whose parts are its own, \"{}\" is not; name one of them",
+                    batch->path, other->path));
   }
   const auto name = [](const PictureFile& file) { return std::filesystem::path(file.path).filename().string(); };
   std::stable_sort(files.begin(), files.end(), [&](const auto& a, const auto& b) { return name(a) < name(b); });
@@ -167,7 +164,7 @@ Image load_picture(const PictureFile& file, std::int64_t index) {
   }
   const std::int64_t unit = file.form == Form::cifar ? kCifarRecord : file.shape.bytes();
   const std::int64_t begin = file.first_byte + index * unit;
-  if (begin + unit > map.size()) refuse(file.path, "became shorter while it was read");
+  if (begin + unit > map.size()) throw_corrupt(file.path, "became shorter while it was read");
   const auto own = bytes.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(unit));
   if (file.form == Form::cifar) return cifar_picture(own);
   return {static_cast<int>(file.shape.width),
@@ -180,8 +177,8 @@ void check_fit(const PictureShape& shape, const ModelConfig& model) {
   const std::string remedy = fmt::format("--set model.context={} --set 'model.positions=[{},{},{}]'", shape.bytes(),
                                          shape.height, shape.width, shape.channels);
   if (model.context != shape.bytes()) {
-    fail(fmt::format("model.context: pictures of {} are {} bytes, one window each, got {}; {}", shape.words(),
-                     with_commas(shape.bytes()), with_commas(model.context), remedy));
+    throw_invalid(fmt::format("model.context: pictures of {} are {} bytes, one window each, got {}; {}", shape.words(),
+                              with_commas(shape.bytes()), with_commas(model.context), remedy));
   }
   const std::int64_t sides[] = {shape.height, shape.width, shape.channels};
   std::size_t side = 0;
@@ -193,8 +190,8 @@ void check_fit(const PictureShape& shape, const ModelConfig& model) {
   }
   const bool all = std::all_of(sides + side, sides + 3, [](std::int64_t rest) { return rest == 1; });
   if (!fits || !all) {
-    fail(fmt::format("model.positions: pictures of {} need these extents, got [{}]; {}", shape.words(),
-                     fmt::join(model.positions, ", "), remedy));
+    throw_invalid(fmt::format("model.positions: pictures of {} need these extents, got [{}]; {}", shape.words(),
+                              fmt::join(model.positions, ", "), remedy));
   }
 }
 

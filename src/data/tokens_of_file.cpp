@@ -1,3 +1,4 @@
+// This decodes one file for a prompt by the code that decodes files for training.
 #include "data/tokens_of_file.h"
 
 #include <algorithm>

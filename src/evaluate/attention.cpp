@@ -17,13 +17,11 @@
 namespace longstride {
 namespace {
 
-[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
 void check_list(const char* what, const std::vector<std::int64_t>& list, std::int64_t count) {
-  if (list.empty()) fail(fmt::format("attention: needs {} to look at, got none", what));
+  if (list.empty()) throw_invalid(fmt::format("attention: needs {} to look at, got none", what));
   for (const std::int64_t at : list) {
     if (at < 0 || at >= count) {
-      fail(fmt::format("attention: {} lie in [0, {}], got {}", what, with_commas(count - 1), at));
+      throw_invalid(fmt::format("attention: {} lie in [0, {}], got {}", what, with_commas(count - 1), at));
     }
   }
 }
@@ -75,8 +73,8 @@ struct AttentionView::State {
         tokens(tokens_of_file(asked.input, loaded.config.data, loaded.config.model.context)) {
     const ModelConfig& model = loaded.config.model;
     if (static_cast<std::int64_t>(tokens.size()) > model.context) {
-      fail(fmt::format("attention: \"{}\" is {} tokens, the model's context is {}", asked.input,
-                       with_commas(static_cast<std::int64_t>(tokens.size())), with_commas(model.context)));
+      throw_invalid(fmt::format("attention: \"{}\" is {} tokens, the model's context is {}", asked.input,
+                                with_commas(static_cast<std::int64_t>(tokens.size())), with_commas(model.context)));
     }
     network = std::make_unique<Network>(*backend, model,
                                         NetworkShape{1, static_cast<std::int64_t>(tokens.size()), DType::float32},

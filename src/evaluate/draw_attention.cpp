@@ -25,8 +25,6 @@ constexpr std::int64_t kGap = 4;             // pixels between panels
 constexpr std::int64_t kQueriesOfACell = 4;
 constexpr std::int64_t kMostPixels = 100'000'000;
 
-[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
 // Panels of side height x width in a grid, painted cell by cell: a cell is zoom x zoom pixels.
 class Grid {
  public:
@@ -34,8 +32,9 @@ class Grid {
       : height_(height), width_(width), zoom_(zoom) {
     const std::int64_t H = down * (height * zoom + kGap) - kGap, W = across * (width * zoom + kGap) - kGap;
     if (H > kMostPixels / W) {
-      fail(fmt::format("attention: a picture of {} x {} pixels is too large; choose fewer layers, heads or queries",
-                       with_commas(W), with_commas(H)));
+      throw_invalid(
+          fmt::format("attention: a picture of {} x {} pixels is too large; choose fewer layers, heads or queries",
+                      with_commas(W), with_commas(H)));
     }
     image_.width = static_cast<int>(W);
     image_.height = static_cast<int>(H);
@@ -76,7 +75,8 @@ std::vector<std::int64_t> ascending(std::vector<std::int64_t> list) {
 }
 
 void check_panel(int panel) {
-  if (panel < 1 || panel > 4096) fail(fmt::format("attention: a panel has 1 to 4096 pixels a side, got {}", panel));
+  if (panel < 1 || panel > 4096)
+    throw_invalid(fmt::format("attention: a panel has 1 to 4096 pixels a side, got {}", panel));
 }
 
 Colour pixel_of(const std::vector<std::uint8_t>& tokens, std::int64_t pixel, std::int64_t channels) {
@@ -108,7 +108,8 @@ Image draw_attention_over_picture(const AttentionView& view, const AttentionDraw
                                   const std::vector<std::int64_t>& queries) {
   check_panel(drawing.panel);
   const DataConfig& data = view.config().data;
-  if (data.kind != "image") fail("attention: the model has not learned from pictures; its input is drawn as a matrix");
+  if (data.kind != "image")
+    throw_invalid("attention: the model has not learned from pictures; its input is drawn as a matrix");
   const std::int64_t height = data.image_size[0], width = data.image_size[1], channels = data.channels;
   const std::vector<std::int64_t> layers = ascending(drawing.layers);
   const auto L = static_cast<std::int64_t>(layers.size());
@@ -138,8 +139,8 @@ Image draw_attention_matrix(const AttentionView& view, const AttentionDrawing& d
   check_panel(drawing.panel);
   const auto n = static_cast<std::int64_t>(view.tokens().size());
   if (first < 0 || count < 1 || first > n - count) {
-    fail(fmt::format("attention: a window lies within the input's {} tokens, got {} from {} on", with_commas(n),
-                     with_commas(count), with_commas(first)));
+    throw_invalid(fmt::format("attention: a window lies within the input's {} tokens, got {} from {} on",
+                              with_commas(n), with_commas(count), with_commas(first)));
   }
   const Cells cells(first, count, drawing.panel);
   const std::vector<std::int64_t> layers = ascending(drawing.layers);

@@ -22,8 +22,6 @@
 namespace longstride {
 namespace {
 
-[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
 // What was asked for; else what the run trained with; else what the machine multiplies natively.
 DType resolve(const Backend& backend, Precision asked, Precision trained) {
   const Precision wanted = asked == Precision::automatic ? trained : asked;
@@ -42,20 +40,20 @@ std::string cache_folder(const std::string& checkpoint) {
 // Pictures are scored whole, one window each.
 void check_pictures(const EvaluateOptions& options, std::int64_t unit) {
   if (options.min_context != 0) {
-    fail(
+    throw_invalid(
         fmt::format("--min-context: pictures are scored whole, one window each; needs 0, got {}", options.min_context));
   }
   for (const auto& [option, bytes] : {std::pair("--offset", options.offset), std::pair("--bytes", options.bytes)}) {
     if (bytes > 0 && bytes % unit != 0) {
-      fail(fmt::format("{}: needs whole pictures, a multiple of {} bytes, got {}", option, unit, bytes));
+      throw_invalid(fmt::format("{}: needs whole pictures, a multiple of {} bytes, got {}", option, unit, bytes));
     }
   }
 }
 
 void check_min_context(std::int64_t min_context, std::int64_t context) {
   if (min_context < 0 || min_context >= context) {
-    fail(fmt::format("--min-context: needs a whole number in [0, {}], got {} (the model's context is {})", context - 1,
-                     min_context, context));
+    throw_invalid(fmt::format("--min-context: needs a whole number in [0, {}], got {} (the model's context is {})",
+                              context - 1, min_context, context));
   }
 }
 
@@ -64,13 +62,13 @@ ByteRange scored_range(const EvaluateOptions& options, const Dataset& data, Spli
   const ByteRange part = data.part(split);
   const std::string what = split == Split::all ? "the data" : fmt::format("the {} part", to_string(split));
   if (part.size() == 0)
-    fail(fmt::format("--split: {} of {} is empty; give more data or another split", what, data.describe()));
+    throw_invalid(fmt::format("--split: {} of {} is empty; give more data or another split", what, data.describe()));
   if (options.offset < 0 || options.offset >= part.size()) {
-    fail(fmt::format("--offset: needs a whole number in [0, {}], got {} ({} has {} bytes)", part.size() - 1,
-                     options.offset, what, with_commas(part.size())));
+    throw_invalid(fmt::format("--offset: needs a whole number in [0, {}], got {} ({} has {} bytes)", part.size() - 1,
+                              options.offset, what, with_commas(part.size())));
   }
   if (options.bytes == 0 || options.bytes < -1) {
-    fail(fmt::format("--bytes: needs a whole number of at least 1, or -1 for all, got {}", options.bytes));
+    throw_invalid(fmt::format("--bytes: needs a whole number of at least 1, or -1 for all, got {}", options.bytes));
   }
   const std::int64_t begin = part.begin + options.offset, left = part.end - begin;
   return {begin, options.bytes < 0 ? part.end : begin + std::min(options.bytes, left)};

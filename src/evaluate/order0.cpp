@@ -1,3 +1,4 @@
+// This counts bytes and computes their entropy.
 #include "evaluate/order0.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// This cuts bytes into windows, runs the network over them and adds up the bits of those that are scored.
 #include "evaluate/protocol.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The protocol "minimum context m" (model.md, section 4), streaming over data of any size.
+// The protocol "minimum context m" (docs/model.md, section 4), streaming over data of any size.
 //
 // The bytes of a range are cut into windows of T tokens; window k begins at byte k (T - m) of the range. The first
 // scores all its tokens, each later one its last T - m, so that every scored token but those of the first window has at

@@ -1,3 +1,4 @@
+// This computes CRC-32C byte by byte from a table.
 #include "io/crc32c.h"
 
 #include <array>

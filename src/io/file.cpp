@@ -1,3 +1,4 @@
+// This maps, writes and appends to files by POSIX calls.
 #include "io/file.h"
 
 #include <fcntl.h>
@@ -66,17 +67,50 @@ std::string read_text(const std::string& path) {
   return std::string(bytes.begin(), bytes.end());
 }
 
+namespace {
+
+constexpr int kMostLinks = 40;  // as Linux follows
+
+bool is_below_proc(const std::string& path) { return path.starts_with("/proc/"); }
+
+// Where the links of a path lead, whether something is there or not.
+std::string follow_links(const std::string& path) {
+  std::filesystem::path at = path;
+  std::error_code error;
+  for (int followed = 0; followed < kMostLinks && !is_below_proc(at.string()); ++followed) {
+    const std::filesystem::path target = std::filesystem::read_symlink(at, error);
+    if (error) return at.string();  // no link
+    at = at.parent_path() / target;
+  }
+  return at.string();
+}
+
+}  // namespace
+
+bool is_written_in_place(const std::string& path) {
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) != 0 || S_ISDIR(status.st_mode)) return false;
+  return !S_ISREG(status.st_mode) || is_below_proc(follow_links(path));
+}
+
 AtomicFile::AtomicFile(const std::string& path) : path_(path) {
-  static std::atomic<int> counter = 0;  // several files of one process at once
-  aside_ = fmt::format("{}.{}-{}.partial", path, ::getpid(), counter++);
-  descriptor_ = ::open(aside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (is_written_in_place(path)) {
+    descriptor_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  } else {
+    struct stat ignored = {};
+    if (::stat(path.c_str(), &ignored) != 0 && errno == ELOOP) fail_system("write", path);
+    static std::atomic<int> counter = 0;  // several files of one process at once
+    place_ = follow_links(path);
+    aside_ = fmt::format("{}.{}-{}.partial", place_, ::getpid(), counter++);
+    descriptor_ = ::open(aside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  }
   if (descriptor_ < 0) fail_system("write", path);
 }
 
 AtomicFile::~AtomicFile() {
   if (descriptor_ < 0) return;
   ::close(descriptor_);
-  ::unlink(aside_.c_str());
+  if (!aside_.empty()) ::unlink(aside_.c_str());
 }
 
 void AtomicFile::append(std::span<const std::uint8_t> bytes) { write_all(descriptor_, bytes, path_); }
@@ -92,15 +126,16 @@ void AtomicFile::shorten(std::int64_t size) {
 }
 
 void AtomicFile::commit() {
-  if (::fsync(descriptor_) != 0) fail_system("write", path_);
+  const bool in_place = aside_.empty();
+  if (::fsync(descriptor_) != 0 && !(in_place && (errno == EINVAL || errno == ENOTSUP))) fail_system("write", path_);
   const int closed = ::close(std::exchange(descriptor_, -1));
-  if (closed != 0 || ::rename(aside_.c_str(), path_.c_str()) != 0) {
+  if (closed != 0 || (!in_place && ::rename(aside_.c_str(), place_.c_str()) != 0)) {
     const int reason = errno;
-    ::unlink(aside_.c_str());
+    if (!in_place) ::unlink(aside_.c_str());
     errno = reason;
     fail_system("write", path_);
   }
-  sync_directory(parent_directory(path_));
+  if (!in_place) sync_directory(parent_directory(place_));
 }
 
 void write_file_atomically(const std::string& path, std::span<const std::uint8_t> bytes) {

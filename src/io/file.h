@@ -10,6 +10,8 @@
 #include <string>
 #include <string_view>
 
+#include "longstride/file.h"
+
 namespace longstride {
 
 // A regular file mapped read-only; pages are read as they are touched. The file must not shrink while it is mapped.
@@ -35,7 +37,9 @@ class MappedFile {
 std::string read_text(const std::string& path);
 
 // A file that appears under its name only when commit() has synced and renamed it; without commit() nothing of it stays
-// and a file that was there before is untouched. Written under a name of its own in the same directory.
+// and a file that was there before is untouched. Written under a name of its own in the same directory; a link's target
+// is what is replaced. What is written in place has no such name: it takes bytes as they come, and cannot be
+// overwritten or shortened. write_file_atomically (longstride/file.h) does all of it in one call.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
@@ -49,12 +53,13 @@ class AtomicFile {
   void commit();                                                             // at most once
 
  private:
-  std::string path_, aside_;
+  std::string path_;           // as given, for messages
+  std::string place_, aside_;  // what aside_ is renamed to; both empty where bytes go in place
   int descriptor_ = -1;
 };
 
-void write_file_atomically(const std::string& path, std::span<const std::uint8_t> bytes);
-void write_file_atomically(const std::string& path, std::string_view text);
+// True for what is no file but takes bytes: a pipe, a device, a descriptor under /proc (where /dev/stdout leads).
+bool is_written_in_place(const std::string& path);
 
 // Appends lines to a file, one system call a line, so that a crash cuts at most the last one.
 class LineWriter {

@@ -1,3 +1,4 @@
+// This finds a picture's format by its first bytes and hands it to the decoder of that format.
 #include "io/picture.h"
 
 #include <algorithm>

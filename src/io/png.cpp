@@ -1,3 +1,4 @@
+// This encodes PNG by libpng.
 #include "io/png.h"
 
 #include <png.h>

@@ -1,3 +1,4 @@
+// This resamples by soxr.
 #include "io/resample.h"
 
 #include <soxr.h>

@@ -23,27 +23,24 @@ constexpr std::int64_t kLengthBytes = 8;
 constexpr std::int64_t kMostHeaderBytes = 100'000'000;  // the Python package's limit
 constexpr std::size_t kSha256Digits = 64;
 
-[[noreturn]] void fail(const std::string& path, const std::string& what) {
-  throw Error(ErrorKind::corrupt_data, fmt::format("checkpoint \"{}\" {}", path, what));
-}
-
 [[noreturn]] void fail_tensor(const std::string& path, const std::string& name, const std::string& what) {
-  fail(path, fmt::format("is damaged: tensor \"{}\" {}", name, what));
+  throw_corrupt_checkpoint(path, fmt::format("is damaged: tensor \"{}\" {}", name, what));
 }
 
 // The JSON between the length and the data.
 std::string_view header_text(const MappedFile& file) {
   const std::span<const std::uint8_t> bytes = file.bytes();
-  if (bytes.empty()) fail(file.path(), "is empty");
-  if (file.size() < kLengthBytes) fail(file.path(), "is not a safetensors file");
+  if (bytes.empty()) throw_corrupt_checkpoint(file.path(), "is empty");
+  if (file.size() < kLengthBytes) throw_corrupt_checkpoint(file.path(), "is not a safetensors file");
   std::uint64_t length = 0;
   for (int i = 0; i < kLengthBytes; ++i) length |= std::uint64_t{bytes[i]} << (8 * i);
   const bool brace = file.size() == kLengthBytes || bytes[kLengthBytes] == '{';
-  if (length < 2 || length > kMostHeaderBytes || !brace) fail(file.path(), "is not a safetensors file");
+  if (length < 2 || length > kMostHeaderBytes || !brace)
+    throw_corrupt_checkpoint(file.path(), "is not a safetensors file");
   const std::int64_t end = kLengthBytes + static_cast<std::int64_t>(length);
   if (end > file.size()) {
-    fail(file.path(), fmt::format("ends after {} bytes, within its header of {}; it was cut short",
-                                  with_commas(file.size()), with_commas(end)));
+    throw_corrupt_checkpoint(file.path(), fmt::format("ends after {} bytes, within its header of {}; it was cut short",
+                                                      with_commas(file.size()), with_commas(end)));
   }
   return {reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, static_cast<std::size_t>(length)};
 }
@@ -58,9 +55,10 @@ std::int64_t natural(const json& value) {
 
 std::map<std::string, std::string> read_metadata(const std::string& path, const json& entries) {
   std::map<std::string, std::string> metadata;
-  if (!entries.is_object()) fail(path, "is damaged: its __metadata__ is no object");
+  if (!entries.is_object()) throw_corrupt_checkpoint(path, "is damaged: its __metadata__ is no object");
   for (const auto& [key, value] : entries.items()) {
-    if (!value.is_string()) fail(path, fmt::format("is damaged: its metadata \"{}\" is no text", key));
+    if (!value.is_string())
+      throw_corrupt_checkpoint(path, fmt::format("is damaged: its metadata \"{}\" is no text", key));
     metadata[key] = value.get<std::string>();
   }
   return metadata;
@@ -106,6 +104,10 @@ Extent read_extent(const std::string& path, const std::string& name, const json&
 
 }  // namespace
 
+void throw_corrupt_checkpoint(const std::string& path, const std::string& what) {
+  throw Error(ErrorKind::corrupt_data, fmt::format("checkpoint \"{}\" {}", path, what));
+}
+
 std::int64_t dtype_bytes(std::string_view dtype) {
   static const std::map<std::string_view, std::int64_t> kBytes = {
       {"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8},  {"I32", 4},     {"I16", 2},    {"I8", 1},
@@ -120,9 +122,9 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path) {
   try {
     header = json::parse(text);
   } catch (const json::exception&) {
-    fail(path, "is damaged: its header is not valid JSON");
+    throw_corrupt_checkpoint(path, "is damaged: its header is not valid JSON");
   }
-  if (!header.is_object()) fail(path, "is not a safetensors file");
+  if (!header.is_object()) throw_corrupt_checkpoint(path, "is not a safetensors file");
   std::vector<Extent> extents;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {
@@ -141,12 +143,12 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path) {
   const std::int64_t data_begin = kLengthBytes + static_cast<std::int64_t>(text.size());
   if (at > file_.size() - data_begin) {
     const std::int64_t whole = std::min(at, std::numeric_limits<std::int64_t>::max() - data_begin) + data_begin;
-    fail(path,
-         fmt::format("ends after {} of {} bytes; it was cut short", with_commas(file_.size()), with_commas(whole)));
+    throw_corrupt_checkpoint(path, fmt::format("ends after {} of {} bytes; it was cut short", with_commas(file_.size()),
+                                               with_commas(whole)));
   }
   if (at < file_.size() - data_begin) {
-    fail(path, fmt::format("is damaged: it has {} bytes, its header describes {}", with_commas(file_.size()),
-                           with_commas(data_begin + at)));
+    throw_corrupt_checkpoint(path, fmt::format("is damaged: it has {} bytes, its header describes {}",
+                                               with_commas(file_.size()), with_commas(data_begin + at)));
   }
   for (Extent& extent : extents) {
     extent.tensor.bytes = file_.bytes().subspan(static_cast<std::size_t>(data_begin + extent.begin),
@@ -163,7 +165,7 @@ const StoredTensor* SafetensorsFile::find(std::string_view name) const {
 
 const StoredTensor& SafetensorsFile::tensor(std::string_view name) const {
   const StoredTensor* found = find(name);
-  if (found == nullptr) fail(path(), fmt::format("has no tensor \"{}\"", name));
+  if (found == nullptr) throw_corrupt_checkpoint(path(), fmt::format("has no tensor \"{}\"", name));
   return *found;
 }
 
@@ -187,9 +189,10 @@ void SafetensorsFile::verify() const {
     same = hash.hex() == stored->second;
   }
   if (!same) {
-    fail(path(),
-         "is damaged: its bytes do not give the sha256 in its metadata (a program that rewrites the file must "
-         "drop that key)");
+    throw_corrupt_checkpoint(
+        path(),
+        "is damaged: its bytes do not give the sha256 in its metadata (a program that rewrites the file must "
+        "drop that key)");
   }
 }
 

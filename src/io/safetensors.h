@@ -13,6 +13,9 @@
 
 namespace longstride {
 
+// Throws Error corrupt_data: `checkpoint "PATH" WHAT`.
+[[noreturn]] void throw_corrupt_checkpoint(const std::string& path, const std::string& what);
+
 // One tensor of a file, or one to be written. `bytes` is not owned and may lie unaligned: copy it with memcpy.
 struct StoredTensor {
   std::string name;

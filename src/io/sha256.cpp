@@ -1,3 +1,4 @@
+// This computes SHA-256, by the processor's instructions where it has them.
 #include "io/sha256.h"
 
 #include <cpuid.h>

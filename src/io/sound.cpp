@@ -1,3 +1,4 @@
+// This reads WAV and FLAC by libsndfile.
 #include "io/sound.h"
 
 #include <sndfile.h>
@@ -28,10 +29,6 @@ struct SoundReader::File {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& path, const std::string& words) {
-  throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" {}", path, words));
-}
-
 // libsndfile takes a cut WAV for a shorter one. 0xffffffff stands for a length that its writer did not know.
 void check_wav_is_whole(std::span<const std::uint8_t> bytes, const std::string& path) {
   const auto word_at = [&](std::size_t at) {
@@ -44,8 +41,8 @@ void check_wav_is_whole(std::span<const std::uint8_t> bytes, const std::string& 
     const std::uint64_t needed = word_at(at + 4), there = bytes.size() - at - 8;
     if (tag_at(at) == "data") {
       if (needed == 0xffffffff || needed <= there) return;
-      refuse(path, fmt::format("is cut: its header promises {} bytes of samples, {} are there", with_commas(needed),
-                               with_commas(there)));
+      throw_corrupt(path, fmt::format("is cut: its header promises {} bytes of samples, {} are there",
+                                      with_commas(needed), with_commas(there)));
     }
     if (needed > there) return;  // another chunk reaches beyond the end: libsndfile finds no samples and says so
     at += 8 + needed + needed % 2;
@@ -63,13 +60,13 @@ SoundReader::SoundReader(const std::string& path) : file_(std::make_unique<File>
   file_->path = path;
   {
     const MappedFile whole(path);
-    if (whole.size() == 0) refuse(path, "is empty");
+    if (whole.size() == 0) throw_corrupt(path, "is empty");
     check_wav_is_whole(whole.bytes(), path);
   }
   file_->sound = sf_open(path.c_str(), SFM_READ, &file_->info);
-  if (file_->sound == nullptr) refuse(path, fmt::format("is no WAV or FLAC file: {}", sf_strerror(nullptr)));
-  if (!is_wav_or_flac(file_->info.format)) refuse(path, "is a sound file of another kind than WAV and FLAC");
-  if (file_->info.samplerate < 1 || file_->info.channels < 1) refuse(path, "has no sample rate or no channels");
+  if (file_->sound == nullptr) throw_corrupt(path, fmt::format("is no WAV or FLAC file: {}", sf_strerror(nullptr)));
+  if (!is_wav_or_flac(file_->info.format)) throw_corrupt(path, "is a sound file of another kind than WAV and FLAC");
+  if (file_->info.samplerate < 1 || file_->info.channels < 1) throw_corrupt(path, "has no sample rate or no channels");
 }
 
 SoundReader::~SoundReader() = default;
@@ -81,8 +78,8 @@ std::size_t SoundReader::read(std::span<double> mono) {
   file_->block.resize(mono.size() * channels);
   const sf_count_t got = sf_readf_double(file_->sound, file_->block.data(), static_cast<sf_count_t>(mono.size()));
   if (sf_error(file_->sound) != SF_ERR_NO_ERROR) {
-    refuse(file_->path,
-           fmt::format("is damaged after {} samples: {}", with_commas(file_->frames_read), sf_strerror(file_->sound)));
+    throw_corrupt(file_->path, fmt::format("is damaged after {} samples: {}", with_commas(file_->frames_read),
+                                           sf_strerror(file_->sound)));
   }
   const auto frames = static_cast<std::size_t>(std::max<sf_count_t>(got, 0));
   for (std::size_t i = 0; i < frames; ++i) {
@@ -90,14 +87,14 @@ std::size_t SoundReader::read(std::span<double> mono) {
     for (std::size_t c = 0; c < channels; ++c) sum += file_->block[i * channels + c];
     mono[i] = sum / static_cast<double>(channels);
     if (!std::isfinite(mono[i])) {
-      refuse(file_->path, fmt::format("holds a value that is no number, sample {}",
-                                      with_commas(file_->frames_read + static_cast<std::int64_t>(i))));
+      throw_corrupt(file_->path, fmt::format("holds a value that is no number, sample {}",
+                                             with_commas(file_->frames_read + static_cast<std::int64_t>(i))));
     }
   }
   file_->frames_read += static_cast<std::int64_t>(frames);
   if (frames < mono.size() && file_->length_known() && file_->frames_read < file_->info.frames) {
-    refuse(file_->path, fmt::format("is cut: its header promises {} samples, {} are there",
-                                    with_commas(file_->info.frames), with_commas(file_->frames_read)));
+    throw_corrupt(file_->path, fmt::format("is cut: its header promises {} samples, {} are there",
+                                           with_commas(file_->info.frames), with_commas(file_->frames_read)));
   }
   return frames;
 }

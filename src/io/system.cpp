@@ -1,3 +1,4 @@
+// This turns errno into sentences, and repeats reads and writes until all is done.
 #include "io/system.h"
 
 #include <fcntl.h>

@@ -64,6 +64,11 @@ std::vector<std::uint8_t> encode_wav(const Sound& sound) {
 
 // The empty WAV takes the name's place in one step; from there on the file grows where it is.
 WavWriter::WavWriter(const std::string& path, std::int64_t rate) : path_(path), rate_(rate) {
+  if (is_written_in_place(path)) {
+    throw Error(
+        ErrorKind::invalid_argument,
+        fmt::format("cannot write \"{}\": a WAV that grows needs a file, for its header says its length", path));
+  }
   write_file_atomically(path, header(rate, 0));
   descriptor_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   if (descriptor_ < 0) fail_system("write", path);

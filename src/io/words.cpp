@@ -1,3 +1,4 @@
+// This writes numbers and errors as messages need them.
 #include "io/words.h"
 
 namespace longstride {

@@ -1,3 +1,4 @@
+// This writes a model into a safetensors file, and reads one after checking every tensor against the configuration.
 #include "model/checkpoint.h"
 
 #include <algorithm>
@@ -21,10 +22,6 @@
 namespace longstride {
 namespace {
 
-[[noreturn]] void fail(const std::string& path, const std::string& what) {
-  throw Error(ErrorKind::corrupt_data, fmt::format("checkpoint \"{}\" {}", path, what));
-}
-
 std::string shape_text(const std::vector<std::int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 // Index of the first value that is not finite, or -1. bytes: float32, little-endian, perhaps unaligned.
@@ -47,21 +44,24 @@ const StoredTensor& checked_tensor(const SafetensorsFile& file, const Parameter&
   const StoredTensor* tensor = file.find(name);
   const std::string needed = shape_text(entry.shape);
   if (tensor == nullptr) {
-    fail(file.path(), fmt::format("has no tensor \"{}\", which its configuration needs with shape {}", name, needed));
+    throw_corrupt_checkpoint(
+        file.path(), fmt::format("has no tensor \"{}\", which its configuration needs with shape {}", name, needed));
   }
   if (tensor->shape != entry.shape) {
-    fail(file.path(), fmt::format("has tensor \"{}\" of shape {}, its configuration needs {}", name,
-                                  shape_text(tensor->shape), needed));
+    throw_corrupt_checkpoint(file.path(), fmt::format("has tensor \"{}\" of shape {}, its configuration needs {}", name,
+                                                      shape_text(tensor->shape), needed));
   }
   if (tensor->dtype != "F32") {
-    fail(file.path(), fmt::format("has tensor \"{}\" of dtype {}, which must be F32", name, tensor->dtype));
+    throw_corrupt_checkpoint(file.path(),
+                             fmt::format("has tensor \"{}\" of dtype {}, which must be F32", name, tensor->dtype));
   }
   const std::int64_t bad = first_not_finite(tensor->bytes);
   if (bad >= 0) {
     float value = 0;
     std::memcpy(&value, tensor->bytes.data() + 4 * bad, sizeof value);
-    fail(file.path(), fmt::format("has {} in tensor \"{}\" at element {}; a model's weights must be finite",
-                                  std::isnan(value) ? "NaN" : "infinity", name, with_commas(bad)));
+    throw_corrupt_checkpoint(file.path(),
+                             fmt::format("has {} in tensor \"{}\" at element {}; a model's weights must be finite",
+                                         std::isnan(value) ? "NaN" : "infinity", name, with_commas(bad)));
   }
   return *tensor;
 }
@@ -71,7 +71,8 @@ void refuse_unknown(const SafetensorsFile& file, const ParameterTable& table) {
   for (const Parameter& entry : table.entries()) known.insert(entry.name);
   for (const StoredTensor& tensor : file.tensors()) {
     if (known.count(tensor.name) == 0) {
-      fail(file.path(), fmt::format("has tensor \"{}\", which its configuration does not know", tensor.name));
+      throw_corrupt_checkpoint(file.path(),
+                               fmt::format("has tensor \"{}\", which its configuration does not know", tensor.name));
     }
   }
 }
@@ -79,7 +80,7 @@ void refuse_unknown(const SafetensorsFile& file, const ParameterTable& table) {
 const std::string& metadata_of(const SafetensorsFile& file, const char* key) {
   const auto found = file.metadata().find(key);
   if (found == file.metadata().end()) {
-    fail(file.path(), fmt::format("is not a model of longstride: its metadata has no \"{}\"", key));
+    throw_corrupt_checkpoint(file.path(), fmt::format("is not a model of longstride: its metadata has no \"{}\"", key));
   }
   return found->second;
 }
@@ -98,15 +99,16 @@ Config read_stored_config(const SafetensorsFile& file) {
   try {
     return read_config({text}, {"config"}, {});
   } catch (const Error& error) {
-    fail(file.path(), fmt::format("has a configuration that this version cannot use: {}", error.what()));
+    throw_corrupt_checkpoint(file.path(),
+                             fmt::format("has a configuration that this version cannot use: {}", error.what()));
   }
 }
 
 // A table for a configuration that a file claims, made only where the file has tensors enough for it.
 ParameterTable table_for(const SafetensorsFile& file, const ModelConfig& model) {
   if (model.layers > static_cast<std::int64_t>(file.tensors().size())) {
-    fail(file.path(), fmt::format("has {} tensors, too few for the {} layers of its configuration",
-                                  file.tensors().size(), with_commas(model.layers)));
+    throw_corrupt_checkpoint(file.path(), fmt::format("has {} tensors, too few for the {} layers of its configuration",
+                                                      file.tensors().size(), with_commas(model.layers)));
   }
   return ParameterTable(model);
 }
@@ -122,7 +124,8 @@ double valid_bits_beside(const std::string& model_path) {
   if (found == state.metadata().end()) return -1;
   const std::optional<double> bits = parse_number<double>(found->second);
   if (!bits || !std::isfinite(*bits)) {
-    fail(state.path(), fmt::format("is damaged: its valid_bits are \"{}\", no number", found->second));
+    throw_corrupt_checkpoint(state.path(),
+                             fmt::format("is damaged: its valid_bits are \"{}\", no number", found->second));
   }
   return *bits;
 }
@@ -134,14 +137,16 @@ std::string checkpoint_name(std::int64_t step) { return fmt::format("{:09}", ste
 CheckpointInfo read_checkpoint_metadata(const SafetensorsFile& file) {
   const std::string& format = metadata_of(file, "format");
   if (format != kCheckpointFormat) {
-    fail(file.path(), fmt::format("has format \"{}\", this version reads \"{}\"", format, kCheckpointFormat));
+    throw_corrupt_checkpoint(file.path(),
+                             fmt::format("has format \"{}\", this version reads \"{}\"", format, kCheckpointFormat));
   }
   CheckpointInfo info;
   info.path = file.path();
   info.config = read_stored_config(file);
   const std::string& step = metadata_of(file, "step");
   info.step = parse_number<std::int64_t>(step).value_or(-1);
-  if (info.step < 0) fail(file.path(), fmt::format("is damaged: its step is \"{}\", no whole number", step));
+  if (info.step < 0)
+    throw_corrupt_checkpoint(file.path(), fmt::format("is damaged: its step is \"{}\", no whole number", step));
   return info;
 }
 

@@ -1,6 +1,6 @@
-// A model in a file (model.md, section 6): model.safetensors holds every parameter of the table as F32 under its name,
-// and in its metadata `format`, `config` (the whole configuration as one JSON text), `step`.
-// Rule: nothing of a file is used before all of it was checked.
+// A model in a file (docs/model.md, section 6): model.safetensors holds every parameter of the table as F32 under its
+// name, and in its metadata `format`, `config` (the whole configuration as one JSON text), `step`. Rule: nothing of a
+// file is used before all of it was checked.
 #pragma once
 
 #include <cstdint>

@@ -16,8 +16,6 @@ namespace {
 
 using nlohmann::json;
 
-[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
 struct Setting {
   json value;
   std::string source;
@@ -31,11 +29,11 @@ using Settings = std::map<std::string, Setting>;
 json::parser_callback_t watch_parse(const std::string& source) {
   auto open = std::make_shared<std::vector<std::set<std::string>>>();
   return [open, source](int depth, json::parse_event_t event, json& parsed) {
-    if (depth > kMostDepth) fail(fmt::format("{}: nested deeper than {} levels", source, kMostDepth));
+    if (depth > kMostDepth) throw_invalid(fmt::format("{}: nested deeper than {} levels", source, kMostDepth));
     if (event == json::parse_event_t::object_start) open->emplace_back();
     if (event == json::parse_event_t::object_end) open->pop_back();
     if (event == json::parse_event_t::key && !open->back().insert(parsed.get<std::string>()).second) {
-      fail(fmt::format("{}: the key comes twice (from {})", parsed.get<std::string>(), source));
+      throw_invalid(fmt::format("{}: the key comes twice (from {})", parsed.get<std::string>(), source));
     }
     return true;
   };
@@ -49,7 +47,7 @@ json parse_json(const std::string& text, const std::string& source) {
     for (const std::string lead : {"] ", "parse error at "}) {
       if (const std::size_t found = words.find(lead); found != std::string::npos) words.erase(0, found + lead.size());
     }
-    fail(fmt::format("{} is not valid JSON: {}", source, words));
+    throw_invalid(fmt::format("{} is not valid JSON: {}", source, words));
   }
 }
 
@@ -70,12 +68,12 @@ void collect(const json& object, const std::string& prefix, const std::string& s
     if (section && value.is_object()) {
       collect(value, key + ".", source, settings);
     } else if (section) {
-      fail(fmt::format("{}: needs an object with keys, got {} (from {})", key, value_words(value), source));
+      throw_invalid(fmt::format("{}: needs an object with keys, got {} (from {})", key, value_words(value), source));
     } else if (find_field(key) != nullptr) {
       settings[key] = {value, source};
     } else {
       const std::string whole = innermost(key, value);
-      fail(fmt::format("{}: no such key; the nearest is {} (from {})", whole, nearest_key(whole), source));
+      throw_invalid(fmt::format("{}: no such key; the nearest is {} (from {})", whole, nearest_key(whole), source));
     }
   }
 }
@@ -84,12 +82,12 @@ void collect(const json& object, const std::string& prefix, const std::string& s
 json parse_assignment(const std::string& assignment) {
   const std::size_t sign = assignment.find('=');
   if (sign == std::string::npos || sign == 0) {
-    fail(fmt::format("--set: needs key=value, such as model.width=256, got \"{}\"", assignment));
+    throw_invalid(fmt::format("--set: needs key=value, such as model.width=256, got \"{}\"", assignment));
   }
   const std::string text = assignment.substr(sign + 1);
   json value = json::parse(text, watch_parse("--set"), false, true);
   if (value.is_discarded() && !text.empty() && std::string_view("[{\"").find(text[0]) != std::string_view::npos) {
-    fail(fmt::format(
+    throw_invalid(fmt::format(
         "--set {}: what follows \"=\" is not valid JSON; texts in a list need quotation marks: [\"a\", \"b\"]",
         assignment));
   }
@@ -106,10 +104,11 @@ void store(const Settings& settings, Config& config) {
     try {
       find_field(key)->read(config, setting.value);
     } catch (const std::string& needs) {
-      fail(fmt::format("{}: needs {}, got {} (from {})", key, needs, value_words(setting.value), setting.source));
+      throw_invalid(
+          fmt::format("{}: needs {}, got {} (from {})", key, needs, value_words(setting.value), setting.source));
     } catch (const Error& error) {  // a pattern's
       const std::string words = error.what();
-      fail(fmt::format("{}{} (from {})", words.starts_with(key) ? "" : key + ": ", words, setting.source));
+      throw_invalid(fmt::format("{}{} (from {})", words.starts_with(key) ? "" : key + ": ", words, setting.source));
     }
   }
 }
@@ -129,7 +128,8 @@ Config read_config(const std::vector<std::string>& texts, const std::vector<std:
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const std::string source = i < sources.size() ? sources[i] : "a configuration without a name";
     const json object = parse_json(texts[i], source);
-    if (!object.is_object()) fail(fmt::format("{}: needs an object with keys, got {}", source, value_words(object)));
+    if (!object.is_object())
+      throw_invalid(fmt::format("{}: needs an object with keys, got {}", source, value_words(object)));
     collect(object, "", source, settings);
   }
   for (const std::string& assignment : assignments) collect(parse_assignment(assignment), "", "--set", settings);
@@ -161,7 +161,7 @@ std::string write_config(const Config& config) {
     try {
       out += fmt::format("    \"{}\": {}", field.key.substr(dot + 1), on_one_line(field.write(config)));
     } catch (const json::type_error&) {
-      fail(fmt::format("{}: must be UTF-8 to be written as JSON; rename the files", field.key));
+      throw_invalid(fmt::format("{}: must be UTF-8 to be written as JSON; rename the files", field.key));
     }
   }
   return out + "\n  }\n}\n";

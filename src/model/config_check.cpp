@@ -11,8 +11,6 @@
 namespace longstride {
 namespace {
 
-[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
 void check_ranges(const Config& config, std::string_view section) {
   Config scratch;
   for (const ConfigField& field : config_fields()) {
@@ -21,7 +19,7 @@ void check_ranges(const Config& config, std::string_view section) {
     try {
       field.read(scratch, value);
     } catch (const std::string& needs) {
-      fail(fmt::format("{}: needs {}, got {}", field.key, needs, value_words(value)));
+      throw_invalid(fmt::format("{}: needs {}, got {}", field.key, needs, value_words(value)));
     }
   }
 }
@@ -37,15 +35,16 @@ std::int64_t whole_product(double factor, std::int64_t width) {
 
 void check_widths(const ModelConfig& model) {
   if (model.width % model.heads != 0) {
-    fail(fmt::format("model.heads: must divide model.width, got {} heads for width {}", model.heads, model.width));
+    throw_invalid(
+        fmt::format("model.heads: must divide model.width, got {} heads for width {}", model.heads, model.width));
   }
   if (whole_product(model.feedforward, model.width) < 1) {
-    fail(fmt::format("model.feedforward: times model.width must be a whole number, got {} x {} = {}", model.feedforward,
-                     model.width, model.feedforward * static_cast<double>(model.width)));
+    throw_invalid(fmt::format("model.feedforward: times model.width must be a whole number, got {} x {} = {}",
+                              model.feedforward, model.width, model.feedforward * static_cast<double>(model.width)));
   }
   const std::int64_t query_width = whole_product(model.query_key, model.width);
   if (query_width < 1 || query_width % model.heads != 0) {
-    fail(fmt::format(
+    throw_invalid(fmt::format(
         "model.query_key: times model.width must be a multiple of model.heads, got {} x {} = {} for {} heads",
         model.query_key, model.width, model.query_key * static_cast<double>(model.width), model.heads));
   }
@@ -57,7 +56,7 @@ void check_positions(const ModelConfig& model) {
     if (product < model.context) product *= extent;
   }
   if (product < model.context) {
-    fail(
+    throw_invalid(
         fmt::format("model.positions: the product of the extents must be at least model.context, got {} = {} for a "
                     "context of {}",
                     fmt::join(model.positions, " x "), product, model.context));
@@ -67,7 +66,7 @@ void check_positions(const ModelConfig& model) {
 void check_hashes(const ModelConfig& model) {
   const auto& orders = model.hash_orders;
   if (std::adjacent_find(orders.begin(), orders.end(), std::greater_equal<>()) != orders.end())
-    fail(fmt::format("model.hash_orders: must rise, got [{}]", fmt::join(orders, ", ")));
+    throw_invalid(fmt::format("model.hash_orders: must rise, got [{}]", fmt::join(orders, ", ")));
 }
 
 // Parts that parse_pattern made are sound; a layout may also have been put together by a program.
@@ -75,11 +74,11 @@ void check_attention(const AttentionLayout& attention) {
   constexpr std::int64_t kMostLength = std::int64_t{1} << 40;
   for (const std::vector<Pattern>& heads : attention.blocks) {
     for (const Pattern& pattern : heads) {
-      if (pattern.parts.empty()) fail("model.attention: a pattern has no parts");
+      if (pattern.parts.empty()) throw_invalid("model.attention: a pattern has no parts");
       for (const Part& part : pattern.parts) {
         if (part.primitive != Primitive::dense && (part.length < 1 || part.length > kMostLength)) {
-          fail(fmt::format("model.attention: the lengths in \"{}\" must be in [1, 2^40], got {}", to_string(pattern),
-                           part.length));
+          throw_invalid(fmt::format("model.attention: the lengths in \"{}\" must be in [1, 2^40], got {}",
+                                    to_string(pattern), part.length));
         }
       }
     }
@@ -97,7 +96,7 @@ void check(const ModelConfig& model) {
   config.model = model;
   if (model.attention.blocks.empty() || std::any_of(model.attention.blocks.begin(), model.attention.blocks.end(),
                                                     [](const auto& heads) { return heads.empty(); })) {
-    fail("model.attention: needs a pattern for every block, got an empty list");
+    throw_invalid("model.attention: needs a pattern for every block, got an empty list");
   }
   check_attention(model.attention);
   check_ranges(config, "model.");
@@ -116,7 +115,7 @@ void check(const Config& config) {
   const double elements = static_cast<double>(model.layers) * static_cast<double>(config.training.batch) *
                           static_cast<double>(model.context) * widest;
   if (elements > 0x1p54) {
-    fail(
+    throw_invalid(
         fmt::format("training.batch: {} windows of {} tokens through {} layers of width {} are more than any machine "
                     "holds; smaller ones are needed",
                     config.training.batch, model.context, model.layers, model.width));

@@ -1,3 +1,4 @@
+// This is the table of configuration keys: each one's name, place, range and how it is written.
 #include "model/config_fields.h"
 
 #include <algorithm>

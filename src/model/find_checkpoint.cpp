@@ -17,8 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
 // The step that a name stands for: digits only; nothing otherwise.
 std::optional<std::int64_t> parse_step(const std::string& name) {
   std::int64_t step = 0;
@@ -43,7 +41,7 @@ std::vector<Saved> saved_checkpoints(const fs::path& run) {
     if (step && fs::is_regular_file(entry->path() / kModelFile, ignored))
       saved.push_back({*step, entry->path() / kModelFile});
   }
-  if (error) fail(fmt::format("cannot read \"{}\": {}", (run / kCheckpointFolder).string(), error.message()));
+  if (error) throw_invalid(fmt::format("cannot read \"{}\": {}", (run / kCheckpointFolder).string(), error.message()));
   std::sort(saved.begin(), saved.end(), [](const Saved& a, const Saved& b) { return a.step < b.step; });
   return saved;
 }
@@ -56,7 +54,7 @@ std::string steps_text(const std::vector<Saved>& saved) {
 
 std::string find_in_run(const fs::path& run, const std::string& which) {
   const std::vector<Saved> saved = saved_checkpoints(run);
-  if (saved.empty()) fail(fmt::format("run \"{}\" has no complete checkpoint yet", run.string()));
+  if (saved.empty()) throw_invalid(fmt::format("run \"{}\" has no complete checkpoint yet", run.string()));
   if (which == "latest") return saved.back().model.string();
   if (which == "best") {
     std::error_code error;
@@ -66,11 +64,12 @@ std::string find_in_run(const fs::path& run, const std::string& which) {
     return fs::is_regular_file(model, error) ? model.string() : saved.back().model.string();
   }
   const std::optional<std::int64_t> step = parse_step(which);
-  if (!step) fail(fmt::format("--checkpoint: needs best, latest or a step, got \"{}\"", which));
+  if (!step) throw_invalid(fmt::format("--checkpoint: needs best, latest or a step, got \"{}\"", which));
   for (const Saved& checkpoint : saved) {
     if (checkpoint.step == *step) return checkpoint.model.string();
   }
-  fail(fmt::format("--checkpoint: run \"{}\" has none of step {}; it has {}", run.string(), *step, steps_text(saved)));
+  throw_invalid(
+      fmt::format("--checkpoint: run \"{}\" has none of step {}; it has {}", run.string(), *step, steps_text(saved)));
 }
 
 }  // namespace
@@ -80,17 +79,18 @@ std::string find_checkpoint(const std::string& run, const std::string& which) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) {
-    fail(
+    throw_invalid(
         fmt::format("\"{}\" does not exist; name a run directory, a checkpoint directory or a .safetensors file", run));
   }
   if (fs::is_directory(status) && fs::is_directory(path / kCheckpointFolder, error)) return find_in_run(path, which);
   if (which != "best" && which != "latest") {
-    fail(fmt::format("--checkpoint: chooses within a run directory, and \"{}\" is none; leave it out", run));
+    throw_invalid(fmt::format("--checkpoint: chooses within a run directory, and \"{}\" is none; leave it out", run));
   }
   if (!fs::is_directory(status)) return run;
   if (fs::is_regular_file(path / kModelFile, error)) return (path / kModelFile).string();
-  fail(fmt::format("\"{}\" is neither a run directory (it has no {}/) nor a checkpoint directory (it has no {})", run,
-                   kCheckpointFolder, kModelFile));
+  throw_invalid(
+      fmt::format("\"{}\" is neither a run directory (it has no {}/) nor a checkpoint directory (it has no {})", run,
+                  kCheckpointFolder, kModelFile));
 }
 
 }  // namespace longstride

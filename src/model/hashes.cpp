@@ -1,3 +1,4 @@
+// This computes which row of a hash table the last few tokens have.
 #include "model/hashes.h"
 
 namespace longstride {

@@ -1,3 +1,4 @@
+// This makes the table of parameters from a configuration and fills them with their initial values.
 #include "model/parameters.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // The parameters of a network: one table of names, shapes, initialisation and decay. Allocation, checkpoints, the
-// optimiser, counting and tests all read it (model.md, sections 2 and 6).
+// optimiser, counting and tests all read it (docs/model.md, sections 2 and 6).
 #pragma once
 
 #include <cstdint>

@@ -1,3 +1,4 @@
+// This computes the slot of each key, and the slots that a query reads, in closed form.
 #include "pattern/cache.h"
 
 #include <fmt/format.h>

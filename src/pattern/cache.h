@@ -1,4 +1,4 @@
-// Where a decoder keeps the keys and values of a pattern, so that memory and work follow it (model.md, section 5):
+// Where a decoder keeps the keys and values of a pattern, so that memory and work follow it (docs/model.md, section 5):
 // windows and rows keep a ring, a summary keeps its cells, a prefix its p entries, a column everything.
 // Positions are numbered from the start of the window that is decoded; slots are rows of a (slots, D) store a head.
 #pragma once

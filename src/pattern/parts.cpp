@@ -1,3 +1,4 @@
+// This reduces a pattern to its fewest forms at a given length.
 #include "pattern/parts.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// This follows which positions reach which through stacked layers.
 #include "pattern/reach.h"
 
 #include <algorithm>

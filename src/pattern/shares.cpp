@@ -1,3 +1,4 @@
+// This adds up the pairs that attend in each cell of a grid, in closed form.
 #include "pattern/shares.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// This walks the tiles of each part of a pattern in the order in which kernels take them.
 #include "pattern/tiles.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// This ranks and cuts the probabilities of a token, and draws one by Philox.
 #include "sample/choose.h"
 
 #include <algorithm>

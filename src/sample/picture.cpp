@@ -14,11 +14,10 @@ namespace {
 
 constexpr std::int64_t kGap = 2;  // pixels between neighbours
 
-[[noreturn]] void fail(const std::string& sentence) { throw Error(ErrorKind::invalid_argument, sentence); }
-
 PictureShape shape_of(const DataConfig& data) {
   if (data.image_size.size() == 2 && data.channels > 0) return {data.image_size[0], data.image_size[1], data.channels};
-  fail("data.image_size: the configuration does not say which pictures the model makes; needs image_size and channels");
+  throw_invalid(
+      "data.image_size: the configuration does not say which pictures the model makes; needs image_size and channels");
 }
 
 Image blank(std::int64_t height, std::int64_t width, std::int64_t channels, std::uint8_t level) {
@@ -33,8 +32,8 @@ Image token_picture(const DataConfig& data, std::span<const std::uint8_t> tokens
   const PictureShape shape = shape_of(data);
   const auto count = static_cast<std::int64_t>(tokens.size());
   if (count > shape.bytes()) {
-    fail(fmt::format("a picture of {} is {} tokens, got {}", shape.words(), with_commas(shape.bytes()),
-                     with_commas(count)));
+    throw_invalid(fmt::format("a picture of {} is {} tokens, got {}", shape.words(), with_commas(shape.bytes()),
+                              with_commas(count)));
   }
   Image image = blank(shape.height, shape.width, shape.channels, 0);
   std::copy(tokens.begin(), tokens.end(), image.bytes.begin());
@@ -49,14 +48,15 @@ Image read_picture(const std::string& path, const DataConfig& data) {
 
 Image picture_grid(const std::vector<Image>& pictures, std::int64_t columns) {
   const auto count = static_cast<std::int64_t>(pictures.size());
-  if (count == 0 || columns < 1) fail("a grid of pictures needs at least one of them and one column");
+  if (count == 0 || columns < 1) throw_invalid("a grid of pictures needs at least one of them and one column");
   columns = std::min(columns, count);
   const Image& first = pictures.front();
   const std::int64_t H = first.height, W = first.width, C = first.channels, rows = (count + columns - 1) / columns;
   Image grid = blank(rows * (H + kGap) - kGap, columns * (W + kGap) - kGap, C, 255);
   for (std::int64_t at = 0; at < count; ++at) {
     const Image& image = pictures[static_cast<std::size_t>(at)];
-    if (image.height != H || image.width != W || image.channels != C) fail("a grid needs pictures of one shape");
+    if (image.height != H || image.width != W || image.channels != C)
+      throw_invalid("a grid needs pictures of one shape");
     const std::int64_t top = at / columns * (H + kGap), left = at % columns * (W + kGap);
     for (std::int64_t y = 0; y < H; ++y) {
       std::copy_n(image.bytes.begin() + y * W * C, W * C, grid.bytes.begin() + ((top + y) * grid.width + left) * C);

@@ -1,3 +1,4 @@
+// This writes an object a line into log.jsonl, and the same numbers into TensorBoard's events.
 #include "train/journal.h"
 
 #include <cmath>

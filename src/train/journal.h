@@ -1,4 +1,4 @@
-// What a run writes down as it goes: log.jsonl (interface.md, section 3) and TensorBoard's event files.
+// What a run writes down as it goes: log.jsonl (docs/files.md) and TensorBoard's event files.
 #pragma once
 
 #include <cstdint>

@@ -1,3 +1,4 @@
+// This turns the tokens of a sample into text, a picture or sound, and those into the bytes of a file.
 #include "train/made_sample.h"
 
 #include <algorithm>

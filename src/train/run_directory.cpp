@@ -1,3 +1,4 @@
+// This makes a run's folder, refuses one that is taken, and keeps its checkpoints to the number that was asked for.
 #include "train/run_directory.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// RUN/ on disk (interface.md, section 3): what is in it is there whole or not at all.
+// RUN/ on disk (docs/files.md): what is in it is there whole or not at all.
 #pragma once
 
 #include <cstdint>

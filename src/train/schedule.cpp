@@ -1,3 +1,4 @@
+// This computes the learning rate of an update.
 #include "train/schedule.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// The learning rate of each update (model.md, section 3): linear warm-up, then half a cosine down to the final rate.
+// The learning rate of each update (docs/model.md, section 3): linear warm-up, then half a cosine down to the final
+// rate.
 #pragma once
 
 #include <cstdint>

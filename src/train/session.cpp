@@ -1,3 +1,4 @@
+// This runs the steps of training and decides what is due between them.
 #include "train/session.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// These tests run `longstride train` as a person does: what it writes, says and refuses, and how it stops and goes on.
 #include <fcntl.h>
 
 #include <algorithm>

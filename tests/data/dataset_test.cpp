@@ -1,3 +1,4 @@
+// These tests hold a data set against the files that it was made of.
 #include "data/dataset.h"
 
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+// These tests count what windows read in an epoch: each byte is scored once.
 #include "data/order.h"
 
 #include <fmt/format.h>

@@ -1,3 +1,4 @@
+// These tests hold pictures as data against the files that they were decoded from.
 #include <fmt/format.h>
 
 #include "data/crop_resize.h"

@@ -1,3 +1,4 @@
+// These tests hold sound as data against the formula of mu-law and the files that it was decoded from.
 #include <fmt/format.h>
 
 #include <cmath>

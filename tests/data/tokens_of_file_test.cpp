@@ -1,3 +1,4 @@
+// These tests hold the tokens of one file against those that training makes of it.
 #include "data/tokens_of_file.h"
 
 #include <cmath>

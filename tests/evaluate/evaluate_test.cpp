@@ -1,3 +1,4 @@
+// These tests hold bits per byte against the definition, and the protocol against a plain count.
 #include "longstride/evaluate.h"
 
 #include <gtest/gtest.h>

@@ -191,6 +191,17 @@ TEST(House, TheLibraryNeverPrintsExitsOrReadsTheEnvironment) {
   }
 }
 
+// Nothing but src/io opens a file to write it: what is written is whole or absent, and its errors are in one form.
+TEST(House, OnlyTheRoomOfFilesWritesFiles) {
+  static const std::regex writing(
+      R"(std::(ofstream|fstream)\b|\b(fopen|freopen|mkstemp|creat)\s*\(|O_(CREAT|WRONLY|RDWR))");
+  for (const char* folder : {"src", "apps", "bench", "include"}) {
+    for (const fs::path& file : sources(folder)) {
+      EXPECT_TRUE(room_of(file) == "io" || !std::regex_search(read(file), writing)) << file;
+    }
+  }
+}
+
 TEST(House, FilesAreShort) {
   for (const char* folder : {"src", "apps", "tests", "include"}) {
     for (const fs::path& file : files(folder, {".h", ".cpp", ".inl", ".py"})) {
@@ -210,9 +221,9 @@ TEST(House, NamesSayWhatAFileIsFor) {
   }
 }
 
-TEST(House, HeadersOpenWithWhatTheyAreFor) {
-  for (const char* folder : {"src", "apps", "include"}) {
-    for (const fs::path& file : files(folder, {".h"})) EXPECT_TRUE(read(file).starts_with("//")) << file;
+TEST(House, FilesOpenWithWhatTheyAreFor) {
+  for (const char* folder : {"src", "apps", "bench", "tests", "include"}) {
+    for (const fs::path& file : sources(folder)) EXPECT_TRUE(read(file).starts_with("//")) << file;
   }
   for (const fs::path& file : sources("include")) {
     EXPECT_NE(read(file).find("\n#pragma once\n"), std::string::npos) << file;
@@ -243,6 +254,26 @@ TEST(House, DocumentsNameOnlyFilesThatAreThere) {
           fs::exists(kRoot / named) || fs::exists(kRoot / "src" / named) || fs::exists(kRoot / "docs" / named);
       EXPECT_TRUE(there) << document << " names " << named;
       ++seen;
+    }
+  }
+  EXPECT_GT(seen, 0);
+}
+
+// What a comment refers a reader to is in the tree: a .md file by its path from the root, or by its bare name in docs/
+// or at the root.
+TEST(House, CommentsCiteOnlyDocumentsThatAreThere) {
+  static const std::regex document(R"([A-Za-z_0-9/-]+\.md\b)");
+  int seen = 0;
+  for (const char* folder : {"src", "apps", "bench", "tests", "include", "cmake"}) {
+    for (const fs::path& file : files(folder, {".h", ".cpp", ".inl", ".py", ".cmake", ".sh"})) {
+      if (file.filename() == "house_test.cpp") continue;  // it names endings
+      const std::string text = read(file);
+      for (auto match = std::sregex_iterator(text.begin(), text.end(), document); match != std::sregex_iterator();
+           ++match) {
+        const std::string named = match->str();
+        EXPECT_TRUE(fs::exists(kRoot / named) || fs::exists(kRoot / "docs" / named)) << file << " cites " << named;
+        ++seen;
+      }
     }
   }
   EXPECT_GT(seen, 0);

@@ -1,3 +1,4 @@
+// These tests hold checksums against the standards' own examples.
 #include <gtest/gtest.h>
 
 #include <string>

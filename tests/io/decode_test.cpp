@@ -1,3 +1,4 @@
+// These tests decode pictures that libpng and libjpeg made, whole, cut and damaged.
 #include <fmt/format.h>
 #include <rapidcheck.h>
 #include <zlib.h>

@@ -1,3 +1,4 @@
+// These tests show that files are whole or absent, and that every error names its file.
 #include "io/file.h"
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <thread>
 
 #include "io/scratch.h"
 #include "io/system.h"
@@ -75,6 +77,56 @@ TEST(File, AtomicWritingReplacesTheFileAndLeavesNothingElse) {
   write_file_atomically(scratch / "a", "new text");
   EXPECT_EQ(get(scratch / "a"), "new text");
   EXPECT_EQ(scratch.names(), std::vector<std::string>{"a"});
+}
+
+TEST(File, ALinkStaysOneAndItsTargetIsReplaced) {
+  const Scratch scratch;
+  fs::create_directory(scratch / "folder");
+  put(scratch / "folder/target", "old");
+  fs::create_symlink("folder/target", scratch / "link");
+  fs::create_symlink("link", scratch / "link to link");
+  write_file_atomically(scratch / "link to link", "new");
+  EXPECT_TRUE(fs::is_symlink(scratch / "link to link") && fs::is_symlink(scratch / "link"));
+  EXPECT_EQ(get(scratch / "folder/target"), "new");
+  fs::create_symlink("not there", scratch / "open");
+  write_file_atomically(scratch / "open", "made");
+  EXPECT_TRUE(fs::is_symlink(scratch / "open"));
+  EXPECT_EQ(get(scratch / "not there"), "made");
+}
+
+TEST(File, LinksThatGoInACircleAreAnErrorThatNamesThePath) {
+  const Scratch scratch;
+  fs::create_symlink("b", scratch / "a");
+  fs::create_symlink("a", scratch / "b");
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { write_file_atomically(scratch / "a", "text"); }),
+            "cannot write \"" + (scratch / "a") + "\": Too many levels of symbolic links");
+  EXPECT_TRUE(fs::is_symlink(scratch / "a") && fs::is_symlink(scratch / "b"));
+}
+
+TEST(File, APipeTakesTheBytesAndStaysAPipe) {
+  const Scratch scratch;
+  ASSERT_EQ(::mkfifo((scratch / "pipe").c_str(), 0600), 0);
+  std::string got;
+  std::thread reader([&] { got = get(scratch / "pipe"); });
+  write_file_atomically(scratch / "pipe", "text");
+  reader.join();
+  EXPECT_EQ(got, "text");
+  EXPECT_TRUE(fs::is_fifo(scratch / "pipe"));
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{"pipe"});
+}
+
+TEST(File, ADeviceStaysADevice) {
+  write_file_atomically("/dev/null", "text");
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+}
+
+TEST(File, ADescriptorOfThisProcessIsWrittenWhereItStands) {
+  const Scratch scratch;
+  put(scratch / "a", "before ");
+  const Descriptor open(::open((scratch / "a").c_str(), O_WRONLY | O_APPEND));
+  fs::create_symlink("/proc/self/fd/" + std::to_string(open.get()), scratch / "like dev stdout");
+  write_file_atomically(scratch / "like dev stdout", "after");
+  EXPECT_EQ(get(scratch / "a"), "before after");
 }
 
 TEST(File, AnAtomicFileThatIsNotCommittedLeavesTheOldOne) {

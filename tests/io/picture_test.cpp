@@ -1,3 +1,4 @@
+// These tests read with libpng what was written as PNG.
 #include <png.h>
 
 #include <cstring>

@@ -1,3 +1,4 @@
+// These tests read back what was written as safetensors, and damage it in every way.
 #include "io/safetensors.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// These tests read sound that libsndfile made, whole and cut.
 #include "io/sound.h"
 
 #include <fmt/format.h>

@@ -50,6 +50,8 @@ TEST(Wav, TakesThePlaceOfWhatWasThereAndLeavesItsReadersAlone) {
 TEST(Wav, SaysWhereItCannotBeWritten) {
   EXPECT_EQ(error_words(ErrorKind::invalid_argument, [] { WavWriter("/nowhere/a.wav", 8000); }),
             "cannot write \"/nowhere/a.wav\": No such file or directory");
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [] { WavWriter writer("/dev/null", 12000); }),
+            "cannot write \"/dev/null\": a WAV that grows needs a file, for its header says its length");
 }
 
 #ifdef LONGSTRIDE_HAS_SNDFILE

@@ -1,3 +1,4 @@
+// These tests save and load models, and refuse files that are damaged or of another configuration.
 #include "model/checkpoint.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// These tests read, write and refuse configurations.
 #include "longstride/config.h"
 
 #include <fmt/ranges.h>

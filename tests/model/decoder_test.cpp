@@ -1,3 +1,4 @@
+// These tests hold the decoder's logits against the network's at every position.
 #include "model/decoder.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// These tests show that buffers which live together never overlap.
 #include "model/memory.h"
 
 #include <gtest/gtest.h>

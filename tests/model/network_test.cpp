@@ -1,3 +1,4 @@
+// These tests hold gradients against differences of the loss, and bits against other threads and batches.
 #include "model/network.h"
 
 #include <gtest/gtest.h>

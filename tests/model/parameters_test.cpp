@@ -1,3 +1,4 @@
+// These tests count and initialise the parameters of the paper's models.
 #include "model/parameters.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,5 @@
-// The decoder's cache, simulated: what is read back is what the definition reads, and memory is what model.md says.
+// The decoder's cache, simulated: what is read back is what the definition reads, and memory is what docs/model.md
+// says.
 #include "pattern/cache.h"
 
 #include <gtest/gtest.h>

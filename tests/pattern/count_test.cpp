@@ -1,4 +1,4 @@
-// Counts against the oracles of model.md, section 1, and against the definition.
+// Counts against the oracles of docs/model.md, section 1, and against the definition.
 #include "pattern/count.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// These tests hold the choice of a token against its definition.
 #include "sample/choose.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// These tests turn tokens into pictures, and pictures into tokens.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 

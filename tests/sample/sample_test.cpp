@@ -1,3 +1,4 @@
+// These tests hold samples against the network's own logits, also beyond the context.
 #include <gtest/gtest.h>
 #include <unistd.h>
 

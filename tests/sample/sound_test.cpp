@@ -1,3 +1,4 @@
+// These tests turn tokens into sound, and sound into tokens.
 #include <gtest/gtest.h>
 
 #include <cmath>

@@ -1,3 +1,4 @@
+// These tests hold the learning rate against its formula.
 #include "train/schedule.h"
 
 #include <gtest/gtest.h>

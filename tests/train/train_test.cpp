@@ -1,3 +1,4 @@
+// These tests train small models: loss, log, checkpoints, and going on to the same bits.
 #include "longstride/train.h"
 
 #include <gtest/gtest.h>

@@ -1,0 +1,101 @@
+// The command line by CLI11: what the commands say of their options, handed on.
+#include "command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <sstream>
+
+#include "longstride/error.h"
+#include "output.h"
+
+namespace longstride::program {
+namespace {
+
+// --help and --version are results; everything else that parsing throws is one sentence about the command line.
+int report_parsing(const CLI::App& program, const CLI::ParseError& error, const std::string& first_word) {
+  const std::vector<CLI::App*> chosen = program.get_subcommands();
+  const std::string command = chosen.empty() ? "longstride" : "longstride " + chosen.front()->get_name();
+  if (error.get_exit_code() != 0) {
+    const bool unknown = chosen.empty() && !first_word.empty() && first_word.front() != '-';
+    const std::string wrong = unknown ? "there is no command \"" + first_word + "\"" : error.what();
+    std::fprintf(stderr, "%s: %s; `%s --help` lists what there is\n", command.c_str(), wrong.c_str(), command.c_str());
+    return 2;
+  }
+  std::ostringstream text;
+  program.exit(error, text, text);
+  try {
+    print(text.str());
+  } catch (const Error& unwritten) {
+    std::fprintf(stderr, "%s: %s\n", command.c_str(), unwritten.what());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+Option Option::type_name(const char* name) { return Option(option_->type_name(name)); }
+Option Option::capture_default_str() { return Option(option_->capture_default_str()); }
+Option Option::required() { return Option(option_->required()); }
+Option Option::one_value_each_time() { return Option(option_->expected(1)->take_all()->allow_extra_args(false)); }
+
+CommandLine CommandLine::add_command(const char* name, const char* purpose) {
+  return CommandLine(*app_->add_subcommand(name, purpose));
+}
+
+template <typename T>
+Option CommandLine::add(const char* name, T& value, const std::string& purpose) {
+  return Option(app_->add_option(name, value, purpose));
+}
+
+Option CommandLine::add_option(const char* name, std::string& value, const std::string& purpose) {
+  return add(name, value, purpose);
+}
+Option CommandLine::add_option(const char* name, std::int64_t& value, const std::string& purpose) {
+  return add(name, value, purpose);
+}
+Option CommandLine::add_option(const char* name, std::uint64_t& value, const std::string& purpose) {
+  return add(name, value, purpose);
+}
+Option CommandLine::add_option(const char* name, double& value, const std::string& purpose) {
+  return add(name, value, purpose);
+}
+Option CommandLine::add_option(const char* name, std::optional<std::string>& value, const std::string& purpose) {
+  return add(name, value, purpose);
+}
+Option CommandLine::add_option(const char* name, std::optional<std::int64_t>& value, const std::string& purpose) {
+  return add(name, value, purpose);
+}
+Option CommandLine::add_option(const char* name, std::optional<double>& value, const std::string& purpose) {
+  return add(name, value, purpose);
+}
+Option CommandLine::add_option(const char* name, std::vector<std::string>& value, const std::string& purpose) {
+  return add(name, value, purpose);
+}
+void CommandLine::add_flag(const char* name, bool& value, const std::string& purpose) {
+  app_->add_flag(name, value, purpose);
+}
+void CommandLine::add_example(const std::string& examples) { add_footer("Example:\n  " + examples + "\n"); }
+void CommandLine::add_footer(const std::string& text) { app_->footer(text); }
+
+std::string CommandLine::name() const { return app_->get_name(); }
+bool CommandLine::was_chosen() const { return app_->parsed(); }
+
+ProgramLine::ProgramLine(const char* purpose, const char* version)
+    : app_(std::make_unique<CLI::App>(purpose, "longstride")) {
+  app_->set_version_flag("--version", version);
+  app_->require_subcommand(1);
+}
+ProgramLine::~ProgramLine() = default;
+
+std::optional<int> ProgramLine::parse(int argc, char** argv) {
+  try {
+    app_->parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return report_parsing(*app_, error, argc > 1 ? argv[1] : "");
+  }
+  return std::nullopt;
+}
+
+}  // namespace longstride::program

@@ -1,0 +1,18 @@
+// Files that are there whole or not at all: the one way in which the library and its programs write them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace longstride {
+
+// Writes a file under another name in the same directory, syncs it and renames it: whatever happens, PATH is what it
+// was before or all of `bytes`. A link stays one, and what it names is replaced. What is no file but takes bytes, a
+// pipe or a device such as /dev/stdout and /dev/null, stays what it is and is written to. Errors, with the path in
+// quotes: invalid_argument where the path is wrong, exhausted where the system refuses.
+void write_file_atomically(const std::string& path, std::span<const std::uint8_t> bytes);
+void write_file_atomically(const std::string& path, std::string_view text);
+
+}  // namespace longstride
