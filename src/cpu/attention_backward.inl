@@ -1,4 +1,6 @@
 // Backward: scores and their gradient for kKeyGroup keys at a time, then three products that add to dv, dk and dq.
+using namespace longstride::cpu;
+
 #include "cpu/attention_mask.inl"
 #include "cpu/attention_pack.inl"
 #include "cpu/attention_product.inl"
@@ -11,9 +13,9 @@ struct WeightAndGradient {
 template <class E>
 LONGSTRIDE_INLINE WeightAndGradient weight_and_gradient(const BackwardTile& tile, int t, int i, int u, bool inside) {
   if (!inside) return {zero(), zero()};
-  const F score = load(tile.scores + i * kTileQueries + u), dweight = load(tile.dweights + i * kTileQueries + u);
+  const F score = load(tile.scores + i * kTileQueries + u), dp = load(tile.dp + i * kTileQueries + u);
   F p = power_of_two<E>(fma(score, broadcast(tile.scale), sub(zero(), load(tile.lse + u))));
-  F ds = mul(p, sub(dweight, load(tile.delta + u)));
+  F ds = mul(p, sub(dp, load(tile.delta + u)));
   if (tile.visible != nullptr) {
     const auto reads = static_cast<std::uint32_t>(tile.visible[t + i] >> u);
     p = select(reads, p, zero());
@@ -79,30 +81,30 @@ void backward_tile(const BackwardTile& tile) {
   for (int t = 0; t < keys; t += kKeyGroup) {
     const int count = keys - t < kKeyGroup ? keys - t : kKeyGroup;
     const Lanes lanes = seen[t / kKeyGroup] = lanes_seen(tile.visible, t, count, tile.lanes);
-    tile.ahead->fetch();
+    tile.prefetch->issue();
     product<kPaired<E>, false>({tile.k + t * padded(tile.depth), padded(tile.depth), tile.q + lanes.begin, kTileQueries,
                                 tile.scores + lanes.begin, kTileQueries, count, lanes.end - lanes.begin, tile.depth,
                                 false});
-    tile.ahead->fetch();
+    tile.prefetch->issue();
     product<kPaired<E>, false>({tile.v + t * padded(tile.depth_v), padded(tile.depth_v), tile.dout + lanes.begin,
-                                kTileQueries, tile.dweights + lanes.begin, kTileQueries, count, lanes.end - lanes.begin,
+                                kTileQueries, tile.dp + lanes.begin, kTileQueries, count, lanes.end - lanes.begin,
                                 tile.depth_v, false});
-    tile.ahead->fetch();
+    tile.prefetch->issue();
     differentiate<E>(tile, t, count, lanes);
   }
   const int step = tile.visible == nullptr ? keys : kKeyGroup;
   for (int t = 0; t < keys; t += step) {
     const int end = t + step < keys ? t + step : keys;
-    tile.ahead->fetch();
+    tile.prefetch->issue();
     add_to_keys<E>(tile, tile.p_rows, tile.dout_rows, tile.dv, tile.Dv, t, end, seen[t / kKeyGroup]);
-    tile.ahead->fetch();
+    tile.prefetch->issue();
     add_to_keys<E>(tile, tile.ds_rows, tile.q_rows, tile.dk, tile.Dq, t, end, seen[t / kKeyGroup]);
   }
   const float* ds = kPaired<E> ? tile.ds_pairs : tile.ds_rows;
   constexpr int kKeys = kPaired<E> ? 2 : 1;
   const auto add = [&](int first, int last, int lane, int lanes) {
     const std::int64_t row = first / kKeys;
-    tile.ahead->fetch();
+    tile.prefetch->issue();
     product<kPaired<E>, true>({tile.k_pairs + row * padded(tile.Dq), padded(tile.Dq), ds + row * kTileQueries + lane,
                                kTileQueries, tile.dq + lane, kTileQueries, tile.Dq, lanes,
                                (last - first + kKeys - 1) / kKeys, true});

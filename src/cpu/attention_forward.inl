@@ -1,6 +1,8 @@
 // Forward: scores of kKeyGroup keys at a time, their powers of two, then values summed. The maximum that powers are
 // taken from is raised only when the weights of a group pass kMostWeight: sums stay below it times the number of keys,
 // far inside float32, and what was summed is rarely rescaled.
+using namespace longstride::cpu;
+
 #include "cpu/attention_mask.inl"
 #include "cpu/attention_pack.inl"
 #include "cpu/attention_product.inl"
@@ -118,7 +120,7 @@ void add_values(ForwardTile& tile, int begin, int end, const Lanes* seen) {
   constexpr int kKeys = kPaired<E> ? 2 : 1;  // a word
   const auto add = [&](int first, int last, int lane, int lanes) {
     const std::int64_t row = first / kKeys;
-    tile.ahead->fetch();
+    tile.prefetch->issue();
     product<kPaired<E>, true>({tile.v + row * padded(tile.Dv), padded(tile.Dv),
                                tile.weights + row * kTileQueries + lane, kTileQueries, tile.out + lane, kTileQueries,
                                tile.Dv, lanes, (last - first + kKeys - 1) / kKeys, start_lanes(tile, lane, lanes)});
@@ -137,7 +139,7 @@ void forward_tile(ForwardTile& tile) {
   for (int t = 0; t < tile.keys; t += kKeyGroup) {
     const int count = tile.keys - t < kKeyGroup ? tile.keys - t : kKeyGroup;
     const Lanes lanes = seen[t / kKeyGroup] = lanes_seen(tile.visible, t, count, tile.lanes);
-    tile.ahead->fetch();
+    tile.prefetch->issue();
     product<kPaired<E>, false>({tile.k + t * padded(tile.depth), padded(tile.depth), tile.q + lanes.begin, kTileQueries,
                                 tile.scores + lanes.begin, kTileQueries, count, lanes.end - lanes.begin, tile.depth,
                                 false});
@@ -147,7 +149,7 @@ void forward_tile(ForwardTile& tile) {
       raise_maximum(tile, t, count, lanes);
       weigh<E>(tile, t, count, lanes, sums);
     }
-    tile.ahead->fetch();
+    tile.prefetch->issue();
     for (int u = 0; u < tile.lanes; u += kLanes) store(tile.sum + u, add(load(tile.sum + u), load(sums + u)));
   }
   add_values<E>(tile, done, tile.keys, seen);

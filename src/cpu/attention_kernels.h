@@ -5,39 +5,17 @@
 
 #include <cstdint>
 
+#include "cpu/attention_prefetch.h"
+#include "ops/ops.h"
 #include "pattern/tiles.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 inline constexpr std::int64_t kPad = 16;  // words: rows of packed tiles are multiples of it
 inline constexpr int kKeyGroup = 16;      // keys whose scores are in flight at a time; even
-inline constexpr std::int64_t kMostChannels = 256;
 inline constexpr float kLog2e = 1.44269504f, kLn2 = 0.693147181f;
 
 inline constexpr std::int64_t padded(std::int64_t words) { return (words + kPad - 1) / kPad * kPad; }
-
-// Rows that are wanted soon: the kernels ask for them between products, a row of every matrix at a time, so that memory
-// works while they compute.
-struct Ahead {
-  struct Rows {
-    const char* row;
-    std::int64_t step_bytes, row_bytes;
-  };
-  static constexpr int kMost = 11;
-  static constexpr int kRowsAtOnce = 2;  // so that a class of 32 rows is asked for while one is computed
-  Rows matrices[kMost];
-  int count = 0;
-  std::int64_t left = 0;  // rows
-
-  void fetch() {
-    for (int i = 0; i < kRowsAtOnce && left > 0; ++i, --left)
-      for (int m = 0; m < count; ++m) {
-        for (std::int64_t byte = 0; byte < matrices[m].row_bytes; byte += 64)
-          __builtin_prefetch(matrices[m].row + byte, 0, 2);
-        matrices[m].row += matrices[m].step_bytes;
-      }
-  }
-};
 
 // One tile of keys for one block of queries. t: key in the tile, u: query in the block, d: channel.
 struct ForwardTile {
@@ -45,7 +23,7 @@ struct ForwardTile {
   int depth = 0;  // words of Dq channels
   int Dv = 0;
   float scale = 0;            // with log2(e): the softmax is in powers of two
-  const float* q = nullptr;   // words (depth, kTileQueries)
+  float* q = nullptr;         // words (depth, kTileQueries)
   float* out = nullptr;       // (Dv, kTileQueries) sum of 2^(score - maximum) * value, in the lanes of `started`
   std::uint64_t started = 0;  // bit u: lane u of out holds a sum; the others hold nothing
   float* maximum = nullptr;   // (kTileQueries) of the scores seen, or a little below it
@@ -53,13 +31,13 @@ struct ForwardTile {
 
   int keys = 0;
   const std::uint64_t* visible = nullptr;  // (keys), see Tile; nullptr: whole
-  const float* k = nullptr;                // words (keys, padded(depth))
-  const float* v = nullptr;                // words (keys or pairs of keys, padded(Dv))
+  float* k = nullptr;                      // words (keys, padded(depth))
+  float* v = nullptr;                      // words (keys or pairs of keys, padded(Dv))
   bool exact = false;                      // values that are not finite stay out of queries that do not read them; slow
 
-  Ahead* ahead = nullptr;    // never null while the tile is read
-  float* scores = nullptr;   // (kKeyGroup, kTileQueries)
-  float* weights = nullptr;  // words (kTileKeys, kTileQueries)
+  Prefetch* prefetch = nullptr;  // never null while the tile is read
+  float* scores = nullptr;       // (kKeyGroup, kTileQueries)
+  float* weights = nullptr;      // words (kTileKeys, kTileQueries)
 };
 
 // dS = P * (dP - delta);  dv += P^T dout;  dk += dS^T q;  dq += dS k, the last two still without scale.
@@ -68,29 +46,29 @@ struct BackwardTile {
   int queries = 0;
   int depth = 0, depth_v = 0;  // words of Dq and of Dv channels
   int Dq = 0, Dv = 0;
-  float scale = 0;                   // with log2(e)
-  const float* q = nullptr;          // words (depth, kTileQueries)
-  const float* dout = nullptr;       // words (depth_v, kTileQueries)
-  const float* q_rows = nullptr;     // words (queries or pairs of queries, padded(Dq))
-  const float* dout_rows = nullptr;  // words (queries or pairs of queries, padded(Dv))
-  const float* lse = nullptr;        // (kTileQueries) in powers of two; +inf where a lane has no query or reads nothing
-  const float* delta = nullptr;      // (kTileQueries)
-  float* dq = nullptr;               // (Dq, kTileQueries)
+  float scale = 0;             // with log2(e)
+  float* q = nullptr;          // words (depth, kTileQueries)
+  float* dout = nullptr;       // words (depth_v, kTileQueries)
+  float* q_rows = nullptr;     // words (queries or pairs of queries, padded(Dq))
+  float* dout_rows = nullptr;  // words (queries or pairs of queries, padded(Dv))
+  float* lse = nullptr;        // (kTileQueries) in powers of two; +inf where a lane has no query or reads nothing
+  float* delta = nullptr;      // (kTileQueries)
+  float* dq = nullptr;         // (Dq, kTileQueries)
 
   Span span;                               // of the keys; its positions are rows of dk and dv
   const std::uint64_t* visible = nullptr;  // nullptr: whole
-  const float* k = nullptr;                // words (keys, padded(depth))
-  const float* k_pairs = nullptr;          // words (keys or pairs of keys, padded(Dq))
-  const float* v = nullptr;                // words (keys, padded(depth_v))
+  float* k = nullptr;                      // words (keys, padded(depth))
+  float* k_pairs = nullptr;                // words (keys or pairs of keys, padded(Dq))
+  float* v = nullptr;                      // words (keys, padded(depth_v))
   float* dk = nullptr;                     // (rows, padded(Dq))
   float* dv = nullptr;                     // (rows, padded(Dv))
 
-  Ahead* ahead = nullptr;     // never null while the tile is read
-  float* scores = nullptr;    // (kKeyGroup, kTileQueries)
-  float* dweights = nullptr;  // (kKeyGroup, kTileQueries)
-  float* p_rows = nullptr;    // words (kTileKeys, kTileQueries): neighbours in a word are queries
-  float* ds_rows = nullptr;   // the same
-  float* ds_pairs = nullptr;  // words (kTileKeys, kTileQueries): neighbours in a word are keys
+  Prefetch* prefetch = nullptr;  // never null while the tile is read
+  float* scores = nullptr;       // (kKeyGroup, kTileQueries)
+  float* dp = nullptr;           // (kKeyGroup, kTileQueries) dout . v
+  float* p_rows = nullptr;       // words (kTileKeys, kTileQueries): neighbours in a word are queries
+  float* ds_rows = nullptr;      // the same
+  float* ds_pairs = nullptr;     // words (kTileKeys, kTileQueries): neighbours in a word are keys
 };
 
 using RowPointers = const char* const*;  // first channel of a head in each of a span's rows
@@ -129,4 +107,4 @@ struct BackwardKernels {
   void (*scale_row)(const float* from, float factor, int D, char* to);
 };
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -58,7 +58,7 @@ void pack_pairs(RowPointers rows, int count, int D, float* to) {
   if constexpr (!kPaired<E>) {
     pack_rows<E>(rows, count, D, to);
   } else {
-    alignas(64) static constexpr std::uint16_t kNoRow[kMostChannels] = {};
+    alignas(64) static constexpr std::uint16_t kNoRow[kMaxHeadChannels] = {};
     for (int t = 0; t < count; t += 2, to += padded(D)) {
       const auto* even = reinterpret_cast<const std::uint16_t*>(rows[t]);
       const auto* odd = t + 1 < count ? reinterpret_cast<const std::uint16_t*>(rows[t + 1]) : kNoRow;

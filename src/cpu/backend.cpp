@@ -7,7 +7,7 @@
 #include "cpu/isa.h"
 #include "longstride/device.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 std::size_t size(std::int64_t bytes) { return static_cast<std::size_t>(bytes); }
@@ -44,6 +44,10 @@ double CpuBackend::product_rate(DType type) const {
   return rate;
 }
 
-std::unique_ptr<Backend> make_cpu_backend() { return std::make_unique<CpuBackend>(); }
+}  // namespace longstride::cpu
+
+namespace longstride {
+
+std::unique_ptr<Backend> make_cpu_backend() { return std::make_unique<cpu::CpuBackend>(); }
 
 }  // namespace longstride

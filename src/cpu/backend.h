@@ -5,7 +5,7 @@
 #include "cpu/executable.h"
 #include "ops/backend.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 class CpuBackend : public Backend {
  public:
@@ -27,4 +27,4 @@ class CpuBackend : public Backend {
   CpuShared shared_;
 };
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -8,14 +8,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
-#include <vector>
 
-#include "cpu/attention_classes.h"
-#include "cpu/attention_kernels.h"
-#include "cpu/attention_rows.h"
-#include "cpu/threads.h"
+#include "cpu/attention_operands.h"
+#include "cpu/attention_schedule.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 // The keys that a block of queries from u on may read, in whole blocks: [first, first + count).
 struct BlockKeys {
@@ -30,50 +27,55 @@ struct BlockKeys {
 
 // Memory of one thread. A lane matrix holds kLanes floats, or words of bfloat16 pairs, an element.
 struct LaneMemory {
-  float *keys, *values;             // (rows, words of Dq), (rows, words of Dv or the pairs of rows, Dv)
-  float* paired_keys;               // (pairs of rows, Dq)
-  float *queries, *douts;           // (kLaneBlock, words of Dq), (kLaneBlock, words of Dv); forward: two rows of values
-  float *all_queries, *all_douts;   // (pairs of rows, Dq), (pairs of rows, Dv)
-  float *scores, *dweights;         // (kLaneBlock, rows)
-  float* weights;                   // (kLaneBlock, rows)
-  float *all_weights, *all_scores;  // (rows, pairs of rows): P and dS of key and queries
-  float* sums;                      // (kLaneBlock, the larger of Dq and Dv)
+  float *keys, *values;  // (rows, words of Dq), (rows, words of Dv or the pairs of rows, Dv)
+  float* queries;        // (kLaneBlock, words of Dq)
+  float* scores;         // (kLaneBlock, rows)
+  float* sums;           // (kLaneBlock, the larger of Dq and Dv)
+  // Forward:
+  float* value_rows;  // (2, words of Dv)
+  float* weights;     // (kLaneBlock, rows) 2^(score - maximum)
+  // Backward:
+  float* paired_keys;                   // (pairs of rows, Dq)
+  float* dout;                          // (kLaneBlock, words of Dv)
+  float *paired_queries, *paired_dout;  // (pairs of rows, Dq), (pairs of rows, Dv)
+  float *dp, *ds;                       // (kLaneBlock, rows)
+  float *p_of_keys, *ds_of_keys;        // (rows, pairs of rows): of a key and queries
 
-  LaneMemory(Pieces& pieces, std::int64_t rows, std::int64_t Dq, std::int64_t Dv, bool backward) {
+  LaneMemory(Slices& slices, std::int64_t rows, std::int64_t Dq, std::int64_t Dv, bool backward) {
     if (rows == 0) return;
-    const auto lanes = [&](std::int64_t elements) { return pieces.take(elements * kClassesAtOnce); };
+    const auto lanes = [&](std::int64_t elements) { return slices.take(elements * kClassesAtOnce); };
     const std::int64_t most = std::max(Dq, Dv), all = (rows + kLaneBlock - 1) / kLaneBlock * kLaneBlock;
     keys = lanes(all * Dq);
     values = lanes(all * (Dv + 1));
     queries = lanes(kLaneBlock * Dq);
     scores = lanes(kLaneBlock * all);
-    weights = lanes(kLaneBlock * all);
+    (backward ? ds : weights) = lanes(kLaneBlock * all);
     sums = lanes(kLaneBlock * (most + 1));
-    douts = lanes((backward ? kLaneBlock : 2) * (Dv + 1));
+    (backward ? dout : value_rows) = lanes((backward ? kLaneBlock : 2) * (Dv + 1));
     if (!backward) return;
     paired_keys = lanes(all * (Dq + 1));
-    all_queries = lanes(all * (Dq + 1));
-    all_douts = lanes(all * (Dv + 1));
-    dweights = lanes(kLaneBlock * all);
-    all_weights = lanes(all * all);
-    all_scores = lanes(all * all);
+    paired_queries = lanes(all * (Dq + 1));
+    paired_dout = lanes(all * (Dv + 1));
+    dp = lanes(kLaneBlock * all);
+    p_of_keys = lanes(all * all);
+    ds_of_keys = lanes(all * all);
   }
 };
 
-// Rows that are wanted soon: the products ask for them between their blocks, so that memory works while they compute.
-class LaneAhead {
+// Rows of classes side by side that are wanted soon: one operand after the other.
+class LanePrefetch {
  public:
   void clear() { count_ = at_ = left_ = neighbours_ = 0; }
-  // Rows [u, end) of the classes, `bytes` of each.
-  void add(const HeadMatrix& rows, std::int64_t bytes, const LaneClasses& classes, int u, int end) {
+  // Rows [u, end) of the classes, `bytes` of each, where there are such rows.
+  void add(const HeadRows& rows, std::int64_t bytes, const LaneClasses& classes, int u, int end) {
     end = std::min(end, classes.rows());
-    if (u >= end) return;
+    if (u >= end || !rows) return;
     streams_[count_++] = {rows, bytes, classes, u, end};
     left_ += (end - u) * static_cast<int>(kClassesAtOnce);
   }
-  // So that as many calls of fetch ask for all of them.
+  // So that as many calls of issue ask for all of them.
   void spread(int calls) { rows_ = (left_ + calls - 1) / std::max(calls, 1); }
-  void fetch() {
+  void issue() {
     for (int i = 0; i < rows_; ++i, --neighbours_, row_ += row_bytes_) {
       if (neighbours_ == 0 && !advance()) return;
       for (std::int64_t byte = 0; byte < bytes_; byte += 64) __builtin_prefetch(row_ + byte, 0, 2);
@@ -82,7 +84,7 @@ class LaneAhead {
 
  private:
   struct Stream {
-    HeadMatrix rows;
+    HeadRows rows;
     std::int64_t bytes;
     LaneClasses classes;
     int u, end;
@@ -106,66 +108,54 @@ class LaneAhead {
   int neighbours_ = 0;  // from row_ on
 };
 
-struct LaneForward {
+// As many classes of one head as there are lanes.
+struct LaneWork {
   LaneClasses classes;
   int Dq, Dv;
-  float scale;  // with log2(e)
-  bool continues;
-  HeadMatrix q, k, v, out, low;  // out: before, where it continues, the upper halves of its sums; low: the lower ones
-  float* lse;                    // (T)
+  std::int64_t q_bytes, v_bytes;  // of a row
+  float scale;
+  bool continues;  // the partial sums of earlier sweeps
+  HeadOperands rows;
   LaneMemory memory;
-  LaneAhead* ahead = nullptr;
-  const LaneForward* next = nullptr;  // what this thread computes afterwards, or nullptr
+  LanePrefetch* prefetch = nullptr;
 };
 
-struct LaneBackward {
-  LaneClasses classes;
-  int Dq, Dv;
-  float scale;  // of scores
-  bool continues;
-  HeadMatrix q, k, v, out, dout, dq, dk, dv, dq_low, dk_low, dv_low;
-  const float* lse;
-  LaneMemory memory;
-  LaneAhead* ahead = nullptr;
-  const LaneBackward* next = nullptr;
-};
-
+// For one instruction set and one type. Keys and values come first, then queries, then what is summed over queries.
 struct LaneKernels {
   int lanes;
-  void (*forward)(const LaneForward&);  // kLanes classes
-  void (*backward)(const LaneBackward&);
+  int product_rows;  // of kLaneBlock, that a product takes at once
+  void (*forward_keys)(const LaneWork&);
+  void (*forward_queries)(const LaneWork&, int u);  // kLaneBlock rows from u on
+  void (*backward_keys)(const LaneWork&);
+  void (*backward_queries)(const LaneWork&, int u);
+  void (*backward_key_sums)(const LaneWork&, int u);
 };
 
 const LaneKernels& lane_kernels(bool bf16);
 
-// The classes of a share's piece-th piece: so many side by side as there are lanes, of each head in turn.
-inline LaneClasses piece_classes(const ClassShare& share, std::int64_t piece, const Tiling& tiling, int sweep) {
-  LaneClasses classes = *lane_classes(tiling, sweep);
-  classes.r = share.begin + piece / share.heads * lane_kernels(false).lanes;  // lanes are the same for either type
-  return classes;
-}
+// The piece-th of an item's pieces, so many classes side by side as there are lanes, of each head in turn.
+LaneClasses lane_piece(const AttentionShape& shape, const WorkItem& item, std::int64_t piece, int lanes);
 
-// Computes shares[s], `lanes` classes of a head at a time; its thread goes on with every threads()-th share, whose rows
-// are asked for meanwhile. piece(share, p): the p-th of a share's pieces, without ahead and next.
-template <class Operation, class Piece>
-void run_lanes(int lanes, void (*kernel)(const Operation&), const std::vector<ClassShare>& shares, std::size_t s,
-               Piece piece) {
-  const ClassShare& share = shares[s];
-  const std::size_t after = s + static_cast<std::size_t>(threads());
-  const std::int64_t pieces = share.heads * ((share.end - share.begin + lanes - 1) / lanes);
-  LaneAhead ahead;
-  Operation now = piece(share, 0);
-  for (std::int64_t p = 0; p < pieces; ++p) {
-    std::optional<Operation> next;
-    if (p + 1 < pieces)
-      next = piece(share, p + 1);
-    else if (after < shares.size() && shares[after].lanes)
-      next = piece(shares[after], 0);
-    now.ahead = &ahead;
-    now.next = next ? &*next : nullptr;
-    kernel(now);
+// All rows of `work`; meanwhile the rows are asked for that its thread reads afterwards, those of `next` or nobody's.
+void forward_lanes(const LaneKernels& kernels, const LaneWork& work, const LaneWork* next);
+void backward_lanes(const LaneKernels& kernels, const LaneWork& work, const LaneWork* next);
+
+// An item, piece by piece. work_of(item, piece): without prefetch. run: forward_lanes or backward_lanes.
+template <class Run, class WorkOf>
+void run_lanes(const LaneKernels& kernels, const WorkItem& item, const WorkItem* next_item, Run run, WorkOf work_of) {
+  const std::int64_t pieces = item.heads * ((item.end - item.begin + kernels.lanes - 1) / kernels.lanes);
+  LanePrefetch prefetch;
+  LaneWork now = work_of(item, 0);
+  for (std::int64_t piece = 0; piece < pieces; ++piece) {
+    std::optional<LaneWork> next;
+    if (piece + 1 < pieces)
+      next = work_of(item, piece + 1);
+    else if (next_item != nullptr && next_item->kind == Work::lanes)
+      next = work_of(*next_item, 0);
+    now.prefetch = &prefetch;
+    run(kernels, now, next ? &*next : nullptr);
     if (next) now = *next;
   }
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

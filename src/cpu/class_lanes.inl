@@ -29,7 +29,7 @@ LONGSTRIDE_INLINE void pack_neighbours(const char* row, std::int64_t row_bytes, 
 
 // Row u of the classes side by side.
 template <class E>
-LONGSTRIDE_INLINE void pack_side(const HeadMatrix& m, const LaneClasses& classes, int u, int D, float* to) {
+LONGSTRIDE_INLINE void pack_side(const HeadRows& m, const LaneClasses& classes, int u, int D, float* to) {
   pack_neighbours<E>(m.row(classes.position(u)), m.row_bytes, classes.lanes(u, kLanes), D, to);
 }
 
@@ -54,7 +54,7 @@ constexpr int kRowsInWord = kPaired<E> ? 2 : 1;
 // (D, kLanes) times factor to row u of the classes.
 template <class E>
 LONGSTRIDE_INLINE void unpack_side(const float* from, F factor, const LaneClasses& classes, int u, int D,
-                                   const HeadMatrix& m) {
+                                   const HeadRows& m) {
   const int lanes = classes.lanes(u, kLanes);
   char* row = m.row(classes.position(u));
   const auto channel = [&](int d) { return d < D ? mul(load(from + d * kLanes), factor) : zero(); };
@@ -86,7 +86,7 @@ LONGSTRIDE_INLINE void unpack_side(const float* from, F factor, const LaneClasse
 // As unpack_side, to what earlier sweeps left of row u (store_sums) times `before`.
 template <class E>
 LONGSTRIDE_INLINE void add_to_side(const float* from, F factor, F before, const LaneClasses& classes, int u, int D,
-                                   const HeadMatrix& m, const HeadMatrix& low) {
+                                   const HeadRows& m, const HeadRows& low) {
   const int lanes = classes.lanes(u, kLanes);
   const std::int64_t position = classes.position(u);
   float weights[kLanes];
@@ -118,10 +118,8 @@ struct LaneProduct {
   float* c;
   std::int64_t c_row;  // columns are neighbours
   int cols, depth;
-  LaneAhead* ahead = nullptr;
+  LanePrefetch* prefetch = nullptr;
 };
-// How often a product asks for rows.
-LONGSTRIDE_INLINE int lane_blocks(int cols) { return kLaneBlock / kBlockRows * (cols / 4 + cols % 4); }
 
 template <bool Paired, int Cols>
 LONGSTRIDE_INLINE void lane_block(const LaneProduct& p, int row, int col) {
@@ -155,11 +153,11 @@ void lane_product(const LaneProduct& p) {
   for (int row = 0; row < kLaneBlock; row += kBlockRows) {
     int col = 0;
     for (; p.cols - col >= 4; col += 4) {
-      p.ahead->fetch();
+      p.prefetch->issue();
       lane_block<Paired, 4>(p, row, col);
     }
     for (; col < p.cols; ++col) {
-      p.ahead->fetch();
+      p.prefetch->issue();
       lane_block<Paired, 1>(p, row, col);
     }
   }

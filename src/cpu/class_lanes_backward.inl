@@ -17,22 +17,22 @@ struct LaneQuery {
 };
 
 template <class E>
-LaneQuery lane_query(const LaneBackward& op, int u) {
+LaneQuery lane_query(const LaneWork& op, int u) {
   const int lanes = op.classes.lanes(u, kLanes);
   if (lanes == 0) return {broadcast(INFINITY), zero()};
   const std::int64_t position = op.classes.position(u);
   const char *out[kLanes], *dout[kLanes];
-  for (int i = 0; i < lanes; ++i) out[i] = op.out.row(position + i), dout[i] = op.dout.row(position + i);
+  for (int i = 0; i < lanes; ++i) out[i] = op.rows.out.row(position + i), dout[i] = op.rows.dout.row(position + i);
   float delta[kLanes] = {}, lse[kLanes];
   output_delta<E>(out, dout, lanes, op.Dv, delta);
   for (int i = 0; i < kLanes; ++i)
-    lse[i] = i < lanes && op.lse[position + i] != -INFINITY ? op.lse[position + i] * kLog2e : INFINITY;
+    lse[i] = i < lanes && op.rows.lse[position + i] != -INFINITY ? op.rows.lse[position + i] * kLog2e : INFINITY;
   return {load(lse), load(delta)};
 }
 
-// all_weights, all_scores and weights (dS of this block) of queries u + i, and u + i + 1 where words are pairs.
+// p_of_keys, ds_of_keys and ds of queries u + i, and u + i + 1 where words are pairs.
 template <class E>
-LONGSTRIDE_INLINE void differentiate_lanes(const LaneBackward& op, const BlockKeys& block, int u, int i,
+LONGSTRIDE_INLINE void differentiate_lanes(const LaneWork& op, const BlockKeys& block, int u, int i,
                                            const LaneQuery* queries) {
   const LaneClasses& classes = op.classes;
   const LaneMemory& m = op.memory;
@@ -44,7 +44,7 @@ LONGSTRIDE_INLINE void differentiate_lanes(const LaneBackward& op, const BlockKe
     if (back < classes.nearest || back >= classes.end) return;
     const std::int64_t e = query * stride + j * kLanes;
     p = power_of_two<E>(fma(load(m.scores + e), scale, sub(zero(), queries[query].lse)));
-    ds = mul(p, sub(load(m.dweights + e), queries[query].delta));
+    ds = mul(p, sub(load(m.dp + e), queries[query].delta));
   };
   for (int j = 0; j < block.count; j += kRowsInWord<E>) {
     const std::int64_t key = (block.first + j) * rows + u + i;
@@ -54,24 +54,24 @@ LONGSTRIDE_INLINE void differentiate_lanes(const LaneBackward& op, const BlockKe
         for (int t = 0; t < 2; ++t) at(i + query, j + t, p[query][t], ds[query][t]);
       for (int t = 0; t < 2; ++t) {
         const std::int64_t pair_of_queries = (key + t * rows) / 2 * kLanes;
-        store_pairs(reinterpret_cast<std::uint32_t*>(m.all_weights + pair_of_queries), operand_pair(p[0][t], p[1][t]));
-        store_pairs(reinterpret_cast<std::uint32_t*>(m.all_scores + pair_of_queries), operand_pair(ds[0][t], ds[1][t]));
-        store_pairs(reinterpret_cast<std::uint32_t*>(m.weights + (i + t) * stride + j / 2 * kLanes),
+        store_pairs(reinterpret_cast<std::uint32_t*>(m.p_of_keys + pair_of_queries), operand_pair(p[0][t], p[1][t]));
+        store_pairs(reinterpret_cast<std::uint32_t*>(m.ds_of_keys + pair_of_queries), operand_pair(ds[0][t], ds[1][t]));
+        store_pairs(reinterpret_cast<std::uint32_t*>(m.ds + (i + t) * stride + j / 2 * kLanes),
                     operand_pair(ds[t][0], ds[t][1]));
       }
     } else {
       F p, ds;
       at(i, j, p, ds);
-      store(m.all_weights + key * kLanes, p);
-      store(m.all_scores + key * kLanes, ds);
-      store(m.weights + i * stride + j * kLanes, ds);
+      store(m.p_of_keys + key * kLanes, p);
+      store(m.ds_of_keys + key * kLanes, ds);
+      store(m.ds + i * stride + j * kLanes, ds);
     }
   }
 }
 
 // `sums` of kLaneBlock rows times scale, with what earlier sweeps left of them.
 template <class E>
-void end_lane_sums(const LaneBackward& op, const HeadMatrix& to, const HeadMatrix& low, int u, int D, float scale) {
+void end_lane_sums(const LaneWork& op, const HeadRows& to, const HeadRows& low, int u, int D, float scale) {
   for (int i = 0; i < kLaneBlock; ++i) {
     const float* sums = op.memory.sums + i * channels_of<E>(D) * kLanes;
     if (op.continues)
@@ -81,47 +81,9 @@ void end_lane_sums(const LaneBackward& op, const HeadMatrix& to, const HeadMatri
   }
 }
 
-// While the queries from u on are computed: their dq, and the next block's rows. calls: of the products.
-template <class E>
-void ask_for_queries(const LaneBackward& op, int u, int calls) {
-  LaneAhead& ahead = *op.ahead;
-  const std::int64_t size = sizeof(E), q_bytes = op.Dq * size, v_bytes = op.Dv * size;
-  const int next = u + kLaneBlock;
-  ahead.clear();
-  ahead.add(op.dq, q_bytes, op.classes, u, next);
-  if (op.continues) ahead.add(op.dq_low, q_bytes, op.classes, u, next);
-  ahead.add(op.q, q_bytes, op.classes, next, next + kLaneBlock);
-  ahead.add(op.dout, v_bytes, op.classes, next, next + kLaneBlock);
-  ahead.add(op.out, v_bytes, op.classes, next, next + kLaneBlock);
-  ahead.spread(calls);
-}
-
-// While the keys from k on are computed: their dk and dv, and what is packed first afterwards.
-template <class E>
-void ask_for_keys(const LaneBackward& op, int k) {
-  LaneAhead& ahead = *op.ahead;
-  const std::int64_t size = sizeof(E), q_bytes = op.Dq * size, v_bytes = op.Dv * size;
-  const int end = k + kLaneBlock;
-  ahead.clear();
-  ahead.add(op.dv, v_bytes, op.classes, k, end);
-  if (op.continues) ahead.add(op.dv_low, v_bytes, op.classes, k, end);
-  ahead.add(op.dk, q_bytes, op.classes, k, end);
-  if (op.continues) ahead.add(op.dk_low, q_bytes, op.classes, k, end);
-  if (op.next != nullptr) {
-    ahead.add(op.next->k, q_bytes, op.next->classes, k, end);
-    ahead.add(op.next->v, v_bytes, op.next->classes, k, end);
-    if (k == 0) {
-      ahead.add(op.next->q, q_bytes, op.next->classes, k, end);
-      ahead.add(op.next->dout, v_bytes, op.next->classes, k, end);
-      ahead.add(op.next->out, v_bytes, op.next->classes, k, end);
-    }
-  }
-  ahead.spread(lane_blocks(op.Dq) + lane_blocks(op.Dv));
-}
-
 // P, dS and dq of queries u .. u + kLaneBlock - 1.
 template <class E>
-void backward_lane_queries(const LaneBackward& op, int u) {
+void backward_lane_queries(const LaneWork& op, int u) {
   const LaneMemory& m = op.memory;
   const BlockKeys block(op.classes, u);
   const int words = words_of<E>(op.Dq), value_words = words_of<E>(op.Dv), rows_in_word = kRowsInWord<E>;
@@ -129,15 +91,14 @@ void backward_lane_queries(const LaneBackward& op, int u) {
   const std::int64_t row_channels = channels_of<E>(op.Dq) * kLanes, value_channels = channels_of<E>(op.Dv) * kLanes;
   LaneQuery queries[kLaneBlock];
   for (int i = 0; i < kLaneBlock; ++i) {
-    pack_side<E>(op.q, op.classes, u + i, op.Dq, m.queries + i * row);
-    pack_side<E>(op.dout, op.classes, u + i, op.Dv, m.douts + i * value_row);
+    pack_side<E>(op.rows.q, op.classes, u + i, op.Dq, m.queries + i * row);
+    pack_side<E>(op.rows.dout, op.classes, u + i, op.Dv, m.dout + i * value_row);
     queries[i] = lane_query<E>(op, u + i);
   }
   for (int i = 0; i < kLaneBlock; i += rows_in_word) {
-    keep_rows<E>(m.queries + i * row, op.Dq, m.all_queries + (u + i) / rows_in_word * row_channels);
-    keep_rows<E>(m.douts + i * value_row, op.Dv, m.all_douts + (u + i) / rows_in_word * value_channels);
+    keep_rows<E>(m.queries + i * row, op.Dq, m.paired_queries + (u + i) / rows_in_word * row_channels);
+    keep_rows<E>(m.dout + i * value_row, op.Dv, m.paired_dout + (u + i) / rows_in_word * value_channels);
   }
-  ask_for_queries<E>(op, u, 2 * lane_blocks(block.count) + lane_blocks(op.Dq));
   const std::int64_t stride = rows * kLanes;
   lane_product<kPaired<E>>({{m.queries, row, kLanes},
                             {m.keys + block.first * row, row, kLanes},
@@ -145,35 +106,35 @@ void backward_lane_queries(const LaneBackward& op, int u) {
                             stride,
                             block.count,
                             words,
-                            op.ahead});
-  lane_product<kPaired<E>>({{m.douts, value_row, kLanes},
+                            op.prefetch});
+  lane_product<kPaired<E>>({{m.dout, value_row, kLanes},
                             {m.values + block.first * value_row, value_row, kLanes},
-                            m.dweights,
+                            m.dp,
                             stride,
                             block.count,
                             value_words,
-                            op.ahead});
+                            op.prefetch});
   for (int i = 0; i < kLaneBlock; i += rows_in_word) differentiate_lanes<E>(op, block, u, i, queries);
-  lane_product<kPaired<E>>({{m.weights, stride, kLanes},
+  lane_product<kPaired<E>>({{m.ds, stride, kLanes},
                             {m.paired_keys + block.first / rows_in_word * row_channels, kLanes, row_channels},
                             m.sums,
                             row_channels,
                             op.Dq,
                             block.count / rows_in_word,
-                            op.ahead});
-  end_lane_sums<E>(op, op.dq, op.dq_low, u, op.Dq, op.scale);
+                            op.prefetch});
+  end_lane_sums<E>(op, op.rows.dq, op.rows.dq_low, u, op.Dq, op.scale);
 }
 
 // dk and dv of keys k .. k + kLaneBlock - 1, from all queries that read one of them.
 template <class E>
-void backward_lane_keys(const LaneBackward& op, int k) {
+void backward_lane_key_sums(const LaneWork& op, int k) {
   const LaneClasses& classes = op.classes;
   const LaneMemory& m = op.memory;
   const std::int64_t rows = classes.padded_rows(), last = k + kLaneBlock - 1 + classes.end - 1;
   const std::int64_t first = k + classes.nearest, end = last < rows ? last + 1 : rows;
   const std::int64_t begin = first / kRowsInWord<E>, depth = (end + kRowsInWord<E> - 1) / kRowsInWord<E> - begin;
   const std::int64_t words = rows / kRowsInWord<E> * kLanes, weights = k * words + begin * kLanes;
-  const auto product = [&](const float* of, const float* by, int D, const HeadMatrix& to, const HeadMatrix& low,
+  const auto product = [&](const float* of, const float* by, int D, const HeadRows& to, const HeadRows& low,
                            float scale) {
     const std::int64_t row = channels_of<E>(D) * kLanes;
     lane_product<kPaired<E>>({{of + weights, words, kLanes},
@@ -182,26 +143,23 @@ void backward_lane_keys(const LaneBackward& op, int k) {
                               row,
                               D,
                               static_cast<int>(depth > 0 ? depth : 0),
-                              op.ahead});
+                              op.prefetch});
     end_lane_sums<E>(op, to, low, k, D, scale);
   };
-  ask_for_keys<E>(op, k);
-  product(m.all_weights, m.all_douts, op.Dv, op.dv, op.dv_low, 1);
-  product(m.all_scores, m.all_queries, op.Dq, op.dk, op.dk_low, op.scale);
+  product(m.p_of_keys, m.paired_dout, op.Dv, op.rows.dv, op.rows.dv_low, 1);
+  product(m.ds_of_keys, m.paired_queries, op.Dq, op.rows.dk, op.rows.dk_low, op.scale);
 }
 
 template <class E>
-void backward_lanes(const LaneBackward& op) {
+void backward_lane_keys(const LaneWork& op) {
   const LaneClasses& classes = op.classes;
   const LaneMemory& m = op.memory;
   const int rows = classes.padded_rows(), words = words_of<E>(op.Dq), value_words = words_of<E>(op.Dv);
   for (int u = 0; u < rows; ++u) {
-    pack_side<E>(op.k, classes, u, op.Dq, m.keys + u * words * kLanes);
-    pack_side<E>(op.v, classes, u, op.Dv, m.values + u * value_words * kLanes);
+    pack_side<E>(op.rows.k, classes, u, op.Dq, m.keys + u * words * kLanes);
+    pack_side<E>(op.rows.v, classes, u, op.Dv, m.values + u * value_words * kLanes);
   }
   for (int u = 0; u < rows; u += kRowsInWord<E>)
     keep_rows<E>(m.keys + u * words * kLanes, op.Dq,
                  m.paired_keys + u / kRowsInWord<E> * channels_of<E>(op.Dq) * kLanes);
-  for (int u = 0; u < rows; u += kLaneBlock) backward_lane_queries<E>(op, u);
-  for (int k = 0; k < rows; k += kLaneBlock) backward_lane_keys<E>(op, k);
 }

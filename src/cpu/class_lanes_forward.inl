@@ -7,7 +7,7 @@ struct LaneSoftmax {
 
 // op.scores and op.weights: row i of the block holds the keys from block.first on.
 template <class E>
-LONGSTRIDE_INLINE LaneSoftmax lane_softmax(const LaneForward& op, const BlockKeys& block, int u, int i) {
+LONGSTRIDE_INLINE LaneSoftmax lane_softmax(const LaneWork& op, const BlockKeys& block, int u, int i) {
   const LaneClasses& classes = op.classes;
   const std::int64_t stride = classes.padded_rows() * kLanes;
   const float* scores = op.memory.scores + i * stride;
@@ -17,11 +17,11 @@ LONGSTRIDE_INLINE LaneSoftmax lane_softmax(const LaneForward& op, const BlockKey
   const int end = static_cast<int>(query - classes.nearest + 1) - block.first;  // may lie at or before begin
   F largest = broadcast(-INFINITY);
   for (int j = begin; j < end; ++j) largest = max(load(scores + j * kLanes), largest);
-  const F scale = broadcast(op.scale);
+  const F scale = broadcast(op.scale * kLog2e);
   F maximum = mul(largest, scale), earlier = broadcast(-INFINITY);
   if (op.continues) {
     const int lanes = classes.lanes(static_cast<int>(query), kLanes);
-    earlier = mul(load_partial(op.lse + classes.position(static_cast<int>(query)), lanes), broadcast(kLog2e));
+    earlier = mul(load_partial(op.rows.lse + classes.position(static_cast<int>(query)), lanes), broadcast(kLog2e));
     maximum = max(maximum, earlier);
   }
   const F base = sub(zero(), max(maximum, broadcast(-FLT_MAX)));  // nothing read: 0 weighs 2^-inf
@@ -45,7 +45,7 @@ LONGSTRIDE_INLINE LaneSoftmax lane_softmax(const LaneForward& op, const BlockKey
 
 // sums += values times weights, key by key, so that a key counts where it is read and nowhere else.
 template <class E>
-void add_lane_values_exactly(const LaneForward& op, const BlockKeys& block, int u) {
+void add_lane_values_exactly(const LaneWork& op, const BlockKeys& block, int u) {
   const LaneClasses& classes = op.classes;
   const int channels = channels_of<E>(op.Dv);
   const std::int64_t stride = classes.padded_rows() * kLanes;
@@ -73,7 +73,7 @@ void add_lane_values_exactly(const LaneForward& op, const BlockKeys& block, int 
 
 // Queries u .. u + kLaneBlock - 1. False where an output is not finite; then nothing was stored, unless exact.
 template <class E>
-bool forward_lane_block(const LaneForward& op, int u, bool exact) {
+bool forward_lane_block(const LaneWork& op, int u, bool exact) {
   const LaneClasses& classes = op.classes;
   const LaneMemory& m = op.memory;
   const BlockKeys block(classes, u);
@@ -85,7 +85,7 @@ bool forward_lane_block(const LaneForward& op, int u, bool exact) {
                             stride,
                             block.count,
                             words,
-                            op.ahead});
+                            op.prefetch});
   LaneSoftmax softmax[kLaneBlock];
   for (int i = 0; i < kLaneBlock; ++i) softmax[i] = lane_softmax<E>(op, block, u, i);
   if (exact) {
@@ -99,7 +99,7 @@ bool forward_lane_block(const LaneForward& op, int u, bool exact) {
                               channels * kLanes,
                               op.Dv,
                               block.count / kRowsInWord<E>,
-                              op.ahead});
+                              op.prefetch});
   }
   FiniteCheck check = nothing_seen();
   for (int d = 0; d < op.Dv && !exact; ++d)
@@ -116,51 +116,38 @@ bool forward_lane_block(const LaneForward& op, int u, bool exact) {
     store(lse, mul(add(softmax[i].maximum, log2(total)), broadcast(kLn2)));
     for (int lane = 0; lane < kLanes; ++lane)
       if (totals[lane] == 0) factor[lane] = 0, lse[lane] = -INFINITY;
-    store_partial(op.lse + classes.position(u + i), load(lse), lanes);
+    store_partial(op.rows.lse + classes.position(u + i), load(lse), lanes);
     const float* sums = m.sums + i * channels * kLanes;
     if (op.continues)
-      add_to_side<E>(sums, load(factor), mul(softmax[i].before, load(factor)), classes, u + i, op.Dv, op.out, op.low);
+      add_to_side<E>(sums, load(factor), mul(softmax[i].before, load(factor)), classes, u + i, op.Dv, op.rows.out, op.rows.out_low);
     else
-      unpack_side<E>(sums, load(factor), classes, u + i, op.Dv, op.out);
+      unpack_side<E>(sums, load(factor), classes, u + i, op.Dv, op.rows.out);
   }
   return true;
 }
 
-// Rows of the next block of queries, of this one's outputs, and a part of the next keys and values.
 template <class E>
-void ask_for_forward(const LaneForward& op, int u) {
-  LaneAhead& ahead = *op.ahead;
-  const std::int64_t size = sizeof(E), q_bytes = op.Dq * size, v_bytes = op.Dv * size;
-  ahead.clear();
-  ahead.add(op.out, v_bytes, op.classes, u, u + kLaneBlock);
-  if (op.continues) ahead.add(op.low, v_bytes, op.classes, u, u + kLaneBlock);
-  ahead.add(op.q, q_bytes, op.classes, u + kLaneBlock, u + 2 * kLaneBlock);
-  if (op.next != nullptr) {
-    ahead.add(op.next->k, q_bytes, op.next->classes, u, u + kLaneBlock);
-    ahead.add(op.next->v, v_bytes, op.next->classes, u, u + kLaneBlock);
-    if (u == 0) ahead.add(op.next->q, q_bytes, op.next->classes, 0, kLaneBlock);
-  }
-  ahead.spread(lane_blocks(BlockKeys(op.classes, u).count) + lane_blocks(op.Dv));
-}
-
-template <class E>
-void forward_lanes(const LaneForward& op) {
+void forward_lane_keys(const LaneWork& op) {
   const LaneClasses& classes = op.classes;
   const LaneMemory& m = op.memory;
   const int words = words_of<E>(op.Dq), value_words = words_of<E>(op.Dv), channels = channels_of<E>(op.Dv);
   for (int u = 0; u < classes.padded_rows(); ++u) {
-    pack_side<E>(op.k, classes, u, op.Dq, m.keys + u * words * kLanes);
+    pack_side<E>(op.rows.k, classes, u, op.Dq, m.keys + u * words * kLanes);
     if constexpr (kPaired<E>) {
-      float* word = m.douts + u % 2 * value_words * kLanes;
-      pack_side<E>(op.v, classes, u, op.Dv, word);
-      if (u % 2 == 1) pair_rows(m.douts, word, value_words, m.values + u / 2 * channels * kLanes);
+      float* word = m.value_rows + u % 2 * value_words * kLanes;
+      pack_side<E>(op.rows.v, classes, u, op.Dv, word);
+      if (u % 2 == 1) pair_rows(m.value_rows, word, value_words, m.values + u / 2 * channels * kLanes);
     } else {
-      pack_side<E>(op.v, classes, u, op.Dv, m.values + u * channels * kLanes);
+      pack_side<E>(op.rows.v, classes, u, op.Dv, m.values + u * channels * kLanes);
     }
   }
-  for (int u = 0; u < classes.padded_rows(); u += kLaneBlock) {
-    for (int i = 0; i < kLaneBlock; ++i) pack_side<E>(op.q, classes, u + i, op.Dq, m.queries + i * words * kLanes);
-    ask_for_forward<E>(op, u);
-    if (!forward_lane_block<E>(op, u, false)) forward_lane_block<E>(op, u, true);
-  }
+}
+
+// out and lse of queries u .. u + kLaneBlock - 1.
+template <class E>
+void forward_lane_queries(const LaneWork& op, int u) {
+  const int words = words_of<E>(op.Dq);
+  for (int i = 0; i < kLaneBlock; ++i)
+    pack_side<E>(op.rows.q, op.classes, u + i, op.Dq, op.memory.queries + i * words * kLanes);
+  if (!forward_lane_block<E>(op, u, false)) forward_lane_block<E>(op, u, true);
 }

@@ -1,4 +1,5 @@
-// This gathers the kernels of class_lanes into one table; it is compiled once an instruction set.
+using namespace longstride::cpu;
+
 #include "cpu/attention_mask.inl"
 #include "cpu/attention_pack.inl"
 #include "cpu/attention_product.inl"
@@ -6,5 +7,14 @@
 #include "cpu/class_lanes_backward.inl"
 #include "cpu/class_lanes_forward.inl"
 
-const LaneKernels kLaneKernels[2] = {{kLanes, forward_lanes<float>, backward_lanes<float>},
-                                     {kLanes, forward_lanes<std::uint16_t>, backward_lanes<std::uint16_t>}};
+template <class E>
+constexpr LaneKernels lane_kernels_of() {
+  return {kLanes,
+          kBlockRows,
+          forward_lane_keys<E>,
+          forward_lane_queries<E>,
+          backward_lane_keys<E>,
+          backward_lane_queries<E>,
+          backward_lane_key_sums<E>};
+}
+const LaneKernels kLaneKernels[2] = {lane_kernels_of<float>(), lane_kernels_of<std::uint16_t>()};

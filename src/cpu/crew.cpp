@@ -12,7 +12,7 @@
 #include "cpu/norm.h"
 #include "cpu/threads.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -241,4 +241,4 @@ std::uint32_t Crew::wait_beyond(std::uint32_t seen, int thread) {
   return opened_.load(std::memory_order_acquire);
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

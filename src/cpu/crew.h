@@ -13,7 +13,7 @@
 #include "cpu/workspace.h"
 #include "ops/ops.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 class Crew {
  public:
@@ -62,4 +62,4 @@ class Crew {
   std::vector<std::thread> helpers_;
 };
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -10,12 +10,11 @@
 #include <cstring>
 #include <optional>
 
-#include "cpu/attention.h"
 #include "cpu/attention_kernels.h"
 #include "cpu/threads.h"
 #include "cpu/workspace.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -47,12 +46,12 @@ struct DecodeKernels {
 
 }  // namespace
 
-}  // namespace longstride
+}  // namespace longstride::cpu
 
 #define LONGSTRIDE_KERNELS "cpu/decode_attention.inl"
 #include "cpu/for_each_isa.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -239,4 +238,4 @@ void decode_attention(const DecodeAttention& op, Workspace& workspace) {
     decode_attention_piece(op, piece, pieces, scratch, thread_scratch + omp_get_thread_num() * thread_bytes);
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

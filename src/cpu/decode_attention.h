@@ -8,7 +8,11 @@
 
 #include "ops/ops.h"
 
-namespace longstride {
+namespace longstride::cpu {
+
+class Workspace;
+
+void decode_attention(const DecodeAttention& op, Workspace& workspace);
 
 // Slot lists as they are now: another step has other pieces. Not the same scratch for two operations at once.
 std::int64_t decode_attention_pieces(const DecodeAttention& op);
@@ -17,4 +21,4 @@ std::int64_t decode_attention_thread_scratch_bytes(const DecodeAttention& op);  
 void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, std::int64_t pieces, void* scratch,
                             void* thread_scratch);
 
-}  // namespace longstride
+}  // namespace longstride::cpu

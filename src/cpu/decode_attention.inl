@@ -2,6 +2,8 @@
 // passes, values; and the chunks of a head put together. Products of bfloat16 pairs are exact and their sums float32.
 #include "cpu/typed.inl"
 
+using namespace longstride::cpu;
+
 // The first rows of keys, and of values, are asked for before they are read; the processor sees itself what follows.
 constexpr std::int64_t kRowsAhead = 48;
 
@@ -21,8 +23,7 @@ LONGSTRIDE_INLINE F dot_words(const void* a, const void* b, std::int64_t d, std:
   const auto* p = static_cast<const std::uint16_t*>(a) + d;
   const auto* q = static_cast<const std::uint16_t*>(b) + d;
   const std::int64_t left = D - d;
-  if (left >= 2 * kLanes)
-    return dot_pairs(as_pairs(load_bf16_neighbours(p)), as_pairs(load_bf16_neighbours(q)), sum);
+  if (left >= 2 * kLanes) return dot_pairs(as_pairs(load_bf16_neighbours(p)), as_pairs(load_bf16_neighbours(q)), sum);
   const int count = static_cast<int>(left);
   return dot_pairs(as_pairs(load_bf16_neighbours(p, count)), as_pairs(load_bf16_neighbours(q, count)), sum);
 }

@@ -7,7 +7,7 @@
 #include "cpu/few_rows.h"
 #include "cpu/threads.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -81,4 +81,4 @@ void embed_backward(const EmbedBackward& op) {
   }
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

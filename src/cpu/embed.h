@@ -3,9 +3,9 @@
 
 #include "ops/ops.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 void embed_forward(const Embed& op);
 void embed_backward(const EmbedBackward& op);
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -4,8 +4,8 @@
 #define LONGSTRIDE_KERNELS "cpu/embed_kernels.inl"
 #include "cpu/for_each_isa.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 const EmbedKernels& embed_kernels() { return LONGSTRIDE_CHOOSE(kEmbedKernels); }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

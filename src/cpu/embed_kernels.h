@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace longstride {
+namespace longstride::cpu {
 
 struct EmbedTaps {
   const std::int32_t* tokens = nullptr;  // tap k, from 1 on, is of tokens[-k]; < 0: none
@@ -23,4 +23,4 @@ struct EmbedKernels {
 
 const EmbedKernels& embed_kernels();
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -4,12 +4,13 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "cpu/decode_attention.h"
 #include "cpu/embed.h"
 #include "cpu/norm.h"
 #include "cpu/optimizer.h"
 #include "cpu/threads.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -27,9 +28,13 @@ struct Prepare {
   LinearForward operator()(const Linear& op) { return counted(LinearForward(op, products)); }
   LinearData operator()(const LinearBackwardData& op) { return counted(LinearData(op, products)); }
   LinearWeights operator()(const LinearBackwardWeights& op) { return counted(LinearWeights(op, products)); }
-  Loss operator()(const VocabularyLoss& op) { return counted(Loss(op, products)); }
-  Nothing operator()(const Attention& op) { return only(attention_workspace_bytes(op)); }
-  Nothing operator()(const AttentionBackward& op) { return only(attention_backward_workspace_bytes(op)); }
+  std::unique_ptr<Loss> operator()(const VocabularyLoss& op) {
+    auto made = std::make_unique<Loss>(op, products);
+    bytes = made->workspace_bytes();
+    return made;
+  }
+  AttentionForward operator()(const Attention& op) { return counted(AttentionForward(op)); }
+  AttentionGradient operator()(const AttentionBackward& op) { return counted(AttentionGradient(op)); }
   Nothing operator()(const ResidualNorm& op) { return only(residual_norm_workspace_bytes(op.h_in.cols)); }
   Nothing operator()(const ResidualNormBackward& op) { return only(residual_norm_backward_workspace_bytes(op)); }
   Nothing operator()(const GradientNorm& op) { return only(gradient_norm_workspace_bytes(op)); }
@@ -58,9 +63,9 @@ struct Run {
   void operator()(const Linear& op, const LinearForward& made) { made.run(op, workspace); }
   void operator()(const LinearBackwardData& op, const LinearData& made) { made.run(op, workspace); }
   void operator()(const LinearBackwardWeights& op, const LinearWeights& made) { made.run(op, workspace); }
-  void operator()(const Attention& op, const Nothing&) { attention_forward(op, workspace); }
-  void operator()(const AttentionBackward& op, const Nothing&) { attention_backward(op, workspace); }
-  void operator()(const VocabularyLoss& op, const Loss& made) { made.run(op, inputs, workspace); }
+  void operator()(const Attention& op, const AttentionForward& made) { made.run(op, workspace); }
+  void operator()(const AttentionBackward& op, const AttentionGradient& made) { made.run(op, workspace); }
+  void operator()(const VocabularyLoss& op, const std::unique_ptr<Loss>& made) { made->run(op, inputs, workspace); }
   void operator()(const SumBits& op, const Nothing&) { sum_bits(op); }
   void operator()(const GradientNorm& op, const Nothing&) { gradient_norm(op, workspace); }
   void operator()(const AdamW& op, const Nothing&) { adamw(op, inputs); }
@@ -107,4 +112,4 @@ void CpuExecutable::run(const StepInputs& inputs, const AtMark& at_mark) {
     std::visit([&](const auto& op, const auto& made) { run(op, made); }, program_.operations()[at], prepared_[at]);
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -14,7 +14,7 @@
 #include "cpu/workspace.h"
 #include "ops/backend.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 // What all executables of a backend share.
 struct CpuShared {
@@ -36,7 +36,8 @@ class CpuExecutable : public Executable {
 
  private:
   // What an operation keeps from run to run; nothing where it is one loop over its rows.
-  using Prepared = std::variant<std::monostate, LinearForward, LinearData, LinearWeights, Loss>;
+  using Prepared = std::variant<std::monostate, LinearForward, LinearData, LinearWeights, std::unique_ptr<Loss>,
+                                AttentionForward, AttentionGradient>;
 
   Program program_;
   CpuShared& shared_;
@@ -45,4 +46,4 @@ class CpuExecutable : public Executable {
   bool by_crew_ = false;
 };
 
-}  // namespace longstride
+}  // namespace longstride::cpu

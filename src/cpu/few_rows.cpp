@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -33,12 +33,12 @@ struct FewRowsKernel {
 
 }  // namespace
 
-}  // namespace longstride
+}  // namespace longstride::cpu
 
 #define LONGSTRIDE_KERNELS "cpu/few_rows.inl"
 #include "cpu/for_each_isa.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -94,4 +94,4 @@ void few_rows_piece(const Linear& op, std::int64_t piece, void* scratch, const v
   LONGSTRIDE_CHOOSE(kFewRowsKernel).run(rows);
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

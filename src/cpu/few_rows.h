@@ -7,7 +7,7 @@
 
 #include "ops/ops.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 // At most this many rows; beyond, oneDNN's products are faster although they pack the weights first.
 inline constexpr std::int64_t kFewRows = 64;
@@ -20,4 +20,4 @@ const void* few_rows_weights(const Linear& op, std::int64_t piece);
 // of time; nullptr: those behind the piece's own.
 void few_rows_piece(const Linear& op, std::int64_t piece, void* scratch, const void* next = nullptr);
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -1,4 +1,4 @@
-// Compiles the file LONGSTRIDE_KERNELS once an instruction set, in namespaces longstride::{scalar, avx2, avx512,
+// Compiles the file LONGSTRIDE_KERNELS once an instruction set, in namespaces longstride::cpu::{scalar, avx2, avx512,
 // avx512_bf16}. It must come after every standard header: inside a target region an inline function of the standard
 // library would be compiled for that target and could be kept by the linker for baseline callers. The file is written
 // against vector_*.h alone, has no include of its own and opens no parallel region (outlined functions lose the
@@ -32,34 +32,34 @@
 #endif
 #define LONGSTRIDE_INLINE [[gnu::always_inline]] static inline
 
-namespace longstride::scalar {
+namespace longstride::cpu::scalar {
 #include "cpu/vector_scalar.h"
 #include LONGSTRIDE_KERNELS
-}  // namespace longstride::scalar
+}  // namespace longstride::cpu::scalar
 
 LONGSTRIDE_TARGET("avx2,fma")
-namespace longstride::avx2 {
+namespace longstride::cpu::avx2 {
 #include "cpu/vector_avx2.h"
 #include LONGSTRIDE_KERNELS
-}  // namespace longstride::avx2
+}  // namespace longstride::cpu::avx2
 LONGSTRIDE_TARGET_END
 
 LONGSTRIDE_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma")
-namespace longstride::avx512 {
+namespace longstride::cpu::avx512 {
 #define LONGSTRIDE_NATIVE_BF16 0
 #include "cpu/vector_avx512.h"
 #undef LONGSTRIDE_NATIVE_BF16
 #include LONGSTRIDE_KERNELS
-}  // namespace longstride::avx512
+}  // namespace longstride::cpu::avx512
 LONGSTRIDE_TARGET_END
 
 LONGSTRIDE_TARGET("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,avx2,fma")
-namespace longstride::avx512_bf16 {
+namespace longstride::cpu::avx512_bf16 {
 #define LONGSTRIDE_NATIVE_BF16 1
 #include "cpu/vector_avx512.h"
 #undef LONGSTRIDE_NATIVE_BF16
 #include LONGSTRIDE_KERNELS
-}  // namespace longstride::avx512_bf16
+}  // namespace longstride::cpu::avx512_bf16
 LONGSTRIDE_TARGET_END
 
 #undef LONGSTRIDE_KERNELS

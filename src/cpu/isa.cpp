@@ -7,7 +7,7 @@
 
 #include "longstride/error.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -91,4 +91,4 @@ void force_isa(Isa isa) {
   current().store(isa, std::memory_order_relaxed);
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace longstride {
+namespace longstride::cpu {
 
 enum class Isa { scalar, avx2, avx512, avx512_bf16 };  // each runs whatever the ones before it run
 
@@ -13,4 +13,4 @@ std::vector<Isa> usable_isas();  // ascending
 const char* to_string(Isa isa);
 void force_isa(Isa isa);  // for tests and `doctor`; not while an operation runs
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -11,7 +11,7 @@
 #include "cpu/row_product.h"
 #include "cpu/threads.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -84,4 +84,4 @@ void LinearData::run(const LinearBackwardData& op, Workspace& workspace) const {
                          op.pre ? RowProduct::Finish(std::cref(finish)) : RowProduct::Finish()));
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -11,7 +11,7 @@
 #include "cpu/workspace.h"
 #include "ops/ops.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 class LinearForward {
  public:
@@ -69,4 +69,4 @@ class Loss {
   std::optional<LinearWeights> weights_, last_weights_;  // of a block, and of the rows left
 };
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -4,8 +4,8 @@
 #define LONGSTRIDE_KERNELS "cpu/linear_kernels.inl"
 #include "cpu/for_each_isa.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 const LinearKernels& linear_kernels() { return LONGSTRIDE_CHOOSE(kLinearKernels); }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

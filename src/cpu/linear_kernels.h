@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace longstride {
+namespace longstride::cpu {
 
 struct LinearKernels {
   int lanes;  // floats a vector: which table this is
@@ -25,4 +25,4 @@ struct LinearKernels {
 
 const LinearKernels& linear_kernels();
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -8,7 +8,7 @@
 #include "cpu/linear_kernels.h"
 #include "cpu/threads.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -151,4 +151,4 @@ void LinearWeights::run(const LinearBackwardWeights& op, Workspace& workspace) c
   check_ran("linear_backward_weights", Run{*this, op, memory, workspace.floats((segments_ - 1) * sums_count_)}.all());
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -9,7 +9,7 @@
 #include "cpu/linear_kernels.h"
 #include "cpu/row_product.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -107,4 +107,4 @@ void Loss::run(const VocabularyLoss& op, const StepInputs& inputs, Workspace& wo
   }
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -20,6 +20,8 @@
 
 namespace longstride {
 
+using namespace cpu;
+
 namespace {
 
 // The text after "key :" in a file of such lines, "" where there is none.
@@ -47,7 +49,7 @@ std::atomic<int>& threads_in_use() {
 
 }  // namespace
 
-int threads() { return threads_in_use().load(std::memory_order_relaxed); }
+int cpu::threads() { return threads_in_use().load(std::memory_order_relaxed); }
 
 void set_threads(int threads) {
   if (threads < 0)

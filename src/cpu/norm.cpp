@@ -10,7 +10,7 @@
 #include "cpu/threads.h"
 #include "ops/philox.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -134,4 +134,4 @@ void residual_norm_backward(const ResidualNormBackward& op, const StepInputs& in
   }
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -4,8 +4,8 @@
 #define LONGSTRIDE_KERNELS "cpu/norm_kernels.inl"
 #include "cpu/for_each_isa.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 const NormKernels& norm_kernels() { return LONGSTRIDE_CHOOSE(kNormKernels); }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace longstride {
+namespace longstride::cpu {
 
 struct NormRow {
   const float* h_in = nullptr;
@@ -54,4 +54,4 @@ struct NormKernels {
 
 const NormKernels& norm_kernels();
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -9,7 +9,7 @@
 #include "cpu/optimizer_kernels.h"
 #include "cpu/threads.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -97,4 +97,4 @@ void exchange(const Exchange& op) {
 
 void zero(const Zero& op) { std::fill_n(op.memory.data, op.memory.count, 0.0f); }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -6,7 +6,7 @@
 #include "cpu/workspace.h"
 #include "ops/ops.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 void adamw(const AdamW& op, const StepInputs& inputs);
 void gradient_norm(const GradientNorm& op, Workspace& workspace);
@@ -16,4 +16,4 @@ void round(const Round& op);
 void exchange(const Exchange& op);
 void zero(const Zero& op);
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -4,8 +4,8 @@
 #define LONGSTRIDE_KERNELS "cpu/optimizer_kernels.inl"
 #include "cpu/for_each_isa.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 const OptimizerKernels& optimizer_kernels() { return LONGSTRIDE_CHOOSE(kOptimizerKernels); }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-namespace longstride {
+namespace longstride::cpu {
 
 // AdamW of ops.h, its numbers as they are in this step.
 struct AdamWStep {
@@ -23,4 +23,4 @@ struct OptimizerKernels {
 
 const OptimizerKernels& optimizer_kernels();
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -11,7 +11,7 @@
 #include "cpu/threads.h"
 #include "longstride/error.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -166,4 +166,4 @@ void check_ran(const char* operation, bool ran) {
   if (!ran) throw Error(ErrorKind::exhausted, std::string(operation) + ": oneDNN could not run a product of it");
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

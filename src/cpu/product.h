@@ -11,7 +11,7 @@
 
 #include "ops/tensor.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 // c (m, n) = a (m, k) b (k, n), + bias (n) where asked for, added to what is in c where `accumulate`.
 struct ProductShape {
@@ -73,4 +73,4 @@ class OneThread {
   int before_;
 };
 
-}  // namespace longstride
+}  // namespace longstride::cpu

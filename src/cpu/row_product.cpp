@@ -9,7 +9,7 @@
 #include "cpu/linear_kernels.h"
 #include "cpu/threads.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 
@@ -124,4 +124,4 @@ bool RowProduct::run(const void* packed, const Matrix& a, const Matrix& c, const
   return ran;
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

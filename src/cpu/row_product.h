@@ -10,7 +10,7 @@
 #include "cpu/workspace.h"
 #include "ops/tensor.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 // Fixed, so that results do not depend on threads. 64 rows: a chunk's C of 2048 columns is 512 KiB in float32, half of
 // an L2 cache of 1 MiB; measured as good as any larger number with oneDNN 2.6.3.
@@ -54,4 +54,4 @@ class RowProduct {
   std::int64_t scratch_bytes_ = 0, a_bytes_ = 0, c_bytes_ = 0;  // a thread
 };
 
-}  // namespace longstride
+}  // namespace longstride::cpu

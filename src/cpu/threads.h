@@ -2,8 +2,8 @@
 // must not depend on the number.
 #pragma once
 
-namespace longstride {
+namespace longstride::cpu {
 
 int threads();  // set_threads (longstride/device.h); until then what OpenMP was started with
 
-}  // namespace longstride
+}  // namespace longstride::cpu

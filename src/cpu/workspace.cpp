@@ -10,7 +10,7 @@
 
 #include "longstride/error.h"
 
-namespace longstride {
+namespace longstride::cpu {
 
 namespace {
 constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
@@ -65,4 +65,4 @@ void Workspace::leave(std::int64_t used) noexcept {
   }
 }
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace longstride {
+namespace longstride::cpu {
 
 inline constexpr std::int64_t kWorkspaceAlignment = 64;  // a cache line, and the widest vector
 
@@ -59,4 +59,4 @@ class Workspace {
 void* allocate_aligned(const char* who, std::int64_t bytes);
 void release_aligned(void* memory) noexcept;
 
-}  // namespace longstride
+}  // namespace longstride::cpu

@@ -1,7 +1,8 @@
 // Decoding with a cache against the whole sequence by definition, position by position.
 #include <gtest/gtest.h>
 
-#include "cpu/attention_operands.h"
+#include "cpu/attention_memory.h"
+#include "cpu/decode_attention.h"
 #include "host_matrix.h"
 #include "longstride/device.h"
 #include "pattern/cache.h"
@@ -46,10 +47,10 @@ std::vector<double> decode_all(const AttentionCase& c, DType type = DType::float
           to.set(bh / c.H, bh % c.H * D + d, static_cast<float>(from[(bh * c.T + i) * D + d]));
     };
     token(q, c.q, c.Dq), token(k, c.k, c.Dq), token(v, c.v, c.Dv);
-    decode_attention({c.B, c.H, slots, static_cast<float>(c.scale), q.view(), k.view(), v.view(), out.view(),
-                      keys.view().data, values.view().data, first_slot.data(), c.H, group.data(), write.data(),
-                      write_begin.data(), read.data(), read_begin.data()},
-                     workspace);
+    cpu::decode_attention({c.B, c.H, slots, static_cast<float>(c.scale), q.view(), k.view(), v.view(), out.view(),
+                           keys.view().data, values.view().data, first_slot.data(), c.H, group.data(), write.data(),
+                           write_begin.data(), read.data(), read_begin.data()},
+                          workspace);
     const std::vector<double> got = out.values();
     for (std::int64_t bh = 0; bh < c.B * c.H; ++bh)
       for (std::int64_t d = 0; d < c.Dv; ++d) result[(bh * c.T + i) * c.Dv + d] = got[bh * c.Dv + d];

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "cpu/attention_operands.h"
+#include "cpu/attention_memory.h"
 #include "pattern/random_patterns.h"
 
 namespace longstride {
@@ -32,8 +32,8 @@ TEST(AttentionLayout, AnyStridesGiveTheSameBitsAndLeaveTheGapsAlone) {
           SCOPED_TRACE(heads[0] + " " + to_string(isa) + " layout " + std::to_string(static_cast<int>(layout)));
           AttentionMatrices matrices(c, type, layout);
           Workspace workspace;
-          attention_forward(matrices.forward(), workspace);
-          attention_backward(matrices.backward(), workspace);
+          cpu::attention_forward(matrices.forward(), workspace);
+          cpu::attention_backward(matrices.backward(), workspace);
           const AttentionResult got = matrices.result();
           EXPECT_EQ(got.out, wanted.out);
           EXPECT_EQ(got.dq, wanted.dq);
@@ -52,7 +52,7 @@ AttentionResult run_in_pieces(const AttentionCase& c, DType type, Layout layout,
   Workspace workspace;
   for (std::size_t i = 0; i < cuts.size(); ++i)
     matrices.forward_of(cuts[i], i + 1 < cuts.size() ? cuts[i + 1] : c.T,
-                        [&](const Attention& op) { attention_forward(op, workspace); });
+                        [&](const Attention& op) { cpu::attention_forward(op, workspace); });
   return matrices.result();
 }
 

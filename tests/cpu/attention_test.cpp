@@ -1,7 +1,7 @@
 // The attention kernels against the definition, for every instruction set that this machine runs.
 #include <gtest/gtest.h>
 
-#include "cpu/attention_operands.h"
+#include "cpu/attention_memory.h"
 #include "longstride/device.h"
 
 namespace longstride {
@@ -181,11 +181,11 @@ TEST(Attention, TakesNoMoreWorkspaceThanItSays) {
       const AttentionCase c = attention_case({"strided(16)"}, 1, 333, H, 20, 33);
       AttentionMatrices matrices(c, type);
       Workspace workspace;
-      workspace.reserve(std::max(attention_workspace_bytes(matrices.forward()),
-                                 attention_backward_workspace_bytes(matrices.backward())));
+      workspace.reserve(std::max(cpu::AttentionForward(matrices.forward()).workspace_bytes(),
+                                 cpu::AttentionGradient(matrices.backward()).workspace_bytes()));
       const std::int64_t before = workspace.reserved_bytes();
-      attention_forward(matrices.forward(), workspace);
-      attention_backward(matrices.backward(), workspace);
+      cpu::attention_forward(matrices.forward(), workspace);
+      cpu::attention_backward(matrices.backward(), workspace);
       EXPECT_EQ(workspace.reserved_bytes(), before);
     }
 }

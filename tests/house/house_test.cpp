@@ -23,6 +23,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"pattern", {}},
     {"ops", {"pattern"}},
     {"cpu", {"ops", "pattern"}},  // implements ops/backend.h; no room includes it
+    {"attention", {"ops", "pattern"}},
     {"io", {}},
     {"data", {"io", "ops"}},
     {"model", {"pattern", "ops", "io"}},

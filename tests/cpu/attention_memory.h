@@ -136,8 +136,8 @@ class AttentionMatrices {
 inline AttentionResult run_attention(const AttentionCase& c, DType type, Layout layout = Layout::columns) {
   AttentionMatrices matrices(c, type, layout);
   Workspace workspace;
-  attention_forward(matrices.forward(), workspace);
-  attention_backward(matrices.backward(), workspace);
+  cpu::attention_forward(matrices.forward(), workspace);
+  cpu::attention_backward(matrices.backward(), workspace);
   return matrices.result();
 }
 

@@ -5,11 +5,10 @@
 #include <cstdint>
 #include <optional>
 
+#include "cpu/attention_schedule.h"
 #include "pattern/tiles.h"
 
-namespace longstride {
-
-inline constexpr int kBlocksInStep = 4;
+namespace longstride::cpu {
 
 class TilesInStep {
  public:
@@ -66,4 +65,4 @@ class TilesInStep {
   unsigned readers_ = 0;
 };
 
-}  // namespace longstride
+}  // namespace longstride::cpu
