@@ -57,6 +57,18 @@ class HostMatrix {
   std::vector<std::uint16_t> halves_;
 };
 
+template <class T>
+Array<T> array_of(std::vector<T>& x) {
+  return array(x.data(), static_cast<std::int64_t>(x.size()));
+}
+
+inline void append(definitions::Values& to, const definitions::Values& from) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+inline std::string word(DType type) { return type == DType::float32 ? "float32" : "bfloat16"; }
+constexpr DType kTypes[] = {DType::float32, DType::bfloat16};
+
 inline definitions::Values as_values(const std::vector<float>& x) { return {x.begin(), x.end()}; }
 
 // |got - want| <= absolute + relative * |want| everywhere; the first that is not is named.

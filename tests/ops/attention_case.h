@@ -11,7 +11,7 @@
 #include "longstride/pattern.h"
 #include "ops/tensor.h"
 
-namespace longstride {
+namespace longstride::tests {
 
 // Numbers of one attention: exact in bfloat16, so that both types compute the same thing. Layouts (B, H, T, D).
 struct AttentionCase {
@@ -161,4 +161,4 @@ inline AttentionResult define_attention(const AttentionCase& c, DType type, Atte
   return result;
 }
 
-}  // namespace longstride
+}  // namespace longstride::tests

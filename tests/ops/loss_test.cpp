@@ -3,11 +3,18 @@
 
 #include <array>
 
-#include "every_isa.h"
-#include "ops/ops.h"
+#include "ops/on_device.h"
 
 namespace longstride::tests {
 namespace {
+
+LONGSTRIDE_DEVICE_TESTS(LossOperation);
+
+const StepInputs kInputs = [] {
+  StepInputs inputs;
+  inputs.loss_gradient = 0.5f;
+  return inputs;
+}();
 
 struct LossCase {
   DType type;
@@ -24,29 +31,29 @@ struct LossCase {
     VocabularyLoss loss;
     loss.x = x.view();
     loss.w = w.view();
-    loss.targets = targets.data();
-    loss.losses = losses.data();
+    loss.targets = array_of(targets);
+    loss.losses = array_of(losses);
     if (!backward) return loss;
-    loss.gradient = 0.5f;
     loss.dx = dx.view();
     loss.dw = dw.view();
     return loss;
   }
 };
 
-void check(Backend& backend, const std::string& isa, LossCase& t) {
+using RunOne = std::function<void(const Operation&)>;
+void check_loss(const RunOne& run, const std::string& isa, LossCase& t) {
   const std::string what = "vocabulary_loss " + isa + " " + word(t.type) + " N " + std::to_string(t.N) + " C " +
                            std::to_string(t.C) + " V " + std::to_string(t.V);
   const VocabularyLoss op = t.op(true);
   const definitions::Values got = same_for_any_threads(what, [&] {
     t.dw.fill(1);
-    vocabulary_loss(backend, op);
+    run(op);
     definitions::Values all = as_values(t.losses);
     append(all, t.dx.values());
     append(all, t.dw.values());
     return all;
   });
-  definitions::VocabularyLossValues want = definitions::vocabulary_loss(op);
+  definitions::VocabularyLossValues want = definitions::vocabulary_loss(op, kInputs);
   for (double& v : want.dw) v += 1;
   const auto N = static_cast<std::size_t>(t.N), NC = static_cast<std::size_t>(t.N * t.C);
   const auto part = [&](std::size_t first, std::size_t last) {
@@ -64,50 +71,46 @@ void check(Backend& backend, const std::string& isa, LossCase& t) {
   expect_close(part(N, N + NC), want.dx, 2 * of_dlogits, 2 * rounding(t.type), what + " dx");
   expect_close(part(N + NC, got.size()), want.dw, static_cast<double>(t.N) * 0.5 * of_dlogits + 1e-6, 1e-6,
                what + " dw");
-  vocabulary_loss(backend, t.op(false));  // without a gradient: the same losses
+  run(t.op(false));  // without a gradient: the same losses
   expect_same_bits(as_values(t.losses), part(0, N), what + " losses alone");
 }
 
-TEST(VocabularyLoss, IsItsDefinitionOnEveryInstructionSet) {
-  const auto backend = make_cpu_backend();
-  for_every_isa([&](const std::string& isa) {
+TEST_P(LossOperation, IsItsDefinition) {
+  every_way([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const auto [N, C, V] :
            {std::array<std::int64_t, 3>{1, 7, 1}, {3, 16, 2}, {65, 33, 17}, {200, 20, 256}, {64, 8, 33}}) {
         LossCase t(type, N, C, V);
-        check(*backend, isa, t);
+        check_loss([&](const Operation& op) { run(op, kInputs); }, isa, t);
       }
     }
   });
 }
 
-TEST(VocabularyLoss, WorksInBlocksWhereTheVocabularyIsLarge) {
-  const auto backend = make_cpu_backend();
+TEST_P(LossOperation, WorksInBlocksWhereTheVocabularyIsLarge) {
   LossCase t(DType::float32, 150, 4, 60000);  // 128 rows a block
-  check(*backend, "best", t);
+  check_loss([&](const Operation& op) { run(op, kInputs); }, "best", t);
 }
 
-TEST(VocabularyLoss, OfRowsThatAreNotScoredIsZeroAndHasNoGradient) {
-  const auto backend = make_cpu_backend();
+TEST_P(LossOperation, OfRowsThatAreNotScoredIsZeroAndHasNoGradient) {
   LossCase t(DType::float32, 10, 6, 9);
   t.targets.assign(10, -1);
   t.dw.fill(0);
   t.x.set(2, 1, NAN);
-  vocabulary_loss(*backend, t.op(true));
+  run(t.op(true), kInputs);
   for (const float loss : t.losses) EXPECT_EQ(loss, 0);
   for (const double d : t.dx.values()) EXPECT_EQ(d, 0);
 }
 
-TEST(VocabularyLoss, OfLogitsThatAreNotNumbersIsNotANumber) {
-  const auto backend = make_cpu_backend();
-  for_every_isa([&](const std::string& isa) {
+TEST_P(LossOperation, OfLogitsThatAreNotNumbersIsNotANumber) {
+  every_way([&](const std::string& isa) {
     for (const float bad : {NAN, INFINITY}) {
       for (const std::int64_t at : {0, 15, 16, 32}) {  // first and last lanes, and the rest
         LossCase t(DType::float32, 6, 1, 33);
         t.targets.assign(6, 3);
         t.x.fill(1);
         t.w.set(at, 0, bad);
-        vocabulary_loss(*backend, t.op(false));
+        run(t.op(false), kInputs);
         for (const float loss : t.losses) EXPECT_FALSE(std::isfinite(loss)) << isa << " at " << at;
       }
     }

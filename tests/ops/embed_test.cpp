@@ -1,11 +1,14 @@
 // embed and its gradient against their definitions.
 #include <gtest/gtest.h>
 
-#include "every_isa.h"
-#include "ops/ops.h"
+#include <algorithm>
+
+#include "ops/on_device.h"
 
 namespace longstride::tests {
 namespace {
+
+LONGSTRIDE_DEVICE_TESTS(EmbedOperation);
 
 constexpr std::int64_t kBuckets = 13, kTaps = 3;
 
@@ -32,94 +35,94 @@ struct EmbedCase {
     e.B = 2;
     e.T = 30;
     e.V = V;
-    e.tokens = tokens.data();
-    e.start = start.data();
-    e.token = token.data();
-    e.positions = 2;
-    e.position[0] = rows.data();
-    e.position[1] = columns.data();
-    e.extent[0] = 4;
-    e.extent[1] = 7;
-    e.divisor[0] = 7;
-    e.divisor[1] = 1;
-    e.hashes = 2;
+    e.tokens = array_of(tokens);
+    e.start = array_of(start);
+    e.token = array_of(token);
+    e.positions = {{array_of(rows), 4, 7}, {array_of(columns), 7, 1}};
     e.buckets = kBuckets;
-    e.hash[0] = pairs.data();
-    e.hash[1] = triples.data();
-    e.hash_rows = hash_rows.data();
+    e.hash = {array_of(pairs), array_of(triples)};
+    e.hash_rows = array_of(hash_rows);
     e.taps = kTaps;
-    e.kernel = kernel.data();
+    e.kernel = array_of(kernel);
     e.out = out.view();
     return e;
   }
 };
 
-TEST(Embed, IsItsDefinition) {
-  const auto backend = make_cpu_backend();
-  for (const std::int64_t C : {1, 7, 64, 65, 200}) {
-    EmbedCase t(C);
-    for (const std::int64_t first : {0, 5}) {
-      Embed op = t.op();
-      op.first = first;
-      const definitions::Values got = same_for_any_threads("embed", [&] {
-        embed(*backend, op);
-        return t.out.values();
-      });
-      expect_close(got, definitions::embed(op), 7 * 8 * 0x1p-24, 0, "embed");  // seven roundings, of sums below 8
+TEST_P(EmbedOperation, IsItsDefinition) {
+  every_way([&](const std::string& way) {
+    for (const std::int64_t C : {1, 7, 64, 65, 200}) {
+      EmbedCase t(C);
+      std::vector<std::int64_t> at;  // rows of both sequences, five positions later than they stand
+      for (std::int64_t r = 0; r < 60; ++r) at.push_back(r % 30 + 5);
+      for (const bool elsewhere : {false, true}) {
+        Embed op = t.op();
+        if (elsewhere) op.at = array_of(at);
+        const definitions::Values got = same_for_any_threads("embed", [&] {
+          run(op);
+          return t.out.values();
+        });
+        // Seven roundings, of sums below 8.
+        expect_close(got, definitions::embed(op), 7 * 8 * 0x1p-24, 0, "embed " + way);
+      }
     }
-  }
+  });
 }
 
-// As decoding has it: one token a sequence, those before it in front of it.
-TEST(Embed, OfOneTokenReadsTheHistoryBeforeIt) {
-  const auto backend = make_cpu_backend();
+// As decoding has it: one token a sequence, those before it in front of it, each sequence at a position of its own.
+TEST_P(EmbedOperation, OfOneTokenReadsTheHistoryBeforeIt) {
   EmbedCase t(20);
   Embed whole = t.op();
-  whole.hashes = 0;
-  embed(*backend, whole);
+  whole.hash.clear(), whole.hash_rows = {};
+  run(whole);
   const definitions::Values all = t.out.values();
-  for (const std::int64_t position : {0, 1, 2, 3, 29}) {
+  for (const auto& [one_position, other_position] :
+       {std::pair{0, 0}, {1, 1}, {2, 2}, {3, 3}, {29, 29}, {0, 7}, {29, 1}}) {
+    std::vector<std::int64_t> at = {one_position, other_position};
     std::vector<std::int32_t> tokens;
     for (const std::int64_t sequence : {0, 1}) {
+      const std::int64_t position = at[static_cast<std::size_t>(sequence)];
       for (std::int64_t p = position - kTaps; p <= position; ++p)
         tokens.push_back(p < 0 ? -1 : t.tokens[static_cast<std::size_t>(sequence * 30 + p)]);
     }
     HostMatrix out(DType::float32, 2, 20, 1, 1);
     Embed one = whole;
     one.T = 1;
-    one.first = position;
-    one.tokens = tokens.data() + kTaps;
+    one.at = array_of(at);
+    one.tokens = array_of(tokens).from(kTaps);
     one.tokens_stride = kTaps + 1;
     one.history = kTaps;
     one.out = out.view();
-    embed(*backend, one);
+    run(one);
     definitions::Values want;
     for (const std::int64_t sequence : {0, 1}) {
-      const auto row = all.begin() + (sequence * 30 + position) * 20;
+      const auto row = all.begin() + (sequence * 30 + at[static_cast<std::size_t>(sequence)]) * 20;
       want.insert(want.end(), row, row + 20);
     }
-    EXPECT_EQ(out.values(), want) << position;
+    EXPECT_EQ(out.values(), want) << one_position << ", " << other_position;
   }
 }
 
-TEST(EmbedBackward, AddsItsDefinition) {
-  const auto backend = make_cpu_backend();
+TEST_P(EmbedOperation, AddsTheGradientsOfItsDefinition) {
+  every_way([&](const std::string& way) {
   for (const std::int64_t C : {1, 7, 64, 65, 200}) {
     EmbedCase t(C);
     std::vector<float> dstart(t.start.size()), dtoken(t.token.size()), drows(t.rows.size()), dcolumns(t.columns.size()),
         dpairs(t.pairs.size()), dtriples(t.triples.size()), dkernel(t.kernel.size());
-    const EmbedBackward op{t.op(),
+    Embed forward = t.op();
+    forward.out = {};
+    const EmbedBackward op{forward,
                            t.out.view(),
-                           dstart.data(),
-                           dtoken.data(),
-                           {drows.data(), dcolumns.data()},
-                           {dpairs.data(), dtriples.data()},
-                           dkernel.data()};
+                           array_of(dstart),
+                           array_of(dtoken),
+                           {array_of(drows), array_of(dcolumns)},
+                           {array_of(dpairs), array_of(dtriples)},
+                           array_of(dkernel)};
     const auto tables = {&dstart, &dtoken, &drows, &dcolumns, &dpairs, &dtriples, &dkernel};
     const definitions::Values got = same_for_any_threads("embed_backward", [&] {
       definitions::Values all;
       for (std::vector<float>* d : tables) d->assign(d->size(), 1);
-      embed_backward(*backend, op);
+      run(op);
       for (std::vector<float>* d : tables) append(all, as_values(*d));
       return all;
     });
@@ -130,8 +133,9 @@ TEST(EmbedBackward, AddsItsDefinition) {
     for (const definitions::Values& h : d.hash) append(want, h);
     append(want, d.kernel);
     for (double& v : want) v += 1;
-    expect_close(got, want, sum_bound(60, 61), 0, "embed_backward");  // at most 60 rows meet in one
+    expect_close(got, want, sum_bound(60, 61), 0, "embed_backward " + way);  // at most 60 rows meet in one
   }
+  });
 }
 
 }  // namespace

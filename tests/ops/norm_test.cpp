@@ -1,40 +1,43 @@
 // residual_norm and its backward twin against their definitions; dropout's mask.
 #include <gtest/gtest.h>
 
-#include <bit>
-
-#include "cpu/norm_kernels.h"
-#include "every_isa.h"
-#include "ops/ops.h"
+#include "ops/on_device.h"
 
 namespace longstride::tests {
 namespace {
 
 constexpr std::int64_t kWidths[] = {1, 7, 16, 33, 64, 200};
 
-Dropout dropout_of(float rate) { return {rate, 42, (std::int64_t{1} << 33) + 7, 3, 1}; }
+LONGSTRIDE_DEVICE_TESTS(NormOperation);
 
-TEST(ResidualNorm, IsItsDefinitionOnEveryInstructionSet) {
-  const auto backend = make_cpu_backend();
-  for_every_isa([&](const std::string& isa) {
+// Of a step beyond 32 bits.
+const StepInputs kInputs = [] {
+  StepInputs inputs;
+  inputs.dropout_step = (std::int64_t{1} << 33) + 7;
+  return inputs;
+}();
+Dropout dropout_of(float rate) { return {rate, 42, 3, 1}; }
+
+TEST_P(NormOperation, IsItsDefinition) {
+  every_way([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const std::int64_t C : kWidths) {
         for (const float rate : {0.0f, 0.4f}) {
           const std::int64_t N = 37;
           HostMatrix h(DType::float32, N, C, 1), branch(type, N, C, 2, 2), h_out(DType::float32, N, C, 3),
               y(type, N, C, 4, 1);
-          const std::vector<float> weight = random_floats(C, 5), bias = random_floats(C, 6);
+          std::vector<float> weight = random_floats(C, 5), bias = random_floats(C, 6);
           std::vector<float> mean(N), rstd(N);
-          const ResidualNorm op{h.view(),    branch.view(), dropout_of(rate), h_out.view(), weight.data(),
-                                bias.data(), 1e-5f,         y.view(),         mean.data(),  rstd.data()};
+          const ResidualNorm op{h.view(),    branch.view(), dropout_of(rate), h_out.view(), array_of(weight),
+                                array_of(bias), 1e-5f,         y.view(),         array_of(mean),  array_of(rstd)};
           const std::string what = "residual_norm " + isa + " " + word(type) + " C " + std::to_string(C);
           const definitions::Values got = same_for_any_threads(what, [&] {
-            residual_norm(*backend, op);
+            run(op, kInputs);
             definitions::Values all = h_out.values();
             append(all, as_values(mean));
             return all;
           });
-          definitions::ResidualNormValues want = definitions::residual_norm(op);
+          definitions::ResidualNormValues want = definitions::residual_norm(op, kInputs);
           append(want.h_out, want.mean);
           // |h| <= 1 + 1 / (1 - rate) < 2.7: three roundings of h, C + 1 of the mean.
           expect_close(got, want.h_out, sum_bound(C + 3, 2.7), 0, what);
@@ -51,50 +54,48 @@ TEST(ResidualNorm, IsItsDefinitionOnEveryInstructionSet) {
   });
 }
 
-TEST(ResidualNorm, WithoutABranchLeavesH) {
-  const auto backend = make_cpu_backend();
-  for_every_isa([&](const std::string&) {
+TEST_P(NormOperation, WithoutABranchLeavesH) {
+  every_way([&](const std::string&) {
     HostMatrix h(DType::float32, 5, 33, 1), y(DType::float32, 5, 33, 2);
-    const std::vector<float> weight(33, 1.0f), bias(33, 0.0f);
+    std::vector<float> weight(33, 1.0f), bias(33, 0.0f);
     std::vector<float> mean(5), rstd(5);
     const definitions::Values before = h.values();
-    ResidualNorm op{h.view(),    {},    dropout_of(0.4f), {},          weight.data(),
-                    bias.data(), 1e-5f, y.view(),         mean.data(), rstd.data()};
-    residual_norm(*backend, op);
+    ResidualNorm op{h.view(),    {},    dropout_of(0.4f), {},          array_of(weight),
+                    array_of(bias), 1e-5f, y.view(),         array_of(mean), array_of(rstd)};
+    run(op, kInputs);
     expect_same_bits(before, h.values(), "h");
-    expect_close(y.values(), definitions::residual_norm(op).y, 2e-6, 1e-6, "y");
+    expect_close(y.values(), definitions::residual_norm(op, kInputs).y, 2e-6, 1e-6, "y");
   });
 }
 
-TEST(ResidualNormBackward, IsItsDefinitionOnEveryInstructionSet) {
-  const auto backend = make_cpu_backend();
-  for_every_isa([&](const std::string& isa) {
+TEST_P(NormOperation, GivesTheGradientsOfItsDefinition) {
+  every_way([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const std::int64_t C : kWidths) {
         for (const std::int64_t N : {3, 300}) {  // one chunk of 128 rows, and three
           HostMatrix dy(type, N, C, 1, 1), h(DType::float32, N, C, 2), dh(DType::float32, N, C, 3),
               dbranch(type, N, C, 4);
           HostMatrix above(DType::float32, N, C, 5);
-          const std::vector<float> weight = random_floats(C, 6), zeros(static_cast<std::size_t>(C));
+          std::vector<float> weight = random_floats(C, 6), zeros(static_cast<std::size_t>(C));
           std::vector<float> mean(static_cast<std::size_t>(N)), rstd(mean), dweight(zeros), dbias(zeros);
           HostMatrix y(DType::float32, N, C, 7);
-          ResidualNorm forward{h.view(),     {},    {},       {},          weight.data(),
-                               zeros.data(), 1e-5f, y.view(), mean.data(), rstd.data()};
-          residual_norm(*backend, forward);
-          const ResidualNormBackward op{dy.view(),         h.view(),       mean.data(), rstd.data(),
-                                        weight.data(),     above.view(),   dh.view(),   dbranch.view(),
-                                        dropout_of(0.25f), dweight.data(), dbias.data()};
+          ResidualNorm forward{h.view(),     {},    {},       {},          array_of(weight),
+                               array_of(zeros), 1e-5f, y.view(), array_of(mean), array_of(rstd)};
+          run(forward, kInputs);
+          const ResidualNormBackward op{dy.view(),         h.view(),       array_of(mean), array_of(rstd),
+                                        array_of(weight),     above.view(),   dh.view(),   dbranch.view(),
+                                        dropout_of(0.25f), array_of(dweight), array_of(dbias)};
           const std::string what = "residual_norm_backward " + isa + " " + word(type) + " C " + std::to_string(C);
           const definitions::Values got = same_for_any_threads(what, [&] {
             dweight.assign(dweight.size(), 1);
             dbias.assign(dbias.size(), 2);
-            residual_norm_backward(*backend, op);
+            run(op, kInputs);
             definitions::Values all = dh.values();
             append(all, as_values(dweight));
             append(all, as_values(dbias));
             return all;
           });
-          definitions::ResidualNormGradients want = definitions::residual_norm_backward(op, 1e-5);
+          definitions::ResidualNormGradients want = definitions::residual_norm_backward(op, 1e-5, kInputs);
           for (double& v : want.dweight) v += 1;
           for (double& v : want.dbias) v += 2;
           definitions::Values all = want.dh;
@@ -111,48 +112,44 @@ TEST(ResidualNormBackward, IsItsDefinitionOnEveryInstructionSet) {
   });
 }
 
-TEST(ResidualNormBackward, MayWriteOverTheGradientFromAbove) {
-  const auto backend = make_cpu_backend();
+TEST_P(NormOperation, MayWriteItsGradientOverTheGradientFromAbove) {
   HostMatrix dy(DType::float32, 9, 20, 1), h(DType::float32, 9, 20, 2), above(DType::float32, 9, 20, 3),
       dh(DType::float32, 9, 20, 4);
-  const std::vector<float> weight = random_floats(20, 5), mean(9, 0.1f), rstd(9, 1.5f);
+  std::vector<float> weight = random_floats(20, 5), mean(9, 0.1f), rstd(9, 1.5f);
   std::vector<float> dweight(20), dbias(20);
-  ResidualNormBackward op{dy.view(), h.view(), mean.data(), rstd.data(),    weight.data(), above.view(),
-                          dh.view(), {},       {},          dweight.data(), dbias.data()};
-  residual_norm_backward(*backend, op);
+  ResidualNormBackward op{dy.view(), h.view(), array_of(mean), array_of(rstd),    array_of(weight), above.view(),
+                          dh.view(), {},       {},          array_of(dweight), array_of(dbias)};
+  run(op, kInputs);
   op.dh = above.view();
-  residual_norm_backward(*backend, op);
+  run(op, kInputs);
   expect_same_bits(dh.values(), above.values(), "in place");
 }
 
-TEST(ResidualNormBackward, MayWriteOverItsInputs) {
-  const auto backend = make_cpu_backend();
-  for_every_isa([&](const std::string& isa) {
+TEST_P(NormOperation, MayWriteItsGradientsOverTheirInputs) {
+  every_way([&](const std::string& isa) {
     for (const DType type : kTypes) {
       HostMatrix dy(type, 9, 40, 1), h(DType::float32, 9, 40, 2), dh(DType::float32, 9, 40, 3), dbranch(type, 9, 40, 4);
-      const std::vector<float> weight = random_floats(40, 5), mean(9, 0.1f), rstd(9, 1.5f);
+      std::vector<float> weight = random_floats(40, 5), mean(9, 0.1f), rstd(9, 1.5f);
       std::vector<float> dweight(40), dbias(40);
-      ResidualNormBackward op{dy.view(), h.view(),       mean.data(),       rstd.data(),    weight.data(), {},
-                              dh.view(), dbranch.view(), dropout_of(0.25f), dweight.data(), dbias.data()};
-      residual_norm_backward(*backend, op);
+      ResidualNormBackward op{dy.view(), h.view(),       array_of(mean),       array_of(rstd),    array_of(weight), {},
+                              dh.view(), dbranch.view(), dropout_of(0.25f), array_of(dweight), array_of(dbias)};
+      run(op, kInputs);
       op.dh = h.view();
       op.dbranch = dy.view();
-      residual_norm_backward(*backend, op);
+      run(op, kInputs);
       expect_same_bits(dh.values(), h.values(), "h in place " + isa);
       expect_same_bits(dbranch.values(), dy.values(), "dy in place " + isa);
     }
   });
 }
 
-TEST(ResidualNorm, PassesNotANumberOnWithinItsRow) {
-  const auto backend = make_cpu_backend();
-  for_every_isa([&](const std::string& isa) {
+TEST_P(NormOperation, PassesNotANumberOnWithinItsRow) {
+  every_way([&](const std::string& isa) {
     HostMatrix h(DType::float32, 2, 33, 1), y(DType::float32, 2, 33, 2);
     h.set(1, 32, NAN);
-    const std::vector<float> weight(33, 1.0f), bias(33, 0.0f);
+    std::vector<float> weight(33, 1.0f), bias(33, 0.0f);
     std::vector<float> mean(2), rstd(2);
-    residual_norm(*backend,
-                  {h.view(), {}, {}, {}, weight.data(), bias.data(), 1e-5f, y.view(), mean.data(), rstd.data()});
+    run(ResidualNorm{h.view(), {}, {}, {}, array_of(weight), array_of(bias), 1e-5f, y.view(), array_of(mean), array_of(rstd)});
     const definitions::Values got = y.values();
     for (std::size_t c = 0; c < 33; ++c) {
       EXPECT_FALSE(std::isnan(got[c])) << isa;
@@ -162,40 +159,27 @@ TEST(ResidualNorm, PassesNotANumberOnWithinItsRow) {
   });
 }
 
-TEST(DropoutMask, IsPhiloxsOnEveryInstructionSet) {
-  const auto backend = make_cpu_backend();
-  for_every_isa([&](const std::string& isa) {
+TEST_P(NormOperation, DropsWhatPhiloxSays) {
+  every_way([&](const std::string& isa) {
     for (const std::int64_t C : {1, 7, 64, 130, 515}) {
       const std::int64_t N = 50;
       HostMatrix h(DType::float32, N, C, 1), branch(DType::float32, N, C, 2), out(DType::float32, N, C, 3),
           y(DType::float32, N, C, 4);
       h.fill(0);
       branch.fill(1);
-      const std::vector<float> weight(static_cast<std::size_t>(C), 1.0f), bias(weight);
+      std::vector<float> weight(static_cast<std::size_t>(C), 1.0f), bias(weight);
       std::vector<float> mean(N), rstd(N);
       Dropout dropout = dropout_of(0.4f);
       dropout.first_row = C;
-      residual_norm(*backend, {h.view(), branch.view(), dropout, out.view(), weight.data(), bias.data(), 1e-5f,
-                               y.view(), mean.data(), rstd.data()});
+      run(ResidualNorm{h.view(), branch.view(), dropout, out.view(), array_of(weight), array_of(bias), 1e-5f,
+                               y.view(), array_of(mean), array_of(rstd)}, kInputs);
       const definitions::Values got = out.values();
       for (std::int64_t e = 0; e < N * C; ++e) {
-        const double want = definitions::dropout_scale(dropout, dropout.first_row * C + e);
+        const double want = definitions::dropout_scale(dropout, kInputs.dropout_step, dropout.first_row * C + e);
         ASSERT_NEAR(got[static_cast<std::size_t>(e)], want, want * 0x1p-23) << isa << " C " << C << " element " << e;
       }
     }
   });
-}
-
-TEST(DropoutMask, KeepsTheShareItShould) {
-  DropoutWords words;
-  words.least = static_cast<std::uint32_t>(std::ceil(0.4 * 0x1p24)) << 8;
-  const std::int64_t count = 1 << 20;
-  std::vector<std::uint32_t> mask(static_cast<std::size_t>(dropout_mask_words(count)));
-  norm_kernels().dropout_mask(words, 3, count, mask.data());
-  double kept = 0;
-  for (std::size_t w = 0; w < count / 32; ++w) kept += std::popcount(mask[w]);
-  // Standard deviation of the mean: sqrt(0.24 / 2^20) = 0.00048; five of them.
-  EXPECT_NEAR(kept / static_cast<double>(count), 0.6, 0.0024);
 }
 
 }  // namespace

@@ -1,0 +1,191 @@
+// What operations work on in the host's memory, and its twin on a device: operands of the host are taken there, the
+// operations run there, and what they wrote comes back. Half of the twins lie in buffers of the program, half outside.
+//
+// Whatever an operation does, three things are looked at: what lies around its operands stays as it was, so does what
+// it only reads, and so does what lies between the rows of what it writes.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ops/backend.h"
+#include "ops/buffer.h"
+
+namespace longstride::tests {
+
+struct Bytes {
+  std::byte *begin, *end;
+};
+
+// Visits the rows of an operand: what lies between them is not the operand's.
+template <class Visit>
+void each_row(const Matrix& m, Visit visit) {
+  for (std::int64_t r = 0; r < m.rows; ++r) {
+    auto* at = static_cast<std::byte*>(m.data) + r * m.stride * size_of(m.type);
+    visit(Bytes{at, at + m.cols * size_of(m.type)});
+  }
+}
+template <class Visit>
+void each_row(const Heads& x, Visit visit) {
+  for (std::int64_t b = 0; b < x.B; ++b) {
+    for (std::int64_t t = 0; t < x.T; ++t) {
+      for (std::int64_t h = 0; h < x.H; ++h) {
+        auto* at = static_cast<std::byte*>(x.data) + x.offset(b, t, h) * size_of(x.type);
+        visit(Bytes{at, at + x.D * size_of(x.type)});
+      }
+    }
+  }
+}
+template <class T, class Visit>
+void each_row(const Array<T>& x, Visit visit) {
+  visit(Bytes{reinterpret_cast<std::byte*>(x.data), reinterpret_cast<std::byte*>(x.data + x.count)});
+}
+
+// From an operand's first byte to its last, and what an operation reads before the first.
+template <class Operand>
+Bytes reach_of(const Operand& operand) {
+  auto* first = reinterpret_cast<std::byte*>(operand.data);
+  Bytes reach{first, first};
+  each_row(operand, [&](const Bytes& row) {
+    reach.begin = std::min(reach.begin, row.begin);
+    reach.end = std::max(reach.end, row.end);
+  });
+  return reach;
+}
+inline void add_history(const Operation& operation, std::vector<Bytes>& reaches) {
+  const Embed* op = std::get_if<Embed>(&operation);
+  if (const auto* backward = std::get_if<EmbedBackward>(&operation)) op = &backward->forward;
+  if (op == nullptr) return;
+  auto* first = reinterpret_cast<std::byte*>(op->tokens.data);
+  reaches.push_back({first - op->history * static_cast<std::int64_t>(sizeof(std::int32_t)), first + 1});
+}
+
+class DeviceTwin {
+ public:
+  DeviceTwin(Backend& backend, std::vector<Operation> operations)
+      : backend_(backend), operations_(std::move(operations)) {
+    find_regions();
+    Program program;
+    for (std::size_t i = 0; i < regions_.size(); ++i) {
+      Region& region = regions_[i];
+      const std::int64_t bytes = region.bytes() + 2 * kAround;
+      if (i % 2 == 0) {
+        region.inside = program.array<std::uint8_t>("region " + std::to_string(i), Life::lasting, bytes);
+      } else {
+        region.outside = Buffer(backend, bytes);
+      }
+    }
+    for (Operation operation : operations_) {
+      each_operand(operation, [&](Use, auto& operand) {
+        if (operand && operand.data != nullptr) move(operand);
+      });
+      program.add(std::move(operation));
+    }
+    executable_ = backend.compile(std::move(program));
+    arena_ = Buffer(backend, executable_->arena_bytes());
+    executable_->bind(arena_.data());
+  }
+
+  // What the host's memory holds now goes to the device; what the device holds after the run comes to the host.
+  void run(const StepInputs& inputs = {}, const Executable::AtMark& at_mark = {}) {
+    for (Region& region : regions_) {
+      std::vector<std::byte> image(static_cast<std::size_t>(region.bytes() + 2 * kAround), kAroundByte);
+      std::copy(region.host.begin, region.host.end, image.begin() + kAround);
+      backend_.upload(at(region), image.data(), static_cast<std::int64_t>(image.size()));
+    }
+    executable_->run(inputs, at_mark);
+    backend_.wait();
+    for (Region& region : regions_) {
+      std::vector<std::byte> image(static_cast<std::size_t>(region.bytes() + 2 * kAround));
+      backend_.download(image.data(), at(region), static_cast<std::int64_t>(image.size()));
+      take_back(region, image);
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kAround = 64;  // bytes before and after a region
+  static constexpr std::byte kAroundByte{0xa5};
+
+  struct Region {
+    Bytes host;
+    std::vector<bool> written;  // byte by byte
+    Array<std::uint8_t> inside = {};
+    Buffer outside = {};
+    std::int64_t bytes() const { return host.end - host.begin; }
+  };
+
+  // Operands that overlap, as columns of one matrix do, lie in one region.
+  void find_regions() {
+    std::vector<Bytes> reaches;
+    for (Operation& operation : operations_) {
+      each_operand(operation, [&](Use, const auto& operand) {
+        if (operand && operand.data != nullptr) reaches.push_back(reach_of(operand));
+      });
+      add_history(operation, reaches);
+    }
+    std::sort(reaches.begin(), reaches.end(), [](const Bytes& a, const Bytes& b) { return a.begin < b.begin; });
+    for (const Bytes& reach : reaches) {
+      if (!regions_.empty() && reach.begin < regions_.back().host.end) {
+        regions_.back().host.end = std::max(regions_.back().host.end, reach.end);
+      } else {
+        regions_.push_back({reach, {}});
+      }
+    }
+    for (Region& region : regions_) region.written.assign(static_cast<std::size_t>(region.bytes()), false);
+    for (Operation& operation : operations_) {
+      each_operand(operation, [&](Use use, const auto& operand) {
+        if (!operand || operand.data == nullptr || use == Use::reads) return;
+        each_row(operand, [&](const Bytes& row) {
+          Region& region = region_of(row.begin);
+          const auto first = region.written.begin() + (row.begin - region.host.begin);
+          std::fill(first, first + (row.end - row.begin), true);
+        });
+      });
+    }
+  }
+  Region& region_of(const void* host) {
+    const auto* at = static_cast<const std::byte*>(host);
+    return *std::find_if(regions_.begin(), regions_.end(),
+                         [&](const Region& region) { return region.host.begin <= at && at < region.host.end; });
+  }
+  template <class Operand>
+  void move(Operand& operand) {
+    const Region& region = region_of(operand.data);
+    const std::int64_t offset = kAround + (reinterpret_cast<std::byte*>(operand.data) - region.host.begin);
+    if (region.inside) {
+      operand.data = nullptr;
+      operand.place = {region.inside.place.buffer, offset};
+    } else {
+      operand.data = reinterpret_cast<decltype(operand.data)>(static_cast<std::byte*>(region.outside.data()) + offset);
+    }
+  }
+  void* at(const Region& region) const {
+    return region.inside ? executable_->program().bound(region.inside).data : region.outside.data();
+  }
+  static void take_back(Region& region, const std::vector<std::byte>& image) {
+    const auto differs = [](std::byte byte) { return byte != kAroundByte; };
+    EXPECT_TRUE(std::none_of(image.begin(), image.begin() + kAround, differs)) << "something is written before operands";
+    EXPECT_TRUE(std::none_of(image.end() - kAround, image.end(), differs)) << "something is written behind operands";
+    std::int64_t changed = 0;
+    for (std::size_t i = 0; i < region.written.size(); ++i) {
+      const std::byte now = image[static_cast<std::size_t>(kAround) + i];
+      changed += !region.written[i] && now != region.host.begin[i];
+      region.host.begin[i] = now;
+    }
+    EXPECT_EQ(changed, 0) << "bytes changed that no operation says it writes";
+  }
+
+  Backend& backend_;
+  std::vector<Operation> operations_;
+  std::vector<Region> regions_;
+  std::unique_ptr<Executable> executable_;
+  Buffer arena_;
+};
+
+}  // namespace longstride::tests
