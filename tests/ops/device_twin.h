@@ -114,7 +114,7 @@ class DeviceTwin {
 
   struct Region {
     Bytes host;
-    std::vector<bool> written;  // byte by byte
+    std::vector<Bytes> written = {};  // ascending, apart
     Array<std::uint8_t> inside = {};
     Buffer outside = {};
     std::int64_t bytes() const { return host.end - host.begin; }
@@ -134,19 +134,35 @@ class DeviceTwin {
       if (!regions_.empty() && reach.begin < regions_.back().host.end) {
         regions_.back().host.end = std::max(regions_.back().host.end, reach.end);
       } else {
-        regions_.push_back({reach, {}});
+        regions_.push_back({reach});
       }
     }
-    for (Region& region : regions_) region.written.assign(static_cast<std::size_t>(region.bytes()), false);
     for (Operation& operation : operations_) {
       each_operand(operation, [&](Use use, const auto& operand) {
         if (!operand || operand.data == nullptr || use == Use::reads) return;
+        Region& region = region_of(operand.data);
         each_row(operand, [&](const Bytes& row) {
-          Region& region = region_of(row.begin);
-          const auto first = region.written.begin() + (row.begin - region.host.begin);
-          std::fill(first, first + (row.end - row.begin), true);
+          std::vector<Bytes>& written = region.written;
+          if (!written.empty() && written.back().end == row.begin) {
+            written.back().end = row.end;
+          } else {
+            written.push_back(row);
+          }
         });
       });
+    }
+    for (Region& region : regions_) {
+      std::vector<Bytes> apart;
+      std::sort(region.written.begin(), region.written.end(),
+                [](const Bytes& a, const Bytes& b) { return a.begin < b.begin; });
+      for (const Bytes& row : region.written) {
+        if (!apart.empty() && row.begin <= apart.back().end) {
+          apart.back().end = std::max(apart.back().end, row.end);
+        } else {
+          apart.push_back(row);
+        }
+      }
+      region.written = apart;
     }
   }
   Region& region_of(const void* host) {
@@ -172,13 +188,18 @@ class DeviceTwin {
     const auto differs = [](std::byte byte) { return byte != kAroundByte; };
     EXPECT_TRUE(std::none_of(image.begin(), image.begin() + kAround, differs)) << "something is written before operands";
     EXPECT_TRUE(std::none_of(image.end() - kAround, image.end(), differs)) << "something is written behind operands";
-    std::int64_t changed = 0;
-    for (std::size_t i = 0; i < region.written.size(); ++i) {
-      const std::byte now = image[static_cast<std::size_t>(kAround) + i];
-      changed += !region.written[i] && now != region.host.begin[i];
-      region.host.begin[i] = now;
+    std::byte* kept = region.host.begin;
+    const auto came_back = [&](const std::byte* host) { return image.begin() + kAround + (host - region.host.begin); };
+    const auto expect_kept = [&](std::byte* end) {
+      EXPECT_TRUE(std::equal(kept, end, came_back(kept)))
+          << "bytes changed that no operation says it writes";
+    };
+    for (const Bytes& row : region.written) {
+      expect_kept(row.begin);
+      std::copy(came_back(row.begin), came_back(row.end), row.begin);
+      kept = row.end;
     }
-    EXPECT_EQ(changed, 0) << "bytes changed that no operation says it writes";
+    expect_kept(region.host.end);
   }
 
   Backend& backend_;
