@@ -61,9 +61,9 @@ foreach(room pattern io data model)
   set_property(TEST ${room}_many_cases APPEND PROPERTY ENVIRONMENT "RC_PARAMS=max_success=2000")
 endforeach()
 
-# Network, training and decoder in a process that was told which instruction set to use, oneDNN included.
+# Operations, network, training and decoder in a process that was told which instruction set to use, oneDNN included.
 foreach(isa scalar avx2 avx512 avx512_bf16)
-  foreach(room cpu model train sample)
+  foreach(room ops cpu model train sample)
     longstride_test(${room}_on_${isa} ${room}_test)
     set_property(TEST ${room}_on_${isa} APPEND PROPERTY ENVIRONMENT "LONGSTRIDE_ISA=${isa}")
     set_tests_properties(${room}_on_${isa} PROPERTIES LABELS slow SKIP_REGULAR_EXPRESSION "this machine cannot run")

@@ -1,7 +1,10 @@
-// A list of operations on all threads against the same operations one after another.
+// A list of operations by a crew of threads against the same operations one after another.
+#include "cpu/crew.h"
+
 #include <gtest/gtest.h>
 
-#include "every_isa.h"
+#include "cpu/every_isa.h"
+#include "ops/backend.h"
 
 namespace longstride::tests {
 namespace {
@@ -22,14 +25,15 @@ struct Blocks {
       ResidualNorm norm;
       norm.h_in = norm.h_out = h.view();
       norm.branch = branch.view();
-      norm.weight = norm.bias = bias.data();
+      norm.weight = norm.bias = array_of(bias).from(0, C);
       norm.eps = 1e-5f;
       norm.y = y.view();
-      norm.mean = statistics.data();
-      norm.rstd = statistics.data() + B;
+      norm.mean = array_of(statistics).from(0, B);
+      norm.rstd = array_of(statistics).from(B);
       program.emplace_back(norm);
-      program.emplace_back(Linear{y.view(), expand.view(), bias.data(), Activation::gelu_sigmoid, {}, hidden.view()});
-      program.emplace_back(Linear{hidden.view(), contract.view(), nullptr, Activation::none, {}, branch.view()});
+      program.emplace_back(
+          Linear{y.view(), expand.view(), array_of(bias), Activation::gelu_sigmoid, {}, hidden.view()});
+      program.emplace_back(Linear{hidden.view(), contract.view(), {}, Activation::none, {}, branch.view()});
     }
   }
   definitions::Values results() {
@@ -37,13 +41,21 @@ struct Blocks {
     append(all, branch.values());
     return all;
   }
+  void run(Backend& backend) { compile_bound(backend, program)->run(); }
+  // A mark is told of where everything before is done: no crew runs a program that has one.
+  void run_in_turn(Backend& backend) {
+    std::vector<Operation> marked = program;
+    marked.emplace_back(Mark{});
+    EXPECT_FALSE(cpu::Crew::can_run(marked));
+    compile_bound(backend, marked)->run();
+  }
 
   HostMatrix h, y, hidden, branch, expand, contract;
   std::vector<float> bias, statistics;
   std::vector<Operation> program;
 };
 
-TEST(Program, IsItsOperationsOneAfterAnotherToTheBit) {
+TEST(Crew, RunsOperationsAsOneAfterAnotherToTheBit) {
   const auto backend = make_cpu_backend();
   for_every_isa([&](const std::string& isa) {
     for (const DType type : kTypes) {
@@ -51,34 +63,61 @@ TEST(Program, IsItsOperationsOneAfterAnotherToTheBit) {
         const std::string what = isa + " " + word(type) + " B " + std::to_string(B) + " C " + std::to_string(C);
         const definitions::Values got = same_for_any_threads(what, [&] {
           Blocks blocks(type, B, C, 20);
-          run(*backend, blocks.program);
+          EXPECT_TRUE(cpu::Crew::can_run(blocks.program));
+          blocks.run(*backend);
           return blocks.results();
         });
-        Blocks blocks(type, B, C, 20);
-        backend->Backend::run(blocks.program);
-        expect_same_bits(got, blocks.results(), what);
+        Blocks in_turn(type, B, C, 20), alone(type, B, C, 20);
+        in_turn.run_in_turn(*backend);
+        expect_same_bits(got, in_turn.results(), what);
+        for (const Operation& operation : alone.program) run_once(*backend, operation);
+        expect_same_bits(got, alone.results(), what + ", each a program of its own");
       }
     }
   });
 }
 
-TEST(Program, OfManyRowsRunsToo) {
+TEST(Crew, LeavesManyRowsToOthers) {
   const auto backend = make_cpu_backend();
   Blocks in_turn(DType::float32, 70, 16, 2), blocks(DType::float32, 70, 16, 2);
-  backend->Backend::run(in_turn.program);
-  run(*backend, blocks.program);
+  EXPECT_FALSE(cpu::Crew::can_run(blocks.program));
+  in_turn.run_in_turn(*backend);
+  blocks.run(*backend);
   expect_same_bits(blocks.results(), in_turn.results(), "70 rows");
 }
 
-TEST(Program, ManyShortOnesFollowOneAnother) {  // threads come late, sleep and wake between them
+TEST(Crew, RunsManyShortProgramsOneAfterAnother) {  // threads come late, sleep and wake between them
   const auto backend = make_cpu_backend();
   Blocks one(DType::float32, 1, 96, 2), other(DType::float32, 1, 96, 2);
   for (const int threads : {1, 3}) {
     set_threads(threads);
-    for (int turn = 0; turn < 3000; ++turn) run(*backend, threads == 1 ? one.program : other.program);
+    const auto executable = compile_bound(*backend, threads == 1 ? one.program : other.program);
+    for (int turn = 0; turn < 3000; ++turn) executable->run();
   }
   set_threads(0);
   expect_same_bits(other.results(), one.results(), "3000 programs");
+}
+
+// Executables of one backend share its crew: that one was made for other threads, or is over, is no matter.
+TEST(Crew, IsSharedByExecutablesWhateverTheThreads) {
+  const auto backend = make_cpu_backend();
+  Blocks first(DType::float32, 2, 96, 3), second(DType::float32, 1, 130, 3);
+  Blocks first_in_turn(DType::float32, 2, 96, 3), second_in_turn(DType::float32, 1, 130, 3);
+  {
+    const auto of_first = compile_bound(*backend, first.program);
+    auto of_second = compile_bound(*backend, second.program);
+    for (const int threads : {3, 1, 2, 3}) {
+      set_threads(threads);
+      of_first->run();
+      if (of_second) of_second->run();
+      if (threads == 1) of_second.reset();
+    }
+    set_threads(0);
+  }
+  for (int turn = 0; turn < 4; ++turn) first_in_turn.run_in_turn(*backend);
+  for (int turn = 0; turn < 2; ++turn) second_in_turn.run_in_turn(*backend);
+  expect_same_bits(first.results(), first_in_turn.results(), "first");
+  expect_same_bits(second.results(), second_in_turn.results(), "second");
 }
 
 }  // namespace

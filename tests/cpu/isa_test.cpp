@@ -14,7 +14,7 @@
 #include "longstride/device.h"
 #include "longstride/error.h"
 
-namespace longstride::tests {
+namespace longstride::cpu {
 namespace {
 
 int lanes_of(Isa isa) { return isa == Isa::scalar ? 1 : isa == Isa::avx2 ? 8 : 16; }
@@ -89,4 +89,4 @@ TEST(Isa, ForceChangesTheKernels) {
 }
 
 }  // namespace
-}  // namespace longstride::tests
+}  // namespace longstride::cpu

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <vector>
 
 #include "cpu/workspace.h"
 #include "longstride/device.h"
@@ -10,6 +11,8 @@
 
 namespace longstride::tests {
 namespace {
+
+using cpu::Workspace;
 
 TEST(Machine, IsDescribed) {
   const MachineInfo info = machine_info();
@@ -53,7 +56,6 @@ TEST(Machine, CountsResidentMemory) {
 
 TEST(Backend, AllocatesAlignedMemoryAndCopies) {
   const auto backend = make_cpu_backend();
-  EXPECT_TRUE(backend->host_memory());
   for (const std::int64_t bytes : {0, 1, 64, 5000, 3 << 20}) {
     void* memory = backend->allocate(bytes);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory) % 64, 0u);
@@ -65,6 +67,9 @@ TEST(Backend, AllocatesAlignedMemoryAndCopies) {
   backend->upload(memory, "longstr", 8);
   backend->download(back, memory, 8);
   EXPECT_STREQ(back, "longstr");
+  std::vector<std::byte> staging;
+  EXPECT_EQ(backend->readable(memory, 8, staging), memory);  // the host reaches it where it is
+  EXPECT_TRUE(staging.empty());
   backend->release(memory);
 }
 
