@@ -1,3 +1,4 @@
+// This makes the table of an instruction set from the kernels that work on classes of positions side by side.
 using namespace longstride::cpu;
 
 #include "cpu/attention_mask.inl"
