@@ -131,20 +131,22 @@ const Parameter* ParameterTable::find(std::string_view name) const {
   return nullptr;
 }
 
-void initialise(const ParameterTable& table, std::size_t index, std::int64_t seed, float* values) {
+void initialise(const ParameterTable& table, std::size_t index, std::int64_t seed, std::int64_t first,
+                std::int64_t count, float* values) {
   const PhiloxKey key = philox_key(seed, Purpose::initialise);
   const Parameter& entry = table.entries()[index];
-  std::fill_n(values, entry.count, entry.constant);
+  std::fill_n(values, count, entry.constant);
   if (entry.deviation == 0) return;
-  for (std::int64_t e = 0; e < entry.count; e += 4) {  // Box and Muller: two words make two normal numbers
-    const PhiloxBlock words = philox({static_cast<std::uint32_t>(e / 4), static_cast<std::uint32_t>(e / 4 >> 32),
+  for (std::int64_t e = 0; e < count; e += 4) {  // Box and Muller: two words make two normal numbers
+    const auto block = static_cast<std::uint64_t>(first + e) / 4;
+    const PhiloxBlock words = philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
                                       static_cast<std::uint32_t>(index), 0},
                                      key);
     for (int pair = 0; pair < 2; ++pair) {
       const double radius = entry.deviation * std::sqrt(-2 * std::log(uniform_double(words[2 * pair])));
       const double angle = 2 * std::numbers::pi * uniform_double(words[2 * pair + 1]);
-      if (e + 2 * pair < entry.count) values[e + 2 * pair] = static_cast<float>(radius * std::cos(angle));
-      if (e + 2 * pair + 1 < entry.count) values[e + 2 * pair + 1] = static_cast<float>(radius * std::sin(angle));
+      if (e + 2 * pair < count) values[e + 2 * pair] = static_cast<float>(radius * std::cos(angle));
+      if (e + 2 * pair + 1 < count) values[e + 2 * pair + 1] = static_cast<float>(radius * std::sin(angle));
     }
   }
 }
@@ -152,7 +154,7 @@ void initialise(const ParameterTable& table, std::size_t index, std::int64_t see
 void initialise(const ParameterTable& table, std::int64_t seed, float* store) {
   std::fill_n(store, table.store_elements(), 0.0f);
   for (std::size_t index = 0; index < table.entries().size(); ++index)
-    initialise(table, index, seed, store + table.entries()[index].offset);
+    initialise(table, index, seed, 0, table.entries()[index].count, store + table.entries()[index].offset);
 }
 
 }  // namespace longstride

@@ -56,8 +56,10 @@ class ParameterTable {
   std::int64_t store_ = 0;
 };
 
-// The initial values of one entry: a function of (seed, parameter, element) alone.
-void initialise(const ParameterTable& table, std::size_t index, std::int64_t seed, float* values);
+// The initial values of one entry's elements [first, first + count), first a multiple of 4: a function of (seed,
+// parameter, element) alone.
+void initialise(const ParameterTable& table, std::size_t index, std::int64_t seed, std::int64_t first,
+                std::int64_t count, float* values);
 // Those of all: (store_elements) floats. Gaps become 0.
 void initialise(const ParameterTable& table, std::int64_t seed, float* store);
 

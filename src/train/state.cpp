@@ -1,9 +1,15 @@
 // This holds training's memory, and the programs that begin a step, end it, and put the average in place.
 #include "train/state.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace longstride {
+
+namespace {
+// Elements, 1 MiB: however large a table is, the host holds no second one.
+constexpr std::int64_t kInitialisedAtOnce = std::int64_t{1} << 18;
+}  // namespace
 
 TrainState::TrainState(Backend& backend, const ModelConfig& model, const TrainingConfig& training, DType activations)
     : backend_(backend), table_(model), training_(training), sums_(backend, 32) {
@@ -82,12 +88,14 @@ const float* TrainState::host(const Buffer& buffer, std::vector<std::byte>& stag
 }
 
 void TrainState::initialise(std::int64_t seed) {
-  std::vector<float> values;
+  std::vector<float> values(kInitialisedAtOnce);
   for (std::size_t index = 0; index < table_.entries().size(); ++index) {  // gaps hold 0
     const Parameter& entry = table_.entries()[index];
-    values.resize(static_cast<std::size_t>(entry.count));
-    longstride::initialise(table_, index, seed, values.data());
-    backend_.upload(weights_.f32() + entry.offset, values.data(), entry.count * 4);
+    for (std::int64_t first = 0; first < entry.count; first += kInitialisedAtOnce) {
+      const std::int64_t count = std::min(kInitialisedAtOnce, entry.count - first);
+      longstride::initialise(table_, index, seed, first, count, values.data());
+      backend_.upload(weights_.f32() + entry.offset + first, values.data(), count * 4);
+    }
   }
   if (average_) backend_.copy(average_.data(), weights_.data(), weights_.bytes());
   if (rounded_) run_once(backend_, Round{weights_.floats(), rounded_.halves()});

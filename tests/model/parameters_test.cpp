@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -150,6 +151,18 @@ TEST(Initialise, OfGpt2HasOneDeviationForAllWeightsAndAnOutputThatIsNotZero) {
        {"token_embedding.weight", "position_embedding.0.weight", "blocks.1.feedforward.expand.weight", "output.weight"})
     expect_deviation(table, store, name, 0.02);
   expect_deviation(table, store, "blocks.0.attention.projection.weight", 0.01);
+}
+
+TEST(Initialise, GivesTheSameValuesPieceByPiece) {
+  const ParameterTable table(shape(1, 18, 2, 2, 1, {4, 4}));  // 324 elements and less: not all are whole fours
+  for (std::size_t index = 0; index < table.entries().size(); ++index) {
+    const std::int64_t count = table.entries()[index].count;
+    std::vector<float> whole(static_cast<std::size_t>(count)), pieces(whole.size(), 9.0f);
+    initialise(table, index, 3, 0, count, whole.data());
+    for (std::int64_t first = 0; first < count; first += 20)
+      initialise(table, index, 3, first, std::min<std::int64_t>(20, count - first), pieces.data() + first);
+    EXPECT_EQ(pieces, whole) << table.entries()[index].name;
+  }
 }
 
 TEST(Initialise, IsAFunctionOfTheSeed) {
