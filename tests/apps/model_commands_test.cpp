@@ -118,6 +118,51 @@ TEST_F(ModelCommands, SampleMakesSeveralSideBySide) {
   EXPECT_EQ(result["samples"][1]["hex"].get<std::string>().size(), 24u);
 }
 
+// Sequence i of a run of several prompts is sequence i of a run of its own prompt alone, byte for byte.
+TEST_F(ModelCommands, SampleTakesPromptsInTurn) {
+  const std::vector<std::string> options = {"sample", path("run"), "--tokens", "50", "--seed", "7", "--json", "--quiet"};
+  const auto samples = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = options;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Finished done = run(arguments);
+    EXPECT_EQ(done.status, 0) << done.err;
+    const json made = done.json();
+    std::vector<std::string> bytes;
+    for (const json& one : made["samples"]) bytes.push_back(one["hex"]);
+    return bytes;
+  };
+  const std::vector<std::string> mixed = samples({"--prompt", "A", "--prompt", "BB", "--count", "3"});
+  const std::vector<std::string> a = samples({"--prompt", "A", "--count", "3"});
+  const std::vector<std::string> b = samples({"--prompt", "BB", "--count", "3"});
+  ASSERT_EQ(a.size(), 3u);
+  ASSERT_EQ(b.size(), 3u);
+  EXPECT_EQ(mixed, (std::vector<std::string>{a[0], b[1], a[2]}));
+  EXPECT_EQ(mixed[0].size(), 2 * 51u);
+  EXPECT_EQ(mixed[1].substr(0, 4), "4242");
+  EXPECT_EQ(samples({"--prompt", "A"}), std::vector<std::string>{a[0]});
+  EXPECT_EQ(samples({"--prompt", "A", "--prompt", "BB"}), (std::vector<std::string>{a[0], b[1]}));  // one a prompt
+}
+
+TEST_F(ModelCommands, EvaluateAndSampleComputeOnTheDeviceThatIsNamed) {
+  const std::vector<std::vector<std::string>> commands = {
+      {"evaluate", path("run"), "--data", path("text"), "--bytes", "100"},
+      {"sample", path("run"), "--prompt", "x", "--tokens", "5"}};
+  const auto on = [](std::vector<std::string> command, const char* device) {
+    command.insert(command.end(), {"--device", device});
+    return command;
+  };
+  for (const std::vector<std::string>& command : commands) {
+    const std::string begin = "longstride " + command[0] + ": ";
+    for (const char* device : {"cpu", "auto"}) {
+      const Finished done = run(on(command, device));
+      EXPECT_EQ(done.status, 0) << done.err;
+      EXPECT_NE(done.out, "");
+    }
+    EXPECT_EQ(refused(on(command, "cuda"), 1), begin + "device: this build has no CUDA backend; needs cpu\n");
+    EXPECT_EQ(refused(on(command, "nonsense")), begin + "--device: needs auto, cpu or cuda, got \"nonsense\"\n");
+  }
+}
+
 TEST_F(ModelCommands, SampleRefusesInOneSentence) {
   EXPECT_EQ(refused({"sample", path("run"), "--temperature", "-1"}),
             "longstride sample: --temperature: needs a number of at least 0, got -1\n");

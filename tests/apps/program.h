@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@ namespace longstride {
 struct Finished {
   int status = -1;  // exit status; 1000 + signal where one ended it
   std::string out, err;
+  std::int64_t peak_bytes = 0;  // of resident memory
   nlohmann::json json() const { return nlohmann::json::parse(out, nullptr, false); }
 };
 
@@ -69,8 +71,10 @@ class Commands : public testing::Test {
 
   Finished finish(pid_t process) const {
     int status = 0;
-    waitpid(process, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status), read("out"), read("err")};
+    rusage used = {};
+    wait4(process, &status, 0, &used);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status), read("out"), read("err"),
+            std::int64_t{used.ru_maxrss} * 1024};
   }
 
   Finished run(const std::vector<std::string>& arguments, const std::string& out = "") const {

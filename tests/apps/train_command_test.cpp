@@ -139,6 +139,31 @@ TEST_F(TrainCommand, PlansWhatItWillNeed) {
   EXPECT_EQ(run({"plan", "--json"}).status, 0);  // data is not needed
 }
 
+TEST_F(TrainCommand, TrainsAndPlansForTheDeviceThatIsNamed) {
+  for (const char* command : {"train", "plan"}) {
+    const bool writes = std::string(command) == "train";
+    const auto on = [&](const std::string& device) {
+      std::vector<std::string> more = {"--steps", "1", "--device", device};
+      if (writes) more.insert(more.end(), {"--quiet", "--out", path("on-" + device)});
+      return training(command, more);
+    };
+    const std::string begin = std::string("longstride ") + command + ": ";
+    for (const char* device : {"cpu", "auto"}) {
+      const Finished done = run(on(device));
+      EXPECT_EQ(done.status, 0) << done.err;
+    }
+    EXPECT_EQ(refused(on("cuda"), 1), begin + "device: this build has no CUDA backend; needs cpu\n");
+    EXPECT_EQ(refused(on("nonsense")), begin + "training.device: needs one of auto, cpu, cuda, got \"nonsense\" (from --set)\n");
+  }
+  EXPECT_EQ(read("on-cpu/checkpoints/000000001/model.safetensors"),
+            read("on-auto/checkpoints/000000001/model.safetensors"));
+  EXPECT_EQ(read("on-cpu/config.json"), read("on-auto/config.json"));  // a device is no part of what a run is
+  EXPECT_FALSE(exists("on-cuda"));
+  EXPECT_FALSE(exists("on-nonsense"));
+  EXPECT_EQ(refused({"train", "--resume", "--out", path("on-cpu"), "--device", "cuda"}, 1),
+            "longstride train: device: this build has no CUDA backend; needs cpu\n");
+}
+
 TEST_F(TrainCommand, ShowsHelpWithAnExampleForEveryCommand) {
   for (const char* command : {"train", "evaluate", "sample", "pattern", "plan", "info", "attention"}) {
     const Finished done = run({command, "--help"});

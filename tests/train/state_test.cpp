@@ -1,0 +1,144 @@
+// These tests give training gradients and losses that are not finite: nothing changes, and it is counted.
+#include "train/state.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <limits>
+
+#include "io/file.h"
+#include "io/scratch.h"
+#include "train/trainer.h"
+
+namespace longstride {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+// A small run in bfloat16 with an average and a hash embedding: every copy of the weights there is.
+class State : public testing::Test {
+ protected:
+  State() {
+    std::string text;
+    while (text.size() < 3000) text += "a text that repeats itself " + std::to_string(text.size()) + "\n";
+    put(scratch_ / "text", text);
+    config_ = read_config({R"x({"model": {"context": 30, "layers": 2, "width": 16, "heads": 2, "positions": [5, 6],
+      "attention": "fixed(5,1)", "hash_orders": [2], "hash_buckets": 31}, "training": {"batch": 2, "ema": 0.9,
+      "precision": "bfloat16", "recompute": "none"}})x"},
+                          {"test"}, {"data.paths=[\"" + scratch_ / "text" + "\"]"});
+    state_ = std::make_unique<TrainState>(*backend_, config_.model, config_.training, DType::bfloat16);
+    state_->initialise(3);
+  }
+
+  // All that a checkpoint holds, and the rounded weights, which it does not.
+  std::string bytes() const {
+    state_->save(scratch_.path(), config_, {});
+    std::string all = read_text(scratch_ / "model.safetensors") + read_text(scratch_ / "state.safetensors");
+    std::vector<std::uint16_t> rounded(static_cast<std::size_t>(state_->table().store_elements()));
+    backend_->download(rounded.data(), state_->weights().bf16, std::ssize(rounded) * 2);
+    return all.append(reinterpret_cast<const char*>(rounded.data()), rounded.size() * 2);
+  }
+
+  // An update whose gradients are 0.5 but for one element, and whose losses are so many bits.
+  TrainState::Sums update(float odd, double bits, std::int64_t number) {
+    state_->begin();
+    const Weights gradients = state_->outputs().gradients;
+    for (const Parameter& p : state_->table().entries()) {
+      const std::vector<float> values(static_cast<std::size_t>(p.count), 0.5f);
+      backend_->upload(gradients.f32 + p.offset, values.data(), p.count * 4);
+    }
+    backend_->upload(gradients.f32 + state_->table().find("blocks.1.attention.key.weight")->offset + 5, &odd, 4);
+    backend_->upload(state_->outputs().bits.data, &bits, 8);
+    return state_->update(0.01, number);
+  }
+
+  Scratch scratch_;
+  Config config_;
+  std::unique_ptr<Backend> backend_ = make_cpu_backend();
+  std::unique_ptr<TrainState> state_;
+};
+
+TEST_F(State, IsChangedByAGradientThatIsFinite) {
+  const std::string before = bytes();
+  EXPECT_EQ(bytes(), before);
+  const TrainState::Sums sums = update(0.25f, 12, 1);
+  EXPECT_TRUE(sums.finite());
+  EXPECT_EQ(sums.bits, 12);
+  const double squares = 0.25 * static_cast<double>(state_->table().count() - 1) + 0.0625;
+  EXPECT_NEAR(sums.norm, std::sqrt(squares), 1e-6 * std::sqrt(squares));
+  EXPECT_NE(bytes(), before);
+}
+
+TEST_F(State, IsNotChangedByAGradientOrALossThatIsNotFinite) {
+  const std::string initial = bytes();
+  EXPECT_FALSE(update(kNaN, 12, 1).finite());
+  EXPECT_EQ(bytes(), initial);
+  update(0.25f, 12, 1);
+  const std::string before = bytes();
+  ASSERT_NE(before, initial);
+  for (const float odd : {kNaN, kInfinity, -kInfinity}) {
+    EXPECT_FALSE(update(odd, 12, 2).finite());
+    EXPECT_EQ(bytes(), before) << odd;
+  }
+  for (const double bits : {static_cast<double>(kNaN), static_cast<double>(kInfinity)}) {
+    EXPECT_FALSE(update(0.25f, bits, 2).finite());
+    EXPECT_EQ(bytes(), before) << bits;
+  }
+  EXPECT_TRUE(update(0.25f, 12, 2).finite());
+  EXPECT_NE(bytes(), before);
+}
+
+TEST_F(State, CountsStepsThatItSkips) {
+  const Dataset data(config_.data);
+  Trainer trainer(*backend_, config_, data, *state_);
+  Progress progress;
+  const Parameter* output = state_->table().find("output.weight");
+  std::vector<float> values(static_cast<std::size_t>(output->count), kNaN);
+  backend_->upload(state_->weights().f32 + output->offset, values.data(), output->count * 4);
+  run_once(*backend_, Round{array(state_->weights().f32, state_->table().store_elements()),
+                            array(state_->weights().bf16, state_->table().store_elements())});
+  const std::string before = bytes();
+  for (std::int64_t skip = 1; skip <= 3; ++skip) {
+    EXPECT_TRUE(trainer.step(progress, 0.01).skipped);
+    EXPECT_EQ(progress.step, skip);
+    EXPECT_EQ(progress.updates, 0);
+    EXPECT_EQ(progress.skipped, skip);
+    EXPECT_EQ(progress.skipped_in_a_row, skip);
+    EXPECT_EQ(bytes(), before);
+  }
+  state_->initialise(3);
+  const Trainer::Result good = trainer.step(progress, 0.01);
+  EXPECT_FALSE(good.skipped);
+  EXPECT_EQ(good.loss_bits, 8);
+  EXPECT_EQ(progress.step, 4);
+  EXPECT_EQ(progress.updates, 1);
+  EXPECT_EQ(progress.skipped, 3);
+  EXPECT_EQ(progress.skipped_in_a_row, 0);
+  EXPECT_NE(bytes(), before);
+}
+
+// While it lives weights() hold the average, in float32 and rounded; afterwards all is as it was.
+TEST_F(State, HoldsItsAverageForAsLongAsItIsAskedTo) {
+  for (std::int64_t number = 1; number <= 3; ++number) update(0.25f, 12, number);
+  const auto elements = static_cast<std::size_t>(state_->table().store_elements());
+  const auto weights = [&] {
+    std::vector<float> values(elements);
+    backend_->download(values.data(), state_->weights().f32, std::ssize(values) * 4);
+    std::vector<std::uint16_t> rounded(elements);
+    backend_->download(rounded.data(), state_->weights().bf16, std::ssize(rounded) * 2);
+    for (std::size_t e = 0; e < elements; ++e) EXPECT_EQ(rounded[e], bfloat16_from_float(values[e]));
+    return values;
+  };
+  const std::vector<float> trained = weights();
+  const std::string before = bytes();
+  {
+    const TrainState::Averaged averaged(*state_);
+    EXPECT_NE(weights(), trained);
+  }
+  EXPECT_EQ(weights(), trained);
+  EXPECT_EQ(bytes(), before);
+}
+
+}  // namespace
+}  // namespace longstride
