@@ -120,7 +120,8 @@ TEST_F(ModelCommands, SampleMakesSeveralSideBySide) {
 
 // Sequence i of a run of several prompts is sequence i of a run of its own prompt alone, byte for byte.
 TEST_F(ModelCommands, SampleTakesPromptsInTurn) {
-  const std::vector<std::string> options = {"sample", path("run"), "--tokens", "50", "--seed", "7", "--json", "--quiet"};
+  const std::vector<std::string> options = {"sample", path("run"), "--tokens", "50",
+                                            "--seed", "7",         "--json",   "--quiet"};
   const auto samples = [&](const std::vector<std::string>& more) {
     std::vector<std::string> arguments = options;
     arguments.insert(arguments.end(), more.begin(), more.end());
