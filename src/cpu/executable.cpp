@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 
 #include "cpu/decode_attention.h"
 #include "cpu/embed.h"
@@ -77,9 +78,11 @@ struct Run {
   void operator()(const Mark& mark, const Nothing&) {
     if (at_mark) at_mark(mark);
   }
-  template <class Op, class Made>  // an operation beside what another one keeps
-  void operator()(const Op&, const Made&) {}
 };
+
+// What an operation of this type keeps.
+template <class Op>
+using Kept = decltype(std::declval<Prepare&>()(std::declval<const Op&>()));
 
 }  // namespace
 
@@ -109,8 +112,10 @@ void CpuExecutable::run(const StepInputs& inputs, const AtMark& at_mark) {
     return;
   }
   Run run{shared_.workspace, inputs, at_mark};
-  for (std::size_t at = 0; at < prepared_.size(); ++at)
-    std::visit([&](const auto& op, const auto& made) { run(op, made); }, program_.operations()[at], prepared_[at]);
+  for (std::size_t at = 0; at < prepared_.size(); ++at) {
+    const auto one = [&](const auto& op) { run(op, std::get<Kept<std::decay_t<decltype(op)>>>(prepared_[at])); };
+    std::visit(one, program_.operations()[at]);
+  }
 }
 
 }  // namespace longstride::cpu
