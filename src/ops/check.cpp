@@ -21,7 +21,7 @@ class Check {
   explicit Check(const char* operation) : operation_(operation) {}
 
   [[noreturn]] void fail(const std::string& sentence) const {
-    throw Error(ErrorKind::invalid_argument, std::string(operation_) + ": " + sentence);
+    throw_invalid(std::string(operation_) + ": " + sentence);
   }
   void is(const char* name, const Matrix& m, DType type, std::int64_t rows, std::int64_t cols) const {
     if (!m) fail(std::string(name) + " is missing");
@@ -281,6 +281,22 @@ void check_operation(const Check& check, const Exchange& op) {
   check.is("b", op.b, op.a.count);
 }
 
+// Stores of keys and values, and where heads and sequences lie in them. of_width: which operand has keys' width beside
+// values'; sequences: how many are named.
+template <class Op>
+void check_cache(const Check& check, const Op& op, const char* of_width, std::int64_t sequences) {
+  const std::int64_t keys = op.k.cols, values = op.v.cols, stored = op.keys.rows / op.slots * op.slots;
+  if (keys % op.H != 0 || values % op.H != 0)
+    check.fail(
+        fmt::format("{} and v must be divisible by {} heads, got widths {} and {}", of_width, op.H, keys, values));
+  check.at_least("keys", op.keys.rows, op.slots);
+  check.is("keys", op.keys, op.k.type, stored, keys / op.H);
+  check.is("values", op.values, op.k.type, stored, values / op.H);
+  check.is("sequence", op.sequence, sequences);
+  check.is("first_slot", op.first_slot, op.H);
+  check.is("group", op.group, op.H);
+}
+
 void check_operation(const Check& check, const DecodeAttention& op) {
   check.at_least("H", op.H, 1);
   check.at_least("slots", op.slots, 1);
@@ -292,15 +308,7 @@ void check_operation(const Check& check, const DecodeAttention& op) {
   check.is("k", op.k, op.q.type, R, op.q.cols);
   check.is("v", op.v, op.q.type, R, op.v.cols);
   check.is("out", op.out, op.q.type, R, op.v.cols);
-  if (op.q.cols % op.H != 0 || op.v.cols % op.H != 0)
-    check.fail(fmt::format("q and v must be divisible by {} heads, got widths {} and {}", op.H, op.q.cols, op.v.cols));
-  const std::int64_t stored = op.keys.rows / op.slots * op.slots;
-  check.at_least("keys", op.keys.rows, op.slots);
-  check.is("keys", op.keys, op.q.type, stored, op.q.cols / op.H);
-  check.is("values", op.values, op.q.type, stored, op.v.cols / op.H);
-  check.is("sequence", op.sequence, R);
-  check.is("first_slot", op.first_slot, op.H);
-  check.is("group", op.group, op.H);
+  check_cache(check, op, "q", R);
   for (const auto& [name, list] : {std::pair("write_begin", &op.write_begin), std::pair("write_end", &op.write_end),
                                    std::pair("read_begin", &op.read_begin), std::pair("read_end", &op.read_end)})
     check.is(name, *list, R * op.groups);
@@ -315,15 +323,7 @@ void check_operation(const Check& check, const CacheRows& op) {
   check.has_shape("k", op.k);
   check.has_shape("v", op.v);
   check.is("v", op.v, op.k.type, op.k.rows, op.v.cols);
-  if (op.k.cols % op.H != 0 || op.v.cols % op.H != 0)
-    check.fail(fmt::format("k and v must be divisible by {} heads, got widths {} and {}", op.H, op.k.cols, op.v.cols));
-  const std::int64_t stored = op.keys.rows / op.slots * op.slots;
-  check.at_least("keys", op.keys.rows, op.slots);
-  check.is("keys", op.keys, op.k.type, stored, op.k.cols / op.H);
-  check.is("values", op.values, op.k.type, stored, op.v.cols / op.H);
-  check.is("sequence", op.sequence, 1);
-  check.is("first_slot", op.first_slot, op.H);
-  check.is("group", op.group, op.H);
+  check_cache(check, op, "k", 1);
   check.is("begin", op.begin, op.groups + 1);
   check.given("row", op.row);
   check.is("slot", op.slot, op.row.count);

@@ -48,8 +48,7 @@ void Program::bind(void* arena) {
       if (!operand) return;
       if (operand.place.buffer >= 0) operand.data = static_cast<decltype(operand.data)>(address(operand.place));
       if (operand.data == nullptr)
-        throw Error(ErrorKind::invalid_argument,
-                    std::string(name_of(operation)) + ": an operand has no buffer and no address");
+        throw_invalid(std::string(name_of(operation)) + ": an operand has no buffer and no address");
     });
   }
 }
