@@ -7,15 +7,29 @@ namespace longstride {
 
 namespace {
 
-// The norm once more: its h_out is there, with the branch added.
-ResidualNorm once_more(ResidualNorm norm) {
-  norm.h_in = norm.h_out ? norm.h_out : norm.h_in;
-  norm.branch = {};
-  norm.h_out = {};
-  return norm;
+// dx = dy W (* f'(pre)), dW += dy^T x, dbias += column sums of dy, as two operations. weight, bias: where their
+// gradients lie.
+void add_product_backward(Program& program, const Linear& forward, const Matrix& dy, const Matrix& dx,
+                          const Matrix& pre, const Weights& gradients, std::int64_t weight, std::int64_t bias) {
+  const std::int64_t M = forward.w.rows, K = forward.w.cols;
+  program.add(LinearBackwardData{dy, forward.w, pre, dx});
+  program.add(
+      LinearBackwardWeights{dy, forward.x, gradients.matrix(weight, M, K, DType::float32), gradients.array(bias, M)});
+}
+
+// h = before + dropout(branch) first, where the norm reads h as it is.
+void add_before(ResidualNorm& norm, const Matrix& before, const Matrix& branch) {
+  norm.h_out = norm.h_in;
+  norm.h_in = before;
+  norm.branch = branch;
 }
 
 }  // namespace
+
+QueriesKeysValues split(const ModelConfig& model, const Matrix& side_by_side) {
+  const std::int64_t Cq = model.query_width();
+  return {side_by_side.columns(0, Cq), side_by_side.columns(Cq, Cq), side_by_side.columns(2 * Cq, model.width)};
+}
 
 Block::Block(const ModelConfig& model, const Weights& weights, std::int64_t index, const BlockShape& shape,
              const BlockViews& views)
@@ -59,58 +73,43 @@ Dropout Block::dropout(std::int64_t block, int site, Rows rows) const {
   return {shape_.dropout.rate, shape_.dropout.seed, static_cast<std::int32_t>(block), site, rows.first};
 }
 
-// The first block's h is there; another's is what the block below left, its branch added now.
-ResidualNorm Block::attention_norm(const Block* below, Rows rows, bool again) const {
+ResidualNorm Block::norm(const NormViews& at, std::int64_t weight, std::int64_t bias, float eps, Dropout dropout,
+                         Rows rows) const {
   ResidualNorm op;
-  op.h_in = some(at_.h, rows);
-  if (below != nullptr && !again) {
-    op.h_in = some(below->at_.h_mid, rows);
-    op.branch = some(below->at_.branch, rows);
-    op.h_out = some(at_.h, rows);
-  }
-  op.dropout = dropout(index_ - 1, 1, rows);
-  op.weight = weights_.array(offsets_.attention_norm_weight, model_.width);
-  op.bias = weights_.array(offsets_.attention_norm_bias, model_.width);
-  op.eps = kNormEps;
-  op.y = some(at_.y1, rows);
-  op.mean = at_.mean1.from(rows.first, rows.count);
-  op.rstd = at_.rstd1.from(rows.first, rows.count);
+  op.h_in = some(at.h, rows);
+  op.dropout = dropout;
+  op.weight = weights_.array(weight, model_.width);
+  op.bias = weights_.array(bias, model_.width);
+  op.eps = eps;
+  op.y = some(at.y, rows);
+  op.mean = at.mean.from(rows.first, rows.count);
+  op.rstd = at.rstd.from(rows.first, rows.count);
+  return op;
+}
+
+ResidualNorm Block::attention_norm(const Block* below, Rows rows) const {
+  ResidualNorm op = norm({at_.h, at_.y1, at_.mean1, at_.rstd1}, offsets_.attention_norm_weight,
+                         offsets_.attention_norm_bias, kNormEps, dropout(index_ - 1, 1, rows), rows);
+  if (below != nullptr) add_before(op, some(below->at_.h_mid, rows), some(below->at_.branch, rows));
   return op;
 }
 
 ResidualNorm Block::feedforward_norm(Rows rows, bool again) const {
-  ResidualNorm op;
-  op.h_in = some(at_.h, rows);
-  op.branch = some(at_.branch, rows);
-  op.dropout = dropout(index_, 0, rows);
-  op.h_out = some(at_.h_mid, rows);
-  op.weight = weights_.array(offsets_.feedforward_norm_weight, model_.width);
-  op.bias = weights_.array(offsets_.feedforward_norm_bias, model_.width);
-  op.eps = kNormEps;
-  op.y = some(at_.y2, rows);
-  op.mean = at_.mean2.from(rows.first, rows.count);
-  op.rstd = at_.rstd2.from(rows.first, rows.count);
-  return again ? once_more(op) : op;
-}
-
-ResidualNorm Block::final_norm(const Matrix& h, const Matrix& y, Array<float> mean, Array<float> rstd,
-                               Rows rows) const {
-  ResidualNorm op;
-  op.h_in = some(at_.h_mid, rows);
-  op.branch = some(at_.branch, rows);
-  op.dropout = dropout(index_, 1, rows);
-  op.h_out = some(h, rows);
-  op.weight = weights_.array(weights_.table->final_norm_weight, model_.width);
-  op.bias = weights_.array(weights_.table->final_norm_bias, model_.width);
-  op.eps = kFinalNormEps;
-  op.y = some(y, rows);
-  op.mean = mean.from(rows.first, rows.count);
-  op.rstd = rstd.from(rows.first, rows.count);
+  ResidualNorm op = norm({at_.h_mid, at_.y2, at_.mean2, at_.rstd2}, offsets_.feedforward_norm_weight,
+                         offsets_.feedforward_norm_bias, kNormEps, dropout(index_, 0, rows), rows);
+  if (!again) add_before(op, some(at_.h, rows), some(at_.branch, rows));
   return op;
 }
 
-void Block::enter(Program& program, const Block* below, Rows rows, bool again) const {
-  program.add(attention_norm(below, rows, again));
+ResidualNorm Block::final_norm(const NormViews& at, Rows rows) const {
+  ResidualNorm op = norm(at, weights_.table->final_norm_weight, weights_.table->final_norm_bias, kFinalNormEps,
+                         dropout(index_, 1, rows), rows);
+  add_before(op, some(at_.h_mid, rows), some(at_.branch, rows));
+  return op;
+}
+
+void Block::enter(Program& program, const Block* below, Rows rows) const {
+  program.add(attention_norm(below, rows));
   program.add(qkv(rows));
 }
 
@@ -122,7 +121,7 @@ void Block::leave(Program& program, Rows rows) const {
 }
 
 Attention Block::attention(std::int64_t B, std::int64_t T, const Tiling* const* tilings) const {
-  const std::int64_t Cq = model_.query_width();
+  const auto [q, k, v] = split(model_, at_.qkv);
   const auto of = [&](const Matrix& m) { return heads(m, B, T, model_.heads); };
   Attention op;
   op.B = B;
@@ -130,48 +129,48 @@ Attention Block::attention(std::int64_t B, std::int64_t T, const Tiling* const* 
   op.H = model_.heads;
   op.tilings = tilings;
   op.scale = 1 / std::sqrt(static_cast<float>(model_.query_head()));
-  op.q = of(at_.qkv.columns(0, Cq));
-  op.k = of(at_.qkv.columns(Cq, Cq));
-  op.v = of(at_.qkv.columns(2 * Cq, model_.width));
+  op.q = of(q), op.k = of(k), op.v = of(v);
   op.out = of(at_.attended);
   op.lse = at_.lse;
   return op;
 }
 
 DecodeAttention Block::decode_attention() const {
-  const std::int64_t Cq = model_.query_width();
+  const auto [q, k, v] = split(model_, at_.qkv);
   DecodeAttention op;
   op.H = model_.heads;
   op.scale = 1 / std::sqrt(static_cast<float>(model_.query_head()));
-  op.q = at_.qkv.columns(0, Cq);
-  op.k = at_.qkv.columns(Cq, Cq);
-  op.v = at_.qkv.columns(2 * Cq, model_.width);
+  op.q = q, op.k = k, op.v = v;
   op.out = at_.attended;
   return op;
 }
 
-void add_product_backward(Program& program, const Linear& forward, const Matrix& dy, const Matrix& dx,
-                          const Matrix& pre, const Weights& gradients, std::int64_t weight, std::int64_t bias) {
-  const std::int64_t M = forward.w.rows, K = forward.w.cols;
-  program.add(LinearBackwardData{dy, forward.w, pre, dx});
-  program.add(LinearBackwardWeights{dy, forward.x, gradients.matrix(weight, M, K, DType::float32),
-                                    bias < 0 ? Array<float>() : gradients.array(bias, M)});
-}
-
-ResidualNormBackward Block::norm_backward(const ResidualNorm& again, const Weights& gradients, std::int64_t weight,
+ResidualNormBackward Block::norm_backward(const ResidualNorm& forward, const Weights& gradients, std::int64_t weight,
                                           std::int64_t bias, const Matrix& dy, const BlockGradients& d,
                                           Rows rows) const {
   ResidualNormBackward op;
   op.dy = dy;
-  op.h = again.h_in;
-  op.mean = again.mean;
-  op.rstd = again.rstd;
-  op.weight = again.weight;
+  op.h = forward.h_out ? forward.h_out : forward.h_in;
+  op.mean = forward.mean;
+  op.rstd = forward.rstd;
+  op.weight = forward.weight;
   op.dh_out = some(d.dh, rows);
   op.dh = some(d.dh, rows);
-  op.dropout = again.dropout;
+  op.dropout = forward.dropout;
   op.dweight = gradients.array(weight, model_.width);
   op.dbias = gradients.array(bias, model_.width);
+  return op;
+}
+
+// Nothing comes from above but through the norm.
+ResidualNormBackward Block::final_norm_backward(const NormViews& at, const Weights& gradients, const BlockGradients& d,
+                                                Rows rows) const {
+  const ParameterTable& table = *weights_.table;
+  const Matrix dbranch = some(d.dbranch, rows);
+  ResidualNormBackward op =
+      norm_backward(final_norm(at, rows), gradients, table.final_norm_weight, table.final_norm_bias, dbranch, d, rows);
+  op.dh_out = {};
+  op.dbranch = dbranch;
   return op;
 }
 
@@ -196,20 +195,18 @@ void Block::leave_backward(Program& program, const Weights& gradients, const Blo
 }
 
 AttentionBackward Block::attention_backward(const Attention& forward, const BlockGradients& d) const {
-  const std::int64_t Cq = model_.query_width();
+  const auto [dq, dk, dv] = split(model_, d.dqkv);
   const auto of = [&](const Matrix& m) { return heads(m, forward.B, forward.T, forward.H); };
   AttentionBackward op;
   op.forward = forward;
   op.dout = of(d.dbranch);
-  op.dq = of(d.dqkv.columns(0, Cq));
-  op.dk = of(d.dqkv.columns(Cq, Cq));
-  op.dv = of(d.dqkv.columns(2 * Cq, model_.width));
+  op.dq = of(dq), op.dk = of(dk), op.dv = of(dv);
   return op;
 }
 
 void Block::enter_backward(Program& program, const Weights& gradients, const BlockGradients& d, Rows rows,
                            Kept kept) const {
-  const ResidualNorm norm = attention_norm(nullptr, rows, true);
+  const ResidualNorm norm = attention_norm(nullptr, rows);
   if (kept != Kept::all) program.add(norm);
   const Matrix dy1 = some(d.dy1, rows);
   add_product_backward(program, qkv(rows), some(d.dqkv, rows), dy1, {}, gradients, offsets_.qkv_weight,

@@ -55,6 +55,18 @@ struct BlockGradients {
   Matrix dhidden, dy2, dprojection, dy1;  // rows at once
 };
 
+// The three that lie side by side in rows of 2 Cq + C channels.
+struct QueriesKeysValues {
+  Matrix q, k, v;
+};
+QueriesKeysValues split(const ModelConfig& model, const Matrix& side_by_side);
+
+// What a norm works on: h, which it reads or makes, its output y, and its statistics.
+struct NormViews {
+  Matrix h, y;
+  Array<float> mean, rstd;
+};
+
 class Block {
  public:
   Block(const ModelConfig& model, const Weights& weights, std::int64_t index, const BlockShape& shape,
@@ -62,12 +74,15 @@ class Block {
 
   const BlockViews& views() const { return at_; }
 
-  // below: the block before this one, whose residual stream and branch are added; nullptr for the first, whose h is
-  // there already. again: h is there for this block too, from a pass before.
-  void enter(Program& program, const Block* below, Rows rows, bool again = false) const;
+  // below: the block before this one, whose residual stream and branch are added; nullptr where h is there already, of
+  // the first block, or from a pass before.
+  void enter(Program& program, const Block* below, Rows rows) const;
   void leave(Program& program, Rows rows) const;
   // h = h_mid + dropout(branch); y = norm(h): what the loss or the next product reads. Of the last block.
-  ResidualNorm final_norm(const Matrix& h, const Matrix& y, Array<float> mean, Array<float> rstd, Rows rows) const;
+  ResidualNorm final_norm(const NormViews& at, Rows rows) const;
+  // From the gradient of y, in dbranch, to those of h_mid and branch.
+  ResidualNormBackward final_norm_backward(const NormViews& at, const Weights& gradients, const BlockGradients& d,
+                                           Rows rows) const;
 
   Attention attention(std::int64_t B, std::int64_t T, const Tiling* const* tilings) const;
   DecodeAttention decode_attention() const;  // the cache is left to the caller
@@ -88,9 +103,11 @@ class Block {
   Linear expand(Rows rows) const;
   Linear contract(Rows rows) const;
   Dropout dropout(std::int64_t block, int site, Rows rows) const;
-  ResidualNorm attention_norm(const Block* below, Rows rows, bool again) const;
+  ResidualNorm norm(const NormViews& at, std::int64_t weight, std::int64_t bias, float eps, Dropout dropout,
+                    Rows rows) const;
+  ResidualNorm attention_norm(const Block* below, Rows rows) const;
   ResidualNorm feedforward_norm(Rows rows, bool again) const;
-  ResidualNormBackward norm_backward(const ResidualNorm& again, const Weights& gradients, std::int64_t weight,
+  ResidualNormBackward norm_backward(const ResidualNorm& forward, const Weights& gradients, std::int64_t weight,
                                      std::int64_t bias, const Matrix& dy, const BlockGradients& d, Rows rows) const;
 
   const ModelConfig& model_;
@@ -100,10 +117,5 @@ class Block {
   BlockShape shape_;
   BlockViews at_;
 };
-
-// dx = dy W (* f'(pre)), dW += dy^T x, dbias += column sums of dy, as two operations. weight, bias: where their
-// gradients lie; bias < 0: none.
-void add_product_backward(Program& program, const Linear& forward, const Matrix& dy, const Matrix& dx,
-                          const Matrix& pre, const Weights& gradients, std::int64_t weight, std::int64_t bias);
 
 }  // namespace longstride

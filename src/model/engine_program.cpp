@@ -137,13 +137,9 @@ class Pass {
   }
 
   void add_logits(const Block& last, const BlockViews& at, Rows rows) {
-    made.program.add(last.final_norm(at.h, at.y1, at.mean1, at.rstd1, rows));
+    made.program.add(last.final_norm({at.h, at.y1, at.mean1, at.rstd1}, rows));
     made.logits = made.program.matrix("logits", Life::lasting, DType::float32, rows.count, model_.vocabulary);
-    Linear output;
-    output.x = at.y1.rows_from(rows.first, rows.count);
-    output.w = weights_.matrix(weights_.table->output_weight, model_.vocabulary, model_.width, A_);
-    output.y = made.logits;
-    made.program.add(output);
+    made.program.add(output_product(model_, weights_, at.y1.rows_from(rows.first, rows.count), made.logits));
   }
 
   const ModelConfig& model_;
@@ -194,14 +190,15 @@ EngineProgram piece_program(const ModelConfig& model, const EngineShape& shape, 
   made.recalled_row = pass.longs(recalled), made.recalled_slot = pass.ints(recalled);
   made.stored_row = pass.longs(stored), made.stored_slot = pass.ints(stored);
   made.recalled_begin = pass.longs(pass.groups() + 1), made.stored_begin = pass.longs(pass.groups() + 1);
-  const std::int64_t T = first + rows, C = model.width, Cq = model.query_width();
+  const std::int64_t T = first + rows;
   const Matrix context = pass.matrix_of(T, shape.type, pass.qkv_columns());
   const auto transfer = [&](std::int64_t index, bool recall, const Matrix& from) {
     CacheRows op;
     op.recall = recall;
     op.H = model.heads;
     op.slots = memory.cache().slots_of(index);
-    op.k = from.columns(Cq, Cq), op.v = from.columns(2 * Cq, C);
+    const QueriesKeysValues parts = split(model, from);
+    op.k = parts.k, op.v = parts.v;
     op.keys = memory.keys(index), op.values = memory.values(index);
     op.sequence = made.sequence;
     op.first_slot = memory.first_slot(index), op.group = memory.group(index);
@@ -216,8 +213,8 @@ EngineProgram piece_program(const ModelConfig& model, const EngineShape& shape, 
     Attention op = block.attention(1, rows, tilings.block(index));
     op.T = T;
     op.first = first;
-    op.k = heads(context.columns(Cq, Cq), 1, T, model.heads);
-    op.v = heads(context.columns(2 * Cq, C), 1, T, model.heads);
+    const QueriesKeysValues parts = split(model, context);
+    op.k = heads(parts.k, 1, T, model.heads), op.v = heads(parts.v, 1, T, model.heads);
     made.program.add(op);
     transfer(index, false, context.rows_from(first, rows));
   };

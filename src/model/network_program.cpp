@@ -43,9 +43,8 @@ class Passes {
     program.add(e);
     for (std::int64_t index = 0; index < model_.layers; ++index) add_block(index, e.out);
     const Matrix first_h = blocks_.front().views().h;
-    final_h_ = training_ ? all_rows("residual stream", DType::float32, C_) : first_h;
-    final_y_ = all_rows("final", A_, C_);
-    final_mean_ = floats("final"), final_rstd_ = floats("final");
+    final_ = {training_ ? all_rows("residual stream", DType::float32, C_) : first_h, all_rows("final", A_, C_),
+              floats("final"), floats("final")};
     by_rows([&](Rows rows) { blocks_.front().enter(program, nullptr, rows); });
     for (std::int64_t index = 0; index < model_.layers; ++index) {
       const Block& block = block_at(index);
@@ -57,7 +56,7 @@ class Passes {
         if (index + 1 < model_.layers) {
           block_at(index + 1).enter(program, &block, rows);
         } else {
-          program.add(block.final_norm(final_h_, final_y_, final_mean_, final_rstd_, rows));
+          program.add(block.final_norm(final_, rows));
         }
       });
     }
@@ -67,7 +66,7 @@ class Passes {
     made_.targets = made_.program.array<std::int32_t>("targets", Life::lasting, N_);
     made_.losses = made_.program.array<float>("losses", Life::lasting, N_);
     VocabularyLoss op;
-    op.x = final_y_;
+    op.x = final_.y;
     op.w = weights_.matrix(weights_.table->output_weight, model_.vocabulary, C_, A_);
     op.targets = made_.targets;
     op.losses = made_.losses;
@@ -76,17 +75,13 @@ class Passes {
 
   void add_logits() {
     made_.logits = made_.program.matrix("logits", Life::lasting, DType::float32, N_, model_.vocabulary);
-    Linear op;
-    op.x = final_y_;
-    op.w = weights_.matrix(weights_.table->output_weight, model_.vocabulary, C_, A_);
-    op.y = made_.logits;
-    made_.program.add(op);
+    made_.program.add(output_product(model_, weights_, final_.y, made_.logits));
   }
 
   void backward(const TrainingOutputs& outputs) {
     const ParameterTable& table = *weights_.table;
     BlockGradients d;
-    d.dh = final_h_;  // each row of the final norm's input becomes its gradient
+    d.dh = final_.h;  // each row of the final norm's input becomes its gradient
     d.dbranch = all_rows("gradients", A_, C_);
     loss_backward(outputs, d);
     std::int64_t end = table.store_elements(), begin = table.final_norm_weight, order = 0;
@@ -169,19 +164,7 @@ class Passes {
     op.dx = d.dbranch;
     op.dw = outputs.gradients.matrix(table.output_weight, model_.vocabulary, C_, DType::float32);
     made_.program.add(op);
-    const ResidualNorm forward = blocks_.back().final_norm(final_h_, final_y_, final_mean_, final_rstd_, Rows{0, N_});
-    ResidualNormBackward norm;
-    norm.dy = op.dx;
-    norm.h = forward.h_out;
-    norm.mean = forward.mean;
-    norm.rstd = forward.rstd;
-    norm.weight = forward.weight;
-    norm.dh = d.dh;
-    norm.dbranch = d.dbranch;
-    norm.dropout = forward.dropout;
-    norm.dweight = outputs.gradients.array(table.final_norm_weight, C_);
-    norm.dbias = outputs.gradients.array(table.final_norm_bias, C_);
-    made_.program.add(norm);
+    made_.program.add(blocks_.back().final_norm_backward(final_, outputs.gradients, d, Rows{0, N_}));
   }
 
   // With recomputation a block's activations are made again in buffers of their own, from its input on; those of the
@@ -194,7 +177,7 @@ class Passes {
     const Block block(model_, weights_, index, block_shape_,
                       kept == Block::Kept::none ? views(before.views().h, false) : before.views());
     if (kept == Block::Kept::none) {
-      by_rows([&](Rows rows) { block.enter(program, nullptr, rows, true); });
+      by_rows([&](Rows rows) { block.enter(program, nullptr, rows); });
       program.add(attention_of(block, index));
     }
     d.dhidden = some_rows("gradients", model_.hidden_width());
@@ -217,8 +200,7 @@ class Passes {
   BlockShape block_shape_;
   NetworkProgram made_;
   std::deque<Block> blocks_;
-  Matrix final_h_, final_y_;
-  Array<float> final_mean_, final_rstd_;
+  NormViews final_;
 };
 
 }  // namespace

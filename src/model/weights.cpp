@@ -1,4 +1,4 @@
-// This describes the embedding as an operation, from the configuration and the table.
+// This describes the embedding and the output as operations, from the configuration and the table.
 #include "model/weights.h"
 
 namespace longstride {
@@ -12,6 +12,14 @@ std::vector<Array<float>> tables(const Weights& weights, const std::vector<std::
 }
 
 }  // namespace
+
+Linear output_product(const ModelConfig& model, const Weights& weights, const Matrix& y, const Matrix& logits) {
+  Linear op;
+  op.x = y;
+  op.w = weights.matrix(weights.table->output_weight, model.vocabulary, model.width, y.type);
+  op.y = logits;
+  return op;
+}
 
 Embed embedding_of(const ModelConfig& model, const Weights& weights) {
   const ParameterTable& table = *weights.table;

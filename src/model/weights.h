@@ -27,6 +27,9 @@ struct Weights {
   }
 };
 
+// logits = y W_out^T, float32, of rows of the final norm's output.
+Linear output_product(const ModelConfig& model, const Weights& weights, const Matrix& y, const Matrix& logits);
+
 // The embedding of a model and its gradient: rows, tokens and `out` or `dout` are left to the caller.
 Embed embedding_of(const ModelConfig& model, const Weights& weights);
 EmbedBackward embedding_backward_of(const ModelConfig& model, const Weights& weights, const Weights& gradients);
