@@ -56,15 +56,11 @@ Engine::Compiled Engine::compile(EngineProgram made) const {
   return {std::move(made), nullptr, backend_.compile(std::move(program))};
 }
 
-// All programs share one arena, as large as the largest needs: they run one after another.
-void Engine::place(Compiled& program) {
-  if (program.executable->arena_bytes() > arena_.bytes()) {
-    arena_ = Buffer();
-    arena_ = Buffer(backend_, program.executable->arena_bytes());
-    for (auto& [key, other] : rows_) other.executable->bind(arena_.data());
-    for (auto& [key, other] : pieces_) other.executable->bind(arena_.data());
-  }
-  program.executable->bind(arena_.data());
+void Engine::place(const Compiled& program) {
+  std::vector<Executable*> others;
+  for (const auto& [key, other] : rows_) others.push_back(other.executable.get());
+  for (const auto& [key, other] : pieces_) others.push_back(other.executable.get());
+  bind_in(arena_, backend_, *program.executable, others);
 }
 
 Engine::Compiled& Engine::rows_of(std::int64_t rows, Logits logits) {

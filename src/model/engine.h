@@ -79,7 +79,7 @@ class Engine {
   };
 
   Compiled compile(EngineProgram made) const;
-  void place(Compiled& program);  // in the arena
+  void place(const Compiled& program);  // in the arena that all share
   Compiled& rows_of(std::int64_t rows, Logits logits);
   Compiled& piece_of(std::int64_t first, std::int64_t rows);
   const float* run_rows(std::span<const Next> next, Logits logits);

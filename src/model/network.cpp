@@ -17,8 +17,7 @@ namespace {
 void check_shape(const ModelConfig& model, const NetworkShape& shape) {
   check(model);
   if (shape.tokens < 1 || shape.tokens > model.context)
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("network: needs 1 to {} tokens, got {}", model.context, shape.tokens));
+    throw_invalid(fmt::format("network: needs 1 to {} tokens, got {}", model.context, shape.tokens));
 }
 
 }  // namespace
@@ -32,8 +31,8 @@ Network::Network(Backend& backend, const ModelConfig& model, const NetworkShape&
       tilings_((check_shape(model, shape), model), shape.tokens) {
   if (!shape.training) return;
   training_ = compile(training_program(model_, shape, weights_, outputs, tilings_));
-  scoring_[shape.batch] = compile(loss_program(model_, shape, shape.batch, weights_, tilings_));
-  place(scoring_[shape.batch]);
+  place(training_);
+  scoring(shape.batch);  // what a run needs is taken before its first step
 }
 
 Network::Bytes Network::bytes(Backend& backend, const ModelConfig& model, const NetworkShape& shape) {
@@ -57,34 +56,24 @@ Network::Compiled Network::compile(NetworkProgram made) const {
   return {std::move(made), backend_.compile(std::move(program))};
 }
 
-// All programs share one arena, as large as the largest needs: they run one after another.
-void Network::place(Compiled& program) {
-  std::vector<Compiled*> all = {&program};
-  if (program.executable->arena_bytes() > arena_.bytes()) {
-    for (auto& [batch, scoring] : scoring_) all.push_back(&scoring);
-    for (Compiled* other : {&training_, &watched_})
-      if (other->executable) all.push_back(other);
-    std::int64_t bytes = 0;
-    for (const Compiled* one : all) bytes = std::max(bytes, one->executable->arena_bytes());
-    arena_ = Buffer();
-    arena_ = Buffer(backend_, bytes);
-  }
-  for (Compiled* one : all) one->executable->bind(arena_.data());
+void Network::place(const Compiled& program) {
+  std::vector<Executable*> others;
+  for (const auto& [batch, scoring] : scoring_) others.push_back(scoring.executable.get());
+  for (const Compiled* other : {&training_, &watched_})
+    if (other->executable) others.push_back(other->executable.get());
+  bind_in(arena_, backend_, *program.executable, others);
 }
 
 Network::Compiled& Network::scoring(std::int64_t batch) {
-  Compiled& program = scoring_[batch];
-  if (!program.executable) {
-    program = compile(loss_program(model_, shape_, batch, weights_, tilings_));
-    place(program);
-  }
-  return program;
+  if (const auto found = scoring_.find(batch); found != scoring_.end()) return found->second;
+  Compiled made = compile(loss_program(model_, shape_, batch, weights_, tilings_));
+  place(made);
+  return scoring_.emplace(batch, std::move(made)).first->second;
 }
 
 void Network::require_batch(const Pass& pass) const {
   if (pass.batch >= 1 && pass.batch <= shape_.batch) return;
-  throw Error(ErrorKind::invalid_argument,
-              fmt::format("network: needs 1 to {} sequences, got {}", shape_.batch, pass.batch));
+  throw_invalid(fmt::format("network: needs 1 to {} sequences, got {}", shape_.batch, pass.batch));
 }
 
 void Network::load(const Compiled& to, const Pass& pass) {
@@ -96,8 +85,7 @@ void Network::load(const Compiled& to, const Pass& pass) {
   for (std::int64_t row = 0; row < N; ++row) {
     const std::int32_t token = pass.tokens[row];
     if (token < 0 || token >= model_.vocabulary)
-      throw Error(ErrorKind::invalid_argument,
-                  fmt::format("network: token {} is outside the vocabulary of {}", token, model_.vocabulary));
+      throw_invalid(fmt::format("network: token {} is outside the vocabulary of {}", token, model_.vocabulary));
     const auto at = static_cast<std::size_t>(row);
     shifted_[at] = row % T == 0 ? -1 : pass.tokens[row - 1];
     hash_rows(model_, pass.tokens + row, row % T, hash_rows_.data() + row, N);
@@ -128,10 +116,9 @@ void Network::forward(const Pass& pass, float* bits) {
 }
 
 void Network::forward_backward(const Pass& pass, float* bits, const Executable::AtMark& at_mark) {
-  if (!shape_.training) throw Error(ErrorKind::invalid_argument, "network: made without gradients, cannot train");
+  if (!shape_.training) throw_invalid("network: made without gradients, cannot train");
   if (pass.batch != shape_.batch)
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("network: trains on {} sequences at a time, got {}", shape_.batch, pass.batch));
+    throw_invalid(fmt::format("network: trains on {} sequences at a time, got {}", shape_.batch, pass.batch));
   load(training_, pass);
   training_.executable->run({.dropout_step = pass.dropout_step, .loss_gradient = pass.gradient}, at_mark);
   if (bits != nullptr) store_bits(training_, pass, bits);
@@ -155,8 +142,9 @@ void Network::watch(const Pass& pass, const Look& look) {
   if (pass.batch != shape_.batch)
     throw_invalid(fmt::format("network: watches {} sequences at a time, got {}", shape_.batch, pass.batch));
   if (!watched_.executable) {
-    watched_ = compile(watched_program(model_, shape_, weights_, tilings_));
-    place(watched_);
+    Compiled made = compile(watched_program(model_, shape_, weights_, tilings_));
+    place(made);
+    watched_ = std::move(made);
   }
   load(watched_, pass);
   const std::span<const Operation> operations = watched_.executable->program().operations();

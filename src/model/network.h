@@ -59,7 +59,7 @@ class Network {
     std::unique_ptr<Executable> executable;
   };
   Compiled compile(NetworkProgram made) const;
-  void place(Compiled& program);
+  void place(const Compiled& program);  // in the arena that all share
   // That of so many sequences; compiled and bound when first asked for.
   Compiled& scoring(std::int64_t batch);
   void require_batch(const Pass& pass) const;

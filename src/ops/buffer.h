@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "ops/backend.h"
 
@@ -38,5 +39,9 @@ class Buffer {
   void* data_ = nullptr;
   std::int64_t bytes_ = 0;
 };
+
+// Binds a program in an arena that it shares with others, which run before or after it. Where the arena is too small a
+// larger one takes its place, and the others are bound to that. Error exhausted.
+void bind_in(Buffer& arena, Backend& backend, Executable& program, const std::vector<Executable*>& others);
 
 }  // namespace longstride
