@@ -7,6 +7,7 @@
 #include "harness.h"
 #include "longstride/plan.h"
 #include "model/network.h"
+#include "model/precision.h"
 #include "ops/philox.h"
 #include "train/state.h"
 
@@ -24,7 +25,7 @@ struct Step {
   Step(Backend& b, const Config& c, const Plan& plan)
       : backend(b),
         config(c),
-        type(plan.precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32),
+        type(type_of(plan.precision)),
         state(b, c.model, c.training, type),
         network(b, c.model, shape_of(c, plan, type), state.weights(), state.outputs()) {
     state.initialise(1);

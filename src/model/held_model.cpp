@@ -10,6 +10,7 @@
 
 #include "io/sha256.h"
 #include "longstride/error.h"
+#include "model/precision.h"
 
 namespace longstride {
 namespace {
@@ -25,10 +26,7 @@ HeldModel::HeldModel(const std::string& path, Device device)
   if (file.get() < 0) fail_system("open", path);  // load_model says it better where the path is wrong
 }
 
-DType HeldModel::type_of(Precision asked) const {
-  if (asked == Precision::automatic) return backend->facts().bfloat16 ? DType::bfloat16 : DType::float32;
-  return asked == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
-}
+DType HeldModel::type_of(Precision asked) const { return longstride::type_of(resolved(asked, backend->facts())); }
 
 DType HeldModel::type_as_trained(Precision asked) const {
   return type_of(asked == Precision::automatic ? config().training.precision : asked);

@@ -5,6 +5,7 @@
 
 #include "model/engine.h"
 #include "model/network.h"
+#include "model/precision.h"
 #include "train/limits.h"
 #include "train/state.h"
 
@@ -76,10 +77,8 @@ Plan plan_training(const Config& config) {
   Plan plan;
   add_parameters(plan, table);
   plan.memory_available_bytes = facts.memory_available_bytes;
-  plan.precision = config.training.precision;
-  if (plan.precision == Precision::automatic)
-    plan.precision = facts.bfloat16 ? Precision::bfloat16 : Precision::float32;
-  const DType type = plan.precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
+  plan.precision = resolved(config.training.precision, facts);
+  const DType type = type_of(plan.precision);
   const auto fits = [&] { return plan.total_bytes <= plan.memory_available_bytes; };
   plan.recompute = config.training.recompute == Recompute::automatic ? Recompute::none : config.training.recompute;
   sum_memory(plan, config, *backend, table, type);

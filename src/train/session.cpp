@@ -6,6 +6,7 @@
 
 #include "longstride/device.h"
 #include "longstride/error.h"
+#include "model/precision.h"
 #include "train/limits.h"
 #include "train/schedule.h"
 
@@ -16,10 +17,6 @@ namespace {
 constexpr std::int64_t kSkipsBeforeGivingUp = 10;  // in a row: no single window of bad luck, the run itself is lost
 constexpr double kValidationShare = 0.1;           // of the time between two validations
 constexpr double kSmoothing = 0.95;                // of reported bits and speed: about the last 20 steps
-
-DType activations(const Config& config) {
-  return config.training.precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
-}
 
 double seconds_since(std::chrono::steady_clock::time_point then) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
@@ -37,10 +34,10 @@ Session::Session(Backend& backend, const Config& config, const Plan& plan, doubl
       data_(data),
       options_(options),
       observer_(observer),
-      state_(backend, config.model, config.training, activations(config)),
+      state_(backend, config.model, config.training, type_of(config.training.precision)),
       trainer_(backend, config, data, state_) {
   if (samples(config))
-    engine_.emplace(backend, config.model, engine_shape(config, activations(config)), state_.weights());
+    engine_.emplace(backend, config.model, engine_shape(config, type_of(config.training.precision)), state_.weights());
 }
 
 void Session::note(const std::string& sentence) const {

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "longstride/error.h"
+#include "model/precision.h"
 #include "ops/backend.h"
 #include "train/run_directory.h"
 #include "train/session.h"
@@ -51,7 +52,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   RunDirectory run =
       options.resume ? RunDirectory::open(options.out) : RunDirectory::create(options.out, config, options.overwrite);
   const std::unique_ptr<Backend> backend = make_backend(device);
-  const double peak = backend->product_rate(plan.precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32);
+  const double peak = backend->product_rate(type_of(plan.precision));
   Session session(*backend, config, plan, peak, std::move(run), data, options, observer);
   if (options.resume)
     session.resume();

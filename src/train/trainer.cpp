@@ -4,13 +4,14 @@
 #include <algorithm>
 #include <chrono>
 
+#include "model/precision.h"
+
 namespace longstride {
 
 namespace {
 
 NetworkShape shape_of(const Config& config) {
-  const DType type = config.training.precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
-  NetworkShape shape{config.training.batch, config.model.context, type, true,
+  NetworkShape shape{config.training.batch, config.model.context, type_of(config.training.precision), true,
                      config.training.recompute == Recompute::block};
   shape.dropout = static_cast<float>(config.model.dropout);
   shape.dropout_seed = config.training.seed;
