@@ -15,6 +15,7 @@
 #include "model/checkpoint.h"
 #include "model/parameters.h"
 #include "ops/philox.h"
+#include "random_weights.h"
 
 namespace longstride::tests {
 
@@ -40,15 +41,7 @@ class StoredModel {
     config.training.precision = Precision::float32;
     config_ = read_config({write_config(config)}, {"test"}, {});
     const ParameterTable table(config_.model);
-    std::vector<float> store(static_cast<std::size_t>(table.store_elements()));
-    initialise(table, seed, store.data());
-    const PhiloxKey key = philox_key(seed, Purpose::test);
-    for (const Parameter& p : table.entries()) {
-      for (std::int64_t e = p.offset; e < p.offset + p.count; ++e) {
-        const PhiloxBlock words = philox({static_cast<std::uint32_t>(e), 0, 0, 0}, key);
-        store[static_cast<std::size_t>(e)] += 0.6f * (uniform_float(words[0]) - 0.5f);
-      }
-    }
+    const std::vector<float> store = random_weights(table, seed, seed, 0.6f);
     parameters_ = table.count();
     std::filesystem::create_directories(path("run/checkpoints/000000042"));
     save_model(file(), config_, 42, table, store.data());

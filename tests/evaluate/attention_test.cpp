@@ -15,7 +15,7 @@
 #include "model/checkpoint.h"
 #include "model/network.h"
 #include "ops/definitions.h"
-#include "ops/philox.h"
+#include "random_weights.h"
 
 namespace longstride {
 namespace {
@@ -57,15 +57,7 @@ class LookingInside : public testing::Test {
     config.data = data;
     config = read_config({write_config(config)}, {"test"}, {});
     const ParameterTable table(config.model);
-    std::vector<float> store(static_cast<std::size_t>(table.store_elements()));
-    initialise(table, 4, store.data());
-    const PhiloxKey key = philox_key(5, Purpose::test);
-    for (const Parameter& p : table.entries()) {
-      for (std::int64_t e = p.offset; e < p.offset + p.count; ++e) {
-        const PhiloxBlock words = philox({static_cast<std::uint32_t>(e), 0, 0, 0}, key);
-        store[static_cast<std::size_t>(e)] += 2 * (uniform_float(words[0]) - 0.5f);
-      }
-    }
+    const std::vector<float> store = tests::random_weights(table, 4, 5, 2);
     save_model(path("model.safetensors"), config, 7, table, store.data());
   }
 

@@ -16,6 +16,8 @@
 #include "longstride/error.h"
 #include "model/checkpoint.h"
 #include "ops/philox.h"
+#include "random_weights.h"
+#include "stored_model.h"
 
 namespace longstride {
 namespace {
@@ -53,15 +55,7 @@ class Evaluate : public testing::Test {
   Evaluate() : config_(small_config()), table_(config_.model) {
     std::string pattern = (fs::temp_directory_path() / "longstride-evaluate-XXXXXX").string();
     root_ = ::mkdtemp(pattern.data());
-    store_.resize(static_cast<std::size_t>(table_.store_elements()));
-    initialise(table_, 4, store_.data());
-    const PhiloxKey key = philox_key(5, Purpose::test);
-    for (const Parameter& p : table_.entries()) {
-      for (std::int64_t e = p.offset; e < p.offset + p.count; ++e) {
-        const PhiloxBlock words = philox({static_cast<std::uint32_t>(e), 0, 0, 0}, key);
-        store_[static_cast<std::size_t>(e)] += 0.5f * (uniform_float(words[0]) - 0.5f);
-      }
-    }
+    store_ = tests::random_weights(table_, 4, 5, 0.5f);
     save();
     text_ = some_text(203);
     write_file_atomically(path("text"), text_);
@@ -83,18 +77,8 @@ class Evaluate : public testing::Test {
     return o;
   }
 
-  template <class Action>
-  static std::string words(ErrorKind kind, const Action& action) {
-    try {
-      action();
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), kind) << error.what();
-      return error.what();
-    }
-    return "no error";
-  }
   std::string refused(const EvaluateOptions& o) const {
-    return words(ErrorKind::invalid_argument, [&] { evaluate(o); });
+    return tests::words_of_error(ErrorKind::invalid_argument, [&] { evaluate(o); });
   }
 
   // -log2 of the softmax of each row's logits at its token, in double.
@@ -321,7 +305,7 @@ TEST_F(Evaluate, NeverGivesAFigureThatIsNotFinite) {
       store_[static_cast<std::size_t>(p.offset + e)] = e % 2 == 0 ? 3e38f : -3e38f;
   }
   save();
-  const std::string said = words(ErrorKind::diverged, [&] { evaluate(options()); });
+  const std::string said = tests::words_of_error(ErrorKind::diverged, [&] { evaluate(options()); });
   EXPECT_NE(said.find("evaluate: the model's loss at offset "), std::string::npos) << said;
 }
 

@@ -14,6 +14,7 @@
 #include "model/engine.h"
 #include "model/network.h"
 #include "ops/philox.h"
+#include "random_weights.h"
 
 namespace longstride {
 
@@ -79,15 +80,7 @@ inline const std::vector<std::string> kLayouts = {
 struct EngineCase {
   EngineCase(const ModelConfig& m, DType activations)
       : model(m), table(m), backend(make_cpu_backend()), type(activations) {
-    std::vector<float> store(static_cast<std::size_t>(table.store_elements()));
-    initialise(table, 3, store.data());
-    const PhiloxKey key = philox_key(17, Purpose::test);
-    for (const Parameter& p : table.entries()) {
-      for (std::int64_t e = p.offset; e < p.offset + p.count; ++e) {
-        const PhiloxBlock words = philox({static_cast<std::uint32_t>(e), 0, 0, 0}, key);
-        store[static_cast<std::size_t>(e)] += 0.6f * (uniform_float(words[0]) - 0.5f);
-      }
-    }
+    const std::vector<float> store = tests::random_weights(table, 3, 17, 0.6f);
     f32 = Buffer(*backend, table.store_elements() * 4);
     bf16 = Buffer(*backend, table.store_elements() * 2);
     backend->upload(f32.data(), store.data(), f32.bytes());

@@ -8,6 +8,7 @@
 #include "io/scratch.h"
 #include "longstride/device.h"
 #include "ops/philox.h"
+#include "random_weights.h"
 
 namespace longstride {
 namespace {
@@ -47,13 +48,8 @@ std::vector<ModelConfig> every_model() {
 struct Case {
   Case(const ModelConfig& m, DType activations) : model(m), table(m), backend(make_cpu_backend()), type(activations) {
     const std::int64_t elements = table.store_elements();
-    store.resize(static_cast<std::size_t>(elements));
-    initialise(table, 5, store.data());
+    store = tests::random_weights(table, 5, 11, 0.2f);
     const PhiloxKey key = philox_key(11, Purpose::test);
-    for (const Parameter& p : table.entries())
-      for (std::int64_t e = 0; e < p.count; ++e)
-        store[static_cast<std::size_t>(p.offset + e)] +=
-            0.2f * (uniform_float(philox({static_cast<std::uint32_t>(p.offset + e), 0, 0, 0}, key)[0]) - 0.5f);
     f32 = Buffer(*backend, elements * 4);
     bf16 = Buffer(*backend, elements * 2);
     gradients = Buffer(*backend, elements * 4);

@@ -12,7 +12,7 @@
 #include "longstride/sample.h"
 #include "model/checkpoint.h"
 #include "model/network.h"
-#include "ops/philox.h"
+#include "random_weights.h"
 #include "sample/choose.h"
 #include "sample/generate.h"
 
@@ -43,15 +43,7 @@ class Sample : public testing::Test {
   Sample() : config_(small_config("fixed(4,1)")), table_(config_.model) {
     std::string pattern = (fs::temp_directory_path() / "longstride-sample-XXXXXX").string();
     root_ = ::mkdtemp(pattern.data());
-    store_.resize(static_cast<std::size_t>(table_.store_elements()));
-    initialise(table_, 4, store_.data());
-    const PhiloxKey key = philox_key(6, Purpose::test);
-    for (const Parameter& p : table_.entries()) {
-      for (std::int64_t e = p.offset; e < p.offset + p.count; ++e) {
-        const PhiloxBlock words = philox({static_cast<std::uint32_t>(e), 0, 0, 0}, key);
-        store_[static_cast<std::size_t>(e)] += 0.8f * (uniform_float(words[0]) - 0.5f);
-      }
-    }
+    store_ = tests::random_weights(table_, 4, 6, 0.8f);
     save_model(model_path(), config_, 1, table_, store_.data());
   }
   ~Sample() override { fs::remove_all(root_); }
