@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "cpu/decode_attention.h"
 #include "cpu/embed.h"
 #include "cpu/few_rows.h"
 #include "cpu/norm.h"
@@ -53,7 +52,7 @@ void run_piece(const Linear& op, std::int64_t piece, const Scratch& scratch, int
   few_rows_piece(op, piece, scratch.threads + thread * scratch.thread_bytes, next);
 }
 void run_piece(const DecodeAttention& op, std::int64_t piece, const Scratch& scratch, int thread, const void*) {
-  decode_attention_piece(op, piece, decode_attention_pieces(op), scratch.shared,
+  decode_attention_piece(op, piece, decode_attention_pieces(op), scratch.decode,
                          scratch.threads + thread * scratch.thread_bytes);
 }
 
@@ -104,18 +103,20 @@ const void* next_weights(std::span<const Operation> program, std::size_t at, int
 }
 
 Scratch take_scratch(std::span<const Operation> program, Workspace& workspace, int team) {
-  std::int64_t shared = 0, thread_bytes = 0;
+  std::int64_t done_bytes = 0, parts_bytes = 0, thread_bytes = 0;
   for (const Operation& operation : program) {
     if (const auto* op = std::get_if<Linear>(&operation)) {
       thread_bytes = std::max(thread_bytes, few_rows_scratch_bytes(*op));
     } else if (const auto* decode = std::get_if<DecodeAttention>(&operation)) {
-      shared = std::max(shared, decode_attention_scratch_bytes(*decode));
+      done_bytes = std::max(done_bytes, decode_attention_done_bytes(*decode));
+      parts_bytes = std::max(parts_bytes, decode_attention_parts_bytes(*decode));
       thread_bytes = std::max(thread_bytes, decode_attention_thread_scratch_bytes(*decode));
     }
   }
   Scratch scratch{};
-  scratch.shared = workspace.take(shared);
-  if (shared > 0) std::memset(scratch.shared, 0, static_cast<std::size_t>(shared));
+  scratch.decode.done = static_cast<std::int32_t*>(workspace.take(done_bytes));
+  if (done_bytes > 0) std::memset(scratch.decode.done, 0, static_cast<std::size_t>(done_bytes));
+  scratch.decode.parts = static_cast<float*>(workspace.take(parts_bytes));
   scratch.thread_bytes = Workspace::rounded(thread_bytes);
   scratch.threads = static_cast<char*>(workspace.take(team * scratch.thread_bytes));
   return scratch;

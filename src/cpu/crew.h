@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "cpu/decode_attention.h"
 #include "cpu/workspace.h"
 #include "ops/ops.h"
 
@@ -30,7 +31,7 @@ class Crew {
   void run(std::span<const Operation> program, Workspace& workspace);
 
   struct Scratch {
-    void* shared;  // of all threads, for attention
+    DecodeScratch decode;
     char* threads;
     std::int64_t thread_bytes;
   };

@@ -100,17 +100,12 @@ struct ChunkReads {
   }
 };
 
-// Scratch of all threads: chunks of each row and head that are done (R * H), then the sums of each chunk.
-struct Scratch {
-  std::int32_t* done;
-  float* parts;
+// Scratch of all threads, as an operation uses it.
+struct Scratch : DecodeScratch {
   std::int64_t stride;  // floats from one chunk's sums to the next one's: out, then its maximum and sum
   std::int64_t chunks;  // places for a row and head
-  Scratch(const DecodeAttention& op, std::int64_t Dv, std::int64_t most, void* memory)
-      : done(static_cast<std::int32_t*>(memory)),
-        parts(static_cast<float*>(memory) + padded(op.q.rows * op.H)),
-        stride(padded(Dv + 2)),
-        chunks(most) {}
+  Scratch(std::int64_t Dv, std::int64_t most, const DecodeScratch& memory)
+      : DecodeScratch(memory), stride(padded(Dv + 2)), chunks(most) {}
   float* out(std::int64_t row_head, std::int64_t chunk) const { return parts + (row_head * chunks + chunk) * stride; }
   DecodePart part(std::int64_t row_head, std::int64_t chunk) const {
     float* at = out(row_head, chunk);
@@ -189,27 +184,29 @@ std::int64_t decode_attention_pieces(const DecodeAttention& op) {
   return op.q.rows * op.H * (any_goes_on(op) ? 1 : most_chunks(op));
 }
 
-std::int64_t decode_attention_scratch_bytes(const DecodeAttention& op) {
-  return (padded(op.q.rows * op.H) + op.q.rows * op.H * most_chunks(op) * padded(op.v.cols / op.H + 2)) * 4;
+std::int64_t decode_attention_done_bytes(const DecodeAttention& op) { return op.q.rows * op.H * 4; }
+
+std::int64_t decode_attention_parts_bytes(const DecodeAttention& op) {
+  return op.q.rows * op.H * most_chunks(op) * padded(op.v.cols / op.H + 2) * 4;
 }
 
 std::int64_t decode_attention_thread_scratch_bytes(const DecodeAttention& op) {
   return padded(std::max(kChunkKeys, most_chunks(op))) * 4;
 }
 
-void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, std::int64_t pieces, void* scratch_memory,
-                            void* thread_scratch) {
+void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, std::int64_t pieces,
+                            const DecodeScratch& scratch_memory, void* thread_scratch) {
   const std::int64_t Dq = op.q.cols / op.H, Dv = op.v.cols / op.H, row_heads = op.q.rows * op.H;
   const std::int64_t a_head = pieces / row_heads;
   auto* floats = static_cast<float*>(thread_scratch);
   const std::int64_t row_head = piece / a_head, chunk = piece % a_head, r = row_head / op.H, h = row_head % op.H;
   if (any_goes_on(op)) {
-    if (!goes_on(op, r)) read_rows(op, Scratch(op, Dv, most_chunks(op), scratch_memory), r, h, floats);
+    if (!goes_on(op, r)) read_rows(op, Scratch(Dv, most_chunks(op), scratch_memory), r, h, floats);
     return;
   }
   const std::int64_t chunks = chunks_of(op, r, h);
   if (chunk >= chunks) return;
-  const Scratch scratch(op, Dv, a_head, scratch_memory);
+  const Scratch scratch(Dv, a_head, scratch_memory);
   if (chunk == chunks - 1) write_slots(op, r, h, Dq, Dv);  // of the slots read, only the last may be written
   std::optional<ChunkReads> next;
   if (chunk + 1 < chunks) {
@@ -226,10 +223,11 @@ void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, std::
 
 void decode_attention(const DecodeAttention& op, Workspace& workspace) {
   const Workspace::Scope scope(workspace);
-  const std::int64_t pieces = decode_attention_pieces(op), bytes = decode_attention_scratch_bytes(op);
+  const std::int64_t pieces = decode_attention_pieces(op), done_bytes = decode_attention_done_bytes(op);
   const std::int64_t thread_bytes = Workspace::rounded(decode_attention_thread_scratch_bytes(op));
-  void* scratch = workspace.take(bytes);
-  std::memset(scratch, 0, static_cast<std::size_t>(bytes));
+  const DecodeScratch scratch{static_cast<std::int32_t*>(workspace.take(done_bytes)),
+                              static_cast<float*>(workspace.take(decode_attention_parts_bytes(op)))};
+  std::memset(scratch.done, 0, static_cast<std::size_t>(done_bytes));
   char* thread_scratch = static_cast<char*>(workspace.take(threads() * thread_bytes));
 #pragma omp parallel for schedule(dynamic) num_threads(threads()) if (pieces > 1)
   for (std::int64_t piece = 0; piece < pieces; ++piece)

@@ -15,11 +15,18 @@ class Workspace;
 void decode_attention(const DecodeAttention& op, Workspace& workspace);
 void cache_rows(const CacheRows& op);
 
-// Slot lists as they are now: another step has other pieces. Not the same scratch for two operations at once.
+// Scratch of all threads. Operations of any shapes may use it one after another, not two at once.
+struct DecodeScratch {
+  std::int32_t* done;  // (R * H) chunks of each row and head that are done: zeros before and after an operation
+  float* parts;        // sums of each chunk
+};
+
+// Slot lists as they are now: another step has other pieces.
 std::int64_t decode_attention_pieces(const DecodeAttention& op);
-std::int64_t decode_attention_scratch_bytes(const DecodeAttention& op);         // of all threads; starts as zeros
+std::int64_t decode_attention_done_bytes(const DecodeAttention& op);
+std::int64_t decode_attention_parts_bytes(const DecodeAttention& op);
 std::int64_t decode_attention_thread_scratch_bytes(const DecodeAttention& op);  // of one thread
-void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, std::int64_t pieces, void* scratch,
-                            void* thread_scratch);
+void decode_attention_piece(const DecodeAttention& op, std::int64_t piece, std::int64_t pieces,
+                            const DecodeScratch& scratch, void* thread_scratch);
 
 }  // namespace longstride::cpu

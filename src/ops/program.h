@@ -41,12 +41,12 @@ class Program {
   const MemoryPlan& plan() const { return plan_; }
 
   // Gives every operand that lies in a buffer its address. Error invalid_argument where one that names memory outside
-  // of the program has none.
+  // of the program has none, or where there are buffers and no arena.
   void bind(void* arena);
-  // A view of this program, with its address. After bind.
+  // A view of this program, with its address; one of memory outside, or none, as it is. After bind.
   template <class View>
   View bound(View view) const {
-    view.data = static_cast<decltype(view.data)>(address(view.place));
+    if (view.place.buffer >= 0) view.data = static_cast<decltype(view.data)>(address(view.place));
     return view;
   }
 
