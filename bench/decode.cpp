@@ -1,6 +1,7 @@
-// How long does a decoded token take? decode [--preset P] [--position I] [--batch B] [--precision float32|bfloat16]
+// How long does a decoded token take? decode [--preset P] [--position I] [--batch B] [--prompt N] [--precision T]
 // [--set key=value]... [--runs R]: single steps of B sequences at position I of a cache that is filled so far. First a
-// small model of the same family is decoded and compared with the network's logits.
+// small model of the same family is decoded and compared with the network's logits. With --prompt N: how long do N
+// tokens take to read, through tiles and as rows, beside a forward pass of the network over as many?
 //
 // The bound is what a step must read: every weight once, and each sequence's keys and values that its query reads. The
 // machine's rate of reading memory is measured beside the steps; a model that fits its caches may exceed the bound.
@@ -129,11 +130,44 @@ class Reader {
 constexpr int kTokensARun = 8;
 
 struct Arguments {
+  std::int64_t prompt = 0;  // 0: single steps
   std::string preset = "enwik8", precision = "bfloat16";
   std::vector<std::string> sets;
   std::int64_t position = 256, batch = 1;
   int runs = 15, threads = 0;
 };
+
+void measure_prompt(const Arguments& given, Backend& backend, const Model& m) {
+  const std::int64_t N = given.prompt;
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(N));
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<std::int32_t>((i * 7919 + i / 5) % 251);
+  Network network(backend, m.model, {1, N, m.type}, m.weights());
+  Engine engine(backend, m.model, {1, N + 1, m.type}, m.weights());
+  const Engine::Sequence sequence = engine.join();
+  const auto read = [&](Engine::Reading reading) {
+    engine.restart(sequence);
+    if (!std::isfinite(engine.read(sequence, tokens, nullptr, reading)[0]))
+      throw std::runtime_error("a logit is not finite");
+  };
+  Pass pass;
+  pass.batch = 1;
+  pass.tokens = tokens.data();
+  std::vector<float> bits(tokens.size());
+  const std::vector<bench::Times> times =
+      bench::alternate({[&] { read(Engine::Reading::tiles); }, [&] { network.forward(pass, bits.data()); },
+                        [&] { read(Engine::Reading::rows); }},
+                       given.runs);
+  bench::print(times[0], {{"network_s", bench::median(times[1].wall_s)},
+                          {"rows_s", bench::median(times[2].wall_s)},
+                          {"network_over_tiles", bench::ratio(times[1].wall_s, times[0].wall_s)},
+                          {"network_over_rows", bench::ratio(times[1].wall_s, times[2].wall_s)},
+                          {"tokens_per_s", static_cast<double>(N) / bench::median(times[0].wall_s)},
+                          {"preset", given.preset},
+                          {"layers", m.model.layers},
+                          {"width", m.model.width},
+                          {"prompt", N},
+                          {"precision", given.precision}});
+}
 
 int measure(const Arguments& given) {
   set_threads(given.threads);
@@ -148,6 +182,10 @@ int measure(const Arguments& given) {
     return 1;
   }
   const Model m(*backend, model, type);
+  if (given.prompt > 0) {
+    measure_prompt(given, *backend, m);
+    return 0;
+  }
   Engine engine(*backend, model, {given.batch, given.position + 1, type}, m.weights());
   std::vector<Engine::Next> next = joined(engine);
   for (Engine::Next& one : next) one.before = given.position == 0 ? -1 : 32;
@@ -189,6 +227,7 @@ int main(int argc, char** argv) {
   Arguments given;
   app.add_option("--preset", given.preset)->capture_default_str();
   app.add_option("--position", given.position)->capture_default_str();
+  app.add_option("--prompt", given.prompt, "Tokens to read at once, instead of single steps");
   app.add_option("--batch", given.batch, "Sequences decoded side by side")->capture_default_str();
   app.add_option("--precision", given.precision)->capture_default_str()->check(CLI::IsMember({"float32", "bfloat16"}));
   app.add_option("--set", given.sets)->take_all()->expected(1)->allow_extra_args(false);

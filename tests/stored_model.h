@@ -23,18 +23,18 @@ class StoredModel {
  public:
   static constexpr std::int64_t kContext = 12;
 
-  // seed: of the weights. vocabulary: tokens there are.
-  explicit StoredModel(std::uint32_t seed = 4, std::int64_t vocabulary = 256) {
+  // seed: of the weights. vocabulary: tokens there are. context: a multiple of 3.
+  explicit StoredModel(std::uint32_t seed = 4, std::int64_t vocabulary = 256, std::int64_t context = kContext) {
     std::string pattern = (std::filesystem::temp_directory_path() / "longstride-model-XXXXXX").string();
     root_ = ::mkdtemp(pattern.data());
     Config config;
     config.model.vocabulary = vocabulary;
-    config.model.context = kContext;
+    config.model.context = context;
     config.model.layers = 2;
     config.model.width = 16;
     config.model.heads = 2;
     config.model.feedforward = 2;
-    config.model.positions = {4, 3};
+    config.model.positions = {context / 3, 3};
     config.model.hash_orders = {2};
     config.model.hash_buckets = 64;
     config.model.attention = read_attention("fixed(4,1)");

@@ -87,11 +87,14 @@ struct DecoderOptions {
   std::int64_t sequences = 1;  // that are in it at the same time at most, 1 to 64
   // Tokens that a sequence may have, the last one predicted among them: it reads at most length - 1. 0: the context.
   std::int64_t length = 0;
+  // Sequences read many tokens to the bits of reading them one at a time. Without it more than 256 of them go through
+  // the tiles of the patterns, at training's speed, and logits differ by rounding (docs/sampling.md has figures).
+  bool exact = false;
 };
 
 // Decoding by hand: sequences join, read tokens, step together and leave; their keys and values are kept where each
-// head's pattern needs them. A sequence's logits are the same bits whatever is decoded beside it, and whether its
-// tokens were read one at a time or many.
+// head's pattern needs them. A sequence's logits are the same bits whatever is decoded beside it; where `exact` is set,
+// also whether its tokens were read one at a time or many.
 //
 //   Decoder decoder(model, {.sequences = 2});
 //   Decoder::Sequence a = decoder.join(), b = decoder.join();
@@ -113,8 +116,10 @@ class Decoder {
 
     // Reads tokens that follow those read so far. Returns (V), of the token that comes next, valid until the Decoder
     // is next asked for logits; read({}) of a sequence that was asked for nothing yet: of its first token. Empty where
-    // `stop` was set meanwhile, looked at every 64 tokens: tokens_read() says how far it came, and it may go on. Error
-    // invalid_argument where there is nothing to read, too much, or a token outside the vocabulary.
+    // `stop` was set meanwhile: tokens_read() says how far it came, and it may go on. It is looked at every 64 tokens
+    // where `exact` is set or few are read, else between blocks of the first 16,384 tokens, of which none count as read
+    // then, and every 4,096 tokens afterwards. Error invalid_argument where there is nothing to read, too much, or a
+    // token outside the vocabulary.
     std::span<const float> read(std::span<const std::int32_t> tokens, const std::atomic<bool>* stop = nullptr);
 
     void restart();     // forgets its tokens, keeps its place

@@ -31,6 +31,36 @@ QueriesKeysValues split(const ModelConfig& model, const Matrix& side_by_side) {
   return {side_by_side.columns(0, Cq), side_by_side.columns(Cq, Cq), side_by_side.columns(2 * Cq, model.width)};
 }
 
+BlockViews block_views(Program& program, const ModelConfig& model, const BlockShape& shape, Keeping keeping,
+                       const Matrix& h, const Matrix& qkv) {
+  const auto all = [&](DType type, std::int64_t cols) {
+    return program.matrix("block", Life::passing, type, shape.N, cols);
+  };
+  const auto some = [&](const char* name, std::int64_t cols) {
+    return program.matrix(name, Life::passing, shape.type, shape.rows_at_once, cols);
+  };
+  const auto between = [&](std::int64_t cols) {
+    return keeping == Keeping::all ? all(shape.type, cols) : some("block", cols);
+  };
+  const auto floats = [&](std::int64_t a_row) {
+    return program.array<float>("block", Life::passing, shape.N * a_row);
+  };
+  BlockViews at;
+  at.h = h;
+  at.mean1 = floats(1), at.rstd1 = floats(1);
+  at.y1 = between(model.width);
+  at.qkv = qkv ? qkv : all(shape.type, 2 * model.query_width() + model.width);
+  at.attended = all(shape.type, model.width);
+  at.lse = floats(model.heads);
+  at.h_mid = keeping == Keeping::nothing ? h : all(DType::float32, model.width);
+  at.mean2 = floats(1), at.rstd2 = floats(1);
+  at.y2 = between(model.width);
+  if (keeping != Keeping::nothing) at.pre = between(model.hidden_width());
+  at.hidden = between(model.hidden_width());
+  at.branch = some("branch", model.width);
+  return at;
+}
+
 Block::Block(const ModelConfig& model, const Weights& weights, std::int64_t index, const BlockShape& shape,
              const BlockViews& views)
     : model_(model),

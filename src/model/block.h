@@ -10,7 +10,9 @@
 // than are at work at a time are written anew for each.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <deque>
 
 #include "longstride/config.h"
 #include "model/weights.h"
@@ -20,6 +22,11 @@ namespace longstride {
 
 inline constexpr float kNormEps = 1e-5f;       // of a block's norms
 inline constexpr float kFinalNormEps = 1e-6f;  // of the last one (DistAug)
+
+// What lies between two attentions is done row by row, so many rows at once: their hidden activations, the widest of
+// all, then take little memory however long the context. Fixed, because sums of gradients are made in this order; many,
+// because each time brings the weights into oneDNN's order again.
+inline constexpr std::int64_t kRowsAtOnce = 16384;
 
 struct Rows {  // [first, first + count) of all rows of a pass
   std::int64_t first = 0, count = 0;
@@ -32,6 +39,10 @@ struct BlockShape {
   DType type = DType::float32;
   Dropout dropout;  // rate and seed
 };
+
+// What of a block outlives its pass: nothing, where it works on the residual stream in place; what the backward pass
+// makes the rest from; or all that the backward pass reads.
+enum class Keeping { nothing, input, all };
 
 // Views of what a block reads and writes. Matrices have N rows, or rows_at_once where they are not kept.
 struct BlockViews {
@@ -47,6 +58,10 @@ struct BlockViews {
   Matrix pre, hidden;  // (., F) A; pre in training only
   Matrix branch;       // (rows at once, C) A: of the attention, then of the feedforward half
 };
+
+// Buffers of a block's own for all but its input, and for queries, keys and values where none are given.
+BlockViews block_views(Program& program, const ModelConfig& model, const BlockShape& shape, Keeping keeping,
+                       const Matrix& h, const Matrix& qkv = {});
 
 struct BlockGradients {
   Matrix dh;       // (N, C) float32, of the residual stream, in place
@@ -117,5 +132,31 @@ class Block {
   BlockShape shape_;
   BlockViews at_;
 };
+
+// Calls work(rows) for all rows of a pass, some at a time.
+template <class Work>
+void by_rows(const BlockShape& shape, const Work& work) {
+  for (std::int64_t first = 0; first < shape.N; first += shape.rows_at_once)
+    work(Rows{first, std::min(shape.rows_at_once, shape.N - first)});
+}
+
+// All blocks of a model in order. attend(block, index) adds what stands between enter and leave; finish(last, rows)
+// what follows the last block.
+template <class Attend, class Finish>
+void add_blocks(Program& program, const std::deque<Block>& blocks, const BlockShape& shape, const Attend& attend,
+                const Finish& finish) {
+  by_rows(shape, [&](Rows rows) { blocks.front().enter(program, nullptr, rows); });
+  for (std::size_t index = 0; index < blocks.size(); ++index) {
+    const Block& block = blocks[index];
+    attend(block, static_cast<std::int64_t>(index));
+    by_rows(shape, [&](Rows rows) {
+      block.leave(program, rows);
+      if (index + 1 < blocks.size())
+        blocks[index + 1].enter(program, &block, rows);
+      else
+        finish(block, rows);
+    });
+  }
+}
 
 }  // namespace longstride

@@ -29,8 +29,10 @@ EngineShape engine_shape(const HeldModel& held, const DecoderOptions& options) {
 }  // namespace
 
 struct Decoder::State {
-  State(std::shared_ptr<HeldModel> model, const EngineShape& shape)
-      : held(std::move(model)), engine(*held->backend, held->model(), shape, held->weights(shape.type)) {}
+  State(std::shared_ptr<HeldModel> model, const DecoderOptions& options)
+      : held(std::move(model)),
+        engine(*held->backend, held->model(), engine_shape(*held, options), held->weights(held->type)),
+        reading(options.exact ? Engine::Reading::rows : Engine::Reading::tiles) {}
 
   // Position p reads the token p - 1, position 0 the start.
   std::int64_t tokens_read(std::int32_t place) const { return std::max<std::int64_t>(0, engine.position(place) - 1); }
@@ -60,6 +62,7 @@ struct Decoder::State {
 
   std::shared_ptr<HeldModel> held;
   Engine engine;
+  Engine::Reading reading;
   std::int64_t joined = 0;
 };
 
@@ -95,7 +98,7 @@ std::span<const float> Decoder::Sequence::read(std::span<const std::int32_t> tok
   state.held->check_tokens("decoder", tokens);
   state.check_room(place_, static_cast<std::int64_t>(tokens.size()));
   if (tokens.empty() && state.engine.position(place_) > 0) fail("needs a token to read, got none");
-  const float* logits = state.engine.read(place_, tokens, stop);
+  const float* logits = state.engine.read(place_, tokens, stop, state.reading);
   if (logits == nullptr) return {};
   return {logits, static_cast<std::size_t>(state.held->model().vocabulary)};
 }
@@ -110,7 +113,7 @@ Decoder::Sequence Decoder::Sequence::fork() {
 }
 
 Decoder::Decoder(Model& model, const DecoderOptions& options)
-    : state_(std::make_shared<State>(model.held_, engine_shape(*model.held_, options))) {}
+    : state_(std::make_shared<State>(model.held_, options)) {}
 Decoder::~Decoder() = default;
 Decoder::Decoder(Decoder&&) noexcept = default;
 Decoder& Decoder::operator=(Decoder&&) noexcept = default;

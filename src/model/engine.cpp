@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "longstride/error.h"
+#include "model/block.h"
 #include "model/hashes.h"
 
 namespace longstride {
@@ -14,12 +15,14 @@ namespace {
 // Entries that the slot lists of one pass hold at most: rows of long lists are read fewer at a time.
 constexpr std::int64_t kMostListed = std::int64_t{1} << 22;
 
-// Positions that a piece through tiles holds: long ones first, then shorter ones for what is left. Residue classes of
-// a stride of 128 have 16 queries in 2,048 positions; hidden activations of these are 8 MiB at width 512 in bfloat16.
-constexpr std::int64_t kPieces[] = {2048, 512};
+// Positions that a piece through tiles holds at most: the first as many as training takes at once, for it can be broken
+// off; the others a second's work of a model of 95 million parameters on two cores.
+constexpr std::int64_t kFirstPiece = kRowsAtOnce, kNextPiece = 4096;
+constexpr std::int64_t kPieceRows = 64;  // a piece holds a multiple of these: products are made for so many
 constexpr std::size_t kMostPieces = 32;  // compiled ones that are kept
 
 [[noreturn]] void fail(const std::string& sentence) { throw_invalid("engine: " + sentence); }
+bool is_set(const std::atomic<bool>* stop) { return stop != nullptr && stop->load(); }
 
 }  // namespace
 
@@ -219,15 +222,24 @@ const float* Engine::run_rows(std::span<const Next> next, Logits which) {
   return logits_.data();
 }
 
-void Engine::run_piece(std::span<const Next> next, std::int64_t rows) {
+bool Engine::run_piece(std::span<const Next> next, const std::atomic<bool>* stop) {
+  struct Stopped {};
   const Sequence sequence = next.front().sequence;
-  const std::int64_t first = at(sequence).position;
+  const std::int64_t first = at(sequence).position, rows = (std::ssize(next) + kPieceRows - 1) / kPieceRows * kPieceRows;
   Compiled& program = piece_of(first, rows);
   take_tokens(program, next, rows);
   if (first > 0) list_held(program, 0, first, true);
   list_held(program, first, at(sequence).position, false);
   upload(program, program.made.sequence, std::vector<std::int32_t>{sequence});
-  program.executable->run();
+  try {
+    program.executable->run({}, [&](const Mark&) {
+      if (is_set(stop)) throw Stopped{};
+    });
+  } catch (const Stopped&) {
+    restart(sequence);  // the first piece: there was nothing before it
+    return false;
+  }
+  return true;
 }
 
 const float* Engine::step(std::span<const Next> next) {
@@ -247,20 +259,16 @@ const float* Engine::read(Sequence sequence, std::span<const std::int32_t> token
   if (rows.empty()) fail("needs a token to read");
   check_next(rows);
   std::span<const Next> left = rows;
-  const auto stopped = [&] { return stop != nullptr && stop->load(); };
-  for (const std::int64_t piece : kPieces) {  // the last row is read with its logits, as a row
-    const std::int64_t least = piece == kPieces[0] ? piece : kFewestInTiles;
-    while (reading == Reading::tiles && std::ssize(left) > least) {
-      if (stopped()) return nullptr;
-      const auto now = static_cast<std::size_t>(std::min(piece, std::ssize(left) - 1));
-      run_piece(left.first(now), piece);
-      left = left.subspan(now);
-    }
+  while (reading == Reading::tiles && std::ssize(left) > kFewestInTiles) {  // the last row is read as one, with logits
+    const std::int64_t most = position(sequence) == 0 ? kFirstPiece : kNextPiece;
+    const auto now = static_cast<std::size_t>(std::min(most, std::ssize(left) - 1));
+    if (is_set(stop) || !run_piece(left.first(now), stop)) return nullptr;
+    left = left.subspan(now);
   }
   std::int64_t most = most_rows();
   const float* logits = nullptr;
   while (!left.empty()) {
-    if (stopped()) return nullptr;
+    if (is_set(stop)) return nullptr;
     while (most > std::ssize(left)) most /= 2;
     const auto now = static_cast<std::size_t>(most);
     logits = run_rows(left.first(now), now == left.size() ? Logits::last : Logits::none);

@@ -44,14 +44,14 @@ class Engine {
 
   // How read() takes many tokens. rows: the bits of step after step, kReadRows positions at a time against the cache.
   // tiles: as training reads them, long pieces through the tiles of the patterns, at training's speed; sums are made
-  // in another order, so that logits differ by rounding (docs/sampling.md has figures). Pieces of fewer than
-  // kFewestInTiles positions are read as rows.
+  // in another order, so that logits differ by rounding (docs/sampling.md has figures). kFewestInTiles positions or
+  // fewer that are left are read as rows.
   enum class Reading { rows, tiles };
   static constexpr std::int64_t kReadRows = 64, kFewestInTiles = 256;
 
   // Reads tokens that follow those read so far: decodes a position after each, and the first one where there is none
-  // yet. Returns the logits of the last position decoded, (V), as step does; nullptr where told to stop, between
-  // pieces: then the sequence stands after what was read.
+  // yet. Returns the logits of the last position decoded, (V), as step does; nullptr where told to stop: then the
+  // sequence stands after the pieces that were read, which may be none.
   const float* read(Sequence sequence, std::span<const std::int32_t> tokens, const std::atomic<bool>* stop = nullptr,
                     Reading reading = Reading::rows);
 
@@ -83,7 +83,7 @@ class Engine {
   Compiled& rows_of(std::int64_t rows, Logits logits);
   Compiled& piece_of(std::int64_t first, std::int64_t rows);
   const float* run_rows(std::span<const Next> next, Logits logits);
-  void run_piece(std::span<const Next> next, std::int64_t rows);
+  bool run_piece(std::span<const Next> next, const std::atomic<bool>* stop);  // false: broken off
   void check_next(std::span<const Next> next) const;
   void take_tokens(const Compiled& to, std::span<const Next> next, std::int64_t rows);
   void list_slots(const Compiled& to);

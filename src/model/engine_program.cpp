@@ -2,6 +2,7 @@
 #include "model/engine_program.h"
 
 #include <algorithm>
+#include <deque>
 
 #include "model/block.h"
 
@@ -90,34 +91,21 @@ class Pass {
   std::int64_t groups() const { return static_cast<std::int64_t>(memory_.cache().patterns.size()); }
   std::int64_t qkv_columns() const { return 2 * model_.query_width() + model_.width; }
 
-  // Every block works on the residual stream in place. context: rows of queries, keys and values side by side, of
-  // which the last R are this pass's. attend(block, index): adds the attention.
+  // context: rows of queries, keys and values side by side, of which the last R are this pass's. attend(block, index):
+  // adds the attention.
   template <class Attend>
   void run(const Matrix& context, const Attend& attend, Logits logits) {
-    const auto floats = [&](std::int64_t count) {
-      return made.program.array<float>("activations", Life::passing, count);
-    };
-    BlockViews at;
-    at.h = at.h_mid = matrix_of(R_, DType::float32, model_.width);
-    at.mean1 = at.mean2 = floats(R_), at.rstd1 = at.rstd2 = floats(R_);
-    at.y1 = at.y2 = matrix_of(R_, A_, model_.width);
-    at.qkv = context.rows_from(context.rows - R_, R_);
-    at.attended = matrix_of(R_, A_, model_.width);
-    at.lse = floats(R_ * model_.heads);
-    at.hidden = matrix_of(R_, A_, model_.hidden_width());
-    at.branch = matrix_of(R_, A_, model_.width);
-    add_embedding(at.h);
-    std::vector<Block> blocks;
-    blocks.reserve(static_cast<std::size_t>(model_.layers));
-    const Rows all{0, R_};
-    for (std::int64_t index = 0; index < model_.layers; ++index) {
-      const Block* below = index == 0 ? nullptr : &blocks.back();
-      const Block& block = blocks.emplace_back(model_, weights_, index, BlockShape{R_, R_, A_, {}}, at);
-      block.enter(made.program, below, all);
-      attend(block, index);
-      block.leave(made.program, all);
-    }
-    if (logits != Logits::none) add_logits(blocks.back(), at, logits == Logits::all ? all : Rows{R_ - 1, 1});
+    Program& program = made.program;
+    const BlockShape shape{R_, std::min(R_, kRowsAtOnce), A_, {}};
+    const Matrix h = matrix_of(R_, DType::float32, model_.width), qkv = context.rows_from(context.rows - R_, R_);
+    add_embedding(h);
+    std::deque<Block> blocks;
+    for (std::int64_t index = 0; index < model_.layers; ++index)
+      blocks.emplace_back(model_, weights_, index, shape,
+                          block_views(program, model_, shape, Keeping::nothing, h, qkv));
+    add_blocks(program, blocks, shape, attend, [&](const Block& last, Rows rows) {
+      if (logits != Logits::none) add_logits(last, logits == Logits::all ? rows : Rows{R_ - 1, 1});
+    });
   }
 
   EngineProgram made;
@@ -136,10 +124,13 @@ class Pass {
     made.program.add(e);
   }
 
-  void add_logits(const Block& last, const BlockViews& at, Rows rows) {
-    made.program.add(last.final_norm({at.h, at.y1, at.mean1, at.rstd1}, rows));
-    made.logits = made.program.matrix("logits", Life::lasting, DType::float32, rows.count, model_.vocabulary);
-    made.program.add(output_product(model_, weights_, at.y1.rows_from(rows.first, rows.count), made.logits));
+  void add_logits(const Block& last, Rows rows) {
+    Program& program = made.program;
+    const auto floats = [&] { return program.array<float>("final", Life::passing, R_); };
+    const NormViews final{last.views().h, matrix_of(R_, A_, model_.width), floats(), floats()};
+    program.add(last.final_norm(final, rows));
+    made.logits = program.matrix("logits", Life::lasting, DType::float32, rows.count, model_.vocabulary);
+    program.add(output_product(model_, weights_, final.y.rows_from(rows.first, rows.count), made.logits));
   }
 
   const ModelConfig& model_;
@@ -216,6 +207,7 @@ EngineProgram piece_program(const ModelConfig& model, const EngineShape& shape, 
     const QueriesKeysValues parts = split(model, context);
     op.k = heads(parts.k, 1, T, model.heads), op.v = heads(parts.v, 1, T, model.heads);
     made.program.add(op);
+    if (first == 0) made.program.add(Mark{Mark::What::attended, index, 0, 0});
     transfer(index, false, context.rows_from(first, rows));
   };
   pass.run(context, attend, Logits::none);

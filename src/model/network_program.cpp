@@ -3,8 +3,6 @@
 
 #include <deque>
 
-#include "model/block.h"
-
 namespace longstride {
 
 namespace {
@@ -45,21 +43,13 @@ class Passes {
     const Matrix first_h = blocks_.front().views().h;
     final_ = {training_ ? all_rows("residual stream", DType::float32, C_) : first_h, all_rows("final", A_, C_),
               floats("final"), floats("final")};
-    by_rows([&](Rows rows) { blocks_.front().enter(program, nullptr, rows); });
-    for (std::int64_t index = 0; index < model_.layers; ++index) {
-      const Block& block = block_at(index);
+    const auto attend = [&](const Block& block, std::int64_t index) {
       made_.attentions.push_back(program.operations().size());
       program.add(attention_of(block, index));
       if (watched) program.add(Mark{Mark::What::attended, index, 0, 0});
-      by_rows([&](Rows rows) {
-        block.leave(program, rows);
-        if (index + 1 < model_.layers) {
-          block_at(index + 1).enter(program, &block, rows);
-        } else {
-          program.add(block.final_norm(final_, rows));
-        }
-      });
-    }
+    };
+    add_blocks(program, blocks_, block_shape_, attend,
+               [&](const Block& last, Rows rows) { program.add(last.final_norm(final_, rows)); });
   }
 
   VocabularyLoss loss() {
@@ -113,45 +103,19 @@ class Passes {
   Matrix some_rows(const char* name, std::int64_t cols) {
     return made_.program.matrix(name, Life::passing, A_, rows_at_once_, cols);
   }
-  Array<float> floats(const char* name, std::int64_t a_row = 1) {
-    return made_.program.array<float>(name, Life::passing, N_ * a_row);
-  }
-  template <typename Work>
-  void by_rows(const Work& work) const {
-    for (std::int64_t first = 0; first < N_; first += rows_at_once_)
-      work(Rows{first, std::min(rows_at_once_, N_ - first)});
-  }
+  Array<float> floats(const char* name) { return made_.program.array<float>(name, Life::passing, N_); }
   const Block& block_at(std::int64_t index) const { return blocks_[static_cast<std::size_t>(index)]; }
   Attention attention_of(const Block& block, std::int64_t index) const {
     return block.attention(B_, T_, tilings_.block(index));
   }
 
-  // Buffers of a block's activations. kept: all rows of what lies between attentions, for the backward pass.
-  BlockViews views(const Matrix& h, bool kept) {
-    const std::int64_t F = model_.hidden_width();
-    const auto between = [&](std::int64_t cols) {
-      return kept ? all_rows("block", A_, cols) : some_rows("block", cols);
-    };
-    BlockViews at;
-    at.h = h;
-    at.mean1 = floats("block"), at.rstd1 = floats("block");
-    at.y1 = between(C_);
-    at.qkv = all_rows("block", A_, 2 * model_.query_width() + C_);
-    at.attended = all_rows("block", A_, C_);
-    at.lse = floats("block", model_.heads);
-    at.h_mid = training_ ? all_rows("block", DType::float32, C_) : h;
-    at.mean2 = floats("block"), at.rstd2 = floats("block");
-    at.y2 = between(C_);
-    if (training_) at.pre = between(F);
-    at.hidden = between(F);
-    at.branch = some_rows("branch", C_);
-    return at;
+  BlockViews views(Keeping keeping, const Matrix& h) {
+    return block_views(made_.program, model_, block_shape_, keeping, h);
   }
-
-  // Without training every block works on the residual stream in place.
   void add_block(std::int64_t index, const Matrix& first_h) {
     const Matrix h = training_ && index > 0 ? all_rows("block input", DType::float32, C_) : first_h;
-    blocks_.emplace_back(model_, weights_, index, block_shape_, views(h, training_ && !recompute_));
+    const Keeping keeping = !training_ ? Keeping::nothing : recompute_ ? Keeping::input : Keeping::all;
+    blocks_.emplace_back(model_, weights_, index, block_shape_, views(keeping, h));
   }
 
   void add_mark(std::int64_t order, std::int64_t begin, std::int64_t end) {
@@ -175,9 +139,9 @@ class Passes {
     const Block::Kept kept = !recompute_ ? Block::Kept::all : last ? Block::Kept::mid : Block::Kept::none;
     const Block& before = block_at(index);
     const Block block(model_, weights_, index, block_shape_,
-                      kept == Block::Kept::none ? views(before.views().h, false) : before.views());
+                      kept == Block::Kept::none ? views(Keeping::input, before.views().h) : before.views());
     if (kept == Block::Kept::none) {
-      by_rows([&](Rows rows) { block.enter(program, nullptr, rows); });
+      by_rows(block_shape_, [&](Rows rows) { block.enter(program, nullptr, rows); });
       program.add(attention_of(block, index));
     }
     d.dhidden = some_rows("gradients", model_.hidden_width());
@@ -185,9 +149,9 @@ class Passes {
     d.dprojection = some_rows("gradients", C_);
     d.dqkv = all_rows("gradients", A_, 2 * model_.query_width() + C_);
     d.dy1 = some_rows("gradients", C_);
-    by_rows([&](Rows rows) { block.leave_backward(program, gradients, d, rows, kept); });
+    by_rows(block_shape_, [&](Rows rows) { block.leave_backward(program, gradients, d, rows, kept); });
     program.add(block.attention_backward(attention_of(block, index), d));
-    by_rows([&](Rows rows) { block.enter_backward(program, gradients, d, rows, kept); });
+    by_rows(block_shape_, [&](Rows rows) { block.enter_backward(program, gradients, d, rows, kept); });
   }
 
   const ModelConfig& model_;

@@ -10,16 +10,12 @@
 #include <vector>
 
 #include "longstride/config.h"
+#include "model/block.h"
 #include "model/tilings.h"
 #include "model/weights.h"
 #include "ops/program.h"
 
 namespace longstride {
-
-// What lies between two attentions is done row by row, so many rows at once: their hidden activations, the widest of
-// all, then take little memory however long the context. Fixed, because sums of gradients are made in this order; many,
-// because each time brings the weights into oneDNN's order again.
-inline constexpr std::int64_t kRowsAtOnce = 16384;
 
 struct NetworkShape {
   std::int64_t batch = 1;   // B, sequences at most

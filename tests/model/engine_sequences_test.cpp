@@ -4,6 +4,7 @@
 
 #include "longstride/device.h"
 #include "model/engine_case.h"
+#include "watched_backend.h"
 
 namespace longstride {
 namespace {
@@ -229,38 +230,11 @@ TEST(EngineSequences, GiveTheSameBitsAgainAfterARestart) {
   EXPECT_EQ(c.decoded(engine, first, second), once);
 }
 
-// The processor's backend, which calls `uploaded` whenever a pass is given its tokens.
-class Watched final : public Backend {
- public:
-  explicit Watched(Backend& inner) : inner_(inner) {}
-  std::function<void()> uploaded;
-
-  void* allocate(std::int64_t bytes) override { return inner_.allocate(bytes); }
-  void release(void* memory) noexcept override { inner_.release(memory); }
-  void upload(void* to, const void* from_host, std::int64_t bytes) override {
-    inner_.upload(to, from_host, bytes);
-    if (uploaded) uploaded();
-  }
-  void download(void* to_host, const void* from, std::int64_t bytes) override { inner_.download(to_host, from, bytes); }
-  const void* readable(const void* memory, std::int64_t bytes, std::vector<std::byte>& staging) override {
-    return inner_.readable(memory, bytes, staging);
-  }
-  void copy(void* to, const void* from, std::int64_t bytes) override { inner_.copy(to, from, bytes); }
-  void zero(void* memory, std::int64_t bytes) override { inner_.zero(memory, bytes); }
-  void wait() override { inner_.wait(); }
-  std::unique_ptr<Executable> compile(Program program) override { return inner_.compile(std::move(program)); }
-  Facts facts() const override { return inner_.facts(); }
-  double product_rate(DType type) const override { return inner_.product_rate(type); }
-
- private:
-  Backend& inner_;
-};
-
 TEST(EngineSequences, StopInTheMiddleOfATextAndGoOnToTheSameBits) {
   for (const char* layout : {"fixed(8,2)", "window(7)"}) {
     const EngineCase c(long_model(layout), DType::float32);
     const std::vector<float> stepped = c.alone(c.sequence(0));
-    Watched backend(*c.backend);
+    tests::WatchedBackend backend(*c.backend);
     Engine engine(backend, c.model, {1, kLong, c.type}, c.weights());
     const Engine::Sequence place = engine.join();
     std::atomic<bool> stop = false;

@@ -151,6 +151,28 @@ TEST(HeldModel, StopsReadingWhereItIsToldAndGoesOn) {
   EXPECT_EQ(copied(sequence.read(tokens, &stop)), model.next_logits(tokens));
 }
 
+// Enough tokens that most of them go through tiles.
+TEST(HeldModel, ReadsLongPromptsNearlyOrExactlyAsTokenByToken) {
+  const StoredModel stored(7, 23, 402);
+  Model model = stored.load();
+  const Tokens tokens = some_tokens(400, 23);
+  Decoder exact(model, {.sequences = 2, .exact = true}), fast(model);
+  Decoder::Sequence stepped = exact.join(), read = exact.join(), tiled = fast.join();
+  Logits expected;
+  for (const std::int32_t token : tokens) expected = copied(exact.step({{&stepped, token}}));
+  EXPECT_EQ(copied(read.read(tokens)), expected);
+  const Logits found = copied(tiled.read(tokens));
+  EXPECT_EQ(found, model.next_logits(tokens));
+  ASSERT_EQ(found.size(), expected.size());
+  double worst = 0, largest = 0;
+  for (std::size_t v = 0; v < found.size(); ++v) {
+    worst = std::max(worst, std::isfinite(found[v]) ? std::abs(double{found[v]} - double{expected[v]}) : INFINITY);
+    largest = std::max(largest, std::abs(double{expected[v]}));
+  }
+  EXPECT_LE(worst, 2e-5 * largest);
+  EXPECT_NE(found, expected);  // else all of it was read as rows
+}
+
 TEST(HeldModel, GivesInTwoThreadsTheBitsThatEachGetsAlone) {
   const StoredModel one(7, 23), two(8, 23);
   const auto ask = [](const StoredModel& stored, std::vector<Logits>& all) {
