@@ -15,15 +15,23 @@ std::size_t size(std::int64_t bytes) { return static_cast<std::size_t>(bytes); }
 
 CpuBackend::CpuBackend() { isa(); }  // a LONGSTRIDE_ISA that cannot be is said here
 
-void* CpuBackend::allocate(std::int64_t bytes) { return allocate_aligned("cpu", bytes); }
+void* CpuBackend::allocate(std::int64_t bytes) {
+  void* memory = allocate_aligned("cpu", bytes);
+  shared_.packed.written(memory, bytes);
+  return memory;
+}
 void CpuBackend::release(void* memory) noexcept { release_aligned(memory); }
 void CpuBackend::upload(void* to, const void* from_host, std::int64_t bytes) { copy(to, from_host, bytes); }
-void CpuBackend::download(void* to_host, const void* from, std::int64_t bytes) { copy(to_host, from, bytes); }
+void CpuBackend::download(void* to_host, const void* from, std::int64_t bytes) {
+  if (bytes > 0) std::memmove(to_host, from, size(bytes));
+}
 void CpuBackend::copy(void* to, const void* from, std::int64_t bytes) {
   if (bytes > 0) std::memmove(to, from, size(bytes));
+  shared_.packed.written(to, bytes);
 }
 void CpuBackend::zero(void* memory, std::int64_t bytes) {
   if (bytes > 0) std::memset(memory, 0, size(bytes));
+  shared_.packed.written(memory, bytes);
 }
 
 std::unique_ptr<Executable> CpuBackend::compile(Program program) {

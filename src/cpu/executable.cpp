@@ -103,17 +103,34 @@ CpuExecutable::CpuExecutable(Program program, CpuShared& shared) : program_(std:
 void CpuExecutable::bind(void* arena) {
   program_.bind(arena);
   shared_.workspace.reserve(workspace_bytes_);
+  writes_.clear();
+  for (const Operation& operation : program_.operations()) {
+    std::vector<Range>& ranges = writes_.emplace_back();
+    each_operand(operation, [&](Use use, const auto& operand) {
+      if (operand && use != Use::reads && operand.place.buffer < 0) ranges.push_back({operand.data, bytes_of(operand)});
+    });
+  }
+  for (std::size_t at = 0; program_.weights_stay() && at < prepared_.size(); ++at) {
+    const auto* op = std::get_if<Linear>(&program_.operations()[at]);
+    if (op != nullptr && op->w.place.buffer < 0) std::get<LinearForward>(prepared_[at]).keep(*op, shared_.packed);
+  }
+}
+
+void CpuExecutable::tell_written(std::size_t operation) {
+  for (const Range& range : writes_[operation]) shared_.packed.written(range.memory, range.bytes);
 }
 
 void CpuExecutable::run(const StepInputs& inputs, const AtMark& at_mark) {
   if (by_crew_) {
     if (!shared_.crew || shared_.crew->threads() != threads()) shared_.crew.emplace(threads());
+    for (std::size_t at = 0; at < writes_.size(); ++at) tell_written(at);
     shared_.crew->run(program_.operations(), shared_.workspace);
     return;
   }
   Run run{shared_.workspace, inputs, at_mark};
   for (std::size_t at = 0; at < prepared_.size(); ++at) {
     const auto one = [&](const auto& op) { run(op, std::get<Kept<std::decay_t<decltype(op)>>>(prepared_[at])); };
+    tell_written(at);
     std::visit(one, program_.operations()[at]);
   }
 }

@@ -10,6 +10,7 @@
 #include "cpu/attention.h"
 #include "cpu/crew.h"
 #include "cpu/linear.h"
+#include "cpu/packed_weights.h"
 #include "cpu/product.h"
 #include "cpu/workspace.h"
 #include "ops/backend.h"
@@ -20,6 +21,7 @@ namespace longstride::cpu {
 struct CpuShared {
   Products products;
   Workspace workspace;
+  PackedWeights packed;
   std::optional<Crew> crew;  // made by the first program that needs one
 };
 
@@ -44,6 +46,14 @@ class CpuExecutable : public Executable {
   std::vector<Prepared> prepared_;  // one an operation; none for a crew
   std::int64_t workspace_bytes_ = 0;
   bool by_crew_ = false;
+
+  // What each operation writes outside of the program. After bind.
+  struct Range {
+    const void* memory;
+    std::int64_t bytes;
+  };
+  std::vector<std::vector<Range>> writes_;
+  void tell_written(std::size_t operation);
 };
 
 }  // namespace longstride::cpu

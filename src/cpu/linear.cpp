@@ -47,6 +47,10 @@ std::int64_t LinearForward::workspace_bytes() const {
   return product_ ? product_->workspace_bytes() : threads() * scratch_bytes_;
 }
 
+void LinearForward::keep(const Linear& op, PackedWeights& packed) {
+  if (product_ && op.x.rows <= kKeptRows) kept_ = packed.copy_of(op.w, *product_);
+}
+
 void LinearForward::run(const Linear& op, Workspace& workspace) const {
   const Workspace::Scope scope(workspace);
   if (!product_) {  // the weights stream past the rows once
@@ -57,9 +61,8 @@ void LinearForward::run(const Linear& op, Workspace& workspace) const {
       few_rows_piece(op, piece, scratch + omp_get_thread_num() * scratch_bytes_);
     return;
   }
-  void* packed = workspace.take(product_->packed_bytes());
+  const void* packed = kept_ ? kept_->of(op.w, *product_, workspace) : product_->pack(op.w, workspace);
   void* scratch = workspace.take(product_->threads_bytes());
-  product_->pack(op.w, packed);
   const auto finish = [&op](std::int64_t first, std::int64_t count) { activate_rows(op, first, count); };
   const bool needed = op.activation != Activation::none || op.pre;
   check_ran("linear", product_->run(packed, op.x, op.pre ? op.pre : op.y, op.bias.data, scratch,
@@ -72,9 +75,8 @@ LinearData::LinearData(const LinearBackwardData& op, Products& products)
 // dx = (dy W) * f'(pre)
 void LinearData::run(const LinearBackwardData& op, Workspace& workspace) const {
   const Workspace::Scope scope(workspace);
-  void* packed = workspace.take(product_.packed_bytes());
+  const void* packed = product_.pack(op.w, workspace);
   void* scratch = workspace.take(product_.threads_bytes());
-  product_.pack(op.w, packed);
   const auto finish = [&op](std::int64_t first, std::int64_t count) {
     for (std::int64_t r = first; r < first + count; ++r)
       linear_kernels().activate_backward(row(op.pre, r), row(op.dx, r), is_bf16(op.dx), op.dx.cols);

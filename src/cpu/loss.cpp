@@ -82,8 +82,7 @@ void Loss::run(const VocabularyLoss& op, const StepInputs& inputs, Workspace& wo
   const Workspace::Scope scope(workspace);
   const std::int64_t V = op.w.rows;
   const auto taken = [&](const RowProduct& product) {
-    void* packed = workspace.take(product.packed_bytes());
-    product.pack(op.w, packed);
+    const void* packed = product.pack(op.w, workspace);
     return std::pair(packed, workspace.take(product.threads_bytes()));
   };
   const Matrix logits = matrix(workspace.take(logits_bytes_), DType::float32, rows_, V);

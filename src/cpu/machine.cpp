@@ -88,9 +88,8 @@ double measure_peak_multiply_adds(bool bfloat16) {
   };
   const Matrix a = zeros(), b = zeros(), c = zeros();
   const RowProduct product(products, b, true, false, kSize, kSize, type, kSize);
-  void* packed = workspace.take(product.packed_bytes());
   void* scratch = workspace.take(product.threads_bytes());
-  product.pack(b, packed);
+  const void* packed = product.pack(b, workspace);
   using Clock = std::chrono::steady_clock;
   check_ran("measure_peak_multiply_adds", product.run(packed, a, c, nullptr, scratch, {}));
   const auto start = Clock::now();

@@ -55,30 +55,42 @@ RowProduct::RowProduct(Products& products, const Matrix& b, bool transposed, boo
   rest_rows_ = rows % kChunkRows;
   shape.m = rest_rows_;
   if (rest_rows_ > 0) make(products, rest_, shape);
-  wide_ = packed_bytes_;
-  if (widened_) packed_bytes_ += Workspace::rounded(b.rows * b.cols * 4);
+  if (widened_) widened_bytes_ = Workspace::rounded(b.rows * b.cols * 4);
 }
 
 void RowProduct::make(Products& products, Kind& kind, const ProductShape& shape) {
   kind.product = &products.find(shape);
   scratch_bytes_ = std::max(scratch_bytes_, Workspace::rounded(kind.product->scratch_bytes()));
-  if (&kind == &rest_ && whole_.product != nullptr && rest_.product->packs_like(*whole_.product)) return;
+  if (&kind == &rest_ && rest_packs_alike()) return;
   kind.packed = packed_bytes_;
   packed_bytes_ += Workspace::rounded(kind.product->packed_bytes());
 }
 
 std::int64_t RowProduct::threads_bytes() const { return threads() * (scratch_bytes_ + a_bytes_ + c_bytes_); }
 
-void RowProduct::pack(const Matrix& b, void* packed) const {
+bool RowProduct::rest_packs_alike() const {
+  return whole_.product != nullptr && rest_.product != nullptr && rest_.product->packs_like(*whole_.product);
+}
+
+RowProduct::Order RowProduct::order() const {
+  return {whole_.product, rest_packs_alike() ? nullptr : rest_.product};
+}
+
+void RowProduct::pack(const Matrix& b, void* packed, void* widened) const {
   auto* to = static_cast<char*>(packed);
   const void* from = b.data;
   if (widened_) {
-    widen_all(b, reinterpret_cast<float*>(to + wide_));
-    from = to + wide_;
+    widen_all(b, static_cast<float*>(widened));
+    from = widened;
   }
   if (whole_.product != nullptr) whole_.product->pack(from, to + whole_.packed);
-  const bool alike = whole_.product != nullptr && rest_.packed == whole_.packed;
-  if (rest_.product != nullptr && !alike) rest_.product->pack(from, to + rest_.packed);
+  if (rest_.product != nullptr && !rest_packs_alike()) rest_.product->pack(from, to + rest_.packed);
+}
+
+const void* RowProduct::pack(const Matrix& b, Workspace& workspace) const {
+  void* packed = workspace.take(packed_bytes_);
+  pack(b, packed, workspace.take(widened_bytes_));
+  return packed;
 }
 
 bool RowProduct::chunk(const void* packed, const float* bias, char* scratch, int thread, const Matrix& a,

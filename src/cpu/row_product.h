@@ -4,6 +4,7 @@
 // float32.
 #pragma once
 
+#include <array>
 #include <functional>
 
 #include "cpu/product.h"
@@ -23,11 +24,17 @@ class RowProduct {
              DType result, std::int64_t c_stride);
 
   std::int64_t packed_bytes() const { return packed_bytes_; }
-  std::int64_t threads_bytes() const;  // that a run needs of scratch memory
-  std::int64_t workspace_bytes() const { return packed_bytes() + threads_bytes(); }
+  std::int64_t widened_bytes() const { return widened_bytes_; }  // that packing needs besides
+  std::int64_t threads_bytes() const;                            // that a run needs of scratch memory
+  std::int64_t workspace_bytes() const { return packed_bytes() + widened_bytes() + threads_bytes(); }
 
-  // Brings b, of the shape that was told, into oneDNN's order. packed: packed_bytes(), aligned to a cache line.
-  void pack(const Matrix& b, void* packed) const;
+  // Brings b, of the shape that was told, into oneDNN's order. packed: packed_bytes(), aligned to a cache line. widened:
+  // widened_bytes(), not needed afterwards.
+  void pack(const Matrix& b, void* packed, void* widened) const;
+  const void* pack(const Matrix& b, Workspace& workspace) const;
+  // What is packed for one product serves another where these are equal.
+  using Order = std::array<const Product*, 2>;
+  Order order() const;
   // Called on the thread that has just computed rows [first, first + count) of C (numbered within this run).
   using Finish = std::function<void(std::int64_t first, std::int64_t count)>;
   // a.rows: a multiple of kChunkRows, except in the last run. scratch: threads_bytes(). False where oneDNN failed
@@ -41,6 +48,7 @@ class RowProduct {
     std::int64_t packed = 0;  // bytes into what is packed
   };
   void make(Products& products, Kind& kind, const ProductShape& shape);
+  bool rest_packs_alike() const;  // as whole chunks
   bool chunk(const void* packed, const float* bias, char* scratch, int thread, const Matrix& a, const Matrix& c,
              std::int64_t first, std::int64_t count) const;
 
@@ -49,8 +57,8 @@ class RowProduct {
   bool narrow_ = false;   // and chunks of C bfloat16 afterwards
   Kind whole_, rest_;
   std::int64_t rest_rows_ = 0;
-  std::int64_t packed_bytes_ = 0;                               // of oneDNN's order, and b widened after them
-  std::int64_t wide_ = 0;                                       // bytes to b, widened
+  std::int64_t packed_bytes_ = 0;                               // of oneDNN's order
+  std::int64_t widened_bytes_ = 0;                              // of b in float32
   std::int64_t scratch_bytes_ = 0, a_bytes_ = 0, c_bytes_ = 0;  // a thread
 };
 

@@ -18,7 +18,7 @@ constexpr std::int64_t kMostListed = std::int64_t{1} << 22;
 // Positions that a piece through tiles holds at most: the first as many as training takes at once, for it can be broken
 // off; the others a second's work of a model of 95 million parameters on two cores.
 constexpr std::int64_t kFirstPiece = kRowsAtOnce, kNextPiece = 4096;
-constexpr std::int64_t kPieceRows = 64;  // a piece holds a multiple of these: products are made for so many
+constexpr std::int64_t kPieceRows = 16;  // a piece holds a multiple of these: few distinct programs and products
 constexpr std::size_t kMostPieces = 32;  // compiled ones that are kept
 
 [[noreturn]] void fail(const std::string& sentence) { throw_invalid("engine: " + sentence); }

@@ -211,6 +211,7 @@ EngineProgram piece_program(const ModelConfig& model, const EngineShape& shape, 
     transfer(index, false, context.rows_from(first, rows));
   };
   pass.run(context, attend, Logits::none);
+  made.program.expect_weights_to_stay();
   return std::move(made);
 }
 

@@ -23,6 +23,7 @@ class Passes {
         training_(training),
         recompute_(shape.recompute) {
     block_shape_ = {N_, rows_at_once_, A_, {}};
+    if (!shape.training) made_.program.expect_weights_to_stay();
     if (training || !shape.training) block_shape_.dropout = {shape.dropout, shape.dropout_seed};
     Program& program = made_.program;
     made_.tokens = program.array<std::int32_t>("tokens", Life::lasting, N_);

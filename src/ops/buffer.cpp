@@ -5,9 +5,9 @@ namespace longstride {
 
 void bind_in(Buffer& arena, Backend& backend, Executable& program, const std::vector<Executable*>& others) {
   if (program.arena_bytes() > arena.bytes()) {
-    arena = Buffer();  // first: two need not be in memory at the same time
-    arena = Buffer(backend, program.arena_bytes());
-    for (Executable* other : others) other->bind(arena.data());
+    Buffer larger(backend, program.arena_bytes());  // where this fails the others stay in theirs
+    for (Executable* other : others) other->bind(larger.data());
+    std::swap(arena, larger);
   }
   program.bind(arena.data());
 }

@@ -41,7 +41,7 @@ class Buffer {
 };
 
 // Binds a program in an arena that it shares with others, which run before or after it. Where the arena is too small a
-// larger one takes its place, and the others are bound to that. Error exhausted.
+// larger one takes its place, and the others are bound to that. Error exhausted: the others run as before.
 void bind_in(Buffer& arena, Backend& backend, Executable& program, const std::vector<Executable*>& others);
 
 }  // namespace longstride

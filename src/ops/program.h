@@ -33,6 +33,11 @@ class Program {
     return {nullptr, count, {buffer(std::move(name), life, count * static_cast<std::int64_t>(sizeof(T))), 0}};
   }
 
+  // What lies outside of the program and is only read, its weights, is seldom written between two runs: a device may
+  // keep it in an order of its own, at the memory of another copy. Results are the same.
+  void expect_weights_to_stay() { weights_stay_ = true; }
+  bool weights_stay() const { return weights_stay_; }
+
   void add(Operation operation) { operations_.push_back(std::move(operation)); }
 
   // Derives lifetimes and lays the buffers out in one arena. Adds nothing afterwards.
@@ -65,6 +70,7 @@ class Program {
   std::vector<Operation> operations_;
   MemoryPlan plan_;
   char* arena_ = nullptr;
+  bool weights_stay_ = false;
 };
 
 }  // namespace longstride

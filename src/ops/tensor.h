@@ -92,6 +92,16 @@ Array<T> array(T* data, std::int64_t count) {
   return {data, count};
 }
 
+// From an operand's first element to its last, what lies between its rows included.
+inline std::int64_t bytes_of(const Matrix& m) { return m ? ((m.rows - 1) * m.stride + m.cols) * size_of(m.type) : 0; }
+inline std::int64_t bytes_of(const Heads& of) {
+  return of ? (of.offset(of.B - 1, of.T - 1, of.H - 1) + of.D) * size_of(of.type) : 0;
+}
+template <class T>
+std::int64_t bytes_of(const Array<T>& a) {
+  return a.count * static_cast<std::int64_t>(sizeof(T));
+}
+
 // bfloat16: the upper half of a float32, rounded to nearest, ties to even; NaN stays NaN.
 inline float float_from_bfloat16(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
