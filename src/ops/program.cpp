@@ -43,7 +43,7 @@ void* Program::address(const Place& place) const {
 
 void Program::bind(void* arena) {
   if (arena == nullptr && arena_bytes() > 0)
-    throw Error(ErrorKind::invalid_argument, "program: needs an arena of " + std::to_string(arena_bytes()) + " bytes, got none");
+    throw_invalid("program: needs an arena of " + std::to_string(arena_bytes()) + " bytes, got none");
   arena_ = static_cast<char*>(arena);
   for (Operation& operation : operations_) {
     each_operand(operation, [&](Use, auto& operand) {
