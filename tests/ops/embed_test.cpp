@@ -28,7 +28,8 @@ struct EmbedCase {
         triples(random_floats(kBuckets * c, 7)),
         kernel(random_floats(kTaps * c, 8)) {
     for (std::int64_t i = 0; i < 60; ++i) tokens.push_back(i % 30 == 0 ? -1 : static_cast<std::int32_t>(i * 5 % V));
-    for (std::int64_t i = 0; i < 120; ++i) hash_rows.push_back(static_cast<std::int32_t>(i * 7 % (kBuckets + 1)) - 1);
+    for (std::int64_t i = 0; i < 120; ++i)
+      hash_rows.push_back(static_cast<std::int32_t>((i * 5 + 3) % (kBuckets + 1)) - 1);
   }
   Embed op() {
     Embed e;
@@ -112,8 +113,11 @@ TEST_P(EmbedOperation, AddsTheGradientsOfItsDefinition) {
       EmbedCase t(C);
       std::vector<float> dstart(t.start.size()), dtoken(t.token.size()), drows(t.rows.size()),
           dcolumns(t.columns.size()), dpairs(t.pairs.size()), dtriples(t.triples.size()), dkernel(t.kernel.size());
+      std::vector<std::int64_t> at;
+      for (std::int64_t r = 0; r < 60; ++r) at.push_back(r % 30 + 5);
       Embed forward = t.op();
       forward.out = {};
+      if (C != 64) forward.at = array_of(at);
       const EmbedBackward op{forward,
                              t.out.view(),
                              array_of(dstart),
