@@ -52,7 +52,8 @@ TEST(Executable, CountsTheScratchMemoryOfProducts) {
       std::vector<float> bias = random_floats(96, 6);
       expect_counted(Linear{x.view(), w.view(), array_of(bias), Activation::gelu_sigmoid, {}, y.view()}, 1);
       expect_counted(LinearBackwardData{y.view(), w.view(), pre.view(), x.view()}, 1);
-      expect_counted(LinearBackwardWeights{y.view(), x.view(), dw.view(), array_of(bias)}, 1);
+      // Few rows are summed where they belong, without a place between.
+      expect_counted(LinearBackwardWeights{y.view(), x.view(), dw.view(), array_of(bias)}, N > 1024 ? 1 : 0);
     }
   }
 }

@@ -168,7 +168,9 @@ TEST_P(Ops, AdamWSaysWhatDoesNotFit) {
   expect_refused([&] { compile(op); }, "adamw: w is missing");
   op.w = floats(1), op.m = floats(2);
   expect_refused([&] { compile(op); }, "adamw: m must have 1 elements, got 2");
-  op.m = op.v = op.dw = floats(1);
+  op.m = op.v = floats(1), op.dw = floats(2);
+  expect_refused([&] { compile(op); }, "adamw: dw must have 1 elements, got 2");
+  op.dw = floats(1);
   expect_refused([&] { compile(op); }, "adamw: scale is missing");
   op.scale = floats(1), op.row = 2;
   expect_refused([&] { compile(op); }, "adamw: row must be 0 or divide count 1, got 2");
