@@ -60,8 +60,8 @@ foreach(room ${rooms})
   endif()
 endforeach()
 
-# Random patterns, files and configurations, twenty times as many as rapidcheck tries by itself.
-foreach(room pattern io data model)
+# Random patterns, programs, files and configurations, twenty times as many as rapidcheck tries by itself.
+foreach(room pattern ops io data model)
   longstride_test(${room}_many_cases ${room}_test)
   set_property(TEST ${room}_many_cases PROPERTY LABELS slow)
   set_property(TEST ${room}_many_cases APPEND PROPERTY ENVIRONMENT "RC_PARAMS=max_success=2000")

@@ -30,11 +30,12 @@ inline std::vector<float> random_floats(std::int64_t count, std::int64_t seed) {
 class HostMatrix {
  public:
   HostMatrix(DType type, std::int64_t rows, std::int64_t cols, std::int64_t seed, std::int64_t gap = 0)
-      : type_(type), rows_(rows), cols_(cols), stride_(cols + gap) {
-    const auto count = static_cast<std::size_t>(rows * stride_);
-    floats_.assign(type == DType::float32 ? count : 0, NAN);
-    halves_.assign(type == DType::bfloat16 ? count : 0, bfloat16_from_float(NAN));
+      : HostMatrix(Nothing{}, type, rows, cols, gap) {
     for (std::int64_t i = 0; i < rows * cols; ++i) set(i / cols, i % cols, random_value(seed, i));
+  }
+  // NaN everywhere.
+  static HostMatrix of_nothing(DType type, std::int64_t rows, std::int64_t cols, std::int64_t gap = 0) {
+    return {Nothing{}, type, rows, cols, gap};
   }
   void set(std::int64_t r, std::int64_t c, float x) {
     const auto i = static_cast<std::size_t>(r * stride_ + c);
@@ -51,11 +52,32 @@ class HostMatrix {
   definitions::Values values() { return definitions::values_of(view()); }
 
  private:
+  struct Nothing {};
+  HostMatrix(Nothing, DType type, std::int64_t rows, std::int64_t cols, std::int64_t gap)
+      : type_(type), rows_(rows), cols_(cols), stride_(cols + gap) {
+    const auto count = static_cast<std::size_t>(rows * stride_);
+    floats_.assign(type == DType::float32 ? count : 0, NAN);
+    halves_.assign(type == DType::bfloat16 ? count : 0, bfloat16_from_float(NAN));
+  }
+
   DType type_;
   std::int64_t rows_, cols_, stride_;
   std::vector<float> floats_;
   std::vector<std::uint16_t> halves_;
 };
+
+// What a vector holds, as an operand.
+template <class T>
+Array<T> array_of(std::vector<T>& x) {
+  return array(x.data(), static_cast<std::int64_t>(x.size()));
+}
+
+inline void append(definitions::Values& to, const definitions::Values& from) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+inline std::string word(DType type) { return type == DType::float32 ? "float32" : "bfloat16"; }
+constexpr DType kTypes[] = {DType::float32, DType::bfloat16};
 
 inline definitions::Values as_values(const std::vector<float>& x) { return {x.begin(), x.end()}; }
 

@@ -1,12 +1,12 @@
-// A list of operations on all threads against the same operations one after another.
+// These tests hold a list of operations by a crew of threads against the same operations one after another.
+#include "cpu/crew.h"
+
 #include <gtest/gtest.h>
 
-#include "every_isa.h"
-#include "ops/array_of.h"
+#include "cpu/every_isa.h"
+#include "ops/backend.h"
 
 namespace longstride::tests {
-
-using namespace cpu;
 namespace {
 
 // Blocks of norm, expand and contract on B rows of C channels; `count` of them, each after the last. Large enough for
@@ -25,13 +25,14 @@ struct Blocks {
       ResidualNorm norm;
       norm.h_in = norm.h_out = h.view();
       norm.branch = branch.view();
-      norm.weight = norm.bias = of(bias).from(0, C);
+      norm.weight = norm.bias = array_of(bias).from(0, C);
       norm.eps = 1e-5f;
       norm.y = y.view();
-      norm.mean = of(statistics).from(0, B);
-      norm.rstd = of(statistics).from(B);
+      norm.mean = array_of(statistics).from(0, B);
+      norm.rstd = array_of(statistics).from(B);
       program.emplace_back(norm);
-      program.emplace_back(Linear{y.view(), expand.view(), of(bias), Activation::gelu_sigmoid, {}, hidden.view()});
+      program.emplace_back(
+          Linear{y.view(), expand.view(), array_of(bias), Activation::gelu_sigmoid, {}, hidden.view()});
       program.emplace_back(Linear{hidden.view(), contract.view(), {}, Activation::none, {}, branch.view()});
     }
   }
@@ -40,46 +41,53 @@ struct Blocks {
     append(all, branch.values());
     return all;
   }
+  void run(Backend& backend) { compile_bound(backend, program)->run(); }
+  // A mark is told of where everything before is done: no crew runs a program that has one.
+  void run_in_turn(Backend& backend) {
+    std::vector<Operation> marked = program;
+    marked.emplace_back(Mark{});
+    EXPECT_FALSE(cpu::Crew::can_run(marked));
+    compile_bound(backend, marked)->run();
+  }
 
   HostMatrix h, y, hidden, branch, expand, contract;
   std::vector<float> bias, statistics;
   std::vector<Operation> program;
 };
 
-// A Mark lies between operations: then a crew cannot take them.
-void run_in_turn(Backend& backend, const std::vector<Operation>& program) {
-  for (const Operation& operation : program) compile_bound(backend, {operation, Mark{}})->run();
-}
-
-TEST(Crew, IsItsOperationsOneAfterAnotherToTheBit) {
-  const auto backend = make_backend(Device::cpu);
+TEST(Crew, RunsOperationsAsOneAfterAnotherToTheBit) {
+  const auto backend = make_cpu_backend();
   for_every_isa([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const auto& [B, C] : {std::pair{1, 96}, std::pair{5, 130}, std::pair{17, 64}, std::pair{2, 8}}) {
         const std::string what = isa + " " + word(type) + " B " + std::to_string(B) + " C " + std::to_string(C);
         const definitions::Values got = same_for_any_threads(what, [&] {
           Blocks blocks(type, B, C, 20);
-          compile_bound(*backend, blocks.program)->run();
+          EXPECT_TRUE(cpu::Crew::can_run(blocks.program));
+          blocks.run(*backend);
           return blocks.results();
         });
-        Blocks blocks(type, B, C, 20);
-        run_in_turn(*backend, blocks.program);
-        expect_same_bits(got, blocks.results(), what);
+        Blocks in_turn(type, B, C, 20), alone(type, B, C, 20);
+        in_turn.run_in_turn(*backend);
+        expect_same_bits(got, in_turn.results(), what);
+        for (const Operation& operation : alone.program) run_once(*backend, operation);
+        expect_same_bits(got, alone.results(), what + ", each a program of its own");
       }
     }
   });
 }
 
-TEST(Crew, OfManyRowsRunsToo) {
-  const auto backend = make_backend(Device::cpu);
+TEST(Crew, LeavesManyRowsToOthers) {
+  const auto backend = make_cpu_backend();
   Blocks in_turn(DType::float32, 70, 16, 2), blocks(DType::float32, 70, 16, 2);
-  run_in_turn(*backend, in_turn.program);
-  compile_bound(*backend, blocks.program)->run();
+  EXPECT_FALSE(cpu::Crew::can_run(blocks.program));
+  in_turn.run_in_turn(*backend);
+  blocks.run(*backend);
   expect_same_bits(blocks.results(), in_turn.results(), "70 rows");
 }
 
-TEST(Crew, ManyShortOnesFollowOneAnother) {  // threads come late, sleep and wake between them
-  const auto backend = make_backend(Device::cpu);
+TEST(Crew, RunsManyShortProgramsOneAfterAnother) {  // threads come late, sleep and wake between them
+  const auto backend = make_cpu_backend();
   Blocks one(DType::float32, 1, 96, 2), other(DType::float32, 1, 96, 2);
   for (const int threads : {1, 3}) {
     set_threads(threads);
@@ -88,6 +96,28 @@ TEST(Crew, ManyShortOnesFollowOneAnother) {  // threads come late, sleep and wak
   }
   set_threads(0);
   expect_same_bits(other.results(), one.results(), "3000 programs");
+}
+
+// Executables of one backend share its crew: that one was made for other threads, or is over, is no matter.
+TEST(Crew, IsSharedByExecutablesWhateverTheThreads) {
+  const auto backend = make_cpu_backend();
+  Blocks first(DType::float32, 2, 96, 3), second(DType::float32, 1, 130, 3);
+  Blocks first_in_turn(DType::float32, 2, 96, 3), second_in_turn(DType::float32, 1, 130, 3);
+  {
+    const auto of_first = compile_bound(*backend, first.program);
+    auto of_second = compile_bound(*backend, second.program);
+    for (const int threads : {3, 1, 2, 3}) {
+      set_threads(threads);
+      of_first->run();
+      if (of_second) of_second->run();
+      if (threads == 1) of_second.reset();
+    }
+    set_threads(0);
+  }
+  for (int turn = 0; turn < 4; ++turn) first_in_turn.run_in_turn(*backend);
+  for (int turn = 0; turn < 2; ++turn) second_in_turn.run_in_turn(*backend);
+  expect_same_bits(first.results(), first_in_turn.results(), "first");
+  expect_same_bits(second.results(), second_in_turn.results(), "second");
 }
 
 }  // namespace

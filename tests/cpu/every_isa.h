@@ -14,20 +14,19 @@
 
 namespace longstride::tests {
 
-using namespace cpu;
-
 inline void for_every_isa(const std::function<void(const std::string& name)>& body) {
-  const Isa before = isa();
-  const std::vector<Isa> usable = usable_isas();
+  using cpu::Isa;
+  const Isa before = cpu::isa();
+  const std::vector<Isa> usable = cpu::usable_isas();
   for (const Isa one : {Isa::avx512_bf16, Isa::avx512, Isa::avx2, Isa::scalar}) {
     if (std::find(usable.begin(), usable.end(), one) == usable.end()) {
       std::printf("SKIPPED: this machine cannot run %s\n", to_string(one));
       continue;
     }
-    force_isa(one);
+    cpu::force_isa(one);
     body(to_string(one));
   }
-  force_isa(before);
+  cpu::force_isa(before);
 }
 
 // What `body` returns with one thread, and that two and three give the same bits.
@@ -42,12 +41,5 @@ inline definitions::Values same_for_any_threads(const std::string& what,
   set_threads(0);
   return one;
 }
-
-inline void append(definitions::Values& to, const definitions::Values& from) {
-  to.insert(to.end(), from.begin(), from.end());
-}
-
-inline std::string word(DType type) { return type == DType::float32 ? "float32" : "bfloat16"; }
-constexpr DType kTypes[] = {DType::float32, DType::bfloat16};
 
 }  // namespace longstride::tests

@@ -2,7 +2,6 @@
 // What is differentiated must be a double: float32 inputs hold multiples of 2^-10 here, so that a step of 2^-10 is
 // exact.
 #include "ops/definitions.h"
-#include "ops/array_of.h"
 
 #include <gtest/gtest.h>
 
@@ -58,13 +57,13 @@ TEST(DefinitionsGradient, OfTheEmbedding) {
   std::vector<float> start = grid_floats(C, 1), token = grid_floats(6 * C, 2), position = grid_floats(4 * C, 3);
   std::vector<float> hash = grid_floats(3 * C, 5), kernel = grid_floats(2 * C, 6), out(8 * C);
   std::vector<float> dout = random_floats(8 * C, 4);
-  const std::vector<std::int32_t> hash_rows = {-1, -1, 2, 0, -1, -1, 2, 2};
-  const std::vector<std::int32_t> tokens = {-1, 2, 2, 5, -1, 0, 5, 5};
+  std::vector<std::int32_t> hash_rows = {-1, -1, 2, 0, -1, -1, 2, 2};
+  std::vector<std::int32_t> tokens = {-1, 2, 2, 5, -1, 0, 5, 5};
   Embed op;
-  op.B = 2, op.T = 4, op.V = 6, op.tokens = of(tokens), op.start = of(start), op.token = of(token);
-  op.positions = {{of(position), 4, 2}}, op.out = view(out, 8, C);
-  op.buckets = 3, op.hash = {of(hash)}, op.hash_rows = of(hash_rows);
-  op.taps = 2, op.kernel = of(kernel);
+  op.B = 2, op.T = 4, op.V = 6, op.tokens = array_of(tokens), op.start = array_of(start), op.token = array_of(token);
+  op.positions = {{array_of(position), 4, 2}}, op.out = view(out, 8, C);
+  op.buckets = 3, op.hash = {array_of(hash)}, op.hash_rows = array_of(hash_rows);
+  op.taps = 2, op.kernel = array_of(kernel);
   const definitions::EmbedGradients d = definitions::embed_backward({op, view(dout, 8, C), {}, {}, {}, {}, {}});
   const auto f = [&] { return definitions::embed(op); };
   check_gradient("start", start, as_values(dout), f, d.start);
@@ -80,23 +79,25 @@ TEST(DefinitionsGradient, OfTheNormWithItsResidual) {
                      bias = grid_floats(C, 4);
   std::vector<float> y(N * C), mean(N), rstd(N), upper = random_floats(N * C, 5), above = random_floats(N * C, 6);
   const Dropout dropout{0.5f, 1, 3, 1};
-  ResidualNorm op{view(h, N, C), view(branch, N, C), dropout,  {},      of(weight), of(bias),
-                  0.25f,         view(y, N, C),      of(mean), of(rstd)};
-  const definitions::ResidualNormValues now = definitions::residual_norm(op);
+  StepInputs inputs;
+  inputs.dropout_step = 2;
+  ResidualNorm op{view(h, N, C), view(branch, N, C), dropout,       {}, array_of(weight), array_of(bias), 0.25f,
+                  view(y, N, C), array_of(mean),     array_of(rstd)};
+  const definitions::ResidualNormValues now = definitions::residual_norm(op, inputs);
   // The gradient is taken at h_out, of both uses: y, and h_out itself from above.
   std::vector<float> h_out;
   for (const double v : now.h_out) h_out.push_back(static_cast<float>(v));  // on the grid: the scale is 2
   ResidualNormBackward backward;
   backward.dy = view(upper, N, C);
   backward.h = view(h_out, N, C);
-  backward.weight = of(weight);
+  backward.weight = array_of(weight);
   backward.dh_out = view(above, N, C);
   backward.dropout = dropout;
-  const definitions::ResidualNormGradients d = definitions::residual_norm_backward(backward, 0.25);
+  const definitions::ResidualNormGradients d = definitions::residual_norm_backward(backward, 0.25, inputs);
   definitions::Values both = as_values(upper);
   for (const float a : above) both.push_back(a);
   const auto f = [&] {
-    definitions::ResidualNormValues out = definitions::residual_norm(op);
+    definitions::ResidualNormValues out = definitions::residual_norm(op, inputs);
     out.y.insert(out.y.end(), out.h_out.begin(), out.h_out.end());
     return out.y;
   };
@@ -111,7 +112,7 @@ TEST(DefinitionsGradient, OfLinearAndItsActivation) {
   std::vector<float> x = grid_floats(N * K, 1), w = grid_floats(M * K, 2), bias = grid_floats(M, 3),
                      upper = random_floats(N * M, 4), y(N * M);
   Linear op;
-  op.x = view(x, N, K), op.w = view(w, M, K), op.bias = of(bias), op.y = view(y, N, M);
+  op.x = view(x, N, K), op.w = view(w, M, K), op.bias = array_of(bias), op.y = view(y, N, M);
   const auto f = [&] { return definitions::linear(op).y; };
   const definitions::LinearGradients d = definitions::linear_backward_weights({view(upper, N, M), op.x, {}, {}});
   check_gradient("x", x, as_values(upper), f, definitions::linear_backward_data({view(upper, N, M), op.w, {}, {}}));
@@ -139,12 +140,14 @@ TEST(DefinitionsGradient, OfLinearAndItsActivation) {
 TEST(DefinitionsGradient, OfTheVocabularyLoss) {
   const std::int64_t N = 4, C = 3, V = 7;
   std::vector<float> x = grid_floats(N * C, 1), w = grid_floats(V * C, 2);
-  const std::vector<std::int32_t> targets = {6, -1, 0, 3};
+  std::vector<std::int32_t> targets = {6, -1, 0, 3};
   VocabularyLoss op;
-  op.x = view(x, N, C), op.w = view(w, V, C), op.targets = of(targets);
-  const definitions::VocabularyLossValues d = definitions::vocabulary_loss(op, {.loss_gradient = 0.5f});
+  op.x = view(x, N, C), op.w = view(w, V, C), op.targets = array_of(targets);
+  StepInputs inputs;
+  inputs.loss_gradient = 0.5f;
+  const definitions::VocabularyLossValues d = definitions::vocabulary_loss(op, inputs);
   const definitions::Values upper(static_cast<std::size_t>(N), 0.5);
-  const auto f = [&] { return definitions::vocabulary_loss(op).losses; };
+  const auto f = [&] { return definitions::vocabulary_loss(op, inputs).losses; };
   check_gradient("x", x, upper, f, d.dx);
   check_gradient("w", w, upper, f, d.dw);
   EXPECT_EQ(d.losses[1], 0);
@@ -173,7 +176,7 @@ TEST(DefinitionsGradient, OfAttention) {
   EXPECT_EQ(out.lse[static_cast<std::size_t>(T)], -INFINITY);
 }
 
-TEST(Definitions, OfDecodingIsTheLastRowOfAttention) {
+TEST(Definitions, OfDecodingAreTheLastRowsOfAttention) {
   const std::int64_t T = 6, H = 2, D = 3;
   const Tiling dense(parse_pattern("dense"), T);
   const Tiling* const tilings[] = {&dense, &dense};
@@ -192,18 +195,26 @@ TEST(Definitions, OfDecodingIsTheLastRowOfAttention) {
       values[slot] = v[from];
     }
   }
-  const std::vector<std::int64_t> first_slot = {0, T}, begin = {0}, write_end = {1}, read_end = {T};
-  const std::vector<std::int32_t> group = {0, 0}, write = {5}, read = {0, 1, 2, 3, 4, 5}, sequence = {0};
-  const Matrix last_q = rows_q.rows_from(T - 1, 1), last_k = rows_k.rows_from(T - 1, 1),
-               last_v = rows_v.rows_from(T - 1, 1);
-  DecodeAttention op;
-  op.H = H, op.slots = 2 * T, op.scale = 0.5f, op.groups = 1;
-  op.q = last_q, op.k = last_k, op.v = last_v;
-  op.keys = view(keys, 2 * T, D), op.values = view(values, 2 * T, D);
-  op.sequence = of(sequence), op.first_slot = of(first_slot), op.group = of(group);
-  op.write = of(write), op.read = of(read);
-  op.write_begin = op.read_begin = of(begin), op.write_end = of(write_end), op.read_end = of(read_end);
-  expect_close(definitions::decode_attention(op), {out.end() - H * D, out.end()}, 1e-14, 1e-14, "decode_attention");
+  // The last position alone, and the last two of one sequence, side by side: the second reads what the first wrote.
+  for (const std::int64_t rows : {1, 2}) {
+    std::vector<std::int64_t> first_slot = {0, T}, write_begin, write_end, read_begin, read_end;
+    std::vector<std::int32_t> group = {0, 0}, slots = {0, 1, 2, 3, 4, 5}, sequence(static_cast<std::size_t>(rows), 0);
+    for (std::int64_t t = T - rows; t < T; ++t) {
+      write_begin.push_back(t), write_end.push_back(t + 1);
+      read_begin.push_back(0), read_end.push_back(t + 1);
+      for (std::int64_t d = 0; d < H * D; ++d)  // what a row does not write before it reads would be found out
+        keys[static_cast<std::size_t>((d / D * T + t) * D + d % D)] = NAN;
+    }
+    DecodeAttention op;
+    op.H = H, op.slots = 2 * T, op.scale = 0.5f, op.groups = 1;
+    op.q = rows_q.rows_from(T - rows, rows), op.k = rows_k.rows_from(T - rows, rows);
+    op.v = rows_v.rows_from(T - rows, rows), op.keys = view(keys, 2 * T, D), op.values = view(values, 2 * T, D);
+    op.sequence = array_of(sequence), op.first_slot = array_of(first_slot), op.group = array_of(group);
+    op.write = op.read = array_of(slots), op.write_begin = array_of(write_begin), op.write_end = array_of(write_end);
+    op.read_begin = array_of(read_begin), op.read_end = array_of(read_end);
+    expect_close(definitions::decode_attention(op), {out.end() - rows * H * D, out.end()}, 1e-14, 1e-14,
+                 "decode_attention");
+  }
 }
 
 }  // namespace

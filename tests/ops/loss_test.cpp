@@ -1,16 +1,14 @@
-// vocabulary_loss against its definition.
+// These tests hold vocabulary_loss against its definition.
 #include <gtest/gtest.h>
 
 #include <array>
 
-#include "every_isa.h"
-#include "ops/array_of.h"
-#include "ops/ops.h"
+#include "ops/on_device.h"
 
 namespace longstride::tests {
-
-using namespace cpu;
 namespace {
+
+LONGSTRIDE_DEVICE_TESTS(LossOperation);
 
 const StepInputs kInputs{.loss_gradient = 0.5f};
 
@@ -29,8 +27,8 @@ struct LossCase {
     VocabularyLoss loss;
     loss.x = x.view();
     loss.w = w.view();
-    loss.targets = of(targets);
-    loss.losses = of(losses);
+    loss.targets = array_of(targets);
+    loss.losses = array_of(losses);
     if (!backward) return loss;
     loss.dx = dx.view();
     loss.dw = dw.view();
@@ -38,13 +36,14 @@ struct LossCase {
   }
 };
 
-void check(Backend& backend, const std::string& isa, LossCase& t) {
+using RunOne = std::function<void(const Operation&)>;
+void check_loss(const RunOne& run, const std::string& isa, LossCase& t) {
   const std::string what = "vocabulary_loss " + isa + " " + word(t.type) + " N " + std::to_string(t.N) + " C " +
                            std::to_string(t.C) + " V " + std::to_string(t.V);
   const VocabularyLoss op = t.op(true);
   const definitions::Values got = same_for_any_threads(what, [&] {
     t.dw.fill(1);
-    run_once(backend, op, kInputs);
+    run(op);
     definitions::Values all = as_values(t.losses);
     append(all, t.dx.values());
     append(all, t.dw.values());
@@ -68,50 +67,52 @@ void check(Backend& backend, const std::string& isa, LossCase& t) {
   expect_close(part(N, N + NC), want.dx, 2 * of_dlogits, 2 * rounding(t.type), what + " dx");
   expect_close(part(N + NC, got.size()), want.dw, static_cast<double>(t.N) * 0.5 * of_dlogits + 1e-6, 1e-6,
                what + " dw");
-  run_once(backend, t.op(false));  // without a gradient: the same losses
+  run(t.op(false));  // without a gradient: the same losses
   expect_same_bits(as_values(t.losses), part(0, N), what + " losses alone");
 }
 
-TEST(VocabularyLoss, IsItsDefinitionOnEveryInstructionSet) {
-  const auto backend = make_backend(Device::cpu);
-  for_every_isa([&](const std::string& isa) {
+TEST_P(LossOperation, IsItsDefinition) {
+  every_way([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const auto [N, C, V] :
            {std::array<std::int64_t, 3>{1, 7, 1}, {3, 16, 2}, {65, 33, 17}, {200, 20, 256}, {64, 8, 33}}) {
         LossCase t(type, N, C, V);
-        check(*backend, isa, t);
+        check_loss([&](const Operation& op) { run(op, kInputs); }, isa, t);
       }
     }
   });
 }
 
-TEST(VocabularyLoss, WorksInBlocksWhereTheVocabularyIsLarge) {
-  const auto backend = make_backend(Device::cpu);
-  LossCase t(DType::float32, 150, 4, 60000);  // 128 rows a block
-  check(*backend, "best", t);
+TEST_P(LossOperation, WorksInBlocksWhereTheVocabularyIsLarge) {
+  every_way([&](const std::string& way) {
+    SCOPED_TRACE(way);
+    LossCase t(DType::float32, 130, 4, 60000);  // 128 rows a block
+    check_loss([&](const Operation& op) { run(op, kInputs); }, way, t);
+  });
 }
 
-TEST(VocabularyLoss, OfRowsThatAreNotScoredIsZeroAndHasNoGradient) {
-  const auto backend = make_backend(Device::cpu);
-  LossCase t(DType::float32, 10, 6, 9);
-  t.targets.assign(10, -1);
-  t.dw.fill(0);
-  t.x.set(2, 1, NAN);
-  run_once(*backend, t.op(true), kInputs);
-  for (const float loss : t.losses) EXPECT_EQ(loss, 0);
-  for (const double d : t.dx.values()) EXPECT_EQ(d, 0);
+TEST_P(LossOperation, OfRowsThatAreNotScoredIsZeroAndHasNoGradient) {
+  every_way([&](const std::string& way) {
+    SCOPED_TRACE(way);
+    LossCase t(DType::float32, 10, 6, 9);
+    t.targets.assign(10, -1);
+    t.dw.fill(0);
+    t.x.set(2, 1, NAN);
+    run(t.op(true), kInputs);
+    for (const float loss : t.losses) EXPECT_EQ(loss, 0);
+    for (const double d : t.dx.values()) EXPECT_EQ(d, 0);
+  });
 }
 
-TEST(VocabularyLoss, OfLogitsThatAreNotNumbersIsNotANumber) {
-  const auto backend = make_backend(Device::cpu);
-  for_every_isa([&](const std::string& isa) {
+TEST_P(LossOperation, OfLogitsThatAreNotNumbersIsNotANumber) {
+  every_way([&](const std::string& isa) {
     for (const float bad : {NAN, INFINITY}) {
       for (const std::int64_t at : {0, 15, 16, 32}) {  // first and last lanes, and the rest
         LossCase t(DType::float32, 6, 1, 33);
         t.targets.assign(6, 3);
         t.x.fill(1);
         t.w.set(at, 0, bad);
-        run_once(*backend, t.op(false));
+        run(t.op(false), kInputs);
         for (const float loss : t.losses) EXPECT_FALSE(std::isfinite(loss)) << isa << " at " << at;
       }
     }

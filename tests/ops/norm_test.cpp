@@ -1,39 +1,34 @@
-// residual_norm and its backward twin against their definitions; dropout's mask.
+// These tests hold residual_norm, its backward twin and dropout's mask against their definitions.
 #include <gtest/gtest.h>
 
-#include <bit>
-
-#include "cpu/norm_kernels.h"
-#include "every_isa.h"
-#include "ops/array_of.h"
-#include "ops/ops.h"
+#include "ops/on_device.h"
 
 namespace longstride::tests {
-
-using namespace cpu;
 namespace {
 
 constexpr std::int64_t kWidths[] = {1, 7, 16, 33, 64, 200};
 
-Dropout dropout_of(float rate) { return {rate, 42, 3, 1}; }
-const StepInputs kInputs{.dropout_step = (std::int64_t{1} << 33) + 7};
+LONGSTRIDE_DEVICE_TESTS(NormOperation);
 
-TEST(ResidualNorm, IsItsDefinitionOnEveryInstructionSet) {
-  const auto backend = make_backend(Device::cpu);
-  for_every_isa([&](const std::string& isa) {
+// Of a step beyond 32 bits.
+const StepInputs kInputs{.dropout_step = (std::int64_t{1} << 33) + 7};
+Dropout dropout_of(float rate) { return {rate, 42, 3, 1}; }
+
+TEST_P(NormOperation, IsItsDefinition) {
+  every_way([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const std::int64_t C : kWidths) {
         for (const float rate : {0.0f, 0.4f}) {
           const std::int64_t N = 37;
           HostMatrix h(DType::float32, N, C, 1), branch(type, N, C, 2, 2), h_out(DType::float32, N, C, 3),
               y(type, N, C, 4, 1);
-          const std::vector<float> weight = random_floats(C, 5), bias = random_floats(C, 6);
+          std::vector<float> weight = random_floats(C, 5), bias = random_floats(C, 6);
           std::vector<float> mean(N), rstd(N);
-          const ResidualNorm op{h.view(), branch.view(), dropout_of(rate), h_out.view(), of(weight),
-                                of(bias), 1e-5f,         y.view(),         of(mean),     of(rstd)};
+          const ResidualNorm op{h.view(),       branch.view(), dropout_of(rate), h_out.view(),   array_of(weight),
+                                array_of(bias), 1e-5f,         y.view(),         array_of(mean), array_of(rstd)};
           const std::string what = "residual_norm " + isa + " " + word(type) + " C " + std::to_string(C);
           const definitions::Values got = same_for_any_threads(what, [&] {
-            run_once(*backend, op, kInputs);
+            run(op, kInputs);
             definitions::Values all = h_out.values();
             append(all, as_values(mean));
             return all;
@@ -55,42 +50,43 @@ TEST(ResidualNorm, IsItsDefinitionOnEveryInstructionSet) {
   });
 }
 
-TEST(ResidualNorm, WithoutABranchLeavesH) {
-  const auto backend = make_backend(Device::cpu);
-  for_every_isa([&](const std::string&) {
+TEST_P(NormOperation, WithoutABranchLeavesH) {
+  every_way([&](const std::string&) {
     HostMatrix h(DType::float32, 5, 33, 1), y(DType::float32, 5, 33, 2);
-    const std::vector<float> weight(33, 1.0f), bias(33, 0.0f);
+    std::vector<float> weight(33, 1.0f), bias(33, 0.0f);
     std::vector<float> mean(5), rstd(5);
     const definitions::Values before = h.values();
-    ResidualNorm op{h.view(), {}, dropout_of(0.4f), {}, of(weight), of(bias), 1e-5f, y.view(), of(mean), of(rstd)};
-    run_once(*backend, op, kInputs);
+    ResidualNorm op{
+        h.view(),      {}, dropout_of(0.4f), {}, array_of(weight), array_of(bias), 1e-5f, y.view(), array_of(mean),
+        array_of(rstd)};
+    run(op, kInputs);
     expect_same_bits(before, h.values(), "h");
     expect_close(y.values(), definitions::residual_norm(op, kInputs).y, 2e-6, 1e-6, "y");
   });
 }
 
-TEST(ResidualNormBackward, IsItsDefinitionOnEveryInstructionSet) {
-  const auto backend = make_backend(Device::cpu);
-  for_every_isa([&](const std::string& isa) {
+TEST_P(NormOperation, GivesTheGradientsOfItsDefinition) {
+  every_way([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const std::int64_t C : kWidths) {
         for (const std::int64_t N : {3, 300}) {  // one chunk of 128 rows, and three
           HostMatrix dy(type, N, C, 1, 1), h(DType::float32, N, C, 2), dh(DType::float32, N, C, 3),
               dbranch(type, N, C, 4);
           HostMatrix above(DType::float32, N, C, 5);
-          const std::vector<float> weight = random_floats(C, 6), zeros(static_cast<std::size_t>(C));
+          std::vector<float> weight = random_floats(C, 6), zeros(static_cast<std::size_t>(C));
           std::vector<float> mean(static_cast<std::size_t>(N)), rstd(mean), dweight(zeros), dbias(zeros);
           HostMatrix y(DType::float32, N, C, 7);
-          ResidualNorm forward{h.view(), {}, {}, {}, of(weight), of(zeros), 1e-5f, y.view(), of(mean), of(rstd)};
-          run_once(*backend, forward);
-          const ResidualNormBackward op{dy.view(),         h.view(),     of(mean),  of(rstd),
-                                        of(weight),        above.view(), dh.view(), dbranch.view(),
-                                        dropout_of(0.25f), of(dweight),  of(dbias)};
+          ResidualNorm forward{
+              h.view(), {}, {}, {}, array_of(weight), array_of(zeros), 1e-5f, y.view(), array_of(mean), array_of(rstd)};
+          run(forward, kInputs);
+          const ResidualNormBackward op{dy.view(),         h.view(),          array_of(mean), array_of(rstd),
+                                        array_of(weight),  above.view(),      dh.view(),      dbranch.view(),
+                                        dropout_of(0.25f), array_of(dweight), array_of(dbias)};
           const std::string what = "residual_norm_backward " + isa + " " + word(type) + " C " + std::to_string(C);
           const definitions::Values got = same_for_any_threads(what, [&] {
             dweight.assign(dweight.size(), 1);
             dbias.assign(dbias.size(), 2);
-            run_once(*backend, op, kInputs);
+            run(op, kInputs);
             definitions::Values all = dh.values();
             append(all, as_values(dweight));
             append(all, as_values(dbias));
@@ -113,47 +109,49 @@ TEST(ResidualNormBackward, IsItsDefinitionOnEveryInstructionSet) {
   });
 }
 
-TEST(ResidualNormBackward, MayWriteOverTheGradientFromAbove) {
-  const auto backend = make_backend(Device::cpu);
-  HostMatrix dy(DType::float32, 9, 20, 1), h(DType::float32, 9, 20, 2), above(DType::float32, 9, 20, 3),
-      dh(DType::float32, 9, 20, 4);
-  const std::vector<float> weight = random_floats(20, 5), mean(9, 0.1f), rstd(9, 1.5f);
-  std::vector<float> dweight(20), dbias(20);
-  ResidualNormBackward op{dy.view(), h.view(), of(mean), of(rstd),    of(weight), above.view(),
-                          dh.view(), {},       {},       of(dweight), of(dbias)};
-  run_once(*backend, op, kInputs);
-  op.dh = above.view();
-  run_once(*backend, op, kInputs);
-  expect_same_bits(dh.values(), above.values(), "in place");
+TEST_P(NormOperation, MayWriteItsGradientOverTheGradientFromAbove) {
+  every_way([&](const std::string& way) {
+    SCOPED_TRACE(way);
+    HostMatrix dy(DType::float32, 9, 20, 1), h(DType::float32, 9, 20, 2), above(DType::float32, 9, 20, 3),
+        dh(DType::float32, 9, 20, 4);
+    std::vector<float> weight = random_floats(20, 5), mean(9, 0.1f), rstd(9, 1.5f);
+    std::vector<float> dweight(20), dbias(20);
+    ResidualNormBackward op{
+        dy.view(), h.view(), array_of(mean),    array_of(rstd), array_of(weight), above.view(), dh.view(),
+        {},        {},       array_of(dweight), array_of(dbias)};
+    run(op, kInputs);
+    op.dh = above.view();
+    run(op, kInputs);
+    expect_same_bits(dh.values(), above.values(), "in place");
+  });
 }
 
-TEST(ResidualNormBackward, MayWriteOverItsInputs) {
-  const auto backend = make_backend(Device::cpu);
-  for_every_isa([&](const std::string& isa) {
+TEST_P(NormOperation, MayWriteItsGradientsOverTheirInputs) {
+  every_way([&](const std::string& isa) {
     for (const DType type : kTypes) {
       HostMatrix dy(type, 9, 40, 1), h(DType::float32, 9, 40, 2), dh(DType::float32, 9, 40, 3), dbranch(type, 9, 40, 4);
-      const std::vector<float> weight = random_floats(40, 5), mean(9, 0.1f), rstd(9, 1.5f);
+      std::vector<float> weight = random_floats(40, 5), mean(9, 0.1f), rstd(9, 1.5f);
       std::vector<float> dweight(40), dbias(40);
-      ResidualNormBackward op{dy.view(), h.view(),       of(mean),          of(rstd),    of(weight), {},
-                              dh.view(), dbranch.view(), dropout_of(0.25f), of(dweight), of(dbias)};
-      run_once(*backend, op, kInputs);
+      ResidualNormBackward op{dy.view(), h.view(),       array_of(mean),    array_of(rstd),    array_of(weight), {},
+                              dh.view(), dbranch.view(), dropout_of(0.25f), array_of(dweight), array_of(dbias)};
+      run(op, kInputs);
       op.dh = h.view();
       op.dbranch = dy.view();
-      run_once(*backend, op, kInputs);
+      run(op, kInputs);
       expect_same_bits(dh.values(), h.values(), "h in place " + isa);
       expect_same_bits(dbranch.values(), dy.values(), "dy in place " + isa);
     }
   });
 }
 
-TEST(ResidualNorm, PassesNotANumberOnWithinItsRow) {
-  const auto backend = make_backend(Device::cpu);
-  for_every_isa([&](const std::string& isa) {
+TEST_P(NormOperation, PassesNotANumberOnWithinItsRow) {
+  every_way([&](const std::string& isa) {
     HostMatrix h(DType::float32, 2, 33, 1), y(DType::float32, 2, 33, 2);
     h.set(1, 32, NAN);
-    const std::vector<float> weight(33, 1.0f), bias(33, 0.0f);
+    std::vector<float> weight(33, 1.0f), bias(33, 0.0f);
     std::vector<float> mean(2), rstd(2);
-    run_once(*backend, ResidualNorm{h.view(), {}, {}, {}, of(weight), of(bias), 1e-5f, y.view(), of(mean), of(rstd)});
+    run(ResidualNorm{
+        h.view(), {}, {}, {}, array_of(weight), array_of(bias), 1e-5f, y.view(), array_of(mean), array_of(rstd)});
     const definitions::Values got = y.values();
     for (std::size_t c = 0; c < 33; ++c) {
       EXPECT_FALSE(std::isnan(got[c])) << isa;
@@ -163,23 +161,21 @@ TEST(ResidualNorm, PassesNotANumberOnWithinItsRow) {
   });
 }
 
-TEST(DropoutMask, IsPhiloxsOnEveryInstructionSet) {
-  const auto backend = make_backend(Device::cpu);
-  for_every_isa([&](const std::string& isa) {
+TEST_P(NormOperation, DropsWhatPhiloxSays) {
+  every_way([&](const std::string& isa) {
     for (const std::int64_t C : {1, 7, 64, 130, 515}) {
       const std::int64_t N = 50;
       HostMatrix h(DType::float32, N, C, 1), branch(DType::float32, N, C, 2), out(DType::float32, N, C, 3),
           y(DType::float32, N, C, 4);
       h.fill(0);
       branch.fill(1);
-      const std::vector<float> weight(static_cast<std::size_t>(C), 1.0f), bias(weight);
+      std::vector<float> weight(static_cast<std::size_t>(C), 1.0f), bias(weight);
       std::vector<float> mean(N), rstd(N);
       Dropout dropout = dropout_of(0.4f);
       dropout.first_row = C;
-      run_once(*backend,
-               ResidualNorm{h.view(), branch.view(), dropout, out.view(), of(weight), of(bias), 1e-5f, y.view(),
-                            of(mean), of(rstd)},
-               kInputs);
+      run(ResidualNorm{h.view(), branch.view(), dropout, out.view(), array_of(weight), array_of(bias), 1e-5f, y.view(),
+                       array_of(mean), array_of(rstd)},
+          kInputs);
       const definitions::Values got = out.values();
       for (std::int64_t e = 0; e < N * C; ++e) {
         const double want = definitions::dropout_scale(dropout, kInputs.dropout_step, dropout.first_row * C + e);
@@ -189,16 +185,27 @@ TEST(DropoutMask, IsPhiloxsOnEveryInstructionSet) {
   });
 }
 
-TEST(DropoutMask, KeepsTheShareItShould) {
-  DropoutWords words;
-  words.least = static_cast<std::uint32_t>(std::ceil(0.4 * 0x1p24)) << 8;
-  const std::int64_t count = 1 << 20;
-  std::vector<std::uint32_t> mask(static_cast<std::size_t>(dropout_mask_words(count)));
-  norm_kernels().dropout_mask(words, 3, count, mask.data());
-  double kept = 0;
-  for (std::size_t w = 0; w < count / 32; ++w) kept += std::popcount(mask[w]);
-  // Standard deviation of the mean: sqrt(0.24 / 2^20) = 0.00048; five of them.
-  EXPECT_NEAR(kept / static_cast<double>(count), 0.6, 0.0024);
+// Compiled once: which elements are dropped is said by each run.
+TEST_P(NormOperation, DropsOthersInAnotherStep) {
+  every_way([&](const std::string& way) {
+    SCOPED_TRACE(way);
+    HostMatrix h(DType::float32, 9, 40, 1), branch(DType::float32, 9, 40, 2), h_out(DType::float32, 9, 40, 3),
+        y(DType::float32, 9, 40, 4);
+    std::vector<float> weight(40, 1.0f), bias(40, 0.0f), mean(9), rstd(9);
+    const ResidualNorm op{h.view(),       branch.view(), dropout_of(0.5f), h_out.view(),   array_of(weight),
+                          array_of(bias), 1e-5f,         y.view(),         array_of(mean), array_of(rstd)};
+    DeviceTwin twin(backend(), {op});
+    std::vector<definitions::Values> of_steps;
+    for (const std::int64_t step : {1, 2, 1}) {
+      StepInputs inputs;
+      inputs.dropout_step = step;
+      twin.run(inputs);
+      expect_close(h_out.values(), definitions::residual_norm(op, inputs).h_out, sum_bound(3, 3), 0, "h_out");
+      of_steps.push_back(h_out.values());
+    }
+    EXPECT_NE(of_steps[0], of_steps[1]);
+    EXPECT_EQ(of_steps[0], of_steps[2]);
+  });
 }
 
 }  // namespace

@@ -1,14 +1,12 @@
-// linear and its backward twins against their definitions.
+// These tests hold linear and its backward twins against their definitions.
 #include <gtest/gtest.h>
 
-#include "every_isa.h"
-#include "ops/array_of.h"
-#include "ops/ops.h"
+#include "ops/on_device.h"
 
 namespace longstride::tests {
-
-using namespace cpu;
 namespace {
+
+LONGSTRIDE_DEVICE_TESTS(LinearOperation);
 
 struct Size {
   std::int64_t N, K, M;
@@ -25,21 +23,22 @@ std::string name(const char* operation, const std::string& isa, DType type, cons
 }
 
 // variant: bit 0 bias, bit 1 activation, bit 2 pre kept.
-void check_forward(Backend& backend, const std::string& isa, DType type, DType out, const Size& s, int variant) {
+using RunOne = std::function<void(const Operation&)>;
+void check_forward(const RunOne& run, const std::string& isa, DType type, DType out, const Size& s, int variant) {
   HostMatrix x(type, s.N, s.K, 1, variant), w(type, s.M, s.K, 2), pre(type, s.N, s.M, 3), y(out, s.N, s.M, 4, variant);
-  const std::vector<float> bias = random_floats(s.M, 5);
+  std::vector<float> bias = random_floats(s.M, 5);
   Linear op;
   op.x = x.view();
   op.w = w.view();
   op.y = y.view();
-  if (variant & 1) op.bias = of(bias);
+  if (variant & 1) op.bias = array_of(bias);
   if (variant & 2) op.activation = Activation::gelu_sigmoid;
   if (variant & 4) op.pre = pre.view();
   const std::string what = name("linear", isa, type, s) + " variant " + std::to_string(variant);
   const definitions::LinearValues want = definitions::linear(op);
   const definitions::Values got = same_for_any_threads(what, [&] {
     y.fill(7);
-    run_once(backend, op);
+    run(op);
     return y.values();
   });
   // |x|, |w|, |bias| <= 1: a sum's products add up to at most K + 1. |f'| < 1.2 passes the error on, exp adds 1e-6 of
@@ -53,21 +52,20 @@ void check_forward(Backend& backend, const std::string& isa, DType type, DType o
   if (variant & 4) expect_close(pre.values(), want.pre, bound, 2 * rounding(type), what + " pre");
 }
 
-TEST(Linear, IsItsDefinitionOnEveryInstructionSet) {
-  const auto backend = make_backend(Device::cpu);
-  for_every_isa([&](const std::string& isa) {
+TEST_P(LinearOperation, IsItsDefinition) {
+  const RunOne runs = [&](const Operation& op) { run(op); };
+  every_way([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const Size& s : kSizes) {
-        for (const int variant : {0, 3, 5, 7}) check_forward(*backend, isa, type, type, s, variant);
-        if (type == DType::bfloat16) check_forward(*backend, isa, type, DType::float32, s, 7);
+        for (const int variant : {0, 3, 5, 7}) check_forward(runs, isa, type, type, s, variant);
+        if (type == DType::bfloat16) check_forward(runs, isa, type, DType::float32, s, 7);
       }
     }
   });
 }
 
-TEST(LinearBackwardData, IsItsDefinitionOnEveryInstructionSet) {
-  const auto backend = make_backend(Device::cpu);
-  for_every_isa([&](const std::string& isa) {
+TEST_P(LinearOperation, GivesTheGradientOfItsInput) {
+  every_way([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const Size& s : kSizes) {
         for (const bool with_pre : {false, true}) {
@@ -76,7 +74,7 @@ TEST(LinearBackwardData, IsItsDefinitionOnEveryInstructionSet) {
           if (with_pre) op.pre = pre.view();
           const std::string what = name("linear_backward_data", isa, type, s);
           const definitions::Values got = same_for_any_threads(what, [&] {
-            run_once(*backend, op);
+            run(op);
             return dx.values();
           });
           // As above with M products; the sum is rounded to A before f' is multiplied in, and after.
@@ -88,19 +86,18 @@ TEST(LinearBackwardData, IsItsDefinitionOnEveryInstructionSet) {
   });
 }
 
-TEST(LinearBackwardWeights, AddsItsDefinitionOnEveryInstructionSet) {
-  const auto backend = make_backend(Device::cpu);
-  for_every_isa([&](const std::string& isa) {
+TEST_P(LinearOperation, AddsTheGradientsOfItsWeights) {
+  every_way([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const Size& s : kSizes) {
         HostMatrix dy(type, s.N, s.M, 1, 2), x(type, s.N, s.K, 2, 1), dw(DType::float32, s.M, s.K, 3);
         std::vector<float> dbias(static_cast<std::size_t>(s.M));
-        const LinearBackwardWeights op{dy.view(), x.view(), dw.view(), of(dbias)};
+        const LinearBackwardWeights op{dy.view(), x.view(), dw.view(), array_of(dbias)};
         const std::string what = name("linear_backward_weights", isa, type, s);
         const definitions::Values got = same_for_any_threads(what, [&] {
           dw.fill(0.5f);
           dbias.assign(dbias.size(), 0.25f);
-          run_once(*backend, op);
+          run(op);
           definitions::Values both = dw.values();
           append(both, as_values(dbias));
           return both;
@@ -115,9 +112,8 @@ TEST(LinearBackwardWeights, AddsItsDefinitionOnEveryInstructionSet) {
   });
 }
 
-TEST(Linear, PassesNotANumberOn) {
-  const auto backend = make_backend(Device::cpu);
-  for_every_isa([&](const std::string& isa) {
+TEST_P(LinearOperation, PassesNotANumberOn) {
+  every_way([&](const std::string& isa) {
     for (const DType type : kTypes) {
       for (const std::int64_t N : {2, 70}) {
         HostMatrix x(type, N, 20, 1), w(type, 30, 20, 2), y(type, N, 30, 3);
@@ -127,7 +123,7 @@ TEST(Linear, PassesNotANumberOn) {
         op.w = w.view();
         op.y = y.view();
         op.activation = Activation::gelu_sigmoid;
-        run_once(*backend, op);
+        run(op);
         const definitions::Values got = y.values();
         for (std::size_t m = 0; m < 30; ++m) {
           EXPECT_TRUE(std::isnan(got[30 + m])) << isa;
@@ -136,26 +132,6 @@ TEST(Linear, PassesNotANumberOn) {
       }
     }
   });
-}
-
-TEST(Linear, NeedsNoMoreWorkspaceThanItSays) {
-  const auto backend = make_backend(Device::cpu);
-  for (const DType type : kTypes) {
-    HostMatrix x(type, 130, 48, 1), w(type, 96, 48, 2), y(type, 130, 96, 3);
-    Linear op;
-    op.x = x.view();
-    op.w = w.view();
-    op.y = y.view();
-    const auto workspace_bytes = [&](const Linear& of) {
-      Program program;
-      program.add(of);
-      return backend->compile(std::move(program))->workspace_bytes();
-    };
-    EXPECT_GT(workspace_bytes(op), 0);
-    Linear shapes = op;
-    shapes.x.data = shapes.w.data = shapes.y.data = nullptr;
-    EXPECT_EQ(workspace_bytes(shapes), workspace_bytes(op));
-  }
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Attention by its definition, in double, with bounds of what rounding may do to it.
+// This computes attention by its definition, in double, with bounds of what rounding may do to it.
 #pragma once
 
 #include <algorithm>
@@ -11,9 +11,7 @@
 #include "longstride/pattern.h"
 #include "ops/tensor.h"
 
-namespace longstride {
-
-using namespace cpu;
+namespace longstride::tests {
 
 // Numbers of one attention: exact in bfloat16, so that both types compute the same thing. Layouts (B, H, T, D).
 struct AttentionCase {
@@ -145,6 +143,17 @@ inline AttentionResult zeros(const AttentionCase& c) {
 
 }  // namespace attention_definition
 
+// out and lse alone, with their bounds.
+inline AttentionResult define_attention_forward(const AttentionCase& c, DType type, AttentionResult& bound) {
+  namespace definition = attention_definition;
+  AttentionResult result = definition::zeros(c);
+  bound = definition::zeros(c);
+  for (std::int64_t b = 0; b < c.B; ++b)
+    for (std::int64_t h = 0; h < c.H; ++h)
+      for (std::int64_t i = 0; i < c.T; ++i) definition::forward_query(c, Rounding(type), b, h, i, result, bound);
+  return result;
+}
+
 // The definition and, of each of its numbers, the error that `type` may make. Output rounding included.
 inline AttentionResult define_attention(const AttentionCase& c, DType type, AttentionResult& bound) {
   namespace definition = attention_definition;
@@ -163,4 +172,4 @@ inline AttentionResult define_attention(const AttentionCase& c, DType type, Atte
   return result;
 }
 
-}  // namespace longstride
+}  // namespace longstride::tests

@@ -1,13 +1,19 @@
-// The attention kernels against the definition, for every instruction set that this machine runs.
+// These tests hold attention and its gradient against the definition, for every pattern and every way in which a device
+// computes.
 #include <gtest/gtest.h>
 
-#include "cpu/attention_memory.h"
-#include "longstride/device.h"
+#include "ops/attention_memory.h"
+#include "ops/on_device.h"
 
-namespace longstride {
-
-using namespace cpu;
+namespace longstride::tests {
 namespace {
+
+class AttentionOperation : public OnDevice {
+ protected:
+  const RunAll run_all = [this](std::vector<Operation> operations) { run(std::move(operations)); };
+  void check_cases(DType type);
+};
+LONGSTRIDE_ON_EVERY_DEVICE(AttentionOperation);
 
 struct Case {
   std::vector<std::string> heads;
@@ -63,66 +69,87 @@ std::string name(const Case& c) {
   return c.heads[0] + ", T " + std::to_string(c.T) + ", Dq " + std::to_string(c.Dq) + ", Dv " + std::to_string(c.Dv);
 }
 
-void check_cases(DType type) {
+void AttentionOperation::check_cases(DType type) {
   for (const Case& c : cases()) {
     const AttentionCase numbers = attention_case(c.heads, c.B, c.T, c.H, c.Dq, c.Dv);
     AttentionResult bound;
     const AttentionResult wanted = define_attention(numbers, type, bound);
-    for (const Isa isa : usable_isas()) {
-      SCOPED_TRACE(name(c) + ", " + to_string(isa));
-      const WithIsa forced(isa);
-      expect_all_within(run_attention(numbers, type), wanted, bound);
-      if (testing::Test::HasFailure()) return;
-    }
+    every_way([&](const std::string& way) {
+      SCOPED_TRACE(name(c) + ", " + way);
+      expect_all_within(run_attention(run_all, numbers, type), wanted, bound);
+    });
+    if (testing::Test::HasFailure()) return;
   }
 }
 
-TEST(Attention, EqualsItsDefinitionInFloat32) { check_cases(DType::float32); }
-TEST(Attention, EqualsItsDefinitionInBfloat16) { check_cases(DType::bfloat16); }
+TEST_P(AttentionOperation, EqualsItsDefinitionInFloat32) { check_cases(DType::float32); }
+TEST_P(AttentionOperation, EqualsItsDefinitionInBfloat16) { check_cases(DType::bfloat16); }
+
+// Two definitions stand for attention: this one, with bounds, and that of all operations, which others hold on to.
+TEST_P(AttentionOperation, HasOneDefinition) {
+  const AttentionCase c = attention_case({"strided(16)", "fixed(16,4)", "summary(16,2)"}, 2, 70, 3, 7, 9);
+  AttentionResult bound;
+  const AttentionResult wanted = define_attention(c, DType::float32, bound);
+  AttentionMatrices matrices(c, DType::float32, Layout::by_position);
+  const definitions::AttentionValues out = definitions::attention(matrices.forward());
+  const definitions::AttentionGradients d = definitions::attention_backward(matrices.backward());
+  const auto by_head = [&](const definitions::Values& rows, std::int64_t D) {  // (B, T, H, D) to (B, H, T, D)
+    definitions::Values values;
+    for (std::int64_t row = 0; row < c.B * c.H * c.T; ++row) {
+      const std::int64_t t = row % c.T, h = row / c.T % c.H, b = row / c.T / c.H;
+      const auto first = rows.begin() + ((b * c.T + t) * c.H + h) * D;
+      values.insert(values.end(), first, first + D);
+    }
+    return values;
+  };
+  expect_close(by_head(out.out, c.Dv), wanted.out, 1e-12, 1e-12, "out");
+  expect_within("lse", out.lse, wanted.lse, definitions::Values(wanted.lse.size(), 1e-12));
+  expect_close(by_head(d.dq, c.Dq), wanted.dq, 1e-12, 1e-12, "dq");
+  expect_close(by_head(d.dk, c.Dq), wanted.dk, 1e-12, 1e-12, "dk");
+  expect_close(by_head(d.dv, c.Dv), wanted.dv, 1e-12, 1e-12, "dv");
+}
 
 // Scores of hundreds: powers must be taken from the maximum, which rises and falls over the keys.
-TEST(Attention, LargeScoresDoNotOverflow) {
+TEST_P(AttentionOperation, LargeScoresDoNotOverflow) {
   const AttentionCase numbers = attention_case({"dense", "strided(16)"}, 1, 200, 2, 64, 16, 12);
-  for (const DType type : {DType::float32, DType::bfloat16}) {
+  for (const DType type : kTypes) {
     AttentionResult bound;
     const AttentionResult wanted = define_attention(numbers, type, bound);
-    for (const Isa isa : usable_isas()) {
-      SCOPED_TRACE(to_string(isa));
-      const WithIsa forced(isa);
-      expect_all_within(run_attention(numbers, type), wanted, bound);
-    }
+    every_way([&](const std::string& way) {
+      SCOPED_TRACE(way);
+      expect_all_within(run_attention(run_all, numbers, type), wanted, bound);
+    });
   }
 }
 
 // A value or key that is NaN or infinite shows in every query that reads it and in no other.
-TEST(Attention, WhatIsNotFinitePoisonsItsReadersAndNobodyElse) {
+TEST_P(AttentionOperation, WhatIsNotFinitePoisonsItsReadersAndNobodyElse) {
   for (const char* pattern : {"dense", "window(20)", "column(9)", "fixed(16,4)", "strided(16)", "previous_row(30)"})
     for (const double bad : {static_cast<double>(NAN), static_cast<double>(INFINITY)})
       for (const bool in_value : {false, true})
-        for (const DType type : {DType::float32, DType::bfloat16}) {
+        for (const DType type : kTypes) {
           AttentionCase c = attention_case({pattern}, 1, 150, 1, 16, 20);
           const std::int64_t j = 77;
           if (in_value)
             c.v[j * c.Dv + 3] = bad;
           else
             for (std::int64_t d = 0; d < c.Dq; ++d) c.k[j * c.Dq + d] = bad;  // scores: NaN or mixed infinities
-          for (const Isa isa : usable_isas()) {
-            const WithIsa forced(isa);
-            const AttentionResult got = run_attention(c, type);
+          every_way([&](const std::string& way) {
+            const AttentionResult got = run_attention(run_all, c, type);
             for (std::int64_t i = 0; i < c.T; ++i) {
               const bool reads = attends(c.patterns[0], i, j);
               const bool finite = std::isfinite(got.out[i * c.Dv + 3]);
               ASSERT_EQ(finite, !reads) << pattern << " i " << i << (in_value ? " value " : " key ") << bad << " "
-                                        << to_string(isa) << " " << static_cast<int>(type);
+                                        << way << " " << word(type);
               if (!in_value || !reads) continue;
               ASSERT_TRUE(std::isfinite(got.out[i * c.Dv + 4])) << "another channel";
             }
-          }
+          });
         }
 }
 
 // The definition's own gradient, which the kernels are compared with, along a random direction of q, k and v.
-TEST(Attention, GradientOfTheDefinitionIsItsSlope) {
+TEST(AttentionDefinition, ItsGradientIsItsSlope) {
   AttentionCase c = attention_case({"strided(8)", "fixed(16,4)", "summary(16,2)"}, 2, 50, 3, 7, 9);
   AttentionResult bound;
   const AttentionResult at = define_attention(c, DType::float32, bound);
@@ -150,47 +177,21 @@ TEST(Attention, GradientOfTheDefinitionIsItsSlope) {
   EXPECT_NEAR((loss(step) - loss(-step)) / (2 * step), slope, 1e-5 * std::abs(slope) + 1e-5);
 }
 
-class WithThreads {
- public:
-  explicit WithThreads(int count) { set_threads(count); }
-  ~WithThreads() { set_threads(0); }
-  WithThreads(const WithThreads&) = delete;
-};
-
-TEST(Attention, AnyNumberOfThreadsGivesTheSameBits) {
+TEST_P(AttentionOperation, AnyNumberOfThreadsGivesTheSameBits) {
   for (const std::int64_t H : {1, 2, 3, 8})
-    for (const DType type : {DType::float32, DType::bfloat16}) {
+    for (const DType type : kTypes) {
       const AttentionCase c =
           attention_case({"strided(16)", "fixed(32,8)", "column(3) | column(5)", "window(40)"}, 2, 533, H, 20, 33);
-      std::vector<AttentionResult> results;
-      for (const int count : {1, 2, 3}) {
-        const WithThreads forced(count);
-        results.push_back(run_attention(c, type));
-      }
-      for (const AttentionResult& result : results) {
-        ASSERT_EQ(result.out, results[0].out) << H;
-        ASSERT_EQ(result.lse, results[0].lse) << H;
-        ASSERT_EQ(result.dq, results[0].dq) << H;
-        ASSERT_EQ(result.dk, results[0].dk) << H;
-        ASSERT_EQ(result.dv, results[0].dv) << H;
-      }
-    }
-}
-
-TEST(Attention, TakesNoMoreWorkspaceThanItSays) {
-  for (const std::int64_t H : {1, 8})
-    for (const DType type : {DType::float32, DType::bfloat16}) {
-      const AttentionCase c = attention_case({"strided(16)"}, 1, 333, H, 20, 33);
-      AttentionMatrices matrices(c, type);
-      Workspace workspace;
-      workspace.reserve(std::max(cpu::AttentionForward(matrices.forward()).workspace_bytes(),
-                                 cpu::AttentionGradient(matrices.backward()).workspace_bytes()));
-      const std::int64_t before = workspace.reserved_bytes();
-      cpu::attention_forward(matrices.forward(), workspace);
-      cpu::attention_backward(matrices.backward(), workspace);
-      EXPECT_EQ(workspace.reserved_bytes(), before);
+      every_way([&](const std::string& way) {
+        same_for_any_threads(way + " H " + std::to_string(H), [&] {
+          AttentionResult result = run_attention(run_all, c, type);
+          for (const definitions::Values* part : {&result.lse, &result.dq, &result.dk, &result.dv})
+            append(result.out, *part);
+          return result.out;
+        });
+      });
     }
 }
 
 }  // namespace
-}  // namespace longstride
+}  // namespace longstride::tests

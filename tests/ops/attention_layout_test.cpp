@@ -1,16 +1,22 @@
-// Attention over operands that lie apart in memory, and over some of the queries at a time.
+// These tests run attention over operands that lie apart in memory, and over some of the queries at a time.
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
-#include "cpu/attention_memory.h"
+#include "ops/attention_memory.h"
+#include "ops/on_device.h"
 #include "pattern/random_patterns.h"
 
-namespace longstride {
-
-using namespace cpu;
+namespace longstride::tests {
 namespace {
+
+class AttentionLayout : public OnDevice {
+ protected:
+  const RunAll run_all = [this](std::vector<Operation> operations) { run(std::move(operations)); };
+  void expect_pieces_are_the_whole(const AttentionCase& c, const std::vector<std::int64_t>& cuts);
+};
+LONGSTRIDE_ON_EVERY_DEVICE(AttentionLayout);
 
 const std::vector<std::vector<std::string>>& head_mixes() {
   static const std::vector<std::vector<std::string>> kMixes = {
@@ -23,19 +29,16 @@ const std::vector<std::vector<std::string>>& head_mixes() {
 }
 
 // Which bits come out depends on no stride: the same numbers lie elsewhere.
-TEST(AttentionLayout, AnyStridesGiveTheSameBitsAndLeaveTheGapsAlone) {
+TEST_P(AttentionLayout, AnyStridesGiveTheSameBitsAndLeaveTheGapsAlone) {
   for (const std::vector<std::string>& heads : head_mixes())
-    for (const DType type : {DType::float32, DType::bfloat16}) {
+    for (const DType type : kTypes) {
       const AttentionCase c = attention_case(heads, 2, 210, static_cast<std::int64_t>(heads.size()), 20, 33);
-      for (const Isa isa : usable_isas()) {
-        const WithIsa forced(isa);
-        const AttentionResult wanted = run_attention(c, type);
+      every_way([&](const std::string& way) {
+        const AttentionResult wanted = run_attention(run_all, c, type);
         for (const Layout layout : {Layout::by_position, Layout::by_head, Layout::apart}) {
-          SCOPED_TRACE(heads[0] + " " + to_string(isa) + " layout " + std::to_string(static_cast<int>(layout)));
+          SCOPED_TRACE(heads[0] + " " + way + " layout " + std::to_string(static_cast<int>(layout)));
           AttentionMatrices matrices(c, type, layout);
-          Workspace workspace;
-          cpu::attention_forward(matrices.forward(), workspace);
-          cpu::attention_backward(matrices.backward(), workspace);
+          run({matrices.forward(), matrices.backward()});
           const AttentionResult got = matrices.result();
           EXPECT_EQ(got.out, wanted.out);
           EXPECT_EQ(got.dq, wanted.dq);
@@ -43,38 +46,35 @@ TEST(AttentionLayout, AnyStridesGiveTheSameBitsAndLeaveTheGapsAlone) {
           EXPECT_EQ(got.dv, wanted.dv);
           EXPECT_TRUE(matrices.gaps_untouched());
         }
-      }
+      });
     }
 }
 
 // The whole, read in pieces that begin at `cuts`.
-AttentionResult run_in_pieces(const AttentionCase& c, DType type, Layout layout,
+AttentionResult run_in_pieces(const RunAll& run, const AttentionCase& c, DType type, Layout layout,
                               const std::vector<std::int64_t>& cuts) {
   AttentionMatrices matrices(c, type, layout);
-  Workspace workspace;
   for (std::size_t i = 0; i < cuts.size(); ++i)
-    matrices.forward_of(cuts[i], i + 1 < cuts.size() ? cuts[i + 1] : c.T,
-                        [&](const Attention& op) { cpu::attention_forward(op, workspace); });
+    matrices.forward_of(cuts[i], i + 1 < cuts.size() ? cuts[i + 1] : c.T, run);
   return matrices.result();
 }
 
-void expect_pieces_are_the_whole(const AttentionCase& c, const std::vector<std::int64_t>& cuts) {
-  for (const DType type : {DType::float32, DType::bfloat16}) {
+void AttentionLayout::expect_pieces_are_the_whole(const AttentionCase& c, const std::vector<std::int64_t>& cuts) {
+  for (const DType type : kTypes) {
     AttentionResult bound;
-    const AttentionResult wanted = define_attention(c, type, bound);
-    for (const Isa isa : usable_isas()) {
-      SCOPED_TRACE(to_string(c.patterns[0]) + " T " + std::to_string(c.T) + " " + to_string(isa));
-      const WithIsa forced(isa);
+    const AttentionResult wanted = define_attention_forward(c, type, bound);
+    every_way([&](const std::string& way) {
+      SCOPED_TRACE(to_string(c.patterns[0]) + " T " + std::to_string(c.T) + " " + way);
       for (const Layout layout : {Layout::columns, Layout::by_head}) {
-        const AttentionResult got = run_in_pieces(c, type, layout, cuts);
+        const AttentionResult got = run_in_pieces(run_all, c, type, layout, cuts);
         expect_within("out", got.out, wanted.out, bound.out);
         expect_within("lse", got.lse, wanted.lse, bound.lse);
       }
-    }
+    });
   }
 }
 
-TEST(AttentionPieces, OfASequenceAreTheWhole) {
+TEST_P(AttentionLayout, PiecesOfASequenceAreTheWhole) {
   for (const std::vector<std::string>& heads : head_mixes()) {
     const AttentionCase c = attention_case(heads, 2, 333, static_cast<std::int64_t>(heads.size()), 20, 17);
     for (const std::vector<std::int64_t>& cuts :
@@ -84,8 +84,8 @@ TEST(AttentionPieces, OfASequenceAreTheWhole) {
   }
 }
 
-TEST(AttentionPieces, OfRandomPatternsAtRandomCutsAreTheWhole) {
-  EXPECT_TRUE(rc::check([] {
+TEST_P(AttentionLayout, PiecesOfRandomPatternsAtRandomCutsAreTheWhole) {
+  EXPECT_TRUE(rc::check([this] {
     const std::int64_t T = random_length();
     AttentionCase c = attention_case({"dense"}, 1, T, 3, 9, 18);
     for (Pattern& pattern : c.patterns) pattern = random_pattern(T);
@@ -97,4 +97,4 @@ TEST(AttentionPieces, OfRandomPatternsAtRandomCutsAreTheWhole) {
 }
 
 }  // namespace
-}  // namespace longstride
+}  // namespace longstride::tests

@@ -4,8 +4,6 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
-#include "model/network.h"
-
 namespace longstride {
 namespace {
 
@@ -42,22 +40,6 @@ TEST(MemoryPlan, LetsBuffersShareBytesWhereTheirLivesDoNotMeet) {
   plan.lay_out();
   EXPECT_EQ(plan.total_bytes(), 704);
   EXPECT_EQ(plan.offset(0), plan.offset(1));
-}
-
-TEST(NetworkMemory, NeedsLessWithRecomputationAndGrowsWithDepthByBlockInputsAlone) {
-  const std::unique_ptr<Backend> backend = make_cpu_backend();
-  ModelConfig model;
-  model.context = 256;
-  model.width = 32;
-  model.heads = 2;
-  model.positions = {16, 16};
-  model.attention = read_attention("strided(16)");
-  const auto bytes = [&](std::int64_t layers, bool recompute) {
-    model.layers = layers;
-    return Network::bytes(*backend, model, {2, 256, DType::bfloat16, true, recompute}).activations;
-  };
-  EXPECT_LT(bytes(8, true), bytes(8, false));
-  EXPECT_EQ(bytes(9, true) - bytes(8, true), 2 * 256 * 32 * 4);
 }
 
 }  // namespace

@@ -1,21 +1,24 @@
-// The operands of a case of attention in memory, and the kernels on them.
+// This lays the operands of a case of attention out in the host's memory, in several ways, and reads what came out.
 #pragma once
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <initializer_list>
 #include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
-#include "cpu/attention.h"
-#include "cpu/attention_case.h"
-#include "cpu/isa.h"
-#include "cpu/workspace.h"
-#include "ops/array_of.h"
+#include "host_matrix.h"
+#include "ops/attention_case.h"
+#include "ops/ops.h"
 
-namespace longstride {
+namespace longstride::tests {
 
-using namespace cpu;
+// Runs operations whose operands lie in the host's memory (ops/on_device.h).
+using RunAll = std::function<void(std::vector<Operation>)>;
 
 // How the operands of a case lie in memory.
 enum class Layout {
@@ -41,12 +44,11 @@ class AttentionMatrices {
 
   Attention forward() {
     const auto scale = static_cast<float>(case_.scale);
-    return {case_.B, case_.T, case_.H, pointers_.data(), scale, q_, k_, v_, out_, tests::of(lse_)};
+    return {case_.B, case_.T, case_.H, pointers_.data(), scale, q_, k_, v_, out_, array_of(lse_)};
   }
   AttentionBackward backward() { return {forward(), dout_, dq_, dk_, dv_}; }
   // `run` for the queries of [first, end) alone, which is given their lse (B, H, end - first).
-  template <class Run>
-  void forward_of(std::int64_t first, std::int64_t end, Run run) {
+  void forward_of(std::int64_t first, std::int64_t end, const RunAll& run) {
     Attention op = forward();
     const std::int64_t queries = end - first;
     op.first = first;
@@ -55,8 +57,8 @@ class AttentionMatrices {
       x->T = queries;
     }
     std::vector<float> lse(static_cast<std::size_t>(case_.B * case_.H * queries), NAN);
-    op.lse = tests::of(lse);
-    run(op);
+    op.lse = array_of(lse);
+    run({op});
     for (std::int64_t bh = 0; bh < case_.B * case_.H; ++bh)
       std::copy_n(lse.data() + bh * queries, queries, lse_.data() + bh * case_.T + first);
   }
@@ -135,25 +137,13 @@ class AttentionMatrices {
   Heads q_, k_, v_, out_, dout_, dq_, dk_, dv_;
 };
 
-// Forward and backward by the kernels of the instruction set in use.
-inline AttentionResult run_attention(const AttentionCase& c, DType type, Layout layout = Layout::columns) {
+// Forward and backward, one program.
+inline AttentionResult run_attention(const RunAll& run, const AttentionCase& c, DType type,
+                                     Layout layout = Layout::columns) {
   AttentionMatrices matrices(c, type, layout);
-  Workspace workspace;
-  cpu::attention_forward(matrices.forward(), workspace);
-  cpu::attention_backward(matrices.backward(), workspace);
+  run({matrices.forward(), matrices.backward()});
   return matrices.result();
 }
-
-// The instruction set in use, put back at the end.
-class WithIsa {
- public:
-  explicit WithIsa(Isa forced) : before_(isa()) { force_isa(forced); }
-  ~WithIsa() { force_isa(before_); }
-  WithIsa(const WithIsa&) = delete;
-
- private:
-  Isa before_;
-};
 
 // Every number within its bound; NaN is not.
 inline void expect_within(const char* name, const std::vector<double>& got, const std::vector<double>& wanted,
@@ -161,8 +151,8 @@ inline void expect_within(const char* name, const std::vector<double>& got, cons
   ASSERT_EQ(got.size(), wanted.size()) << name;
   for (std::size_t e = 0; e < got.size(); ++e) {
     if (got[e] == wanted[e]) continue;  // infinities
-    ASSERT_LE(std::abs(got[e] - wanted[e]), bound[e])
-        << name << "[" << e << "]: got " << got[e] << ", wanted " << wanted[e];
+    const bool within = std::abs(got[e] - wanted[e]) <= bound[e];
+    ASSERT_TRUE(within) << name << "[" << e << "]: got " << got[e] << ", wanted " << wanted[e];
   }
 }
 
@@ -174,4 +164,4 @@ inline void expect_all_within(const AttentionResult& got, const AttentionResult&
   expect_within("dv", got.dv, wanted.dv, bound.dv);
 }
 
-}  // namespace longstride
+}  // namespace longstride::tests

@@ -1,0 +1,72 @@
+// These tests move memory: to a device, on it, and back.
+#include "ops/backend.h"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "ops/on_device.h"
+
+namespace longstride::tests {
+namespace {
+
+class DeviceMemory : public OnDevice {
+ protected:
+  std::vector<std::uint8_t> downloaded(const void* memory, std::size_t bytes) {
+    std::vector<std::uint8_t> host(bytes, 0x77);
+    backend().wait();
+    backend().download(host.data(), memory, static_cast<std::int64_t>(bytes));
+    return host;
+  }
+};
+LONGSTRIDE_ON_EVERY_DEVICE(DeviceMemory);
+
+std::vector<std::uint8_t> numbered(std::size_t bytes, std::size_t first) {
+  std::vector<std::uint8_t> numbers(bytes);
+  for (std::size_t i = 0; i < bytes; ++i) numbers[i] = static_cast<std::uint8_t>((first + i) % 251);
+  return numbers;
+}
+
+TEST_P(DeviceMemory, IsAligned) {
+  for (const std::int64_t bytes : {0, 1, 64, 5000, 3 << 20}) {
+    void* memory = backend().allocate(bytes);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(memory) % 64, 0u) << bytes;
+    backend().zero(memory, bytes);
+    backend().release(memory);
+  }
+  backend().release(nullptr);
+}
+
+TEST_P(DeviceMemory, HoldsWhatIsUploaded) {
+  for (const std::size_t bytes : {1u, 63u, 100000u}) {
+    const Buffer buffer(backend(), static_cast<std::int64_t>(bytes));
+    const std::vector<std::uint8_t> was = numbered(bytes, 3);
+    backend().upload(buffer.data(), was.data(), buffer.bytes());
+    EXPECT_EQ(downloaded(buffer.data(), bytes), was) << bytes;
+    std::vector<std::byte> staging;
+    backend().wait();
+    EXPECT_EQ(std::memcmp(backend().readable(buffer.data(), buffer.bytes(), staging), was.data(), bytes), 0) << bytes;
+  }
+}
+
+TEST_P(DeviceMemory, IsCopiedAndZeroedWhereItIsAskedAndNowhereElse) {
+  const Buffer from(backend(), 1000), to(backend(), 1000);
+  std::vector<std::uint8_t> want = numbered(1000, 9);
+  const std::vector<std::uint8_t> other = numbered(1000, 100);
+  backend().upload(to.data(), want.data(), 1000);
+  backend().upload(from.data(), other.data(), 1000);
+  backend().copy(static_cast<std::byte*>(to.data()) + 100, static_cast<std::byte*>(from.data()) + 7, 300);
+  backend().zero(static_cast<std::byte*>(to.data()) + 401, 13);
+  backend().copy(to.data(), from.data(), 0);
+  backend().zero(to.data(), 0);
+  std::copy_n(other.begin() + 7, 300, want.begin() + 100);
+  std::fill_n(want.begin() + 401, 13, std::uint8_t{0});
+  EXPECT_EQ(downloaded(to.data(), 1000), want);
+  EXPECT_EQ(downloaded(from.data(), 1000), other);
+}
+
+}  // namespace
+}  // namespace longstride::tests
