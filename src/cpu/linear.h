@@ -30,7 +30,7 @@ class LinearForward {
  private:
   std::optional<RowProduct> product_;  // none: few rows (cpu/few_rows.h)
   std::shared_ptr<PackedWeights::Copy> kept_;
-  std::int64_t scratch_bytes_ = 0;     // a thread's, of few rows
+  std::int64_t scratch_bytes_ = 0;  // a thread's, of few rows
 };
 
 class LinearData {

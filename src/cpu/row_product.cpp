@@ -72,9 +72,7 @@ bool RowProduct::rest_packs_alike() const {
   return whole_.product != nullptr && rest_.product != nullptr && rest_.product->packs_like(*whole_.product);
 }
 
-RowProduct::Order RowProduct::order() const {
-  return {whole_.product, rest_packs_alike() ? nullptr : rest_.product};
-}
+RowProduct::Order RowProduct::order() const { return {whole_.product, rest_packs_alike() ? nullptr : rest_.product}; }
 
 void RowProduct::pack(const Matrix& b, void* packed, void* widened) const {
   auto* to = static_cast<char*>(packed);

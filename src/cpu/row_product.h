@@ -28,8 +28,8 @@ class RowProduct {
   std::int64_t threads_bytes() const;                            // that a run needs of scratch memory
   std::int64_t workspace_bytes() const { return packed_bytes() + widened_bytes() + threads_bytes(); }
 
-  // Brings b, of the shape that was told, into oneDNN's order. packed: packed_bytes(), aligned to a cache line. widened:
-  // widened_bytes(), not needed afterwards.
+  // Brings b, of the shape that was told, into oneDNN's order. packed: packed_bytes(), aligned to a cache line.
+  // widened: widened_bytes(), not needed afterwards.
   void pack(const Matrix& b, void* packed, void* widened) const;
   const void* pack(const Matrix& b, Workspace& workspace) const;
   // What is packed for one product serves another where these are equal.

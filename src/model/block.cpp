@@ -42,9 +42,7 @@ BlockViews block_views(Program& program, const ModelConfig& model, const BlockSh
   const auto between = [&](std::int64_t cols) {
     return keeping == Keeping::all ? all(shape.type, cols) : some("block", cols);
   };
-  const auto floats = [&](std::int64_t a_row) {
-    return program.array<float>("block", Life::passing, shape.N * a_row);
-  };
+  const auto floats = [&](std::int64_t a_row) { return program.array<float>("block", Life::passing, shape.N * a_row); };
   BlockViews at;
   at.h = h;
   at.mean1 = floats(1), at.rstd1 = floats(1);

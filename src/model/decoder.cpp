@@ -112,8 +112,7 @@ Decoder::Sequence Decoder::Sequence::fork() {
   return other;
 }
 
-Decoder::Decoder(Model& model, const DecoderOptions& options)
-    : state_(std::make_shared<State>(model.held_, options)) {}
+Decoder::Decoder(Model& model, const DecoderOptions& options) : state_(std::make_shared<State>(model.held_, options)) {}
 Decoder::~Decoder() = default;
 Decoder::Decoder(Decoder&&) noexcept = default;
 Decoder& Decoder::operator=(Decoder&&) noexcept = default;

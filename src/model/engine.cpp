@@ -225,7 +225,8 @@ const float* Engine::run_rows(std::span<const Next> next, Logits which) {
 bool Engine::run_piece(std::span<const Next> next, const std::atomic<bool>* stop) {
   struct Stopped {};
   const Sequence sequence = next.front().sequence;
-  const std::int64_t first = at(sequence).position, rows = (std::ssize(next) + kPieceRows - 1) / kPieceRows * kPieceRows;
+  const std::int64_t first = at(sequence).position;
+  const std::int64_t rows = (std::ssize(next) + kPieceRows - 1) / kPieceRows * kPieceRows;
   Compiled& program = piece_of(first, rows);
   take_tokens(program, next, rows);
   if (first > 0) list_held(program, 0, first, true);

@@ -67,8 +67,8 @@ EngineProgram rows_program(const ModelConfig& model, const EngineShape& shape, c
 
 // Positions first .. first + rows - 1 of one sequence: what the cache keeps of those before is recalled, queries go
 // through the tiles of their patterns, and keys and values are stored afterwards. tilings: of first + rows positions.
-// There are no logits: rows at the end may lie beyond the sequence, are read by none before them and are not stored. The
-// first piece has a Mark in every block, where it may be broken off: the cache held nothing before.
+// There are no logits: rows at the end may lie beyond the sequence, are read by none before them and are not stored.
+// The first piece has a Mark in every block, where it may be broken off: the cache held nothing before.
 EngineProgram piece_program(const ModelConfig& model, const EngineShape& shape, const Weights& weights,
                             const EngineMemory& memory, const HeadTilings& tilings, std::int64_t first,
                             std::int64_t rows);

@@ -59,9 +59,9 @@ class Kept {
 
 struct Case {
   std::unique_ptr<Backend> backend = make_cpu_backend();
-  Buffer store{*backend, 2 * kOut * kIn * 4};  // the weights, and as much beside them
+  Buffer store{*backend, 2 * kOut* kIn * 4};  // the weights, and as much beside them
   Matrix w = matrix(store.data(), DType::float32, kOut, kIn);
-  Array<float> weights = store.floats().from(0, kOut * kIn), beside = store.floats().from(kOut * kIn);
+  Array<float> weights = store.floats().from(0, kOut*kIn), beside = store.floats().from(kOut * kIn);
   Case() {
     const Values values = ramp(2 * kOut * kIn, 0.5f);
     backend->upload(store.data(), values.data(), store.bytes());
@@ -92,7 +92,9 @@ TEST(PackedWeights, ArePackedAgainWhereTheyWereWritten) {
     std::string how;
     std::function<void(Case&)> write;
   };
-  const auto run = [](Case& c, const Operation& op, const StepInputs& inputs = {}) { run_once(*c.backend, op, inputs); };
+  const auto run = [](Case& c, const Operation& op, const StepInputs& inputs = {}) {
+    run_once(*c.backend, op, inputs);
+  };
   const auto adamw = [&](Case& c) {
     const std::int64_t count = c.weights.count;
     const Buffer m(*c.backend, count * 4), v(*c.backend, count * 4), scale(*c.backend, 4);
@@ -115,7 +117,10 @@ TEST(PackedWeights, ArePackedAgainWhereTheyWereWritten) {
        }},
       {"a copy", [](Case& c) { c.backend->copy(c.weights.data, c.beside.data, 8); }},
       {"zeros", [](Case& c) { c.backend->zero(c.weights.data, c.weights.count * 4); }},
-      {"an exchange", [&](Case& c) { run(c, Exchange{c.beside, c.weights}); }},
+      {"an exchange",
+       [&](Case& c) {
+         run(c, Exchange{c.beside, c.weights});
+       }},
       {"an operation's zeros", [&](Case& c) { run(c, Zero{c.weights}); }},
       {"AdamW", adamw},
   };
@@ -150,7 +155,7 @@ TEST(PackedWeights, AreSharedAndNoticeWhatIsWrittenToThemAlone) {
   const std::string before = packed_now();
   memory[5] = 77;
   EXPECT_EQ(packed_now(), before);
-  packed.written(memory.data() + kOut * kIn, 400);  // what lies behind them
+  packed.written(memory.data() + kOut * kIn, 400);                    // what lies behind them
   packed.written(reinterpret_cast<char*>(memory.data()) - 400, 400);  // and before
   EXPECT_EQ(packed_now(), before);
   packed.written(memory.data() + 5, 4);

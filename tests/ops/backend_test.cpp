@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "ops/on_device.h"
@@ -66,6 +69,39 @@ TEST_P(DeviceMemory, IsCopiedAndZeroedWhereItIsAskedAndNowhereElse) {
   std::fill_n(want.begin() + 401, 13, std::uint8_t{0});
   EXPECT_EQ(downloaded(to.data(), 1000), want);
   EXPECT_EQ(downloaded(from.data(), 1000), other);
+}
+
+// y = 0 over `count` floats that last, which is all that the program holds.
+std::unique_ptr<Executable> zeros(Backend& backend, std::int64_t count, Array<float>& y) {
+  Program program;
+  y = program.array<float>("y", Life::lasting, count);
+  program.add(Zero{y});
+  return backend.compile(std::move(program));
+}
+
+TEST_P(DeviceMemory, SharedByProgramsGrowsAndWhereItCannotServesThoseThatHadIt) {
+  Array<float> small_y, large_y, absurd_y;
+  const auto small = zeros(backend(), 5, small_y), large = zeros(backend(), 5000, large_y);
+  const auto absurd = zeros(backend(), std::int64_t{1} << 58, absurd_y);
+  Buffer arena;
+  const auto runs = [&](Executable& program, const Array<float>& y) {
+    const Array<float> at = program.program().bound(y);
+    const std::vector<float> ones(static_cast<std::size_t>(at.count), 1);
+    backend().upload(at.data, ones.data(), at.count * 4);
+    program.run();
+    const std::vector<std::uint8_t> found = downloaded(at.data, ones.size() * 4);
+    return std::all_of(found.begin(), found.end(), [](std::uint8_t byte) { return byte == 0; });
+  };
+  bind_in(arena, backend(), *small, {});
+  EXPECT_TRUE(runs(*small, small_y));
+  bind_in(arena, backend(), *large, {small.get()});
+  EXPECT_TRUE(runs(*small, small_y));
+  EXPECT_TRUE(runs(*large, large_y));
+  const void* before = arena.data();
+  EXPECT_THROW(bind_in(arena, backend(), *absurd, {small.get(), large.get()}), Error);
+  EXPECT_EQ(arena.data(), before);
+  EXPECT_TRUE(runs(*small, small_y));
+  EXPECT_TRUE(runs(*large, large_y));
 }
 
 }  // namespace
