@@ -7,8 +7,14 @@
 namespace longstride::cpu {
 
 const void* PackedWeights::Copy::of(const Matrix& w, const RowProduct& product, Workspace& workspace) {
-  if (!current_) product.pack(w, memory_, workspace.take(product.widened_bytes()));
-  current_ = true;
+  if (state_ == State::kept) return memory_;
+  if (state_ == State::written) {
+    state_ = State::used_once;
+    return product.pack(w, workspace);
+  }
+  if (memory_ == nullptr) memory_ = allocate_aligned("cpu", bytes_);
+  product.pack(w, memory_, workspace.take(product.widened_bytes()));
+  state_ = State::kept;
   return memory_;
 }
 
@@ -28,7 +34,7 @@ void PackedWeights::written(const void* memory, std::int64_t bytes) {
   const char* end = begin + bytes;
   for (auto at = copies_.begin(); at != copies_.end() && std::get<0>(at->first) < end;) {
     const std::shared_ptr<Copy> copy = at->second.lock();
-    if (copy && std::get<1>(at->first) > begin) copy->current_ = false;
+    if (copy && std::get<1>(at->first) > begin) copy->state_ = Copy::State::written;
     at = copy ? std::next(at) : copies_.erase(at);
   }
 }

@@ -16,21 +16,24 @@ class PackedWeights {
  public:
   class Copy {
    public:
-    explicit Copy(std::int64_t bytes) : memory_(allocate_aligned("cpu", bytes)) {}
+    explicit Copy(std::int64_t bytes) : bytes_(bytes) {}
     ~Copy() { release_aligned(memory_); }
     Copy(const Copy&) = delete;
     Copy& operator=(const Copy&) = delete;
 
-    // w packed for this product: now, or earlier where w was not written since. Valid until it is.
+    // w packed for this product: in the workspace the first time after it was written, for a pass may be the only one;
+    // kept from the second time on. Valid until the workspace's scope ends.
     const void* of(const Matrix& w, const RowProduct& product, Workspace& workspace);
 
    private:
     friend class PackedWeights;
-    void* memory_;
-    bool current_ = false;
+    enum class State : std::uint8_t { written, used_once, kept };
+    std::int64_t bytes_;
+    void* memory_ = nullptr;  // none until they are kept
+    State state_ = State::written;
   };
 
-  // The copy that is there already, or a new one. Error exhausted.
+  // The copy that is there already, or a new one.
   std::shared_ptr<Copy> copy_of(const Matrix& w, const RowProduct& product);
   // Memory of the backend was written, or given to somebody.
   void written(const void* memory, std::int64_t bytes);

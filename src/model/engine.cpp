@@ -2,6 +2,7 @@
 #include "model/engine.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -18,7 +19,6 @@ constexpr std::int64_t kMostListed = std::int64_t{1} << 22;
 // Positions that a piece through tiles holds at most: the first as many as training takes at once, for it can be broken
 // off; the others a second's work of a model of 95 million parameters on two cores.
 constexpr std::int64_t kFirstPiece = kRowsAtOnce, kNextPiece = 4096;
-constexpr std::int64_t kPieceRows = 16;  // a piece holds a multiple of these: few distinct programs and products
 constexpr std::size_t kMostPieces = 32;  // compiled ones that are kept
 
 [[noreturn]] void fail(const std::string& sentence) { throw_invalid("engine: " + sentence); }
@@ -74,12 +74,12 @@ Engine::Compiled& Engine::rows_of(std::int64_t rows, Logits logits) {
   return rows_.emplace(key, std::move(made)).first->second;
 }
 
-Engine::Compiled& Engine::piece_of(std::int64_t first, std::int64_t rows) {
-  const auto key = std::pair(first, rows);
+Engine::Compiled& Engine::piece_of(std::int64_t first, std::int64_t rows, Logits logits) {
+  const auto key = std::tuple(first, rows, logits);
   if (const auto found = pieces_.find(key); found != pieces_.end()) return found->second;
   if (pieces_.size() >= kMostPieces) pieces_.clear();
   auto tilings = std::make_unique<HeadTilings>(model_, first + rows);
-  Compiled made = compile(piece_program(model_, shape_, weights_, memory_, *tilings, first, rows));
+  Compiled made = compile(piece_program(model_, shape_, weights_, memory_, *tilings, first, rows, logits));
   made.tilings = std::move(tilings);
   place(made);
   return pieces_.emplace(key, std::move(made)).first->second;
@@ -206,6 +206,14 @@ void Engine::list_held(const Compiled& to, std::int64_t first, std::int64_t end,
   upload(to, recall ? made.recalled_begin : made.stored_begin, begin);
 }
 
+const float* Engine::downloaded(const Compiled& from, std::int64_t first, std::int64_t rows) {
+  backend_.wait();
+  const Matrix logits = from.executable->program().bound(from.made.logits).rows_from(first, rows);
+  logits_.resize(static_cast<std::size_t>(logits.rows * logits.cols));
+  backend_.download(logits_.data(), logits.data, logits.rows * logits.cols * 4);
+  return logits_.data();
+}
+
 const float* Engine::run_rows(std::span<const Next> next, Logits which) {
   Compiled& program = rows_of(std::ssize(next), which);
   take_tokens(program, next, std::ssize(next));
@@ -214,20 +222,15 @@ const float* Engine::run_rows(std::span<const Next> next, Logits which) {
   for (const Next& row : next) sequences.push_back(row.sequence);
   upload(program, program.made.sequence, sequences);
   program.executable->run();
-  if (which == Logits::none) return nullptr;
-  backend_.wait();
-  const Matrix logits = program.executable->program().bound(program.made.logits);
-  logits_.resize(static_cast<std::size_t>(logits.rows * logits.cols));
-  backend_.download(logits_.data(), logits.data, logits.rows * logits.cols * 4);
-  return logits_.data();
+  return which == Logits::none ? nullptr : downloaded(program, 0, program.made.logits.rows);
 }
 
-bool Engine::run_piece(std::span<const Next> next, const std::atomic<bool>* stop) {
+bool Engine::run_piece(std::span<const Next> next, Logits which, const std::atomic<bool>* stop) {
   struct Stopped {};
   const Sequence sequence = next.front().sequence;
   const std::int64_t first = at(sequence).position;
   const std::int64_t rows = (std::ssize(next) + kPieceRows - 1) / kPieceRows * kPieceRows;
-  Compiled& program = piece_of(first, rows);
+  Compiled& program = piece_of(first, rows, which);
   take_tokens(program, next, rows);
   if (first > 0) list_held(program, 0, first, true);
   list_held(program, first, at(sequence).position, false);
@@ -240,6 +243,7 @@ bool Engine::run_piece(std::span<const Next> next, const std::atomic<bool>* stop
     restart(sequence);  // the first piece: there was nothing before it
     return false;
   }
+  if (which != Logits::none) downloaded(program, kPieceRows - (rows - std::ssize(next)) - 1, 1);
   return true;
 }
 
@@ -260,11 +264,13 @@ const float* Engine::read(Sequence sequence, std::span<const std::int32_t> token
   if (rows.empty()) fail("needs a token to read");
   check_next(rows);
   std::span<const Next> left = rows;
-  while (reading == Reading::tiles && std::ssize(left) > kFewestInTiles) {  // the last row is read as one, with logits
+  while (reading == Reading::tiles && std::ssize(left) > kFewestInTiles) {
     const std::int64_t most = position(sequence) == 0 ? kFirstPiece : kNextPiece;
-    const auto now = static_cast<std::size_t>(std::min(most, std::ssize(left) - 1));
-    if (is_set(stop) || !run_piece(left.first(now), stop)) return nullptr;
+    const auto now = static_cast<std::size_t>(std::min(most, std::ssize(left)));
+    const bool last = now == left.size();
+    if (is_set(stop) || !run_piece(left.first(now), last ? Logits::last : Logits::none, stop)) return nullptr;
     left = left.subspan(now);
+    if (last) return logits_.data();
   }
   std::int64_t most = most_rows();
   const float* logits = nullptr;

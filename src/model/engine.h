@@ -12,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -81,9 +82,11 @@ class Engine {
   Compiled compile(EngineProgram made) const;
   void place(const Compiled& program);  // in the arena that all share
   Compiled& rows_of(std::int64_t rows, Logits logits);
-  Compiled& piece_of(std::int64_t first, std::int64_t rows);
+  Compiled& piece_of(std::int64_t first, std::int64_t rows, Logits logits);
   const float* run_rows(std::span<const Next> next, Logits logits);
-  bool run_piece(std::span<const Next> next, const std::atomic<bool>* stop);  // false: broken off
+  // False: broken off. Logits of the last row that was asked for are in logits_.
+  bool run_piece(std::span<const Next> next, Logits logits, const std::atomic<bool>* stop);
+  const float* downloaded(const Compiled& from, std::int64_t first, std::int64_t rows);
   void check_next(std::span<const Next> next) const;
   void take_tokens(const Compiled& to, std::span<const Next> next, std::int64_t rows);
   void list_slots(const Compiled& to);
@@ -101,7 +104,7 @@ class Engine {
   EngineMemory memory_;
   Buffer arena_;
   std::map<std::pair<std::int64_t, Logits>, Compiled> rows_;
-  std::map<std::pair<std::int64_t, std::int64_t>, Compiled> pieces_;  // by first position and rows
+  std::map<std::tuple<std::int64_t, std::int64_t, Logits>, Compiled> pieces_;  // by first position and rows
   std::vector<Place> places_;
   std::vector<std::int64_t> positions_;  // host, of the rows at hand
   std::vector<float> logits_;

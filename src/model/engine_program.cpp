@@ -92,9 +92,9 @@ class Pass {
   std::int64_t qkv_columns() const { return 2 * model_.query_width() + model_.width; }
 
   // context: rows of queries, keys and values side by side, of which the last R are this pass's. attend(block, index):
-  // adds the attention.
+  // adds the attention. logits: rows at the end that have them.
   template <class Attend>
-  void run(const Matrix& context, const Attend& attend, Logits logits) {
+  void run(const Matrix& context, const Attend& attend, std::int64_t logits) {
     Program& program = made.program;
     const BlockShape shape{R_, std::min(R_, kRowsAtOnce), A_, {}};
     const Matrix h = matrix_of(R_, DType::float32, model_.width), qkv = context.rows_from(context.rows - R_, R_);
@@ -104,7 +104,7 @@ class Pass {
       blocks.emplace_back(model_, weights_, index, shape,
                           block_views(program, model_, shape, Keeping::nothing, h, qkv));
     add_blocks(program, blocks, shape, attend, [&](const Block& last, Rows rows) {
-      if (logits != Logits::none) add_logits(last, logits == Logits::all ? rows : Rows{R_ - 1, 1});
+      if (logits > 0 && rows.first + rows.count == R_) add_logits(last, {R_ - logits, logits});
     });
   }
 
@@ -163,13 +163,14 @@ EngineProgram rows_program(const ModelConfig& model, const EngineShape& shape, c
     op.read_begin = made.read_begin, op.read_end = made.read_end;
     made.program.add(op);
   };
-  pass.run(pass.matrix_of(rows, shape.type, pass.qkv_columns()), attend, logits);
+  const std::int64_t wanted = logits == Logits::all ? rows : logits == Logits::last ? 1 : 0;
+  pass.run(pass.matrix_of(rows, shape.type, pass.qkv_columns()), attend, wanted);
   return std::move(made);
 }
 
 EngineProgram piece_program(const ModelConfig& model, const EngineShape& shape, const Weights& weights,
                             const EngineMemory& memory, const HeadTilings& tilings, std::int64_t first,
-                            std::int64_t rows) {
+                            std::int64_t rows, Logits logits) {
   Pass pass(model, shape, weights, memory, rows);
   EngineProgram& made = pass.made;
   std::int64_t recalled = 0, stored = 0;
@@ -210,7 +211,7 @@ EngineProgram piece_program(const ModelConfig& model, const EngineShape& shape, 
     if (first == 0) made.program.add(Mark{Mark::What::attended, index, 0, 0});
     transfer(index, false, context.rows_from(first, rows));
   };
-  pass.run(context, attend, Logits::none);
+  pass.run(context, attend, logits == Logits::none ? 0 : kPieceRows);
   made.program.expect_weights_to_stay();
   return std::move(made);
 }

@@ -42,7 +42,9 @@ class EngineMemory {
   std::vector<Buffer> keys_, values_;  // (L)
 };
 
-enum class Logits { none, last, all };  // of which rows
+enum class Logits { none, last, all };  // of which rows; of a piece, last: of the last kPieceRows
+
+inline constexpr std::int64_t kPieceRows = 16;  // a piece has a multiple of these: few distinct programs and products
 
 // What the host writes before a run: rows in order; lists as DecodeAttention and CacheRows have them.
 struct EngineProgram {
@@ -67,10 +69,10 @@ EngineProgram rows_program(const ModelConfig& model, const EngineShape& shape, c
 
 // Positions first .. first + rows - 1 of one sequence: what the cache keeps of those before is recalled, queries go
 // through the tiles of their patterns, and keys and values are stored afterwards. tilings: of first + rows positions.
-// There are no logits: rows at the end may lie beyond the sequence, are read by none before them and are not stored.
+// Fewer than kPieceRows rows at the end may lie beyond the sequence: they are read by none before them and not stored.
 // The first piece has a Mark in every block, where it may be broken off: the cache held nothing before.
 EngineProgram piece_program(const ModelConfig& model, const EngineShape& shape, const Weights& weights,
                             const EngineMemory& memory, const HeadTilings& tilings, std::int64_t first,
-                            std::int64_t rows);
+                            std::int64_t rows, Logits logits);
 
 }  // namespace longstride

@@ -64,10 +64,10 @@ struct Heads {
   }
 };
 
-// Row b * T + t of m holds the channels of position t of sequence b, one head's beside the other's.
+// Row b * T + t of m holds the channels of position t of sequence b, one head's beside the other's. Absent where m is.
 inline Heads heads(const Matrix& m, std::int64_t B, std::int64_t T, std::int64_t H) {
   const std::int64_t D = H == 0 ? 0 : m.cols / H;
-  return {m.data, m.type, B, T, H, D, T * m.stride, m.stride, D, m.place};
+  return {m.data, m.type, B, m ? T : 0, H, D, T * m.stride, m.stride, D, m.place};
 }
 
 // `count` elements side by side.

@@ -104,27 +104,31 @@ TEST(EngineTiles, AnyNumberOfThreadsGivesTheSameBits) {
 // The first piece is broken off between two blocks, and nothing of it stays; a later one is read to its end.
 TEST(EngineTiles, StopAndGoOn) {
   const EngineCase c(model_with("fixed(8,2)", kContext), DType::float32);
-  const std::vector<float> expected = expected_of(c, {kOnce, kOnce}, 4);
+  const std::vector<float> expected = expected_of(c, {kOnce, kOnce, 2}, 4);
   tests::WatchedBackend backend(*c.backend);
   Engine engine(backend, c.model, {1, kContext, c.type}, c.weights());
   const Engine::Sequence place = engine.join();
   std::atomic<bool> stop = false;
+  std::vector<float> found;
+  const auto add = [&](const float* logits) {
+    ASSERT_NE(logits, nullptr);
+    found.insert(found.end(), logits, logits + c.model.vocabulary);
+  };
   backend.uploaded = [&] { stop = true; };  // while a piece is read
   EXPECT_EQ(engine.read(place, c.sequence(0).first(kOnce), &stop, kTiles), nullptr);
   EXPECT_EQ(engine.position(place), 0);
   backend.uploaded = nullptr, stop = false;
-  const float* logits = engine.read(place, c.sequence(1).first(kOnce), &stop, kTiles);
-  ASSERT_NE(logits, nullptr);
-  std::vector<float> found(logits, logits + c.model.vocabulary);
+  add(engine.read(place, c.sequence(1).first(kOnce), &stop, kTiles));
   backend.uploaded = [&] { stop = true; };
   const auto rest = c.sequence(1).subspan(kOnce);
-  EXPECT_EQ(engine.read(place, rest.first(kOnce), &stop, kTiles), nullptr);
-  EXPECT_EQ(engine.position(place), 2 * kOnce);  // all but the last, which is read by itself for its logits
+  add(engine.read(place, rest.first(kOnce), &stop, kTiles));
+  EXPECT_EQ(engine.read(place, rest.subspan(kOnce, 2), &stop, kTiles), nullptr);  // it is told so before it begins
+  EXPECT_EQ(engine.position(place), 2 * kOnce + 1);
   backend.uploaded = nullptr, stop = false;
-  for (std::int64_t step = 0; step < 5; ++step) {
+  add(engine.read(place, rest.subspan(kOnce, 2), &stop, kTiles));
+  for (std::int64_t step = 0; step < 4; ++step) {
     const Engine::Next next = c.next(engine, place, 1);
-    logits = engine.step({&next, 1});
-    found.insert(found.end(), logits, logits + c.model.vocabulary);
+    add(engine.step({&next, 1}));
   }
   expect_near(found, expected, kFloat32, "stopped");
 }
