@@ -10,11 +10,12 @@
 
 namespace longstride::tests {
 
-// Another backend, which calls `uploaded` whenever memory of it is written from the host.
+// Another backend, with ears.
 class WatchedBackend final : public Backend {
  public:
   explicit WatchedBackend(Backend& inner) : inner_(inner) {}
-  std::function<void()> uploaded;
+  std::function<void()> uploaded;  // after memory was written from the host
+  std::function<void()> running;   // before a program runs; what it throws ends the run
 
   void* allocate(std::int64_t bytes) override { return inner_.allocate(bytes); }
   void release(void* memory) noexcept override { inner_.release(memory); }
@@ -29,11 +30,30 @@ class WatchedBackend final : public Backend {
   void copy(void* to, const void* from, std::int64_t bytes) override { inner_.copy(to, from, bytes); }
   void zero(void* memory, std::int64_t bytes) override { inner_.zero(memory, bytes); }
   void wait() override { inner_.wait(); }
-  std::unique_ptr<Executable> compile(Program program) override { return inner_.compile(std::move(program)); }
+  std::unique_ptr<Executable> compile(Program program) override {
+    return std::make_unique<Watched>(*this, inner_.compile(std::move(program)));
+  }
   Facts facts() const override { return inner_.facts(); }
   double product_rate(DType type) const override { return inner_.product_rate(type); }
 
  private:
+  class Watched final : public Executable {
+   public:
+    Watched(WatchedBackend& backend, std::unique_ptr<Executable> inner) : backend_(backend), inner_(std::move(inner)) {}
+    std::int64_t arena_bytes() const override { return inner_->arena_bytes(); }
+    std::int64_t workspace_bytes() const override { return inner_->workspace_bytes(); }
+    void bind(void* arena) override { inner_->bind(arena); }
+    const Program& program() const override { return inner_->program(); }
+    void run(const StepInputs& inputs, const AtMark& at_mark) override {
+      if (backend_.running) backend_.running();
+      inner_->run(inputs, at_mark);
+    }
+
+   private:
+    WatchedBackend& backend_;
+    std::unique_ptr<Executable> inner_;
+  };
+
   Backend& inner_;
 };
 

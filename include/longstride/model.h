@@ -87,7 +87,7 @@ struct DecoderOptions {
   std::int64_t sequences = 1;  // that are in it at the same time at most, 1 to 64
   // Tokens that a sequence may have, the last one predicted among them: it reads at most length - 1. 0: the context.
   std::int64_t length = 0;
-  // Sequences read many tokens to the bits of reading them one at a time. Without it more than 256 of them go through
+  // Sequences read many tokens to the bits of reading them one at a time. Without it 256 and more of them go through
   // the tiles of the patterns, at training's speed, and logits differ by rounding (docs/sampling.md has figures).
   bool exact = false;
 };
@@ -119,7 +119,8 @@ class Decoder {
     // `stop` was set meanwhile: tokens_read() says how far it came, and it may go on. It is looked at every 64 tokens
     // where `exact` is set or few are read, else between blocks of the first 16,384 tokens, of which none count as read
     // then, and every 4,096 tokens afterwards. Error invalid_argument where there is nothing to read, too much, or a
-    // token outside the vocabulary.
+    // token outside the vocabulary; exhausted where memory for a long piece is missing: the sequence has then forgotten
+    // its tokens.
     std::span<const float> read(std::span<const std::int32_t> tokens, const std::atomic<bool>* stop = nullptr);
 
     void restart();     // forgets its tokens, keeps its place

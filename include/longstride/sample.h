@@ -25,7 +25,8 @@ struct SampleOptions {
   Precision precision = Precision::float32;
   Device device = Device::automatic;
   // Prompts of 256 tokens and more are read in long pieces, as training reads, at its speed; their logits then differ
-  // from those of reading token by token by rounding. true: the bits of token by token, two to three times as slow.
+  // from those of reading token by token by rounding. true: the bits of token by token, which takes two to three times
+  // as long.
   bool exact = false;
   std::int64_t count = 1;  // sequences, made side by side as far as memory goes
   // Sequence i begins with prompts[i mod their number]; none: with nothing.

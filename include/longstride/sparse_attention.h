@@ -19,8 +19,8 @@ enum class NumberFormat : std::uint8_t { float32, bfloat16 };  // bfloat16: the 
 
 // What must be known before the first number is.
 struct SparseAttentionShape {
-  std::int64_t B = 1;                           // sequences
-  std::int64_t T = 0;                           // positions of each
+  std::int64_t B = 1;                           // sequences; B * H at most 2^20
+  std::int64_t T = 0;                           // positions of each, at most 2^31
   std::int64_t H = 1;                           // heads
   std::int64_t Dq = 0, Dv = 0;                  // channels of a head's queries and keys, and of its values: 1 to 256
   NumberFormat format = NumberFormat::float32;  // of every operand but lse

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <limits>
 #include <string>
 
 #include "longstride/error.h"
@@ -18,26 +19,30 @@ namespace longstride {
 
 namespace {
 
-[[noreturn]] void fail(const std::string& sentence) {
-  throw Error(ErrorKind::invalid_argument, "sparse_attention: " + sentence);
-}
+[[noreturn]] void fail(const std::string& sentence) { throw_invalid("sparse_attention: " + sentence); }
 
-void at_least(const char* name, std::int64_t value, std::int64_t least) {
-  if (value < least) fail(fmt::format("{} must be at least {}, got {}", name, least, value));
+// Beyond anything that fits a machine, and small enough that no product of sizes overflows.
+constexpr std::int64_t kMostHeads = std::int64_t{1} << 20, kMostPositions = std::int64_t{1} << 31;
+
+void in_range(const char* name, std::int64_t value, std::int64_t least, std::int64_t most) {
+  if (value < least || value > most) fail(fmt::format("{} must be in [{}, {}], got {}", name, least, most, value));
 }
 
 void check(const SparseAttentionShape& shape) {
-  at_least("B", shape.B, 1);
-  at_least("T", shape.T, 1);
-  at_least("H", shape.H, 1);
-  for (const auto& [name, D] : {std::pair{"Dq", shape.Dq}, std::pair{"Dv", shape.Dv}})
-    if (D < 1 || D > kMaxHeadChannels) fail(fmt::format("{} must be in [1, {}], got {}", name, kMaxHeadChannels, D));
+  in_range("B", shape.B, 1, kMostHeads);
+  in_range("T", shape.T, 1, kMostPositions);
+  in_range("H", shape.H, 1, kMostHeads);
+  in_range("B * H", shape.B * shape.H, 1, kMostHeads);
+  in_range("Dq", shape.Dq, 1, kMaxHeadChannels);
+  in_range("Dv", shape.Dv, 1, kMaxHeadChannels);
+  if (shape.format != NumberFormat::float32 && shape.format != NumberFormat::bfloat16)
+    fail("format must be float32 or bfloat16");
   const auto patterns = static_cast<std::int64_t>(shape.patterns.size());
   if (patterns != 1 && patterns != shape.H)
     fail(fmt::format("needs one pattern, or one for each of {} heads, got {}", shape.H, patterns));
   if (!(shape.scale >= 0) || !std::isfinite(shape.scale))
     fail(fmt::format("scale must be above 0, or 0 for 1 / sqrt(Dq), got {}", shape.scale));
-  at_least("threads", shape.threads, 0);
+  in_range("threads", shape.threads, 0, std::numeric_limits<int>::max());
 }
 
 }  // namespace
@@ -75,14 +80,9 @@ struct SparseAttention::State {
   }
   Heads operand(const char* name, const AttentionOutput& x, std::int64_t D) const {
     if (x.data == nullptr) fail(fmt::format("{} has no memory", name));
-    const auto reaches = [&](const char* of, std::int64_t count, std::int64_t stride) {
-      if (count > 1 && stride < D)
-        fail(fmt::format("{} needs a {} stride of at least {}, got {}", name, of, D, stride));
-    };
-    reaches("batch", shape.B, x.batch_stride);
-    reaches("row", shape.T, x.row_stride);
-    reaches("head", shape.H, x.head_stride);
-    return heads(x, D);
+    const Heads found = heads(x, D);
+    if (const std::string overlap = overlap_of(name, found); !overlap.empty()) fail(overlap);
+    return found;
   }
   // An operation writes to none of its inputs.
   Heads operand(const char* name, const AttentionInput& x, std::int64_t D) const {

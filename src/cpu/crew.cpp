@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
+#include <system_error>
 
 #include "cpu/embed.h"
 #include "cpu/few_rows.h"
 #include "cpu/norm.h"
 #include "cpu/threads.h"
+#include "longstride/error.h"
 
 namespace longstride::cpu {
 
@@ -129,16 +132,24 @@ bool Crew::can_run(std::span<const Operation> program) {
          std::all_of(program.begin(), program.end(), [](const Operation& operation) {
            if (const auto* op = std::get_if<Linear>(&operation)) return op->x.rows <= kFewRows;
            if (const auto* op = std::get_if<ResidualNorm>(&operation)) return !(op->branch && op->dropout.rate > 0);
-           if (const auto* op = std::get_if<DecodeAttention>(&operation)) return op->q.rows * op->slots <= kMostPieces;
+           if (const auto* op = std::get_if<DecodeAttention>(&operation))
+             return decode_attention_most_pieces(*op) <= kMostPieces;
            return std::holds_alternative<Embed>(operation);
          });
 }
 
 Crew::Crew(int threads) : shares_(static_cast<std::size_t>(threads)) {
-  for (int thread = 1; thread < threads; ++thread) helpers_.emplace_back([this, thread] { help(thread); });
+  try {
+    for (int thread = 1; thread < threads; ++thread) helpers_.emplace_back([this, thread] { help(thread); });
+  } catch (const std::system_error&) {
+    dismiss();
+    throw Error(ErrorKind::exhausted, "cpu: cannot start " + std::to_string(threads) + " threads");
+  }
 }
 
-Crew::~Crew() {
+Crew::~Crew() { dismiss(); }
+
+void Crew::dismiss() {
   stop_.store(true, std::memory_order_relaxed);
   opened_.fetch_add(1, std::memory_order_release);
   opened_.notify_all();

@@ -18,6 +18,7 @@ namespace longstride::cpu {
 
 class Crew {
  public:
+  // Error exhausted where the system gives no more threads.
   explicit Crew(int threads);  // the caller's and threads - 1 helpers, which sleep between programs
   ~Crew();
   Crew(const Crew&) = delete;
@@ -43,6 +44,7 @@ class Crew {
     std::atomic<std::uint64_t> ticket{0};
   };
   void help(int thread);
+  void dismiss();  // all helpers, before the crew goes
   bool take_piece(int thread);
   void open(std::size_t at, int thread);
   std::uint32_t wait_beyond(std::uint32_t seen, int thread);

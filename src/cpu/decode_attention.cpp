@@ -184,6 +184,10 @@ std::int64_t decode_attention_pieces(const DecodeAttention& op) {
   return op.q.rows * op.H * (any_goes_on(op) ? 1 : most_chunks(op));
 }
 
+std::int64_t decode_attention_most_pieces(const DecodeAttention& op) {
+  return op.q.rows * op.H * (op.slots / kChunkKeys + 1);
+}
+
 std::int64_t decode_attention_done_bytes(const DecodeAttention& op) { return op.q.rows * op.H * 4; }
 
 std::int64_t decode_attention_parts_bytes(const DecodeAttention& op) {

@@ -23,6 +23,7 @@ struct DecodeScratch {
 
 // Slot lists as they are now: another step has other pieces.
 std::int64_t decode_attention_pieces(const DecodeAttention& op);
+std::int64_t decode_attention_most_pieces(const DecodeAttention& op);  // whatever the lists
 std::int64_t decode_attention_done_bytes(const DecodeAttention& op);
 std::int64_t decode_attention_parts_bytes(const DecodeAttention& op);
 std::int64_t decode_attention_thread_scratch_bytes(const DecodeAttention& op);  // of one thread

@@ -51,8 +51,7 @@ Isa chosen_at_start() {
     check_usable(isa);
     return isa;
   }
-  throw Error(ErrorKind::invalid_argument,
-              "LONGSTRIDE_ISA: needs one of scalar, avx2, avx512, avx512_bf16, got \"" + std::string(forced) + "\"");
+  throw_invalid("LONGSTRIDE_ISA: needs one of scalar, avx2, avx512, avx512_bf16, got \"" + std::string(forced) + "\"");
 }
 
 std::atomic<Isa>& current() {

@@ -52,8 +52,7 @@ std::atomic<int>& threads_in_use() {
 int cpu::threads() { return threads_in_use().load(std::memory_order_relaxed); }
 
 void set_threads(int threads) {
-  if (threads < 0)
-    throw Error(ErrorKind::invalid_argument, "set_threads: needs at least 0, got " + std::to_string(threads));
+  if (threads < 0) throw_invalid("set_threads: needs at least 0, got " + std::to_string(threads));
   threads_in_use() = threads == 0 ? omp_get_num_procs() : threads;
   omp_set_num_threads(threads_in_use());  // for what asks OpenMP itself, on this thread
 }

@@ -132,8 +132,7 @@ Score score_tokens(Network& network, const TokenSource& source, std::int64_t min
   const std::int64_t T = network.shape().tokens, size = source.end - source.begin;
   const std::int64_t m = size <= T ? 0 : min_context;  // one window scores all its tokens, whatever m
   if (m < 0 || m >= T) {
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("evaluate: needs a minimum context in [0, {}], got {} (windows of {})", T - 1, m, T));
+    throw_invalid(fmt::format("evaluate: needs a minimum context in [0, {}], got {} (windows of {})", T - 1, m, T));
   }
   const std::int64_t windows = count_windows(size, T, m);
   Batch batch(source, network.shape().batch, T, bits);

@@ -102,7 +102,7 @@ class Block {
   Attention attention(std::int64_t B, std::int64_t T, const Tiling* const* tilings) const;
   DecodeAttention decode_attention() const;  // the cache is left to the caller
 
-  // Backward, from the gradient of the block's output to that of its attention's, in dbranch. made: what leave left is
+  // Backward, from the gradient of the block's output to that of its attention's, in dbranch. kept: what leave left is
   // there; else it is made again, from h and attended, or from h_mid where that is there (mid).
   enum class Kept { all, mid, none };
   void leave_backward(Program& program, const Weights& gradients, const BlockGradients& d, Rows rows, Kept kept) const;

@@ -20,13 +20,11 @@ std::int64_t index_of(std::vector<Pattern>& patterns, const Pattern& pattern) {
 void check_shape(const ModelConfig& model, const EngineShape& shape) {
   check(model);
   if (shape.sequences < 1 || shape.sequences > kMostSequences) {
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("engine: needs 1 to {} sequences, got {}", kMostSequences, shape.sequences));
+    throw_invalid(fmt::format("engine: needs 1 to {} sequences, got {}", kMostSequences, shape.sequences));
   }
   if (shape.length < 1 || shape.length > model.context) {
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("engine: needs a length of 1 to {} positions, got {} (the model's context is {})",
-                            model.context, shape.length, model.context));
+    throw_invalid(fmt::format("engine: needs a length of 1 to {} positions, got {} (the model's context is {})",
+                              model.context, shape.length, model.context));
   }
 }
 
@@ -44,12 +42,14 @@ CacheShape::CacheShape(const ModelConfig& model, const EngineShape& shape) {
       group_of.push_back(static_cast<std::int32_t>(index));
       total += layouts[static_cast<std::size_t>(index)].slots();
     }
-    slots.push_back(total);
+    slots.push_back(
+        std::max<std::int64_t>(1, total));  // where no query reads a key there is a store that nothing names
   }
   for (const Pattern& pattern : patterns) {
     most_writes += static_cast<std::int64_t>(pattern.parts.size()) + 1;  // a ring and one store for each other part
     most_reads += max_keys(pattern, shape.length);
   }
+  most_reads = std::max<std::int64_t>(1, most_reads);
   for (std::int64_t block = 0; block < model.layers; ++block)
     bytes += shape.sequences * slots_of(block) * (model.query_head() + model.value_head()) * size_of(shape.type);
 }

@@ -13,10 +13,10 @@ namespace {
 using nlohmann::json;
 
 [[noreturn]] void fail(const json& value) {
-  throw Error(ErrorKind::invalid_argument,
-              fmt::format("model.attention: needs a pattern, a list of patterns over blocks, or a list of lists over "
-                          "heads, got {}",
-                          value_words(value)));
+  throw_invalid(
+      fmt::format("model.attention: needs a pattern, a list of patterns over blocks, or a list of lists over "
+                  "heads, got {}",
+                  value_words(value)));
 }
 
 Pattern pattern_from_json(const json& value) {
@@ -81,10 +81,10 @@ AttentionLayout read_attention(const std::string& json_or_text) {
   try {
     value = json::parse(json_or_text, nullptr, true, true);
   } catch (const json::exception&) {
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("model.attention: {} is not valid JSON; patterns in a list need quotation marks: "
-                            "[\"local(7)\", \"column(8)\"]",
-                            json_or_text));
+    throw_invalid(
+        fmt::format("model.attention: {} is not valid JSON; patterns in a list need quotation marks: "
+                    "[\"local(7)\", \"column(8)\"]",
+                    json_or_text));
   }
   return attention_from_json(value);
 }

@@ -214,6 +214,26 @@ const float* Engine::downloaded(const Compiled& from, std::int64_t first, std::i
   return logits_.data();
 }
 
+// A pass that is broken off has overwritten slots that earlier positions may need.
+bool Engine::run(const Compiled& program, std::span<const Next> next, const std::atomic<bool>* stop) {
+  struct Stopped {};
+  const auto forget = [&] {
+    for (const Next& row : next) restart(row.sequence);
+  };
+  try {
+    program.executable->run({}, [&](const Mark&) {
+      if (is_set(stop)) throw Stopped{};
+    });
+    return true;
+  } catch (const Stopped&) {
+    forget();
+    return false;
+  } catch (...) {
+    forget();
+    throw;
+  }
+}
+
 const float* Engine::run_rows(std::span<const Next> next, Logits which) {
   Compiled& program = rows_of(std::ssize(next), which);
   take_tokens(program, next, std::ssize(next));
@@ -221,12 +241,11 @@ const float* Engine::run_rows(std::span<const Next> next, Logits which) {
   std::vector<std::int32_t> sequences;
   for (const Next& row : next) sequences.push_back(row.sequence);
   upload(program, program.made.sequence, sequences);
-  program.executable->run();
+  run(program, next, nullptr);
   return which == Logits::none ? nullptr : downloaded(program, 0, program.made.logits.rows);
 }
 
 bool Engine::run_piece(std::span<const Next> next, Logits which, const std::atomic<bool>* stop) {
-  struct Stopped {};
   const Sequence sequence = next.front().sequence;
   const std::int64_t first = at(sequence).position;
   const std::int64_t rows = (std::ssize(next) + kPieceRows - 1) / kPieceRows * kPieceRows;
@@ -235,14 +254,7 @@ bool Engine::run_piece(std::span<const Next> next, Logits which, const std::atom
   if (first > 0) list_held(program, 0, first, true);
   list_held(program, first, at(sequence).position, false);
   upload(program, program.made.sequence, std::vector<std::int32_t>{sequence});
-  try {
-    program.executable->run({}, [&](const Mark&) {
-      if (is_set(stop)) throw Stopped{};
-    });
-  } catch (const Stopped&) {
-    restart(sequence);  // the first piece: there was nothing before it
-    return false;
-  }
+  if (!run(program, next, stop)) return false;
   if (which != Logits::none) downloaded(program, kPieceRows - (rows - std::ssize(next)) - 1, 1);
   return true;
 }

@@ -21,6 +21,7 @@
 
 namespace longstride {
 
+// Where a pass fails for want of memory (Error exhausted) its sequences have forgotten their tokens, as after restart.
 class Engine {
  public:
   using Sequence = std::int32_t;  // in [0, shape.sequences)
@@ -63,7 +64,8 @@ class Engine {
   const EngineShape& shape() const { return shape_; }
   const ModelConfig& model() const { return model_; }
 
-  // What an engine of this shape would hold, before it is made, by name ("decoder cache", ...).
+  // What an engine of this shape would hold, before it is made, by name ("decoder cache", ...); pieces of long prompts
+  // take more while the engine lives.
   static std::vector<std::pair<std::string, std::int64_t>> memory(Backend& backend, const ModelConfig& model,
                                                                   const EngineShape& shape);
 
@@ -84,7 +86,8 @@ class Engine {
   Compiled& rows_of(std::int64_t rows, Logits logits);
   Compiled& piece_of(std::int64_t first, std::int64_t rows, Logits logits);
   const float* run_rows(std::span<const Next> next, Logits logits);
-  // False: broken off. Logits of the last row that was asked for are in logits_.
+  bool run(const Compiled& program, std::span<const Next> next, const std::atomic<bool>* stop);  // false: broken off
+  // The same of one sequence. Logits of the last row that was asked for are in logits_.
   bool run_piece(std::span<const Next> next, Logits logits, const std::atomic<bool>* stop);
   const float* downloaded(const Compiled& from, std::int64_t first, std::int64_t rows);
   void check_next(std::span<const Next> next) const;

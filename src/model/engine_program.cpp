@@ -179,6 +179,7 @@ EngineProgram piece_program(const ModelConfig& model, const EngineShape& shape, 
     stored += std::min(2 * rows, layout.slots());
   }
   made.sequence = pass.ints(1);
+  recalled = std::max<std::int64_t>(1, recalled), stored = std::max<std::int64_t>(1, stored);  // lists may be empty
   made.recalled_row = pass.longs(recalled), made.recalled_slot = pass.ints(recalled);
   made.stored_row = pass.longs(stored), made.stored_slot = pass.ints(stored);
   made.recalled_begin = pass.longs(pass.groups() + 1), made.stored_begin = pass.longs(pass.groups() + 1);

@@ -60,7 +60,7 @@ void Network::place(const Compiled& program) {
   std::vector<Executable*> others;
   for (const auto& [batch, scoring] : scoring_) others.push_back(scoring.executable.get());
   for (const Compiled* other : {&training_, &watched_})
-    if (other->executable) others.push_back(other->executable.get());
+    if (other->executable && other != &program) others.push_back(other->executable.get());
   bind_in(arena_, backend_, *program.executable, others);
 }
 

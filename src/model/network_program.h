@@ -43,7 +43,7 @@ struct NetworkProgram {
   std::vector<std::size_t> attentions;  // (L) which operations they are
 };
 
-// batch: sequences of this program, at most shape.batch. watched: a Mark after every attention.
+// batch: sequences of this program, at most shape.batch. The watched program has a Mark after every attention.
 NetworkProgram loss_program(const ModelConfig& model, const NetworkShape& shape, std::int64_t batch,
                             const Weights& weights, const HeadTilings& tilings);
 NetworkProgram logits_program(const ModelConfig& model, const NetworkShape& shape, std::int64_t batch,

@@ -132,8 +132,8 @@ std::string preset_json(const std::string& name) {
       std::find_if(std::begin(kPresets), std::end(kPresets), [&](const Preset& preset) { return name == preset.name; });
   if (found == std::end(kPresets)) {
     const std::vector<std::string> names = preset_names();
-    throw Error(ErrorKind::invalid_argument, fmt::format("no preset \"{}\"; the nearest is {} (there are: {})", name,
-                                                         nearest_word(name, names), fmt::join(names, ", ")));
+    throw_invalid(fmt::format("no preset \"{}\"; the nearest is {} (there are: {})", name, nearest_word(name, names),
+                              fmt::join(names, ", ")));
   }
   if (found->base == nullptr) return found->json;
   nlohmann::ordered_json whole = nlohmann::ordered_json::parse(preset_json(found->base));

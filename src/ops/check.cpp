@@ -3,6 +3,9 @@
 #include <string>
 #include <type_traits>
 
+#include <algorithm>
+#include <iterator>
+
 #include <fmt/format.h>
 
 #include "longstride/error.h"
@@ -40,11 +43,7 @@ class Check {
     if (x.type != type) fail(std::string(name) + " must be " + name_of(type) + ", got " + name_of(x.type));
     if (x.B != B || x.T != T || x.H != H || x.D != D)
       fail(fmt::format("{} must be ({}, {}, {}, {}), got ({}, {}, {}, {})", name, B, T, H, D, x.B, x.T, x.H, x.D));
-    const auto reaches = [&](const char* of, std::int64_t count, std::int64_t stride) {
-      if (count > 1 && stride < D)
-        fail(fmt::format("{} needs a {} stride of at least {}, got {}", name, of, D, stride));
-    };
-    reaches("batch", B, x.batch_stride), reaches("row", T, x.row_stride), reaches("head", H, x.head_stride);
+    if (const std::string overlap = overlap_of(name, x); !overlap.empty()) fail(overlap);
   }
   template <class T>
   void is(const char* name, const Array<T>& x, std::int64_t count) const {
@@ -353,6 +352,23 @@ constexpr const char* kNames[] = {"embed",
 static_assert(std::size(kNames) == std::variant_size_v<Operation>);
 
 }  // namespace
+
+std::string overlap_of(const char* name, const Heads& x) {
+  struct Axis {
+    const char* of;
+    std::int64_t count, stride;
+  };
+  Axis axes[] = {{"batch", x.B, x.batch_stride}, {"row", x.T, x.row_stride}, {"head", x.H, x.head_stride}};
+  std::stable_sort(std::begin(axes), std::end(axes), [](const Axis& a, const Axis& b) { return a.stride < b.stride; });
+  std::int64_t extent = x.D;  // of what lies within one step along the next axis
+  for (const Axis& axis : axes) {
+    if (axis.count <= 1) continue;
+    if (axis.stride < extent)
+      return fmt::format("{} needs a {} stride of at least {}, got {}", name, axis.of, extent, axis.stride);
+    extent += (axis.count - 1) * axis.stride;
+  }
+  return "";
+}
 
 const char* name_of(const Operation& operation) { return kNames[operation.index()]; }
 

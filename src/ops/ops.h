@@ -390,6 +390,9 @@ void each_operand(AnyOperation& operation, Visit&& visit) {
 
 const char* name_of(const Operation& operation);  // "residual_norm"
 
+// Why rows of these heads lie upon one another, a sentence about `name`; empty where they do not.
+std::string overlap_of(const char* name, const Heads& x);
+
 // Throws Error(invalid_argument) with the operation's name where shapes or types do not fit. Looks at no address.
 void check(const Operation& operation);
 

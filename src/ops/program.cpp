@@ -27,6 +27,12 @@ void Program::lay_out() {
     each_operand(operations_[static_cast<std::size_t>(at)], [&](Use, const auto& operand) {
       if (!operand || operand.place.buffer < 0) return;
       const auto b = static_cast<std::size_t>(operand.place.buffer);
+      const auto refuse = [&](const std::string& why) {
+        throw_invalid(std::string(name_of(operations_[static_cast<std::size_t>(at)])) + ": an operand " + why);
+      };
+      if (b >= buffers_.size()) refuse("lies in a buffer of another program");
+      if (operand.place.offset < 0 || operand.place.offset + bytes_of(operand) > buffers_[b].bytes)
+        refuse("reaches beyond its buffer \"" + buffers_[b].name + "\"");
       first[b] = std::min(first[b], at);
       last[b] = std::max(last[b], at);
     });

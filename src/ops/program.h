@@ -40,7 +40,8 @@ class Program {
 
   void add(Operation operation) { operations_.push_back(std::move(operation)); }
 
-  // Derives lifetimes and lays the buffers out in one arena. Adds nothing afterwards.
+  // Derives lifetimes and lays the buffers out in one arena. Adds nothing afterwards. Error invalid_argument where an
+  // operand reaches beyond its buffer.
   void lay_out();
   std::int64_t arena_bytes() const { return plan_.total_bytes(); }
   const MemoryPlan& plan() const { return plan_; }

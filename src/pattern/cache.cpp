@@ -41,9 +41,8 @@ CacheLayout::CacheLayout(const Pattern& pattern, std::int64_t n) {
     }
   }
   if (slots_ > std::numeric_limits<std::int32_t>::max())
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("pattern \"{}\": a decoder of {} positions needs {} slots a head, more than 2^31 - 1",
-                            to_string(pattern), n, slots_));
+    throw_invalid(fmt::format("pattern \"{}\": a decoder of {} positions needs {} slots a head, more than 2^31 - 1",
+                              to_string(pattern), n, slots_));
 }
 
 const CacheLayout::Store* CacheLayout::store_of(std::int64_t j) const {

@@ -44,9 +44,7 @@ Colour colour_of(const CellShare& cell) {
 }
 
 void require(bool holds, const char* name, std::int64_t n, int size) {
-  if (!holds)
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("{}: needs a length and a size of at least 1, got {} and {}", name, n, size));
+  if (!holds) throw_invalid(fmt::format("{}: needs a length and a size of at least 1, got {} and {}", name, n, size));
 }
 
 const char* shade(const CellShare& cell) {

@@ -77,9 +77,8 @@ class Parser {
     constexpr std::size_t kAround = 24;
     const std::size_t begin = at > kAround ? at - kAround : 0;
     const std::string_view before = text_.substr(begin, at - begin), after = text_.substr(at, kAround);
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("pattern \"{}\": {} at column {}: {}{}|{}{}", text_, what, at + 1, begin > 0 ? "..." : "",
-                            before, after, at + kAround < text_.size() ? "..." : ""));
+    throw_invalid(fmt::format("pattern \"{}\": {} at column {}: {}{}|{}{}", text_, what, at + 1, begin > 0 ? "..." : "",
+                              before, after, at + kAround < text_.size() ? "..." : ""));
   }
 
   void blanks() {

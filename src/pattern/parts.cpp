@@ -144,13 +144,11 @@ std::string fault(const Part& part, int& argument) {
 
 void check_pattern(const Pattern& pattern) {
   if (pattern.parts.empty() || pattern.parts.size() > kMaxParts)
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("a pattern has 1 to {} parts, got {}", kMaxParts, pattern.parts.size()));
+    throw_invalid(fmt::format("a pattern has 1 to {} parts, got {}", kMaxParts, pattern.parts.size()));
   for (const Part& part : pattern.parts) {
     int argument = 0;
     const std::string sentence = fault(part, argument);
-    if (!sentence.empty())
-      throw Error(ErrorKind::invalid_argument, fmt::format("pattern \"{}\": {}", to_string(pattern), sentence));
+    if (!sentence.empty()) throw_invalid(fmt::format("pattern \"{}\": {}", to_string(pattern), sentence));
   }
 }
 

@@ -14,7 +14,7 @@ namespace longstride {
 namespace {
 
 [[noreturn]] void fail(const char* option, const char* needs, double got) {
-  throw Error(ErrorKind::invalid_argument, fmt::format("--{}: needs {}, got {}", option, needs, got));
+  throw_invalid(fmt::format("--{}: needs {}, got {}", option, needs, got));
 }
 
 }  // namespace
@@ -24,8 +24,7 @@ void check(const Choice& choice) {  // each written so that NaN fails
     fail("temperature", "a number of at least 0", choice.temperature);
   }
   if (choice.top_k < 0) {
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("--top-k: needs a whole number of at least 0 (0: off), got {}", choice.top_k));
+    throw_invalid(fmt::format("--top-k: needs a whole number of at least 0 (0: off), got {}", choice.top_k));
   }
   if (!(choice.top_p > 0 && choice.top_p <= 1)) fail("top-p", "a number in (0, 1] (1: off)", choice.top_p);
   if (!(choice.min_p >= 0 && choice.min_p <= 1)) fail("min-p", "a number in [0, 1] (0: off)", choice.min_p);

@@ -171,22 +171,19 @@ void check(const SampleOptions& options, const ModelConfig& model) {
   check(choice_of(options));
   const auto at_least = [](const char* option, std::int64_t lowest, std::int64_t got) {
     if (got >= lowest) return;
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("--{}: needs a whole number of at least {}, got {}", option, lowest, got));
+    throw_invalid(fmt::format("--{}: needs a whole number of at least {}, got {}", option, lowest, got));
   };
   at_least("tokens", 0, options.tokens);
   at_least("count", 1, options.count);
   if (model.vocabulary > kBytes) {
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("sample: the model has {} tokens, bytes are {}", model.vocabulary, kBytes));
+    throw_invalid(fmt::format("sample: the model has {} tokens, bytes are {}", model.vocabulary, kBytes));
   }
   for (const std::vector<std::uint8_t>& prompt : options.prompts) {
     const auto foreign =
         std::find_if(prompt.begin(), prompt.end(), [&](std::uint8_t byte) { return byte >= model.vocabulary; });
     if (foreign == prompt.end()) continue;
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("prompt: byte {} at {} is outside the model's vocabulary of {}", *foreign,
-                            foreign - prompt.begin(), model.vocabulary));
+    throw_invalid(fmt::format("prompt: byte {} at {} is outside the model's vocabulary of {}", *foreign,
+                              foreign - prompt.begin(), model.vocabulary));
   }
 }
 

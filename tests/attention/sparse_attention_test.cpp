@@ -229,15 +229,20 @@ TEST(SparseAttention, SaysWhatAShapeCannotBe) {
     EXPECT_EQ(words_of([&] { SparseAttention attention(shape); }), sentence);
   };
   using S = SparseAttentionShape;
-  refused([](S& s) { s.B = 0; }, "sparse_attention: B must be at least 1, got 0");
-  refused([](S& s) { s.T = 0; }, "sparse_attention: T must be at least 1, got 0");
-  refused([](S& s) { s.H = -1; }, "sparse_attention: H must be at least 1, got -1");
+  refused([](S& s) { s.B = 0; }, "sparse_attention: B must be in [1, 1048576], got 0");
+  refused([](S& s) { s.T = 0; }, "sparse_attention: T must be in [1, 2147483648], got 0");
+  refused([](S& s) { s.T = std::int64_t{1} << 62; },
+          "sparse_attention: T must be in [1, 2147483648], got 4611686018427387904");
+  refused([](S& s) { s.B = 1 << 20; }, "sparse_attention: B * H must be in [1, 1048576], got 2097152");
+  refused([](S& s) { s.format = static_cast<NumberFormat>(7); },
+          "sparse_attention: format must be float32 or bfloat16");
+  refused([](S& s) { s.H = -1; }, "sparse_attention: H must be in [1, 1048576], got -1");
   refused([](S& s) { s.Dq = 0; }, "sparse_attention: Dq must be in [1, 256], got 0");
   refused([](S& s) { s.Dv = 257; }, "sparse_attention: Dv must be in [1, 256], got 257");
   refused([](S& s) { s.H = 3; }, "sparse_attention: needs one pattern, or one for each of 3 heads, got 2");
   refused([](S& s) { s.scale = -1; }, "sparse_attention: scale must be above 0, or 0 for 1 / sqrt(Dq), got -1");
   refused([](S& s) { s.scale = NAN; }, "sparse_attention: scale must be above 0, or 0 for 1 / sqrt(Dq), got nan");
-  refused([](S& s) { s.threads = -1; }, "sparse_attention: threads must be at least 0, got -1");
+  refused([](S& s) { s.threads = -1; }, "sparse_attention: threads must be in [0, 2147483647], got -1");
   S shape = good;
   shape.patterns[1].parts[0] = {Primitive::window, 0};
   EXPECT_NE(words_of([&] { SparseAttention attention(shape); }), "");
@@ -263,6 +268,11 @@ TEST(SparseAttention, SaysWhichOperandDoesNotFit) {
   close = k, close.batch_stride = -4;
   EXPECT_EQ(forward(q, close, v, x.out.out(), x.lse.data()),
             "sparse_attention: k needs a batch stride of at least 4, got -4");
+  AttentionOutput upon = x.out.out();
+  upon.row_stride = upon.head_stride = 6;  // as if heads and positions lay upon one another
+  EXPECT_EQ(forward(q, k, v, upon, x.lse.data()), "sparse_attention: out needs a head stride of at least 60, got 6");
+  upon.row_stride = 7;
+  EXPECT_EQ(forward(q, k, v, upon, x.lse.data()), "sparse_attention: out needs a row stride of at least 12, got 7");
   EXPECT_EQ(
       words_of([&] { attention.backward(q, k, v, x.out.in(), x.lse.data(), x.dout.in(), x.dq.out(), x.dk.out(), {}); }),
       "sparse_attention: dv has no memory");

@@ -250,6 +250,30 @@ TEST(EngineSequences, StopInTheMiddleOfATextAndGoOnToTheSameBits) {
   }
 }
 
+TEST(EngineSequences, ForgetTheirTokensWhereAPassFailsAndOthersDoNot) {
+  const EngineCase c(model_with("fixed(8,2)"), DType::float32);
+  const std::vector<float> first_alone = c.alone(c.sequence(0)), other_alone = c.alone(c.sequence(1));
+  tests::WatchedBackend backend(*c.backend);
+  Engine engine(backend, c.model, {2, c.model.context, c.type}, c.weights());
+  const Engine::Sequence first = engine.join(), other = engine.join();
+  const auto refuse = [] { throw Error(ErrorKind::exhausted, "no memory"); };
+  for (const bool stepped : {true, false}) {
+    engine.restart(first), engine.restart(other);
+    engine.read(first, c.sequence(0).first(7)), engine.read(other, c.sequence(1).first(9));
+    backend.running = refuse;
+    const Engine::Next next = c.next(engine, first, 0);
+    if (stepped)
+      EXPECT_THROW(engine.step({&next, 1}), Error);
+    else
+      EXPECT_THROW(engine.read(first, c.sequence(0).subspan(7, 5)), Error);
+    backend.running = nullptr;
+    EXPECT_EQ(engine.position(first), 0);
+    EXPECT_TRUE(c.are_those(engine.read(first, c.sequence(0).first(12)), first_alone, 12));
+    const Engine::Next of_other = c.next(engine, other, 1);
+    EXPECT_TRUE(c.are_those(engine.step({&of_other, 1}), other_alone, 10));
+  }
+}
+
 TEST(EngineSequences, StandWhereTheyAreAssumedToStand) {
   const EngineCase c(model_with("fixed(8,2)"), DType::float32);
   Engine engine = c.engine(2);

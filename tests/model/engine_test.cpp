@@ -39,6 +39,16 @@ TEST(Engine, GivesTheLogitsOfTheWholeSequenceForLengthsThatNothingDivides) {
   }
 }
 
+// Heads without a slot: their attention is 0.
+TEST(Engine, GivesTheLogitsOfTheWholeSequenceWhereNoQueryOfABlockReadsAKey) {
+  for (const char* layout : {"summary(64,2)", "previous_row(64)", R"j(["row(64)", "summary(64,8)"])j",
+                             R"j([["summary(50,2)", "previous_row(45)", "summary(46,1)"]])j"}) {
+    const EngineCase c(model_with(layout), DType::float32);
+    expect_near(c.decoded(), c.whole(), kFloat32, layout);
+    EXPECT_GT(CacheShape(c.model, {1, 1, DType::float32}).bytes, 0) << layout;
+  }
+}
+
 // Reads the first `count` tokens at once, decodes the rest: all logits from position `count` on against the network's.
 void expect_goes_on(const EngineCase& c, std::int64_t count, double tolerance, const std::string& what) {
   const std::int64_t T = c.model.context, V = c.model.vocabulary;

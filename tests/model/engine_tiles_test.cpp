@@ -65,6 +65,11 @@ TEST(EngineTiles, GiveTheNetworksLogitsForEveryPattern) {
                            layout);
 }
 
+TEST(EngineTiles, GiveTheNetworksLogitsWhereNoQueryOfABlockReadsAKey) {
+  for (const char* layout : {"summary(900,2)", "previous_row(300)", R"j(["row(64)", "summary(800,8)"])j"})
+    expect_is_the_networks(EngineCase(model_with(layout, kContext), DType::float32), {kOnce, kOnce}, 10, layout);
+}
+
 TEST(EngineTiles, GiveTheNetworksLogitsInBfloat16WithHashEmbeddingsAndConvolution) {
   for (const char* layout : {"fixed(8,2)", "strided(20)", R"j([["local(7)", "column(8)", "digits(3,3)"]])j"})
     expect_is_the_networks(EngineCase(hashed(model_with(layout, kContext)), DType::bfloat16), {kOnce + 45, kOnce}, 40,

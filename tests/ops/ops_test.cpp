@@ -232,6 +232,7 @@ TEST_P(Ops, AttentionSaysWhatDoesNotFit) {
   refused([](Attention& a) { a.v.D = 257; }, "v must have 1 to 256 channels a head, got 257");
   refused([](Attention& a) { a.k.head_stride = 3; }, "k needs a head stride of at least 4, got 3");
   refused([](Attention& a) { a.q.row_stride = 3; }, "q needs a row stride of at least 4, got 3");
+  refused([](Attention& a) { a.out.row_stride = a.out.head_stride; }, "out needs a head stride of at least 12, got 2");
   refused([](Attention& a) { a.first = -1; }, "first must be at least 0, got -1");
   refused([](Attention& a) { a.first = 1; }, "queries must lie in [0, 6), got [1, 7)");
   refused([](Attention& a) { a.lse = {}; }, "lse is missing");
