@@ -209,6 +209,37 @@ TEST_F(Checkpoint, OfARunIsTheBestOrTheLatestOrTheOneOfAStep) {
   EXPECT_EQ(found("best"), "000000100");  // the link leads nowhere
 }
 
+// The state beside the newest model says which is the best; the link may be missing, behind, or a folder in a copy.
+TEST_F(Checkpoint, ThatIsTheBestIsKnownToTheNewestState) {
+  const auto state = [&](std::int64_t step, const std::string& best) {
+    write_safetensors(path("run/checkpoints/" + checkpoint_name(step) + "/state.safetensors"), {{"best_step", best}},
+                      {});
+  };
+  for (const std::int64_t step : {8, 9, 100}) save_step("run", step);
+  const auto best = [&] {
+    return fs::path(find_checkpoint(path("run"), "best")).lexically_relative(root_ / "run").parent_path().string();
+  };
+  state(9, "8");
+  EXPECT_EQ(best(), "checkpoints/000000008");  // the newest one that knows
+  state(100, "9");
+  EXPECT_EQ(best(), "checkpoints/000000009");
+  fs::create_directory_symlink("checkpoints/000000100", root_ / "run" / kBestLink);
+  EXPECT_EQ(best(), "checkpoints/000000009");
+  state(100, "50");  // which is not there: what is called the best
+  EXPECT_EQ(best(), "checkpoints/000000100");
+  fs::remove(root_ / "run" / kBestLink);
+  fs::create_directory(root_ / "run" / kBestLink);
+  EXPECT_EQ(best(), "checkpoints/000000100");  // the latest
+  save_model(path("run/best/model.safetensors"), config_, 50, table_, store_.data());
+  EXPECT_EQ(best(), "best");
+  state(100, "-1");
+  state(9, "-1");
+  EXPECT_EQ(best(), "best");
+  state(9, "8");
+  fs::resize_file(path("run/checkpoints/000000100/state.safetensors"), 5);
+  EXPECT_EQ(best(), "checkpoints/000000008");
+}
+
 TEST_F(Checkpoint, IsFoundByItsDirectoryAndByItsFile) {
   save_step("run", 8);
   const std::string directory = path("run/checkpoints/000000008");
