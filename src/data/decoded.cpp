@@ -152,7 +152,7 @@ DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe,
         files.size() == 1 ? "1 file" : with_commas(static_cast<std::int64_t>(files.size())) + " files", data));
   }
   NewFolder folder(place.folder);
-  remove_abandoned(data);
+  for (const std::string& file : {data, about}) remove_abandoned(file);
   fs::remove(about, missing);  // never beside bytes that are not its own
   Manifest manifest;
   manifest.identities = identities(files);  // before they are read

@@ -67,6 +67,10 @@ std::optional<std::int64_t> best_step_beside(const fs::path& model) {
   }
 }
 
+[[noreturn]] void throw_none(const fs::path& run) {
+  throw_invalid(fmt::format("run \"{}\" has no complete checkpoint yet", run.string()));
+}
+
 // What the newest state that knows says is true; the link is for people and may be missing, behind, or a folder, as
 // copying makes one of it. Where nothing was validated the latest is all there is.
 fs::path find_best(const fs::path& run, const std::vector<Saved>& saved) {
@@ -80,14 +84,16 @@ fs::path find_best(const fs::path& run, const std::vector<Saved>& saved) {
   std::error_code error;
   const fs::path target = fs::read_symlink(run / kBestLink, error);
   const fs::path best = error ? run / kBestLink : target.is_absolute() ? target : run / target;
-  return fs::is_regular_file(best / kModelFile, error) ? best / kModelFile : saved.back().model;
+  if (fs::is_regular_file(best / kModelFile, error)) return best / kModelFile;
+  if (saved.empty()) throw_none(run);
+  return saved.back().model;
 }
 
 std::string find_in_run(const fs::path& run, const std::string& which) {
   const std::vector<Saved> saved = saved_checkpoints(run);
-  if (saved.empty()) throw_invalid(fmt::format("run \"{}\" has no complete checkpoint yet", run.string()));
-  if (which == "latest") return saved.back().model.string();
   if (which == "best") return find_best(run, saved).string();
+  if (saved.empty()) throw_none(run);
+  if (which == "latest") return saved.back().model.string();
   const std::optional<std::int64_t> step = parse_step(which);
   if (!step) throw_invalid(fmt::format("--checkpoint: needs best, latest or a step, got \"{}\"", which));
   for (const Saved& checkpoint : saved) {
@@ -98,6 +104,14 @@ std::string find_in_run(const fs::path& run, const std::string& which) {
 }
 
 }  // namespace
+
+std::string other_checkpoints_words(const std::string& model_path) {
+  const fs::path checkpoint = fs::absolute(model_path).lexically_normal().parent_path();
+  if (checkpoint.parent_path().filename() != kCheckpointFolder) return "";
+  std::vector<Saved> others = saved_checkpoints(checkpoint.parent_path().parent_path());
+  std::erase_if(others, [&](const Saved& saved) { return saved.model.parent_path() == checkpoint; });
+  return others.empty() ? "" : fmt::format("; --checkpoint takes others of the run: {}", steps_text(others));
+}
 
 std::string find_checkpoint(const std::string& run, const std::string& which) {
   const fs::path path(run);

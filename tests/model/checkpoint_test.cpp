@@ -238,6 +238,23 @@ TEST_F(Checkpoint, ThatIsTheBestIsKnownToTheNewestState) {
   state(9, "8");
   fs::resize_file(path("run/checkpoints/000000100/state.safetensors"), 5);
   EXPECT_EQ(best(), "checkpoints/000000008");
+  fs::remove_all(root_ / "run" / kCheckpointFolder);
+  fs::create_directory(root_ / "run" / kCheckpointFolder);
+  EXPECT_EQ(best(), "best");
+}
+
+TEST_F(Checkpoint, ThatIsDamagedIsAnErrorThatNamesTheOthersOfItsRun) {
+  for (const std::int64_t step : {8, 9, 100}) save_step("run", step);
+  const std::string damaged = path("run/checkpoints/000000100/model.safetensors");
+  std::string bytes = read_text(damaged);
+  bytes[bytes.size() - 30] = static_cast<char>(bytes[bytes.size() - 30] ^ 1);
+  write_file_atomically(damaged, bytes);
+  const std::string way_on = "; --checkpoint takes others of the run: 8, 9";
+  EXPECT_TRUE(words(ErrorKind::corrupt_data, [&] { describe_checkpoint(damaged); }).ends_with(way_on));
+  EXPECT_TRUE(
+      words(ErrorKind::corrupt_data, [&] { load_model(*backend_, damaged, DType::float32); }).ends_with(way_on));
+  fs::resize_file(damaged, 20);
+  EXPECT_TRUE(words(ErrorKind::corrupt_data, [&] { checkpoint_config(damaged); }).ends_with(way_on));
 }
 
 TEST_F(Checkpoint, IsFoundByItsDirectoryAndByItsFile) {
