@@ -1,62 +1,52 @@
-// This catches the signals that ask a program to end and raises a flag instead.
+// This takes the signals that ask a program to end from the system and raises a flag instead.
 #include "signals.h"
 
-#include <time.h>
-#include <unistd.h>
-
-#include <cerrno>
+#include <chrono>
 #include <csignal>
-#include <cstdint>
-#include <cstring>
+#include <cstdio>
+#include <string>
+#include <thread>
 
 namespace longstride::program {
 namespace {
 
-constexpr std::int64_t kPatience = 1'000'000'000;  // nanoseconds: one key that is held down asks once
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds kPatience{1};  // one key that is held down asks once
 
 std::atomic<bool> stop_asked{false};
-std::atomic<std::int64_t> interrupted_at{0};  // when the first Ctrl-C came; 0: none did
-std::atomic<const char*> answer{""};
-static_assert(std::atomic<bool>::is_always_lock_free && std::atomic<std::int64_t>::is_always_lock_free &&
-              std::atomic<const char*>::is_always_lock_free);  // else a signal handler may not touch them
 
-std::int64_t nanoseconds() {
-  timespec now = {};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+// Supervisors send the same request twice (GNU timeout: to the process and to its group), so that a second one is no
+// more than the first; a person who presses Ctrl-C again wants to know what goes on.
+void wait_for_requests(const sigset_t& signals, const std::string& line) {
+  bool interrupted = false;
+  Clock::time_point first;
+  for (int signal = 0;;) {
+    if (sigwait(&signals, &signal) != 0) continue;
+    stop_asked.store(true);
+    if (signal != SIGINT) continue;
+    if (interrupted && Clock::now() - first > kPatience) std::fputs(line.c_str(), stderr);
+    if (!interrupted) first = Clock::now();
+    interrupted = true;
+  }
 }
 
-// Only what a handler may call. Supervisors send the same request twice (GNU timeout: to the process and to its group),
-// so that a second one is no more than the first; a person who presses Ctrl-C again wants to know what goes on.
-extern "C" void ask_to_stop(int signal) {
-  const int reason = errno;
-  stop_asked.store(true);
-  if (signal == SIGINT) {
-    const std::int64_t now = nanoseconds();
-    std::int64_t first = 0;
-    if (!interrupted_at.compare_exchange_strong(first, now) && now - first > kPatience) {
-      const char* words = answer.load();
-      if (::write(STDERR_FILENO, words, std::strlen(words)) < 0) stop_asked.store(true);  // nobody to tell
-    }
-  }
-  errno = reason;
+bool is_ignored(int signal) {
+  struct sigaction before {};
+  return sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
 }
 
 }  // namespace
 
-const std::atomic<bool>* stop_on_signals(const char* line) {
-  answer.store(line);
-  struct sigaction action {};
-  action.sa_handler = ask_to_stop;
-  action.sa_flags = SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGXCPU}) {
-    struct sigaction before {};
-    sigaction(signal, nullptr, &before);
-    const bool ignored =
-        before.sa_handler == SIG_IGN && (signal == SIGINT || signal == SIGHUP);  // by nohup, by a shell
-    if (!ignored) sigaction(signal, &action, nullptr);
-  }
+// A thread of its own waits for them, and they are blocked in all others: oneDNN's products point the stack pointer
+// into buffers of the heap, where the frame of a handler would overwrite what lies below.
+const std::atomic<bool>* stop_on_signals(const std::string& line) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGXCPU}) sigaddset(&signals, signal);
+  for (const int signal : {SIGINT, SIGHUP})
+    if (!is_ignored(signal)) sigaddset(&signals, signal);  // ignored by nohup, by a shell
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);           // threads that are made from now on inherit it
+  std::thread(wait_for_requests, signals, line).detach();
   return &stop_asked;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <string>
 
 namespace longstride::program {
 
@@ -9,9 +10,9 @@ inline constexpr int kInterrupted = 130;  // exit status: 128 + SIGINT, as shell
 
 // From now on SIGINT, SIGTERM, SIGHUP and SIGXCPU (a limit of processor time) set the flag returned, however often they
 // come. SIGINT and SIGHUP stay ignored where the program was started so (nohup). A Ctrl-C that comes more than a second
-// after the first writes `line` to standard error: with its newlines, valid as long as the program runs.
+// after the first writes `line`, newlines and all, to standard error. To be called once, before there are threads.
 const std::atomic<bool>* stop_on_signals(
-    const char* line = "\nlongstride: stopping as soon as what is under way is done; Ctrl-\\ ends at once\n");
+    const std::string& line = "\nlongstride: stopping as soon as what is under way is done; Ctrl-\\ ends at once\n");
 
 // Writing to a closed pipe, or beyond a limit of file size, becomes an error of the write instead of a silent end.
 void report_refused_writes();

@@ -132,7 +132,11 @@ void RunDirectory::check_data(const std::string& path, const std::vector<std::st
 RunDirectory RunDirectory::claim(const std::string& path, bool overwrite) {
   check_place(path, overwrite);
   RunDirectory run(path);
-  run.made_ = std::make_unique<NewFolder>(path);
+  try {
+    run.made_ = std::make_unique<NewFolder>(path);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::exhausted, std::string("train: ") + error.what());
+  }
   run.lock();
   check_place(path, overwrite);  // who held it until now may have written there
   return run;

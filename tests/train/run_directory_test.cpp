@@ -36,6 +36,11 @@ TEST_F(Run, ThatDoesNotBeginLeavesNothing) {
   EXPECT_TRUE(fs::exists(scratch_ / "a/b/run/config.json"));
 }
 
+TEST_F(Run, ThatTheSystemRefusesToMakeIsAnErrorThatNamesIt) {
+  EXPECT_EQ(error_words(ErrorKind::exhausted, [] { RunDirectory::claim("/proc/nothing", false); }),
+            "train: cannot make the folder \"/proc/nothing\": No such file or directory");
+}
+
 TEST_F(Run, IsTrainedByOneProcessAtATime) {
   const std::string words = "train: run \"" + path() + "\" is being trained by another process";
   const auto open = [&] { RunDirectory::open(path()); };
