@@ -40,7 +40,7 @@ int run(const Command& command) {
 
 int main(int argc, char** argv) {
   using namespace longstride::program;
-  report_closed_pipes();
+  report_refused_writes();
   ProgramLine program("Sparse Transformers over bytes: train, measure in bits per byte, sample.", LONGSTRIDE_VERSION);
   const CommandLine line = program.line();
   const std::vector<Command> commands = {train_command(line),    evaluate_command(line), sample_command(line),

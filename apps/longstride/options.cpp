@@ -20,8 +20,8 @@ constexpr std::int64_t kMostThreads = 4096;
 bool sets_model(const std::string& assignment) { return assignment.starts_with("model."); }
 
 // The small preset of what the data are: text-small, image-small or sound-small.
-std::string default_preset(const std::vector<std::string>& assignments) {
-  return find_kind(read_config({}, {}, assignments).data) + "-small";
+std::string default_preset(const std::vector<std::string>& assignments, const std::string& run) {
+  return find_kind(read_config({}, {}, assignments).data, run) + "-small";
 }
 
 std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), ", ")); }
@@ -75,7 +75,8 @@ Config read_options(const ConfigOptions& options) {
   assign("precision", options.precision);
   std::vector<std::string> texts, sources;
   const bool own_model = !options.config.empty() || std::any_of(options.sets.begin(), options.sets.end(), sets_model);
-  const std::string preset = options.preset.empty() && !own_model ? default_preset(assignments) : options.preset;
+  const std::string preset =
+      options.preset.empty() && !own_model ? default_preset(assignments, options.run) : options.preset;
   if (!preset.empty()) {
     texts.push_back(preset_json(preset));
     sources.push_back("preset " + preset);

@@ -17,6 +17,7 @@ struct ConfigOptions {
   std::string config;
   std::vector<std::string> sets;
   std::vector<std::string> data;
+  std::string run;  // the folder that is trained into, whose files are no data
   std::optional<std::int64_t> steps, batch, seed, threads;
   std::optional<std::string> device;
   std::optional<std::string> precision;

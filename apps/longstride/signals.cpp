@@ -1,28 +1,58 @@
-// This catches the signals that end a program and raises a flag instead.
+// This takes the signals that ask a program to end from the system and raises a flag instead.
 #include "signals.h"
 
+#include <chrono>
 #include <csignal>
+#include <cstdio>
+#include <string>
+#include <thread>
 
 namespace longstride::program {
 namespace {
 
-std::atomic<bool> stop_asked{false};
-static_assert(std::atomic<bool>::is_always_lock_free);  // else a signal handler may not touch it
+using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds kPatience{1};  // one key that is held down asks once
 
-extern "C" void ask_to_stop(int) { stop_asked.store(true); }
+std::atomic<bool> stop_asked{false};
+
+// Supervisors send the same request twice (GNU timeout: to the process and to its group), so that a second one is no
+// more than the first; a person who presses Ctrl-C again wants to know what goes on.
+void wait_for_requests(const sigset_t& signals, const std::string& line) {
+  bool interrupted = false;
+  Clock::time_point first;
+  for (int signal = 0;;) {
+    if (sigwait(&signals, &signal) != 0) continue;
+    stop_asked.store(true);
+    if (signal != SIGINT) continue;
+    if (interrupted && Clock::now() - first > kPatience) std::fputs(line.c_str(), stderr);
+    if (!interrupted) first = Clock::now();
+    interrupted = true;
+  }
+}
+
+bool is_ignored(int signal) {
+  struct sigaction before {};
+  return sigaction(signal, nullptr, &before) == 0 && before.sa_handler == SIG_IGN;
+}
 
 }  // namespace
 
-const std::atomic<bool>* stop_on_signals() {
-  struct sigaction action {};
-  action.sa_handler = ask_to_stop;
-  action.sa_flags = SA_RESETHAND | SA_RESTART;  // the second finds the default action
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
+// A thread of its own waits for them, and they are blocked in all others: oneDNN's products point the stack pointer
+// into buffers of the heap, where the frame of a handler would overwrite what lies below.
+const std::atomic<bool>* stop_on_signals(const std::string& line) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGXCPU}) sigaddset(&signals, signal);
+  for (const int signal : {SIGINT, SIGHUP})
+    if (!is_ignored(signal)) sigaddset(&signals, signal);  // ignored by nohup, by a shell
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);           // threads that are made from now on inherit it
+  std::thread(wait_for_requests, signals, line).detach();
   return &stop_asked;
 }
 
-void report_closed_pipes() { std::signal(SIGPIPE, SIG_IGN); }
+void report_refused_writes() {
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
+}
 
 }  // namespace longstride::program

@@ -1,16 +1,20 @@
-// Ctrl-C and SIGTERM as a wish to stop in good order.
+// Ctrl-C, and what systems send to end a program, as a wish to stop in good order.
 #pragma once
 
 #include <atomic>
+#include <string>
 
 namespace longstride::program {
 
 inline constexpr int kInterrupted = 130;  // exit status: 128 + SIGINT, as shells have it
 
-// From now on the first SIGINT or SIGTERM sets the flag returned; a second of the same kind ends the program at once.
-const std::atomic<bool>* stop_on_signals();
+// From now on SIGINT, SIGTERM, SIGHUP and SIGXCPU (a limit of processor time) set the flag returned, however often they
+// come. SIGINT and SIGHUP stay ignored where the program was started so (nohup). A Ctrl-C that comes more than a second
+// after the first writes `line`, newlines and all, to standard error. To be called once, before there are threads.
+const std::atomic<bool>* stop_on_signals(
+    const std::string& line = "\nlongstride: stopping as soon as what is under way is done; Ctrl-\\ ends at once\n");
 
-// Writing to a closed pipe becomes an error of the write instead of a silent end.
-void report_closed_pipes();
+// Writing to a closed pipe, or beyond a limit of file size, becomes an error of the write instead of a silent end.
+void report_refused_writes();
 
 }  // namespace longstride::program

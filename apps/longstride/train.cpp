@@ -16,6 +16,9 @@
 namespace longstride::program {
 namespace {
 
+constexpr const char* kPatienceWords =
+    "\nlongstride train: the step is being finished and the checkpoint written; Ctrl-\\ ends at once, without it\n";
+
 struct TrainArguments {
   ConfigOptions config;
   OutputOptions output;
@@ -37,7 +40,7 @@ nlohmann::ordered_json to_json(const TrainResult& result, const std::string& out
 }
 
 Config configuration(const TrainArguments& arguments, TrainScreen& screen) {
-  const std::vector<std::string> given = given_config_options(arguments.config);
+  std::vector<std::string> given = given_config_options(arguments.config);
   if (!arguments.what.resume) {
     const Config config = read_options(arguments.config);
     if (config.data.paths.empty()) {
@@ -48,11 +51,16 @@ Config configuration(const TrainArguments& arguments, TrainScreen& screen) {
   if (arguments.what.overwrite) {
     throw Error(ErrorKind::invalid_argument, "--resume and --overwrite: a run is gone on with or replaced, got both");
   }
+  std::erase(given, "--data");  // where the run's data lie now
   if (!given.empty()) {
     screen.note(fmt::format("--resume goes on with the run's own configuration; {} {} not looked at",
                             fmt::join(given, ", "), given.size() == 1 ? "is" : "are"));
   }
+  ConfigOptions moved;
+  moved.preset = preset_names().front();  // any: only the paths are looked at
+  moved.data = arguments.config.data;
   Config config;
+  config.data.paths = read_options(moved).data.paths;
   config.training.threads = arguments.config.threads.value_or(0);
   config.training.device = parse_device(arguments.config.device.value_or("auto"));
   return config;
@@ -60,12 +68,13 @@ Config configuration(const TrainArguments& arguments, TrainScreen& screen) {
 
 int run(TrainArguments& arguments) {
   TrainScreen screen(arguments.output.quiet);
+  arguments.config.run = arguments.what.out;
   const Config config = configuration(arguments, screen);
   if (arguments.what.out.empty()) {
     throw Error(ErrorKind::invalid_argument, "--out: needs the run directory to write or to go on with, got none");
   }
   apply_threads(config.training.threads);
-  arguments.what.stop = stop_on_signals();
+  arguments.what.stop = stop_on_signals(kPatienceWords);
   const TrainResult result = train(config, arguments.what, screen.observer());
   screen.finish();
   if (arguments.output.json) {
@@ -86,7 +95,8 @@ Command train_command(CommandLine program) {
   auto arguments = std::make_shared<TrainArguments>();
   add_config_options(app, arguments->config);
   app.add_option("--out", arguments->what.out, "The run directory to write").type_name("RUN");
-  app.add_flag("--resume", arguments->what.resume, "Go on exactly where RUN stopped; needs --out alone");
+  app.add_flag("--resume", arguments->what.resume,
+               "Go on exactly where RUN stopped; needs --out alone, and --data where the data were moved");
   app.add_flag("--overwrite", arguments->what.overwrite, "Replace the run that RUN holds");
   add_output_options(app, arguments->output);
   app.add_example("longstride train --data /usr/include/c++ --out runs/first --minutes 3");

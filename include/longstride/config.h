@@ -83,9 +83,9 @@ struct Config {
 };
 
 // text | image | sound: data.kind, or where it is empty what the names of the files below data.paths say, as training
-// would find it; text where there are none. Errors: invalid_argument where a path is missing or files are of several
-// kinds.
-std::string find_kind(const DataConfig& data);
+// would find it; text where there are none. run: the folder that will be trained into, whose files are no data. Errors:
+// invalid_argument where a path is missing or files are of several kinds.
+std::string find_kind(const DataConfig& data, const std::string& run = "");
 
 // Names of the presets, and the JSON of one. Error invalid_argument names the nearest.
 std::vector<std::string> preset_names();

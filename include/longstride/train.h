@@ -64,9 +64,10 @@ struct TrainOptions {
   const std::atomic<bool>* stop = nullptr;  // set: finish the step, save, return interrupted
 };
 
-// config is ignored with resume except for training.device; the rest is in the run directory. training.threads is for
-// programs to hand to set_threads (longstride/device.h), as longstride train does: here nothing is set for the process,
-// and the bits do not depend on it.
+// config is ignored with resume except for training.device and, where it names any, data.paths: where the run's data
+// lie now; the rest is in the run directory. Data that are no longer those that the run was trained on are an error.
+// training.threads is for programs to hand to set_threads (longstride/device.h), as longstride train does: here nothing
+// is set for the process, and the bits do not depend on it.
 TrainResult train(const Config& config, const TrainOptions& options, const TrainObserver& observer);
 
 }  // namespace longstride

@@ -27,6 +27,11 @@ void check_split(const std::vector<double>& split) {
   }
 }
 
+std::string runs_words(const std::vector<std::string>& runs) {
+  return runs.size() == 1 ? fmt::format("the run \"{}\" among the data is left out", runs.front())
+                          : fmt::format("{} runs among the data are left out, \"{}\" first", runs.size(), runs.front());
+}
+
 }  // namespace
 
 Split parse_split(const std::string& word) {
@@ -50,16 +55,28 @@ std::string to_string(Split split) {
   return "all";
 }
 
-std::string find_kind(const DataConfig& data) {
+std::string find_kind(const DataConfig& data, const std::string& run) {
   if (!data.kind.empty() || data.paths.empty()) return data.kind.empty() ? "text" : data.kind;
-  return find_kind(without_companions(list_files(data.paths)), !data.image_size.empty());
+  return find_kind(without_companions(list_files(data.paths, {run, data.cache}).files), !data.image_size.empty());
+}
+
+std::string difference_words(const DataMark& then, const DataMark& now) {
+  const auto differ = [](std::int64_t a, std::int64_t b, const char* what) {
+    return fmt::format("{} {}bytes then, {} now", with_commas(a), what, with_commas(b));
+  };
+  if (then.bytes != now.bytes) return differ(then.bytes, now.bytes, "");
+  if (then.train_bytes != now.train_bytes) return differ(then.train_bytes, now.train_bytes, "training ");
+  if (then.valid_bytes != now.valid_bytes) return differ(then.valid_bytes, now.valid_bytes, "validation ");
+  return fmt::format("{} bytes as then, but not the same ones", with_commas(now.bytes));
 }
 
 Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : config_(config) {
   check_split(config_.split);
   if (config_.paths.empty()) throw_invalid("data.paths: no data was given; name files or folders with --data");
   std::string& kind = config_.kind;
-  std::vector<std::string> files = list_files(config_.paths);
+  FileList listed = list_files(config_.paths, {options.run, config_.cache.empty() ? options.cache : config_.cache});
+  std::vector<std::string>& files = listed.files;
+  if (!listed.runs.empty() && options.noted) options.noted(runs_words(listed.runs));
   if (kind != "text") files = without_companions(files);
   if (files.empty()) throw_invalid("data.paths: only CIFAR-10's descriptions are there; name its batches");
   if (kind.empty()) kind = find_kind(files, !config_.image_size.empty());
@@ -110,7 +127,9 @@ void Dataset::require_context(Split split, std::int64_t context) const {
                             with_commas(size_), with_commas(context), remedy));
 }
 
-void Dataset::read(std::int64_t offset, std::span<std::uint8_t> bytes) const {
+void Dataset::read(std::int64_t offset, std::span<std::uint8_t> bytes) const { read(offset, bytes, true); }
+
+void Dataset::read(std::int64_t offset, std::span<std::uint8_t> bytes, bool mapped) const {
   const auto count = static_cast<std::int64_t>(bytes.size());
   if (offset < 0 || offset > size_ || count > size_ - offset) {
     throw_invalid(fmt::format("dataset: read of {} bytes at {} lies outside {} bytes", count, offset, size_));
@@ -121,7 +140,7 @@ void Dataset::read(std::int64_t offset, std::span<std::uint8_t> bytes) const {
   for (; !bytes.empty(); ++piece) {
     const std::int64_t within = offset - piece->begin;
     const std::size_t taken = std::min(bytes.size(), static_cast<std::size_t>(piece->size - within));
-    if (piece->map) {
+    if (piece->map && mapped) {
       const std::int64_t at = piece->first_byte + within;
       std::copy_n(piece->map->bytes().begin() + at, taken, bytes.begin());
       piece->map->forget(at, at + static_cast<std::int64_t>(taken));  // memory does not grow with the data
@@ -145,6 +164,24 @@ std::string Dataset::sha256(ByteRange range) const {
     at += static_cast<std::int64_t>(taken);
   }
   return hash.hex();
+}
+
+DataMark Dataset::mark() const {
+  constexpr std::int64_t kWhole = std::int64_t{64} << 20, kBlocks = 1024, kBlock = 4096;
+  DataMark mark{size_, part(Split::train).size(), part(Split::valid).size(), {}};
+  if (size_ <= kWhole) {
+    mark.sha256 = sha256({0, size_});
+    return mark;
+  }
+  std::vector<std::uint8_t> block(kBlock);
+  Sha256 hash;
+  for (std::int64_t i = 0; i < kBlocks; ++i) {
+    read((size_ - kBlock) / (kBlocks - 1) * i + (size_ - kBlock) % (kBlocks - 1) * i / (kBlocks - 1), block,
+         false);  // a page of a map that is touched may bring megabytes with it
+    hash.update(block);
+  }
+  mark.sha256 = hash.hex();
+  return mark;
 }
 
 }  // namespace longstride

@@ -37,7 +37,19 @@ struct DatasetOptions {
   const ModelConfig* model = nullptr;  // pictures must fit it: checked before anything is decoded
   const std::atomic<bool>* stop = nullptr;
   std::function<void(const std::string& sentence)> noted;  // may be empty
+  std::string run = {};                                    // the folder that is trained into: never data
 };
+
+// What a run knows its data by: equal where every byte lies where it lay and in the same part. Large data are compared
+// by samples (Dataset::mark).
+struct DataMark {
+  std::int64_t bytes = 0, train_bytes = 0, valid_bytes = 0;  // of all, of the parts
+  std::string sha256;                                        // 64 hexadecimal digits; empty: not known
+  bool operator==(const DataMark&) const = default;
+};
+
+// What differs between two marks, in words: "20,000 bytes then, 40,000 now".
+std::string difference_words(const DataMark& then, const DataMark& now);
 
 class Dataset {
  public:
@@ -67,6 +79,9 @@ class Dataset {
 
   std::string sha256(ByteRange range) const;  // 64 hexadecimal digits
 
+  // Reads up to 64 MiB; of larger data 1,024 blocks of 4 KiB, the first and the last among them, spread evenly.
+  DataMark mark() const;
+
  private:
   struct Piece {
     std::string path;
@@ -78,6 +93,7 @@ class Dataset {
   void open_text(const std::vector<std::string>& files);
   void open_pictures(const std::vector<std::string>& files, const DatasetOptions& options);
   void open_sound(const std::vector<std::string>& files, const DatasetOptions& options);
+  void read(std::int64_t offset, std::span<std::uint8_t> bytes, bool mapped) const;  // or by a system call
   DecodedPlace place(const DatasetOptions& options) const;
   void add_piece(const std::string& path, std::int64_t first_byte);
   void settle(const Decoding& decoding, const DatasetOptions& options);

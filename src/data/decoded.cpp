@@ -60,8 +60,9 @@ std::vector<std::string> hash_files(const std::vector<std::string>& files, const
   return hashes;
 }
 
+constexpr std::size_t kDigits = 24;  // of a key, hexadecimal
+
 std::string key_of(const std::string& recipe, const std::vector<std::string>& files) {
-  constexpr std::size_t kDigits = 24;
   std::string names = recipe;
   for (const std::string& file : files) names += '\0' + fs::absolute(file).lexically_normal().string();
   return sha256_hex(as_bytes(names)).substr(0, kDigits);
@@ -128,30 +129,13 @@ bool is_of(Manifest& manifest, const std::vector<std::string>& files, const std:
   return true;
 }
 
-// Makes a folder, and takes away what it made where it is not told to keep it.
-class NewFolder {
- public:
-  explicit NewFolder(const std::string& folder) {
-    for (fs::path path = fs::absolute(folder); !fs::exists(path); path = path.parent_path()) made_.push_back(path);
-    std::error_code code;
-    fs::create_directories(folder, code);
-    if (!code) return;
-    errno = code.value();
-    fail_system("make the folder", folder);
-  }
-  ~NewFolder() {
-    std::error_code ignored;
-    for (const fs::path& path : made_) fs::remove(path, ignored);  // the innermost first; none that holds anything
-  }
-  NewFolder(const NewFolder&) = delete;
-  NewFolder& operator=(const NewFolder&) = delete;
-  void keep() { made_.clear(); }
-
- private:
-  std::vector<fs::path> made_;
-};
-
 }  // namespace
+
+bool is_decoded_name(const std::string& name) {
+  const std::string key = name.substr(0, name.find('.')), rest = name.substr(key.size());
+  return key.size() == kDigits && key.find_first_not_of("0123456789abcdef") == std::string::npos &&
+         (rest.starts_with(".data") || rest.starts_with(".json"));
+}
 
 DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe, const std::vector<std::string>& files,
                            const std::function<Decoding(AtomicFile& out)>& decode) {
@@ -168,6 +152,7 @@ DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe,
         files.size() == 1 ? "1 file" : with_commas(static_cast<std::int64_t>(files.size())) + " files", data));
   }
   NewFolder folder(place.folder);
+  for (const std::string& file : {data, about}) remove_abandoned(file);
   fs::remove(about, missing);  // never beside bytes that are not its own
   Manifest manifest;
   manifest.identities = identities(files);  // before they are read

@@ -14,6 +14,9 @@
 
 namespace longstride {
 
+// Whether a file of a folder of decoded data was made here: KEY.data, KEY.json, or one of them while it is written.
+bool is_decoded_name(const std::string& name);
+
 struct LeftOut {
   std::string path, reason;
 };

@@ -7,11 +7,13 @@
 #include <cctype>
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "data/decoded.h"
 #include "data/picture_files.h"
 #include "io/system.h"
 #include "longstride/error.h"
@@ -22,52 +24,77 @@ namespace {
 namespace fs = std::filesystem;
 using Identity = std::pair<dev_t, ino_t>;
 
-// above: the folders that lead here; a link back to one of them would go round for ever.
-void list_folder(const fs::path& folder, std::set<Identity>& above, std::vector<std::string>& files) {
+// None where nothing is there.
+std::optional<Identity> identity(const fs::path& path) {
   struct stat status = {};
-  if (::stat(folder.c_str(), &status) != 0) fail_system("read", folder.string());
-  const Identity identity(status.st_dev, status.st_ino);
-  if (!above.insert(identity).second) return;
-  std::error_code code;
-  for (fs::directory_iterator at(folder, code), end; !code && at != end; at.increment(code)) {
-    if (at->path().filename().string().starts_with('.')) continue;
-    std::error_code missing;  // a link to nowhere is no file
-    const fs::file_status entry = fs::status(at->path(), missing);
-    if (fs::is_directory(entry)) {
-      list_folder(at->path(), above, files);
-    } else if (fs::is_regular_file(entry)) {
-      files.push_back(at->path().string());
-    }
-  }
-  if (code) {
-    errno = code.value();
-    fail_system("read", folder.string());
-  }
-  above.erase(identity);
+  if (path.empty() || ::stat(path.c_str(), &status) != 0) return std::nullopt;
+  return Identity(status.st_dev, status.st_ino);
 }
+
+bool is_run(const fs::path& folder) {
+  std::error_code none;
+  return fs::is_regular_file(folder / "config.json", none) && fs::is_directory(folder / "checkpoints", none);
+}
+
+class Walk {
+ public:
+  Walk(const Outputs& outputs, std::vector<std::string>& runs)
+      : run_(identity(outputs.run)), cache_(identity(outputs.cache)), runs_(runs) {}
+
+  // Adds what counts as data below a folder.
+  void list(const fs::path& folder, std::vector<std::string>& files) {
+    const std::optional<Identity> found = identity(folder);
+    if (!found) fail_system("read", folder.string());
+    if (found == run_ || !above_.insert(*found).second) return;
+    std::error_code code;
+    for (fs::directory_iterator at(folder, code), end; !code && at != end; at.increment(code)) {
+      const std::string name = at->path().filename().string();
+      if (name.starts_with('.') || (found == cache_ && is_decoded_name(name))) continue;
+      std::error_code missing;  // a link to nowhere is no file
+      const fs::file_status entry = fs::status(at->path(), missing);
+      if (fs::is_regular_file(entry)) files.push_back(at->path().string());
+      if (fs::is_directory(entry)) enter(at->path(), files);
+    }
+    if (code) {
+      errno = code.value();
+      fail_system("read", folder.string());
+    }
+    above_.erase(*found);
+  }
+
+ private:
+  void enter(const fs::path& folder, std::vector<std::string>& files) {
+    if (!is_run(folder)) return list(folder, files);
+    if (identity(folder) != run_) runs_.push_back(folder.string());
+  }
+
+  std::optional<Identity> run_, cache_;
+  std::set<Identity> above_;  // the folders that lead here; a link back to one of them would go round for ever
+  std::vector<std::string>& runs_;
+};
 
 }  // namespace
 
-std::vector<std::string> list_files(const std::vector<std::string>& paths) {
-  std::vector<std::string> files;
+FileList list_files(const std::vector<std::string>& paths, const Outputs& outputs) {
+  FileList all;
   for (const std::string& path : paths) {
     struct stat status = {};
     if (::stat(path.c_str(), &status) != 0) fail_system("open", path);
     if (!S_ISDIR(status.st_mode)) {
-      files.push_back(path);
+      all.files.push_back(path);
       continue;
     }
     std::vector<std::string> below;
-    std::set<Identity> above;
-    list_folder(path, above, below);
+    Walk(outputs, all.runs).list(path, below);
     if (below.empty()) {
       throw Error(ErrorKind::invalid_argument,
-                  fmt::format("\"{}\": the folder holds no files (hidden ones do not count)", path));
+                  fmt::format("\"{}\": the folder holds no files (hidden ones and those of runs do not count)", path));
     }
     std::sort(below.begin(), below.end());
-    files.insert(files.end(), below.begin(), below.end());
+    all.files.insert(all.files.end(), below.begin(), below.end());
   }
-  return files;
+  std::sort(all.runs.begin(), all.runs.end());
+  return all;
 }
 
 std::string file_ending(const std::string& file) {

@@ -6,10 +6,22 @@
 
 namespace longstride {
 
+// What lies among the data and was made from them. Paths that are empty or lead nowhere stand for nothing.
+struct Outputs {
+  std::string run;    // the folder that is trained into, wherever it is met
+  std::string cache;  // a folder of decoded data: its files are left out (data/decoded.h), others in it are not
+};
+
+struct FileList {
+  std::vector<std::string> files;
+  std::vector<std::string> runs;  // folders of runs, other than the one of Outputs, that were met and left out
+};
+
 // Files as given, and for a folder all files below it sorted by path, without files and folders whose name begins with
-// a dot. Links are followed; a folder already visited on the way down is not entered again. Errors: invalid_argument
-// where a path is missing, exhausted where a folder cannot be read.
-std::vector<std::string> list_files(const std::vector<std::string>& paths);
+// a dot, without outputs and without the folders of runs (config.json beside checkpoints/) that lie in it: the same
+// files count when a run begins and when it is resumed. Links are followed; a folder already visited on the way down is
+// not entered again. Errors: invalid_argument where a path is missing, exhausted where a folder cannot be read.
+FileList list_files(const std::vector<std::string>& paths, const Outputs& outputs = {});
 
 std::string file_ending(const std::string& file);  // ".png": the last ending in small letters, with its dot
 

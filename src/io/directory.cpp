@@ -18,11 +18,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// What file systems answer to what they do not know.
+bool is_unsupported(int reason) { return reason == EINVAL || reason == ENOSYS || reason == ENOTSUP; }
+
 void sync_path(const std::string& path, int flags) {
   const Descriptor entry(::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));
   if (entry.get() < 0) fail_system("open", path);
-  // Some file systems cannot sync a directory (EINVAL); there is nothing more to do on those.
-  if (::fsync(entry.get()) != 0 && errno != EINVAL) fail_system("sync", path);
+  // Some file systems cannot sync a directory; there is nothing more to do on those.
+  if (::fsync(entry.get()) != 0 && !is_unsupported(errno)) fail_system("sync", path);
 }
 
 void sync_below(const fs::path& directory) {
@@ -48,7 +51,32 @@ std::string without_slash(std::string path) {
   fail_system(action, path);
 }
 
+// Takes the place of a directory of equal form, file by file.
+void replace_files(const std::string& aside, const std::string& place) {
+  std::error_code code;
+  for (fs::directory_iterator at(aside, code), end; !code && at != end; at.increment(code)) {
+    const fs::path file = fs::path(place) / at->path().filename();
+    if (::rename(at->path().c_str(), file.c_str()) != 0) fail_system("write", file.string());
+  }
+  if (code) fail_filesystem("read", aside, code);
+  sync_directory(place);
+}
+
 }  // namespace
+
+NewFolder::NewFolder(const std::string& folder) {
+  std::error_code code;
+  for (fs::path path = fs::absolute(without_slash(folder)); !fs::exists(path, code) && path.has_relative_path();
+       path = path.parent_path())
+    made_.push_back(path.string());
+  fs::create_directories(folder, code);
+  if (code) fail_filesystem("make the folder", folder, code);
+}
+
+NewFolder::~NewFolder() {
+  std::error_code ignored;
+  for (const std::string& path : made_) fs::remove(path, ignored);  // none that holds anything
+}
 
 void sync_directory(const std::string& path) { sync_path(path, O_DIRECTORY); }
 
@@ -72,8 +100,10 @@ void commit_directory(const std::string& path) {
   if (::rename(aside.c_str(), place.c_str()) != 0) {
     // The place is taken: exchange the two, so that one of them is there at every moment, then remove the old one.
     if (errno != ENOTEMPTY && errno != EEXIST) fail_system("write", place);
-    if (::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE) != 0)
-      fail_system("write", place);
+    if (::renameat2(AT_FDCWD, aside.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE) != 0) {
+      if (!is_unsupported(errno)) fail_system("write", place);
+      replace_files(aside, place);
+    }
     std::error_code code;
     fs::remove_all(aside, code);
     if (code) fail_filesystem("remove", aside, code);

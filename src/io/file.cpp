@@ -2,6 +2,7 @@
 #include "io/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -105,6 +106,7 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
     descriptor_ = ::open(aside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   }
   if (descriptor_ < 0) fail_system("write", path);
+  if (!aside_.empty()) ::flock(descriptor_, LOCK_EX | LOCK_NB);  // for remove_abandoned; not every system can
 }
 
 AtomicFile::~AtomicFile() {
@@ -136,6 +138,19 @@ void AtomicFile::commit() {
     fail_system("write", path_);
   }
   if (!in_place) sync_directory(parent_directory(place_));
+}
+
+void remove_abandoned(const std::string& path) {
+  const std::filesystem::path place(path);
+  const std::string begin = place.filename().string() + ".";
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(parent_directory(path), error), end; !error && at != end;
+       at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (!name.starts_with(begin) || !name.ends_with(".partial")) continue;
+    const Descriptor file(::open(at->path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(at->path().c_str());
+  }
 }
 
 void write_file_atomically(const std::string& path, std::span<const std::uint8_t> bytes) {

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "longstride/file.h"
 
@@ -58,6 +59,10 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
+// Removes what AtomicFiles of this path left whose processes were killed; what one is writing stays, and so does all
+// where the file system knows no locks.
+void remove_abandoned(const std::string& path);
+
 // True for what is no file but takes bytes: a pipe, a device, a descriptor under /proc (where /dev/stdout leads).
 bool is_written_in_place(const std::string& path);
 
@@ -79,12 +84,26 @@ class LineWriter {
   int descriptor_ = -1;
 };
 
+// Makes a folder and those above it; takes away again what it made, as long as that is empty, unless told to keep it.
+class NewFolder {
+ public:
+  explicit NewFolder(const std::string& folder);
+  ~NewFolder();
+  NewFolder(const NewFolder&) = delete;
+  NewFolder& operator=(const NewFolder&) = delete;
+  void keep() { made_.clear(); }
+
+ private:
+  std::vector<std::string> made_;  // the innermost first
+};
+
 // Makes what was renamed or made in a directory survive a power cut.
 void sync_directory(const std::string& path);
 
 // A directory that is there whole or not at all: begin_directory makes an empty PATH.partial (what an interrupted run
 // left of it is removed) and returns its path; commit_directory syncs all files below it, renames it to PATH, in the
-// place of what was there, and syncs the parent.
+// place of what was there, and syncs the parent. Where a file system cannot exchange two directories, each file takes
+// its predecessor's place by itself.
 std::string begin_directory(const std::string& path);
 void commit_directory(const std::string& path);
 

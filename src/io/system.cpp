@@ -2,6 +2,7 @@
 #include "io/system.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 
 #include <cerrno>
 #include <filesystem>
@@ -12,6 +13,13 @@
 #include "longstride/error.h"
 
 namespace longstride {
+
+std::unique_ptr<Descriptor> lock_directory(const std::string& path) {
+  auto directory = std::make_unique<Descriptor>(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (directory->get() < 0) fail_system("open", path);
+  const bool taken = ::flock(directory->get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  return taken ? nullptr : std::move(directory);
+}
 
 void fail_system(std::string_view action, const std::string& path) {
   const int reason = errno;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +25,10 @@ class Descriptor {  // closes what it owns; negative: nothing
  private:
   int number_;
 };
+
+// Holds a directory until the descriptor is closed or the process ends, however it ends; no file is left. Null where
+// another holds it. Where the file system knows no locks, nothing is held and the descriptor keeps nobody out.
+std::unique_ptr<Descriptor> lock_directory(const std::string& path);
 
 // Throws for errno: invalid_argument where the path itself is wrong, else exhausted.
 // action: what was tried, "open", "write", ...: `cannot open "data.txt": No such file or directory`.

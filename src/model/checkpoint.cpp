@@ -159,7 +159,20 @@ void load_tensors_into(const SafetensorsFile& file, const ParameterTable& table,
   }
 }
 
-LoadedModel load_model(Backend& backend, const std::string& safetensors_path, DType activations) {
+namespace {
+
+// Says of a damaged file of a run which others there are.
+template <typename Read>
+auto naming_others(const std::string& path, Read read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::corrupt_data) throw;
+    throw Error(error.kind(), error.what() + other_checkpoints_words(path));
+  }
+}
+
+LoadedModel load_one(Backend& backend, const std::string& safetensors_path, DType activations) {
   const SafetensorsFile file(safetensors_path);
   CheckpointInfo info = read_checkpoint_metadata(file);
   file.verify();
@@ -181,20 +194,7 @@ LoadedModel load_model(Backend& backend, const std::string& safetensors_path, DT
   return model;
 }
 
-void save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
-                const float* host_store) {
-  const std::map<std::string, std::string> metadata = {
-      {"format", kCheckpointFormat}, {"config", write_config(config)}, {"step", std::to_string(step)}};
-  std::vector<StoredTensor> tensors;
-  tensors.reserve(table.entries().size());
-  for (const Parameter& entry : table.entries()) {
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(host_store + entry.offset);
-    tensors.push_back({entry.name, "F32", entry.shape, {bytes, static_cast<std::size_t>(entry.count) * sizeof(float)}});
-  }
-  write_safetensors(path, metadata, tensors);
-}
-
-CheckpointInfo describe_checkpoint(const std::string& path) {
+CheckpointInfo describe_one(const std::string& path) {
   const SafetensorsFile file(path);
   CheckpointInfo info = read_checkpoint_metadata(file);
   file.verify();
@@ -208,6 +208,31 @@ CheckpointInfo describe_checkpoint(const std::string& path) {
   return info;
 }
 
-Config checkpoint_config(const std::string& path) { return read_checkpoint_metadata(SafetensorsFile(path)).config; }
+}  // namespace
+
+LoadedModel load_model(Backend& backend, const std::string& path, DType activations) {
+  return naming_others(path, [&] { return load_one(backend, path, activations); });
+}
+
+CheckpointInfo describe_checkpoint(const std::string& path) {
+  return naming_others(path, [&] { return describe_one(path); });
+}
+
+Config checkpoint_config(const std::string& path) {
+  return naming_others(path, [&] { return read_checkpoint_metadata(SafetensorsFile(path)).config; });
+}
+
+void save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
+                const float* host_store) {
+  const std::map<std::string, std::string> metadata = {
+      {"format", kCheckpointFormat}, {"config", write_config(config)}, {"step", std::to_string(step)}};
+  std::vector<StoredTensor> tensors;
+  tensors.reserve(table.entries().size());
+  for (const Parameter& entry : table.entries()) {
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(host_store + entry.offset);
+    tensors.push_back({entry.name, "F32", entry.shape, {bytes, static_cast<std::size_t>(entry.count) * sizeof(float)}});
+  }
+  write_safetensors(path, metadata, tensors);
+}
 
 }  // namespace longstride

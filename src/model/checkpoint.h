@@ -43,6 +43,9 @@ LoadedModel load_model(Backend& backend, const std::string& safetensors_path, DT
 // The metadata of a verified file: path, config, step; counts left 0. Error corrupt_data as above.
 CheckpointInfo read_checkpoint_metadata(const SafetensorsFile& file);
 
+// For the error of one that is damaged: "; --checkpoint takes others of the run: 4, 5"; empty where there is none.
+std::string other_checkpoints_words(const std::string& model_path);
+
 // Fills host_store (store_elements) from the tensors prefix + name: each must be there, F32, of its shape and finite.
 // Gaps become 0. Errors: corrupt_data naming the tensor.
 void load_tensors_into(const SafetensorsFile& file, const ParameterTable& table, const std::string& prefix,

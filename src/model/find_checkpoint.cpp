@@ -52,17 +52,48 @@ std::string steps_text(const std::vector<Saved>& saved) {
   return fmt::format("{}", fmt::join(steps, ", "));
 }
 
+// The best step that the state beside a model knows of; nothing where there is no state, none that can be read, or none
+// that was validated.
+std::optional<std::int64_t> best_step_beside(const fs::path& model) {
+  const fs::path path = model.parent_path() / kTrainingStateFile;
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return std::nullopt;
+  try {
+    const SafetensorsFile state(path.string());
+    const auto found = state.metadata().find("best_step");
+    return found == state.metadata().end() ? std::nullopt : parse_step(found->second);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
+[[noreturn]] void throw_none(const fs::path& run) {
+  throw_invalid(fmt::format("run \"{}\" has no complete checkpoint yet", run.string()));
+}
+
+// What the newest state that knows says is true; the link is for people and may be missing, behind, or a folder, as
+// copying makes one of it. Where nothing was validated the latest is all there is.
+fs::path find_best(const fs::path& run, const std::vector<Saved>& saved) {
+  for (auto newest = saved.rbegin(); newest != saved.rend(); ++newest) {
+    const std::optional<std::int64_t> step = best_step_beside(newest->model);
+    if (!step) continue;
+    for (const Saved& checkpoint : saved)
+      if (checkpoint.step == *step) return checkpoint.model;
+    break;
+  }
+  std::error_code error;
+  const fs::path target = fs::read_symlink(run / kBestLink, error);
+  const fs::path best = error ? run / kBestLink : target.is_absolute() ? target : run / target;
+  if (fs::is_regular_file(best / kModelFile, error)) return best / kModelFile;
+  if (saved.empty()) throw_none(run);
+  return saved.back().model;
+}
+
 std::string find_in_run(const fs::path& run, const std::string& which) {
   const std::vector<Saved> saved = saved_checkpoints(run);
-  if (saved.empty()) throw_invalid(fmt::format("run \"{}\" has no complete checkpoint yet", run.string()));
+  if (which == "best") return find_best(run, saved).string();
+  if (saved.empty()) throw_none(run);
   if (which == "latest") return saved.back().model.string();
-  if (which == "best") {
-    std::error_code error;
-    const fs::path target = fs::read_symlink(run / kBestLink, error);
-    if (error) return saved.back().model.string();  // nothing was validated: the latest is all there is
-    const fs::path model = (target.is_absolute() ? target : run / target) / kModelFile;
-    return fs::is_regular_file(model, error) ? model.string() : saved.back().model.string();
-  }
   const std::optional<std::int64_t> step = parse_step(which);
   if (!step) throw_invalid(fmt::format("--checkpoint: needs best, latest or a step, got \"{}\"", which));
   for (const Saved& checkpoint : saved) {
@@ -73,6 +104,14 @@ std::string find_in_run(const fs::path& run, const std::string& which) {
 }
 
 }  // namespace
+
+std::string other_checkpoints_words(const std::string& model_path) {
+  const fs::path checkpoint = fs::absolute(model_path).lexically_normal().parent_path();
+  if (checkpoint.parent_path().filename() != kCheckpointFolder) return "";
+  std::vector<Saved> others = saved_checkpoints(checkpoint.parent_path().parent_path());
+  std::erase_if(others, [&](const Saved& saved) { return saved.model.parent_path() == checkpoint; });
+  return others.empty() ? "" : fmt::format("; --checkpoint takes others of the run: {}", steps_text(others));
+}
 
 std::string find_checkpoint(const std::string& run, const std::string& which) {
   const fs::path path(run);

@@ -1,6 +1,7 @@
 // This writes an object a line into log.jsonl, and the same numbers into TensorBoard's events.
 #include "train/journal.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -23,7 +24,7 @@ Journal::Journal(const RunDirectory& run, std::int64_t first_step)
                return json.is_object() && step != json.end() && step->is_number_integer() &&
                       step->get<std::int64_t>() <= first_step;
              }),
-      events_(run.tensorboard_path(), first_step) {}
+      events_(run.tensorboard_path(), std::max<std::int64_t>(1, first_step + 1)) {}
 
 void Journal::step(const StepReport& r) {
   nlohmann::ordered_json line = {{"step", r.step},

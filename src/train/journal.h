@@ -14,7 +14,8 @@ namespace longstride {
 
 class Journal {
  public:
-  // first_step: steps done before this session; lines beyond it, which a crash left, are dropped.
+  static constexpr std::int64_t kNothing = -1;
+  // first_step: steps done before this session; lines beyond it, which a crash left, are dropped. kNothing: all lines.
   Journal(const RunDirectory& run, std::int64_t first_step);
 
   void step(const StepReport& report);

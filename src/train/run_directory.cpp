@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <initializer_list>
 
 #include "io/file.h"
 #include "longstride/error.h"
@@ -15,6 +16,9 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kConfigFile = "config.json";
+constexpr const char* kLogFile = "log.jsonl";
+constexpr const char* kPartial = ".partial";  // ends the name of what is being written or removed
+constexpr const char* kDamaged = ".damaged";  // ends the name of a checkpoint that was set aside
 
 [[noreturn]] void refuse(const std::string& path, const std::error_code& error) {
   throw Error(ErrorKind::exhausted, "train: cannot write in \"" + path + "\": " + error.message());
@@ -26,18 +30,72 @@ void make_directory(const std::string& path) {
   if (error) refuse(path, error);
 }
 
+bool is_number(const std::string& name) {
+  return !name.empty() && name.size() < 19 &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) { return c >= '0' && c <= '9'; });
+}
+
+std::vector<fs::path> entries(const fs::path& folder) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    found.push_back(at->path());
+  return found;
+}
+
+// Whether a name is one that `file` has while it is written: FILE.partial, FILE.PID-COUNT.partial.
+bool is_partial(const std::string& name, const std::string& file) {
+  return name.starts_with(file + ".") && name.ends_with(kPartial);
+}
+
+// Whether an entry of the folder `part` of a run is what a killed process left there.
+bool is_leftover(const std::string& part, const std::string& name) {
+  const std::string stem = name.substr(0, name.find('.'));
+  if (part == kCheckpointFolder) return is_number(stem) && name == stem + kPartial;
+  return part == "samples" && is_number(stem) && name.ends_with(kPartial);
+}
+
+std::vector<fs::path> leftovers(const std::string& run) {
+  std::vector<fs::path> found;
+  const auto add = [&](const fs::path& folder, const auto& is_left) {
+    for (const fs::path& entry : entries(folder))
+      if (is_left(entry.filename().string())) found.push_back(entry);
+  };
+  const auto of_files = [](std::initializer_list<const char*> files) {
+    return [files = std::vector<std::string>(files.begin(), files.end())](const std::string& name) {
+      return std::any_of(files.begin(), files.end(), [&](const auto& file) { return is_partial(name, file); });
+    };
+  };
+  add(run, of_files({kConfigFile, kLogFile, kBestLink}));
+  for (const std::string part : {kCheckpointFolder, "samples"})
+    add(fs::path(run) / part, [&](const std::string& name) { return is_leftover(part, name); });
+  for (const fs::path& checkpoint : entries(fs::path(run) / kCheckpointFolder))
+    if (is_number(checkpoint.filename().string())) add(checkpoint, of_files({kModelFile, kTrainingStateFile}));
+  return found;
+}
+
+// Whether this can be what is there of a run that was killed before it had its config.json: our folders without any
+// file that is whole.
+bool is_of_interrupted_start(const fs::path& entry) {
+  const std::string name = entry.filename().string();
+  if (name == "cache" || is_partial(name, kConfigFile)) return true;
+  if (name != kCheckpointFolder && name != "samples" && name != "tensorboard") return false;
+  if (!fs::is_directory(fs::symlink_status(entry))) return false;
+  const std::vector<fs::path> below = entries(entry);
+  return std::all_of(below.begin(), below.end(),
+                     [&](const fs::path& path) { return is_leftover(name, path.filename().string()); });
+}
+
 // Removes what a run consists of and leaves anything else in the folder alone.
 void remove_run(const std::string& path) {
-  for (const char* name : {"best", "checkpoints", "samples", "tensorboard", "log.jsonl", kConfigFile}) {
+  for (const char* name : {kBestLink, kCheckpointFolder, "samples", "tensorboard", kLogFile, kConfigFile}) {
     std::error_code error;
     fs::remove_all(path + "/" + name, error);
     if (error) refuse(path, error);
   }
 }
 
-}  // namespace
-
-void RunDirectory::check_place(const std::string& path, bool overwrite) {
+void check_place(const std::string& path, bool overwrite) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (!fs::exists(status)) return;
@@ -48,31 +106,75 @@ void RunDirectory::check_place(const std::string& path, bool overwrite) {
     throw Error(ErrorKind::invalid_argument,
                 "--out: \"" + path + "\" holds a run already; --resume goes on with it, --overwrite replaces it");
   for (fs::directory_iterator entry(path, error), end; !run && !error && entry != end; entry.increment(error)) {
-    if (entry->path() == cache_path(path)) continue;
+    if (is_of_interrupted_start(entry->path())) continue;
     throw Error(ErrorKind::invalid_argument,
                 "--out: \"" + path + "\" holds other files; name a folder that is new or empty");
   }
   if (error) refuse(path, error);
 }
 
-RunDirectory RunDirectory::create(const std::string& path, const Config& config, bool overwrite) {
+}  // namespace
+
+void RunDirectory::check_data(const std::string& path, const std::vector<std::string>& data) {
+  std::error_code ignored;
+  const fs::path run = fs::weakly_canonical(path, ignored);
+  for (const std::string& named : data) {
+    const fs::path within = fs::weakly_canonical(named, ignored).lexically_relative(run);
+    const std::string part = within.empty() ? "" : within.begin()->string();
+    for (const std::string own : {kCheckpointFolder, "samples", "tensorboard", "cache", kLogFile, kConfigFile}) {
+      if (part == own)
+        throw Error(ErrorKind::invalid_argument, "--data: \"" + named + "\" is written by the run \"" + path +
+                                                     "\" itself; name other data or another --out");
+    }
+  }
+}
+
+RunDirectory RunDirectory::claim(const std::string& path, bool overwrite) {
   check_place(path, overwrite);
-  if (fs::exists(path)) remove_run(path);
-  make_directory(path + "/checkpoints");
-  make_directory(path + "/samples");
-  make_directory(path + "/tensorboard");
   RunDirectory run(path);
-  write_file_atomically(path + "/" + kConfigFile, write_config(config));
+  try {
+    run.made_ = std::make_unique<NewFolder>(path);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::exhausted, std::string("train: ") + error.what());
+  }
+  run.lock();
+  check_place(path, overwrite);  // who held it until now may have written there
   return run;
+}
+
+void RunDirectory::begin(const Config& config) {
+  remove_leftovers();
+  remove_run(path_);
+  for (const char* folder : {kCheckpointFolder, "samples", "tensorboard"}) make_directory(path_ + "/" + folder);
+  write_config(config);
+  made_->keep();
 }
 
 RunDirectory RunDirectory::open(const std::string& path) {
   if (!fs::exists(path + "/" + kConfigFile))
     throw Error(ErrorKind::invalid_argument,
                 "--resume: \"" + path + "\" holds no run (no config.json); start one without --resume");
+  RunDirectory run(path);
+  run.lock();
+  run.remove_leftovers();
   make_directory(path + "/samples");
   make_directory(path + "/tensorboard");
-  return RunDirectory(path);
+  return run;
+}
+
+void RunDirectory::lock() {
+  lock_ = lock_directory(path_);
+  if (!lock_)
+    throw Error(ErrorKind::invalid_argument, "train: run \"" + path_ + "\" is being trained by another process");
+}
+
+void RunDirectory::remove_leftovers() const {
+  std::error_code ignored;  // what cannot be removed is in nobody's way
+  for (const fs::path& path : leftovers(path_)) fs::remove_all(path, ignored);
+}
+
+void RunDirectory::write_config(const Config& config) const {
+  write_file_atomically(path_ + "/" + kConfigFile, longstride::write_config(config));
 }
 
 Config RunDirectory::config() const {
@@ -80,16 +182,19 @@ Config RunDirectory::config() const {
   return read_config({read_text(file)}, {file}, {});
 }
 
-std::vector<std::int64_t> RunDirectory::checkpoints() const {
+std::vector<std::int64_t> RunDirectory::named_checkpoints() const {
   std::vector<std::int64_t> steps;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(path_ + "/" + kCheckpointFolder, error)) {
-    const std::string name = entry.path().filename().string();
-    const bool digits = !name.empty() && name.size() < 19 &&
-                        std::all_of(name.begin(), name.end(), [](unsigned char c) { return c >= '0' && c <= '9'; });
-    if (digits && fs::exists(entry.path() / kModelFile)) steps.push_back(std::stoll(name));
+  for (const fs::path& entry : entries(fs::path(path_) / kCheckpointFolder)) {
+    const std::string name = entry.filename().string();
+    if (is_number(name)) steps.push_back(std::stoll(name));
   }
   std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+std::vector<std::int64_t> RunDirectory::checkpoints() const {
+  std::vector<std::int64_t> steps = named_checkpoints();
+  std::erase_if(steps, [&](std::int64_t step) { return !fs::exists(checkpoint_path(step) + "/" + kModelFile); });
   return steps;
 }
 
@@ -110,8 +215,43 @@ void RunDirectory::save_checkpoint(std::int64_t step, const std::function<void(c
   commit_directory(path);
 }
 
-void RunDirectory::set_best(std::int64_t step) {
-  replace_symlink(std::string(kCheckpointFolder) + "/" + checkpoint_name(step), path_ + "/" + kBestLink);
+std::string RunDirectory::set_aside(std::int64_t step) {
+  const std::string path = checkpoint_path(step), aside = path + kDamaged;
+  std::error_code error;
+  fs::remove_all(aside, error);  // an earlier one of the same step
+  if (!error) fs::rename(path, aside, error);
+  if (error) refuse(path, error);
+  sync_directory(path_ + "/" + kCheckpointFolder);
+  return aside;
+}
+
+std::string RunDirectory::set_best(std::int64_t step) {
+  const std::string link = path_ + "/" + kBestLink, copy = link + ".copy" + kPartial;
+  const fs::path target = fs::path(kCheckpointFolder) / checkpoint_name(step);
+  std::error_code none;
+  if (fs::read_symlink(link, none) == target) return "";
+  const bool is_copy = has_best_folder();
+  if (is_copy) fs::rename(link, copy, none);
+  std::string problem;
+  try {
+    replace_symlink(target.string(), link);
+  } catch (const Error& error) {
+    problem = error.what();
+  }
+  if (is_copy) fs::remove_all(copy, none);  // it is the best no longer, with or without a link
+  return problem;
+}
+
+bool RunDirectory::has_best_folder() const {
+  const std::string link = path_ + "/" + kBestLink;
+  std::error_code none;
+  return fs::is_directory(fs::symlink_status(link, none)) && fs::exists(link + "/" + kModelFile, none);
+}
+
+void RunDirectory::unset_best() {
+  std::error_code none;
+  const fs::path link = path_ + "/" + kBestLink;
+  if (fs::is_symlink(link, none)) fs::remove(link, none);
 }
 
 void RunDirectory::rotate(std::int64_t keep, std::int64_t best_step) {
@@ -123,8 +263,8 @@ void RunDirectory::rotate(std::int64_t keep, std::int64_t best_step) {
     if (step == best_step) continue;
     const std::string path = checkpoint_path(step);
     std::error_code error;
-    fs::rename(path, path + ".partial", error);  // so that one half removed is never taken for a checkpoint
-    if (!error) fs::remove_all(path + ".partial", error);
+    fs::rename(path, path + kPartial, error);  // so that one half removed is never taken for a checkpoint
+    if (!error) fs::remove_all(path + kPartial, error);
   }
 }
 

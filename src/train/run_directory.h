@@ -3,45 +3,71 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "io/file.h"
+#include "io/system.h"
 #include "longstride/config.h"
 
 namespace longstride {
 
+// Held against other processes as long as it lives: whoever trains in RUN is the only one to write there.
 class RunDirectory {
  public:
-  // Where a run may be made: nothing, an empty folder, or with `overwrite` a run. Error invalid_argument otherwise.
-  static void check_place(const std::string& path, bool overwrite);
   // Decoded data of the run at `path`: stays where a run is replaced, and may be there before the run is.
   static std::string cache_path(const std::string& path) { return path + "/cache"; }
-  // Makes an empty run with its config.json. Errors: as check_place; exhausted where the system refuses.
-  static RunDirectory create(const std::string& path, const Config& config, bool overwrite);
-  // One that is there. Error invalid_argument where there is none.
+  // Throws where data that were named lie in what a run at `path` writes itself. Error invalid_argument.
+  static void check_data(const std::string& path, const std::vector<std::string>& data);
+
+  // A place for a new run: nothing, an empty folder, what an interrupted start left, or with `overwrite` a run. Nothing
+  // in it changes before begin(), and a folder that was made for it goes with it where begin() is not called.
+  // Errors: invalid_argument where the place is no such thing or another process trains there; exhausted where the
+  // system refuses.
+  static RunDirectory claim(const std::string& path, bool overwrite);
+  void begin(const Config& config);  // makes an empty run with its config.json
+
+  // One that is there, without what killed processes left. Errors: invalid_argument where there is none or another
+  // process trains it.
   static RunDirectory open(const std::string& path);
 
   const std::string& path() const { return path_; }
   Config config() const;
+  void write_config(const Config& config) const;
   std::string log_path() const { return path_ + "/log.jsonl"; }
   std::string tensorboard_path() const { return path_ + "/tensorboard"; }
 
-  // Steps of the complete checkpoints, ascending.
+  // Steps of the checkpoints, ascending: all that have their name, and those that have a model in them.
+  std::vector<std::int64_t> named_checkpoints() const;
   std::vector<std::int64_t> checkpoints() const;
   std::string checkpoint_path(std::int64_t step) const;
   // `write` fills a directory aside, which then takes its place as the checkpoint of `step`.
   void save_checkpoint(std::int64_t step, const std::function<void(const std::string& directory)>& write);
-  void set_best(std::int64_t step);
+  // Renames a damaged one, so that it counts as none and yet is there to look at. Returns its new name.
+  std::string set_aside(std::int64_t step);
   // Removes all but the last `keep` and the best. keep < 1: keeps all.
   void rotate(std::int64_t keep, std::int64_t best_step);
+
+  // The link is a convenience: the state of the newest checkpoint says which one is the best. Returns why it could not
+  // be made; empty where it could. A folder in its place, as copies of a run have it, is replaced where it holds a
+  // model.
+  std::string set_best(std::int64_t step);
+  bool has_best_folder() const;  // with a model, in place of the link
+  void unset_best();             // removes the link
 
   // Returns its name below path().
   std::string save_sample(std::int64_t step, const std::string& ending, std::span<const std::uint8_t> bytes) const;
 
  private:
   explicit RunDirectory(std::string path) : path_(std::move(path)) {}
+  void lock();
+  void remove_leftovers() const;
+
   std::string path_;
+  std::unique_ptr<NewFolder> made_;   // for claim; null otherwise
+  std::unique_ptr<Descriptor> lock_;  // of the directory itself
 };
 
 }  // namespace longstride

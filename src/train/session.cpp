@@ -44,26 +44,6 @@ void Session::note(const std::string& sentence) const {
   if (observer_.noted) observer_.noted(sentence);
 }
 
-void Session::start() {
-  state_.initialise(config_.training.seed);
-  journal_.emplace(run_, 0);
-  journal_->event(0, "started");
-}
-
-void Session::resume() {
-  const std::vector<std::int64_t> checkpoints = run_.checkpoints();
-  if (checkpoints.empty()) {
-    note("the run has no checkpoint yet: it starts from the beginning");
-    start();
-    return;
-  }
-  progress_ = state_.load(run_.checkpoint_path(checkpoints.back()));
-  saved_step_ = progress_.step;
-  elapsed_before_ = progress_.elapsed_s;
-  journal_.emplace(run_, progress_.step);
-  journal_->event(progress_.step, "resumed");
-}
-
 double Session::elapsed() const { return elapsed_before_ + seconds_since(started_); }
 
 double Session::share() const {

@@ -26,13 +26,21 @@ class Session {
           const TrainOptions& options, const TrainObserver& observer);
 
   void start();   // from the initial weights
-  void resume();  // from the last checkpoint; from the initial weights where there is none yet
+  void resume();  // from the last checkpoint that is whole; from the initial weights where there is none yet
   TrainResult run();
 
  private:
   using Clock = std::chrono::steady_clock;
 
   bool stopped() const { return options_.stop != nullptr && options_.stop->load(); }
+  struct Damaged {
+    std::int64_t step = 0;
+    std::string reason;
+  };
+  std::vector<Damaged> load_newest(const std::vector<std::int64_t>& checkpoints);  // that is whole; returns newer ones
+  void check_data(const DataMark& now) const;
+  void set_aside(const std::vector<Damaged>& damaged);
+  void repair_best();
   bool done() const;
   double elapsed() const;  // seconds of training, earlier sessions included
   double share() const;    // of the run that is done
@@ -48,6 +56,7 @@ class Session {
   void validate(std::int64_t tokens);
   void make_sample(double seconds);  // takes about so many at most
   void save();
+  void mark_best();
   void finish(TrainResult& result);
   void note(const std::string& sentence) const;
 
@@ -65,6 +74,7 @@ class Session {
   std::optional<Journal> journal_;
   Progress progress_;
   std::int64_t saved_step_ = -1;
+  bool link_failed_ = false;  // and it was said
   Clock::time_point started_, validated_, sampled_, saved_;
   double elapsed_before_ = 0;
 };

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "evaluate/order0.h"
+#include "longstride/error.h"
 #include "sample/generate.h"
 #include "train/limits.h"
 #include "train/made_sample.h"
@@ -53,8 +54,13 @@ void Session::validate(std::int64_t tokens) {
   if (!best) return;
   saved_step_ = -1;  // the checkpoint shall know its bits
   save();
-  run_.set_best(progress_.step);
-  run_.rotate(config_.training.keep, progress_.best_step);
+}
+
+void Session::mark_best() {
+  const std::string problem = run_.set_best(progress_.best_step);
+  if (problem.empty() || link_failed_) return;
+  link_failed_ = true;
+  note("the best checkpoint gets no link (" + problem + "); the program's commands find it without one");
 }
 
 void Session::make_sample(double seconds) {
@@ -72,7 +78,12 @@ void Session::make_sample(double seconds) {
   TrainState::Averaged averaged(state_);
   const std::vector<std::vector<std::uint8_t>> made = sample_tokens(*engine_, options);
   const MadeSample sample = made_sample(config_.data, made);
-  const std::string name = run_.save_sample(progress_.step, ending_of(sample), file_of(sample));
+  std::string name;
+  try {
+    name = run_.save_sample(progress_.step, ending_of(sample), file_of(sample));
+  } catch (const Error& error) {
+    return note(std::string("the sample is not kept: ") + error.what());
+  }
   journal_->sample(progress_.step, name, sample);
   if (!observer_.sampled) return;
   SampleReport report;
@@ -90,6 +101,7 @@ void Session::save() {
                        [&](const std::string& directory) { state_.save(directory, config_, progress_); });
   saved_step_ = progress_.step;
   journal_->sync();
+  if (progress_.best_step == progress_.step) mark_best();  // before the one that it replaces is removed
   run_.rotate(config_.training.keep, progress_.best_step);
   if (observer_.saved) observer_.saved(progress_.step, run_.checkpoint_path(progress_.step));
 }

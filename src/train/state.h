@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/dataset.h"
 #include "longstride/config.h"
 #include "model/network.h"
 #include "model/parameters.h"
@@ -31,6 +32,7 @@ struct Progress {
   double valid_bits = -1;         // the last validation; -1: none
   std::int64_t valid_tokens = 0;  // that a validation scores; 0: not chosen yet
   double tokens_per_s = 0;        // of training, smoothed
+  DataMark data;                  // that all of it was trained on; unknown in states of version 0.1.0
 };
 
 // Parameters in all their copies, in a backend's memory, and the programs that move them.
@@ -69,7 +71,7 @@ class TrainState {
 
   // checkpoint: a directory that exists. Writes model.safetensors and state.safetensors.
   void save(const std::string& checkpoint, const Config& config, const Progress& progress) const;
-  // Errors corrupt_data where one of the two is damaged or does not fit the model.
+  // Errors corrupt_data where one of the two is missing, damaged or does not fit the model.
   Progress load(const std::string& checkpoint);
 
   // Bytes by name, before anything is made.

@@ -29,18 +29,22 @@ void require_memory(const Plan& plan) {
 
 TrainResult train(const Config& asked, const TrainOptions& options, const TrainObserver& observer) {
   Config config = asked;
+  if (!options.resume) check(config);  // before a folder is made
+  RunDirectory run =
+      options.resume ? RunDirectory::open(options.out) : RunDirectory::claim(options.out, options.overwrite);
   if (options.resume) {
-    config = RunDirectory::open(options.out).config();
-    config.training.device = asked.training.device;
+    config = run.config();
+    if (!asked.data.paths.empty()) config.data.paths = asked.data.paths;
+    check(config);
   }
-  check(config);
-  const Device device = config.training.device;
+  RunDirectory::check_data(options.out, config.data.paths);
+  const Device device = asked.training.device;
   check_device(device);
   config.training.threads = 0;  // neither is a part of what a run is
   config.training.device = Device::automatic;
-  if (!options.resume) RunDirectory::check_place(options.out, options.overwrite);  // before anything is decoded
   if (!config.data.cache.empty()) config.data.cache = std::filesystem::absolute(config.data.cache).lexically_normal();
-  const Dataset data(config.data, {RunDirectory::cache_path(options.out), &config.model, options.stop, observer.noted});
+  const Dataset data(config.data,
+                     {RunDirectory::cache_path(options.out), &config.model, options.stop, observer.noted, options.out});
   config.data = data.config();
   data.require_context(Split::train, config.model.context);
   Config here = config;
@@ -49,8 +53,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   require_memory(plan);
   config.training.precision = plan.precision;
   config.training.recompute = plan.recompute;
-  RunDirectory run =
-      options.resume ? RunDirectory::open(options.out) : RunDirectory::create(options.out, config, options.overwrite);
+  if (!options.resume) run.begin(config);
   const std::unique_ptr<Backend> backend = make_backend(device);
   const double peak = backend->product_rate(type_of(plan.precision));
   Session session(*backend, config, plan, peak, std::move(run), data, options, observer);

@@ -63,8 +63,16 @@ class Commands : public testing::Test {
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&files, 1, (out.empty() ? path("out") : out).c_str(), kFlags, 0600);
     posix_spawn_file_actions_addopen(&files, 2, path("err").c_str(), kFlags, 0600);
+    posix_spawnattr_t attributes;  // signals as a terminal's shell has them, whatever started the tests
+    posix_spawnattr_init(&attributes);
+    sigset_t usual;
+    sigemptyset(&usual);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&usual, signal);
+    posix_spawnattr_setsigdefault(&attributes, &usual);
+    if (!ignoring_) posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
     pid_t process = -1;
-    EXPECT_EQ(posix_spawn(&process, argv[0], &files, nullptr, argv.data(), environ), 0);
+    EXPECT_EQ(posix_spawn(&process, argv[0], &files, &attributes, argv.data(), environ), 0);
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&files);
     return process;
   }
@@ -114,6 +122,7 @@ class Commands : public testing::Test {
   }
 
   std::filesystem::path root_;
+  bool ignoring_ = false;  // programs are started with the signals ignored that this process ignores
 };
 
 }  // namespace longstride

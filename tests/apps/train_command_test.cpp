@@ -1,10 +1,6 @@
-// These tests run `longstride train` as a person does: what it writes, says and refuses, and how it stops and goes on.
-#include <fcntl.h>
-
+// These tests run `longstride train` as a person does: what it writes, says and refuses.
 #include <algorithm>
-#include <chrono>
 #include <set>
-#include <thread>
 
 #include "apps/program.h"
 
@@ -52,24 +48,6 @@ TEST_F(TrainCommand, WritesTheInitialWeightsWhereNoStepIsAskedFor) {
   EXPECT_TRUE(exists("run/checkpoints/000000000/model.safetensors"));
   const Finished done = run({"evaluate", path("run"), "--data", path("text"), "--json", "--quiet"});
   EXPECT_EQ(done.json()["bits_per_byte"], 8.0) << done.err;
-}
-
-TEST_F(TrainCommand, FinishesItsStepSavesAndExitsWith130WhereItIsInterrupted) {
-  for (const int signal : {SIGINT, SIGTERM}) {
-    const std::string out = "run" + std::to_string(signal);
-    const pid_t process = start(training("train", {"--out", path(out), "--steps", "1000000"}));
-    for (int tries = 0; tries < 600 && read(out + "/log.jsonl").size() < 600; ++tries) {  // some steps
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
-    ::kill(process, signal);
-    const Finished done = finish(process);
-    EXPECT_EQ(done.status, 130) << done.err;
-    EXPECT_NE(done.err.find("`longstride train --resume --out " + path(out) + "` goes on"), std::string::npos)
-        << done.err;
-    const Finished info = run({"info", path(out), "--checkpoint", "latest", "--json"});
-    EXPECT_EQ(info.status, 0) << info.err;
-    EXPECT_GT(info.json()["step"], 0);
-  }
 }
 
 TEST_F(TrainCommand, GoesOnWithNothingButTheRun) {

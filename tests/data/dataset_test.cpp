@@ -59,6 +59,86 @@ TEST(Dataset, AFolderStandsForAllItsFilesSortedByPathWithoutHiddenOnes) {
   EXPECT_EQ(data.describe(), "6 files, 5 bytes");
 }
 
+// The same files at the start of a run and afterwards, when its folder lies among them.
+TEST(Dataset, RunsAndDecodedDataThatLieAmongTheFilesAreLeftOut) {
+  const Scratch scratch;
+  put(scratch / "a", "1");
+  DatasetOptions options;
+  std::string notes;
+  options.noted = [&](const std::string& sentence) { notes += sentence + "\n"; };
+  options.run = scratch / "here";
+  options.cache = scratch / "cache";
+  const auto bytes = [&] { return all_bytes(Dataset(data_at({scratch.path()}), options)); };
+  EXPECT_EQ(bytes(), "1");
+  fs::create_directories(scratch / "here/cache");
+  put(scratch / "here/cache/0123456789abcdef01234567.data", "no");  // not yet a run
+  fs::create_directory(scratch / "cache");
+  put(scratch / "cache/0123456789abcdef01234567.data", "no");
+  put(scratch / "cache/0123456789abcdef01234567.json.12-0.partial", "no");
+  EXPECT_EQ(bytes(), "1");
+  EXPECT_EQ(notes, "");
+  fs::create_directories(scratch / "other/checkpoints/000000001");
+  put(scratch / "other/checkpoints/000000001/model.safetensors", "no");
+  put(scratch / "other/config.json", "no");
+  EXPECT_EQ(bytes(), "1");
+  EXPECT_EQ(notes, "the run \"" + (scratch / "other") + "\" among the data is left out\n");
+  fs::create_directories(scratch / "last/checkpoints");
+  put(scratch / "last/config.json", "no");
+  put(scratch / "cache/own", "2");
+  EXPECT_EQ(bytes(), "12");
+  EXPECT_NE(notes.find("2 runs among the data are left out, \"" + (scratch / "last") + "\" first\n"),
+            std::string::npos);
+  fs::remove(scratch / "other/config.json");  // a folder like any other
+  EXPECT_EQ(bytes(), "12no");
+  DataConfig kinds = data_at({scratch.path()});
+  kinds.kind = "";
+  put(scratch / "here/picture.png", "no");
+  EXPECT_EQ(find_kind(kinds, options.run), "text");
+  error_words(ErrorKind::invalid_argument, [&] { find_kind(kinds); });
+}
+
+TEST(Dataset, AFolderThatIsNamedCountsAlsoWhereItIsARun) {
+  const Scratch scratch;
+  fs::create_directories(scratch / "run/checkpoints");
+  put(scratch / "run/config.json", "1");
+  EXPECT_EQ(all_bytes(Dataset(data_at({scratch / "run"}))), "1");
+}
+
+TEST(Dataset, IsKnownByItsBytesAndParts) {
+  const Scratch scratch;
+  const auto mark = [&](const std::string& text) {
+    put(scratch / "a", text);
+    return Dataset(data_at({scratch / "a"})).mark();
+  };
+  const DataMark one = mark("some text");
+  EXPECT_EQ(one, mark("some text"));
+  EXPECT_EQ(difference_words(one, mark("some text, and more")), "9 bytes then, 19 now");
+  EXPECT_NE(one, mark("some test"));
+  EXPECT_EQ(difference_words(one, mark("some test")), "9 bytes as then, but not the same ones");
+}
+
+// Beyond 64 MiB blocks are read: the first, the last, and what lies between at equal distances.
+TEST(Dataset, IsKnownByBlocksWhereItIsLarge) {
+  const Scratch scratch;
+  put(scratch / "a", "");
+  constexpr std::int64_t kSize = (std::int64_t{1} << 32) + 12345;
+  fs::resize_file(scratch / "a", kSize);
+  const auto mark = [&] { return Dataset(data_at({scratch / "a"})).mark(); };
+  const DataMark before = mark();
+  for (const std::int64_t at : {std::int64_t{0}, (kSize - 4096) / 1023 * 500 + 2000, kSize - 1}) {
+    std::fstream file(scratch / "a", std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(at);
+    file.put('x');
+    file.close();
+    EXPECT_NE(mark(), before) << at;
+    std::fstream again(scratch / "a", std::ios::in | std::ios::out | std::ios::binary);
+    again.seekp(at);
+    again.put('\0');
+    again.close();
+    EXPECT_EQ(mark(), before) << at;
+  }
+}
+
 TEST(Dataset, LinksAreFollowedAndLoopsEnd) {
   const Scratch scratch;
   fs::create_directories(scratch / "d/sub");
@@ -211,7 +291,7 @@ TEST(Dataset, MissingAndEmptyDataAreErrorsThatNameItAndTheRemedy) {
   fs::create_directory(scratch / "d");
   put(scratch / "d/.hidden", "text");
   EXPECT_EQ(opening(ErrorKind::invalid_argument, data_at({scratch / "d"})),
-            "\"" + (scratch / "d") + "\": the folder holds no files (hidden ones do not count)");
+            "\"" + (scratch / "d") + "\": the folder holds no files (hidden ones and those of runs do not count)");
 }
 
 TEST(Dataset, AFileThatMayNotBeReadIsAnErrorThatNamesIt) {

@@ -129,6 +129,20 @@ TEST(File, ADescriptorOfThisProcessIsWrittenWhereItStands) {
   EXPECT_EQ(get(scratch / "a"), "before after");
 }
 
+TEST(File, WhatKilledWritersLeftIsRemovedAndWhatIsBeingWrittenStays) {
+  const Scratch scratch;
+  put(scratch / "a.123-0.partial", "half");
+  put(scratch / "b.123-0.partial", "of another");
+  put(scratch / "a.data", "whole");
+  AtomicFile file(scratch / "a");
+  file.append(as_bytes("new"));
+  remove_abandoned(scratch / "a");
+  EXPECT_EQ(scratch.names().size(), 3u);  // a.data, the other's, and the one that is being written
+  EXPECT_FALSE(fs::exists(scratch / "a.123-0.partial"));
+  file.commit();
+  EXPECT_EQ(get(scratch / "a"), "new");
+}
+
 TEST(File, AnAtomicFileThatIsNotCommittedLeavesTheOldOne) {
   const Scratch scratch;
   put(scratch / "a", "old");

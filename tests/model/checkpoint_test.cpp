@@ -209,6 +209,54 @@ TEST_F(Checkpoint, OfARunIsTheBestOrTheLatestOrTheOneOfAStep) {
   EXPECT_EQ(found("best"), "000000100");  // the link leads nowhere
 }
 
+// The state beside the newest model says which is the best; the link may be missing, behind, or a folder in a copy.
+TEST_F(Checkpoint, ThatIsTheBestIsKnownToTheNewestState) {
+  const auto state = [&](std::int64_t step, const std::string& best) {
+    write_safetensors(path("run/checkpoints/" + checkpoint_name(step) + "/state.safetensors"), {{"best_step", best}},
+                      {});
+  };
+  for (const std::int64_t step : {8, 9, 100}) save_step("run", step);
+  const auto best = [&] {
+    return fs::path(find_checkpoint(path("run"), "best")).lexically_relative(root_ / "run").parent_path().string();
+  };
+  state(9, "8");
+  EXPECT_EQ(best(), "checkpoints/000000008");  // the newest one that knows
+  state(100, "9");
+  EXPECT_EQ(best(), "checkpoints/000000009");
+  fs::create_directory_symlink("checkpoints/000000100", root_ / "run" / kBestLink);
+  EXPECT_EQ(best(), "checkpoints/000000009");
+  state(100, "50");  // which is not there: what is called the best
+  EXPECT_EQ(best(), "checkpoints/000000100");
+  fs::remove(root_ / "run" / kBestLink);
+  fs::create_directory(root_ / "run" / kBestLink);
+  EXPECT_EQ(best(), "checkpoints/000000100");  // the latest
+  save_model(path("run/best/model.safetensors"), config_, 50, table_, store_.data());
+  EXPECT_EQ(best(), "best");
+  state(100, "-1");
+  state(9, "-1");
+  EXPECT_EQ(best(), "best");
+  state(9, "8");
+  fs::resize_file(path("run/checkpoints/000000100/state.safetensors"), 5);
+  EXPECT_EQ(best(), "checkpoints/000000008");
+  fs::remove_all(root_ / "run" / kCheckpointFolder);
+  fs::create_directory(root_ / "run" / kCheckpointFolder);
+  EXPECT_EQ(best(), "best");
+}
+
+TEST_F(Checkpoint, ThatIsDamagedIsAnErrorThatNamesTheOthersOfItsRun) {
+  for (const std::int64_t step : {8, 9, 100}) save_step("run", step);
+  const std::string damaged = path("run/checkpoints/000000100/model.safetensors");
+  std::string bytes = read_text(damaged);
+  bytes[bytes.size() - 30] = static_cast<char>(bytes[bytes.size() - 30] ^ 1);
+  write_file_atomically(damaged, bytes);
+  const std::string way_on = "; --checkpoint takes others of the run: 8, 9";
+  EXPECT_TRUE(words(ErrorKind::corrupt_data, [&] { describe_checkpoint(damaged); }).ends_with(way_on));
+  EXPECT_TRUE(
+      words(ErrorKind::corrupt_data, [&] { load_model(*backend_, damaged, DType::float32); }).ends_with(way_on));
+  fs::resize_file(damaged, 20);
+  EXPECT_TRUE(words(ErrorKind::corrupt_data, [&] { checkpoint_config(damaged); }).ends_with(way_on));
+}
+
 TEST_F(Checkpoint, IsFoundByItsDirectoryAndByItsFile) {
   save_step("run", 8);
   const std::string directory = path("run/checkpoints/000000008");

@@ -1,5 +1,6 @@
 """Text to work on and runs to look at, made once a session."""
 import pathlib
+import signal
 import sysconfig
 
 import pytest
@@ -23,6 +24,7 @@ CONFIGURATIONS = {  # name: settings over TINY. Contexts that strides do not div
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than some seconds")
     torch.set_num_threads(2)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else a shell's & has programs ignore it
 
 
 def pytest_sessionstart(session):

@@ -1,0 +1,85 @@
+// How a session begins: from nothing, or from the newest checkpoint that is whole and was trained on the same data.
+#include <algorithm>
+
+#include "io/words.h"
+#include "longstride/error.h"
+#include "model/checkpoint.h"
+#include "train/session.h"
+
+namespace longstride {
+
+void Session::start() {
+  state_.initialise(config_.training.seed);
+  progress_.data = data_.mark();
+  journal_.emplace(run_, Journal::kNothing);
+  journal_->event(0, "started");
+}
+
+void Session::resume() {
+  const std::vector<std::int64_t> checkpoints = run_.named_checkpoints();
+  const bool moved = run_.config().data.paths != config_.data.paths;
+  if (checkpoints.empty()) {
+    note("the run has no checkpoint yet: it starts from the beginning");
+    if (moved) run_.write_config(config_);
+    start();
+    return;
+  }
+  const std::vector<Damaged> damaged = load_newest(checkpoints);
+  const DataMark now = data_.mark();
+  check_data(now);  // before anything in the run changes
+  progress_.data = now;
+  if (moved) run_.write_config(config_);
+  set_aside(damaged);
+  repair_best();
+  saved_step_ = progress_.step;
+  elapsed_before_ = progress_.elapsed_s;
+  journal_.emplace(run_, progress_.step);
+  journal_->event(progress_.step, "resumed");
+}
+
+std::vector<Session::Damaged> Session::load_newest(const std::vector<std::int64_t>& checkpoints) {
+  std::vector<Damaged> damaged;
+  for (auto step = checkpoints.rbegin(); step != checkpoints.rend(); ++step) {
+    try {
+      progress_ = state_.load(run_.checkpoint_path(*step));
+      return damaged;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::corrupt_data) throw;
+      damaged.push_back({*step, error.what()});
+    }
+  }
+  throw Error(ErrorKind::corrupt_data, "train: run \"" + run_.path() + "\" has no checkpoint to go on from: " +
+                                           damaged.front().reason + "; train --overwrite starts it anew");
+}
+
+void Session::check_data(const DataMark& now) const {
+  const std::string checkpoint = "checkpoint " + checkpoint_name(progress_.step);
+  if (progress_.data.sha256.empty()) {
+    note(checkpoint + " does not say what it was trained on: whether the data are still the same is not known");
+  } else if (progress_.data != now) {
+    throw_invalid("train: the data of run \"" + run_.path() + "\" changed since step " + with_commas(progress_.step) +
+                  ": " + difference_words(progress_.data, now) +
+                  "; put them back as they were, name with --data where they lie now, or start another run");
+  }
+}
+
+void Session::set_aside(const std::vector<Damaged>& damaged) {
+  for (const Damaged& checkpoint : damaged) {
+    note(checkpoint.reason + "; it is set aside as \"" + run_.set_aside(checkpoint.step) +
+         "\" and the run goes on from \"" + checkpoint_name(progress_.step) + "\"");
+  }
+}
+
+// A kill may have come between a checkpoint and the link to it; and copies of a run may lack the link or the best.
+void Session::repair_best() {
+  if (progress_.best_step < 0) return;
+  const std::vector<std::int64_t> there = run_.checkpoints();
+  if (std::find(there.begin(), there.end(), progress_.best_step) != there.end()) {
+    mark_best();
+  } else if (!run_.has_best_folder()) {
+    progress_.best_step = -1;  // the next validation is the best of those that are there
+    run_.unset_best();
+  }
+}
+
+}  // namespace longstride

@@ -1,0 +1,124 @@
+// These tests claim, open and lock run directories, and look at what kills leave there.
+#include "train/run_directory.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "io/scratch.h"
+
+namespace longstride {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Run : public testing::Test {
+ protected:
+  std::string path() const { return scratch_ / "run"; }
+  void make(const std::string& name) const { fs::create_directories(path() + "/" + name); }
+  void file(const std::string& name) const {
+    fs::create_directories(fs::path(path() + "/" + name).parent_path());
+    put(path() + "/" + name, "text");
+  }
+  bool there(const std::string& name) const { return fs::exists(fs::symlink_status(path() + "/" + name)); }
+  void begin(bool overwrite = false) const { RunDirectory::claim(path(), overwrite).begin({}); }
+  std::string refused(bool overwrite) const {
+    return error_words(ErrorKind::invalid_argument, [&] { begin(overwrite); });
+  }
+
+  Scratch scratch_;
+};
+
+TEST_F(Run, ThatDoesNotBeginLeavesNothing) {
+  { const RunDirectory claimed = RunDirectory::claim(scratch_ / "a/b/run", false); }
+  EXPECT_EQ(scratch_.names(), std::vector<std::string>{});
+  RunDirectory::claim(scratch_ / "a/b/run", false).begin({});
+  EXPECT_TRUE(fs::exists(scratch_ / "a/b/run/config.json"));
+}
+
+TEST_F(Run, ThatTheSystemRefusesToMakeIsAnErrorThatNamesIt) {
+  EXPECT_EQ(error_words(ErrorKind::exhausted, [] { RunDirectory::claim("/proc/nothing", false); }),
+            "train: cannot make the folder \"/proc/nothing\": No such file or directory");
+}
+
+TEST_F(Run, IsTrainedByOneProcessAtATime) {
+  const std::string words = "train: run \"" + path() + "\" is being trained by another process";
+  const auto open = [&] { RunDirectory::open(path()); };
+  {
+    RunDirectory claimed = RunDirectory::claim(path(), false);
+    EXPECT_EQ(refused(false), words);
+    claimed.begin({});
+    EXPECT_EQ(error_words(ErrorKind::invalid_argument, open), words);
+    EXPECT_EQ(refused(true), words);
+    EXPECT_TRUE(there("config.json"));
+  }
+  {
+    const RunDirectory opened = RunDirectory::open(path());
+    EXPECT_EQ(error_words(ErrorKind::invalid_argument, open), words);
+    EXPECT_EQ(refused(true), words);
+  }
+  open();
+  begin(true);
+}
+
+TEST_F(Run, BeginsWhereAnInterruptedStartLeftItsFolders) {
+  make("checkpoints/000000000.partial");
+  make("samples");
+  make("tensorboard");
+  file("config.json.123-0.partial");
+  file("cache/0123456789abcdef01234567.data");
+  begin();
+  EXPECT_TRUE(there("config.json"));
+  EXPECT_TRUE(there("cache/0123456789abcdef01234567.data"));
+  EXPECT_FALSE(there("config.json.123-0.partial"));
+  EXPECT_FALSE(there("checkpoints/000000000.partial"));
+}
+
+TEST_F(Run, DoesNotBeginAmongFilesOfOthers) {
+  for (const std::string name : {"letter", "letter.partial", "samples/drum.wav", "checkpoints/000000001/weights",
+                                 "checkpoints/mine.partial", "tensorboard/events", "best/model", "log.jsonl"}) {
+    file(name);
+    for (const bool overwrite : {false, true}) {
+      EXPECT_EQ(refused(overwrite), "--out: \"" + path() + "\" holds other files; name a folder that is new or empty");
+    }
+    EXPECT_TRUE(there(name));
+    fs::remove_all(path());
+  }
+}
+
+TEST_F(Run, IsOpenedWithoutWhatKilledProcessesLeft) {
+  begin();
+  const std::vector<std::string> left = {"config.json.12-0.partial",
+                                         "log.jsonl.12-3.partial",
+                                         "checkpoints/000000004.partial/model.safetensors",
+                                         "checkpoints/000000005/model.safetensors.7-1.partial",
+                                         "samples/000000004.txt.12-9.partial",
+                                         "best.copy.partial/model.safetensors"};
+  const std::vector<std::string> kept = {"letter.partial",        "checkpoints/000000005/model.safetensors",
+                                         "samples/000000004.txt", "checkpoints/notes.partial",
+                                         "samples/mine.partial",  "checkpoints/000000003.damaged/model.safetensors"};
+  for (const auto* names : {&left, &kept})
+    for (const std::string& name : *names) file(name);
+  fs::create_symlink("nowhere", path() + "/best.partial");
+  RunDirectory::open(path());
+  for (const std::string& name : left) EXPECT_FALSE(there(name)) << name;
+  EXPECT_FALSE(there("best.partial"));
+  EXPECT_FALSE(there("best.copy.partial"));
+  EXPECT_FALSE(there("checkpoints/000000004.partial"));
+  for (const std::string& name : kept) EXPECT_TRUE(there(name)) << name;
+}
+
+TEST_F(Run, SetsACheckpointAsideSoThatItCountsNoMore) {
+  begin();
+  file("checkpoints/000000007/model.safetensors");
+  file("checkpoints/000000008/model.safetensors");
+  file("checkpoints/000000008.damaged/earlier");
+  RunDirectory run = RunDirectory::open(path());
+  EXPECT_EQ(run.checkpoints(), (std::vector<std::int64_t>{7, 8}));
+  EXPECT_EQ(run.set_aside(8), path() + "/checkpoints/000000008.damaged");
+  EXPECT_EQ(run.checkpoints(), std::vector<std::int64_t>{7});
+  EXPECT_TRUE(there("checkpoints/000000008.damaged/model.safetensors"));
+}
+
+}  // namespace
+}  // namespace longstride
