@@ -31,7 +31,8 @@ Engine::Engine(Backend& backend, const ModelConfig& model, const EngineShape& sh
       model_(model),
       shape_(shape),
       weights_(weights),
-      memory_(backend, model, shape, weights.f32 != nullptr) {
+      memory_(backend, model, shape, weights.f32 != nullptr),
+      arena_(backend) {
   places_.resize(static_cast<std::size_t>(shape.sequences));
 }
 
@@ -47,30 +48,22 @@ std::vector<std::pair<std::string, std::int64_t>> Engine::memory(Backend& backen
   const ParameterTable table(model);
   const Weights weights{&table, nullptr, nullptr};
   const Engine planned(backend, model, shape, weights);
-  const auto bytes = [&](EngineProgram made) { return planned.compile(std::move(made)).executable->arena_bytes(); };
+  const auto bytes = [&](EngineProgram made) { return backend.compile(std::move(made.program))->arena_bytes(); };
   const std::int64_t rows =
       std::max(bytes(rows_program(model, shape, weights, planned.memory_, shape.sequences, Logits::all)),
                bytes(rows_program(model, shape, weights, planned.memory_, planned.most_rows(), Logits::last)));
   return {{"decoder cache", planned.memory_.cache().bytes}, {"decoder activations", rows}};
 }
 
-Engine::Compiled Engine::compile(EngineProgram made) const {
+Engine::Compiled Engine::compile(EngineProgram made) {
   Program program = std::move(made.program);
-  return {std::move(made), nullptr, backend_.compile(std::move(program))};
-}
-
-void Engine::place(const Compiled& program) {
-  std::vector<Executable*> others;
-  for (const auto& [key, other] : rows_) others.push_back(other.executable.get());
-  for (const auto& [key, other] : pieces_) others.push_back(other.executable.get());
-  bind_in(arena_, backend_, *program.executable, others);
+  return {std::move(made), nullptr, arena_.add(std::move(program))};
 }
 
 Engine::Compiled& Engine::rows_of(std::int64_t rows, Logits logits) {
   const auto key = std::pair(rows, logits);
   if (const auto found = rows_.find(key); found != rows_.end()) return found->second;
   Compiled made = compile(rows_program(model_, shape_, weights_, memory_, rows, logits));
-  place(made);
   return rows_.emplace(key, std::move(made)).first->second;
 }
 
@@ -81,7 +74,6 @@ Engine::Compiled& Engine::piece_of(std::int64_t first, std::int64_t rows, Logits
   auto tilings = std::make_unique<HeadTilings>(model_, first + rows);
   Compiled made = compile(piece_program(model_, shape_, weights_, memory_, *tilings, first, rows, logits));
   made.tilings = std::move(tilings);
-  place(made);
   return pieces_.emplace(key, std::move(made)).first->second;
 }
 

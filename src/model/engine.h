@@ -78,11 +78,10 @@ class Engine {
   struct Compiled {
     EngineProgram made;  // its program has gone into the executable, which binds the views
     std::unique_ptr<HeadTilings> tilings;
-    std::unique_ptr<Executable> executable;
+    std::shared_ptr<Executable> executable;
   };
 
-  Compiled compile(EngineProgram made) const;
-  void place(const Compiled& program);  // in the arena that all share
+  Compiled compile(EngineProgram made);
   Compiled& rows_of(std::int64_t rows, Logits logits);
   Compiled& piece_of(std::int64_t first, std::int64_t rows, Logits logits);
   const float* run_rows(std::span<const Next> next, Logits logits);
@@ -105,7 +104,7 @@ class Engine {
   EngineShape shape_;
   Weights weights_;
   EngineMemory memory_;
-  Buffer arena_;
+  ProgramArena arena_;
   std::map<std::pair<std::int64_t, Logits>, Compiled> rows_;
   std::map<std::tuple<std::int64_t, std::int64_t, Logits>, Compiled> pieces_;  // by first position and rows
   std::vector<Place> places_;

@@ -28,10 +28,10 @@ Network::Network(Backend& backend, const ModelConfig& model, const NetworkShape&
       model_(model),
       shape_(shape),
       weights_(weights),
-      tilings_((check_shape(model, shape), model), shape.tokens) {
+      tilings_((check_shape(model, shape), model), shape.tokens),
+      arena_(backend) {
   if (!shape.training) return;
-  training_ = compile(training_program(model_, shape, weights_, outputs, tilings_));
-  place(training_);
+  training_ = compile(training_program(model_, shape, weights_, outputs, tilings_), arena_);
   scoring(shape.batch);  // what a run needs is taken before its first step
 }
 
@@ -51,23 +51,14 @@ Network::Bytes Network::bytes(Backend& backend, const ModelConfig& model, const 
   return bytes;
 }
 
-Network::Compiled Network::compile(NetworkProgram made) const {
+Network::Compiled Network::compile(NetworkProgram made, ProgramArena& arena) {
   Program program = std::move(made.program);
-  return {std::move(made), backend_.compile(std::move(program))};
-}
-
-void Network::place(const Compiled& program) {
-  std::vector<Executable*> others;
-  for (const auto& [batch, scoring] : scoring_) others.push_back(scoring.executable.get());
-  for (const Compiled* other : {&training_, &watched_})
-    if (other->executable && other != &program) others.push_back(other->executable.get());
-  bind_in(arena_, backend_, *program.executable, others);
+  return {std::move(made), arena.add(std::move(program))};
 }
 
 Network::Compiled& Network::scoring(std::int64_t batch) {
   if (const auto found = scoring_.find(batch); found != scoring_.end()) return found->second;
-  Compiled made = compile(loss_program(model_, shape_, batch, weights_, tilings_));
-  place(made);
+  Compiled made = compile(loss_program(model_, shape_, batch, weights_, tilings_), arena_);
   return scoring_.emplace(batch, std::move(made)).first->second;
 }
 
@@ -126,9 +117,8 @@ void Network::forward_backward(const Pass& pass, float* bits, const Executable::
 
 std::vector<float> Network::logits(const Pass& pass) {
   require_batch(pass);
-  Compiled program = compile(logits_program(model_, shape_, pass.batch, weights_, tilings_));
-  const Buffer arena(backend_, program.executable->arena_bytes());
-  program.executable->bind(arena.data());
+  ProgramArena arena(backend_);  // for as long as this takes
+  Compiled program = compile(logits_program(model_, shape_, pass.batch, weights_, tilings_), arena);
   load(program, pass);
   program.executable->run({.dropout_step = pass.dropout_step});
   backend_.wait();
@@ -141,11 +131,7 @@ std::vector<float> Network::logits(const Pass& pass) {
 void Network::watch(const Pass& pass, const Look& look) {
   if (pass.batch != shape_.batch)
     throw_invalid(fmt::format("network: watches {} sequences at a time, got {}", shape_.batch, pass.batch));
-  if (!watched_.executable) {
-    Compiled made = compile(watched_program(model_, shape_, weights_, tilings_));
-    place(made);
-    watched_ = std::move(made);
-  }
+  if (!watched_.executable) watched_ = compile(watched_program(model_, shape_, weights_, tilings_), arena_);
   load(watched_, pass);
   const std::span<const Operation> operations = watched_.executable->program().operations();
   watched_.executable->run({.dropout_step = pass.dropout_step}, [&](const Mark& mark) {

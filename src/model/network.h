@@ -56,10 +56,9 @@ class Network {
  private:
   struct Compiled {
     NetworkProgram made;  // its program has gone into the executable, which binds the views
-    std::unique_ptr<Executable> executable;
+    std::shared_ptr<Executable> executable;
   };
-  Compiled compile(NetworkProgram made) const;
-  void place(const Compiled& program);  // in the arena that all share
+  static Compiled compile(NetworkProgram made, ProgramArena& arena);
   // That of so many sequences; compiled and bound when first asked for.
   Compiled& scoring(std::int64_t batch);
   void require_batch(const Pass& pass) const;
@@ -71,7 +70,7 @@ class Network {
   NetworkShape shape_;
   Weights weights_;
   HeadTilings tilings_;
-  Buffer arena_;
+  ProgramArena arena_;
   std::map<std::int64_t, Compiled> scoring_;
   Compiled training_, watched_;
   std::vector<std::int32_t> shifted_, targets_, hash_rows_;  // host, as in NetworkProgram

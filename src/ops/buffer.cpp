@@ -3,13 +3,17 @@
 
 namespace longstride {
 
-void bind_in(Buffer& arena, Backend& backend, Executable& program, const std::vector<Executable*>& others) {
-  if (program.arena_bytes() > arena.bytes()) {
-    Buffer larger(backend, program.arena_bytes());  // where this fails the others stay in theirs
-    for (Executable* other : others) other->bind(larger.data());
-    std::swap(arena, larger);
+std::shared_ptr<Executable> ProgramArena::add(Program program) {
+  std::shared_ptr<Executable> added = backend_.compile(std::move(program));
+  std::erase_if(programs_, [](const std::weak_ptr<Executable>& other) { return other.expired(); });
+  if (added->arena_bytes() > memory_.bytes()) {
+    Buffer larger(backend_, added->arena_bytes());  // where this fails the others stay in theirs
+    for (const std::weak_ptr<Executable>& other : programs_) other.lock()->bind(larger.data());
+    std::swap(memory_, larger);
   }
-  program.bind(arena.data());
+  added->bind(memory_.data());
+  programs_.push_back(added);
+  return added;
 }
 
 }  // namespace longstride

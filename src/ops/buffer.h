@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -40,8 +41,19 @@ class Buffer {
   std::int64_t bytes_ = 0;
 };
 
-// Binds a program in an arena that it shares with others, which run before or after it. Where the arena is too small a
-// larger one takes its place, and the others are bound to that. Error exhausted: the others run as before.
-void bind_in(Buffer& arena, Backend& backend, Executable& program, const std::vector<Executable*>& others);
+// Programs of one backend that run one at a time, in memory as large as the largest of them needs.
+class ProgramArena {
+ public:
+  explicit ProgramArena(Backend& backend) : backend_(backend) {}
+
+  // Compiles a program and binds it here. Where the memory is too small a larger one takes its place, and the programs
+  // that are still there are bound to that. Errors: as compile; exhausted: the others run as before.
+  std::shared_ptr<Executable> add(Program program);
+
+ private:
+  Backend& backend_;
+  Buffer memory_;
+  std::vector<std::weak_ptr<Executable>> programs_;
+};
 
 }  // namespace longstride

@@ -72,18 +72,16 @@ TEST_P(DeviceMemory, IsCopiedAndZeroedWhereItIsAskedAndNowhereElse) {
 }
 
 // y = 0 over `count` floats that last, which is all that the program holds.
-std::unique_ptr<Executable> zeros(Backend& backend, std::int64_t count, Array<float>& y) {
+Program zeros(std::int64_t count, Array<float>& y) {
   Program program;
   y = program.array<float>("y", Life::lasting, count);
   program.add(Zero{y});
-  return backend.compile(std::move(program));
+  return program;
 }
 
 TEST_P(DeviceMemory, SharedByProgramsGrowsAndWhereItCannotServesThoseThatHadIt) {
-  Array<float> small_y, large_y, absurd_y;
-  const auto small = zeros(backend(), 5, small_y), large = zeros(backend(), 5000, large_y);
-  const auto absurd = zeros(backend(), std::int64_t{1} << 58, absurd_y);
-  Buffer arena;
+  Array<float> small_y, large_y, other_y;
+  ProgramArena arena(backend());
   const auto runs = [&](Executable& program, const Array<float>& y) {
     const Array<float> at = program.program().bound(y);
     const std::vector<float> ones(static_cast<std::size_t>(at.count), 1);
@@ -92,14 +90,16 @@ TEST_P(DeviceMemory, SharedByProgramsGrowsAndWhereItCannotServesThoseThatHadIt) 
     const std::vector<std::uint8_t> found = downloaded(at.data, ones.size() * 4);
     return std::all_of(found.begin(), found.end(), [](std::uint8_t byte) { return byte == 0; });
   };
-  bind_in(arena, backend(), *small, {});
+  const auto small = arena.add(zeros(5, small_y));
   EXPECT_TRUE(runs(*small, small_y));
-  bind_in(arena, backend(), *large, {small.get()});
+  arena.add(zeros(50, other_y));  // and it is gone
+  const auto large = arena.add(zeros(5000, large_y));
   EXPECT_TRUE(runs(*small, small_y));
   EXPECT_TRUE(runs(*large, large_y));
-  const void* before = arena.data();
-  EXPECT_THROW(bind_in(arena, backend(), *absurd, {small.get(), large.get()}), Error);
-  EXPECT_EQ(arena.data(), before);
+  const void* before = large->program().bound(large_y).data;
+  EXPECT_THROW(arena.add(zeros(std::int64_t{1} << 58, other_y)), Error);
+  EXPECT_EQ(large->program().bound(large_y).data, before);
+  EXPECT_EQ(small->program().bound(small_y).data, before);
   EXPECT_TRUE(runs(*small, small_y));
   EXPECT_TRUE(runs(*large, large_y));
 }
