@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "error_words.h"
 #include "longstride/config.h"
-#include "longstride/error.h"
 #include "longstride/model.h"
 #include "model/checkpoint.h"
 #include "model/parameters.h"
@@ -71,17 +71,6 @@ inline std::vector<std::int32_t> some_tokens(std::int64_t count, std::int64_t vo
   for (std::uint32_t at = 0; at < static_cast<std::uint32_t>(count); ++at)
     tokens.push_back(static_cast<std::int32_t>(philox({at, 1, 0, 0}, key)[0] % static_cast<std::uint32_t>(vocabulary)));
   return tokens;
-}
-
-template <class Action>
-std::string words_of_error(ErrorKind kind, const Action& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), kind) << error.what();
-    return error.what();
-  }
-  return "no error";
 }
 
 }  // namespace longstride::tests

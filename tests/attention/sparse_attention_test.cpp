@@ -8,9 +8,9 @@
 #include <thread>
 #include <vector>
 
+#include "error_words.h"
 #include "host_matrix.h"
 #include "longstride/device.h"
-#include "longstride/error.h"
 #include "ops/definitions.h"
 
 namespace longstride {
@@ -211,22 +211,12 @@ TEST(SparseAttention, OfTwoThreadsWithAnObjectEachDisturbsNeither) {
   for (const int which : {0, 1}) EXPECT_EQ(got[which], run(which, 1));
 }
 
-std::string words_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
-    return error.what();
-  }
-  return "";
-}
-
 TEST(SparseAttention, SaysWhatAShapeCannotBe) {
   const SparseAttentionShape good = shape_of({"dense", "dense"}, 1, 10, 4, 4, kFormats[0]);
   const auto refused = [&](const std::function<void(SparseAttentionShape&)>& spoil, const std::string& sentence) {
     SparseAttentionShape shape = good;
     spoil(shape);
-    EXPECT_EQ(words_of([&] { SparseAttention attention(shape); }), sentence);
+    EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { SparseAttention attention(shape); }), sentence);
   };
   using S = SparseAttentionShape;
   refused([](S& s) { s.B = 0; }, "sparse_attention: B must be in [1, 1048576], got 0");
@@ -245,7 +235,7 @@ TEST(SparseAttention, SaysWhatAShapeCannotBe) {
   refused([](S& s) { s.threads = -1; }, "sparse_attention: threads must be in [0, 2147483647], got -1");
   S shape = good;
   shape.patterns[1].parts[0] = {Primitive::window, 0};
-  EXPECT_NE(words_of([&] { SparseAttention attention(shape); }), "");
+  EXPECT_NE(error_words(ErrorKind::invalid_argument, [&] { SparseAttention attention(shape); }), "");
 }
 
 TEST(SparseAttention, SaysWhichOperandDoesNotFit) {
@@ -253,7 +243,7 @@ TEST(SparseAttention, SaysWhichOperandDoesNotFit) {
   SparseAttention attention(shape);
   Operands x(shape, Order::by_position);
   const auto forward = [&](AttentionInput q, AttentionInput k, AttentionInput v, AttentionOutput out, float* lse) {
-    return words_of([&] { attention.forward(q, k, v, out, lse); });
+    return error_words(ErrorKind::invalid_argument, [&] { attention.forward(q, k, v, out, lse); });
   };
   const AttentionInput q = x.q.in(), k = x.k.in(), v = x.v.in();
   EXPECT_EQ(forward(q, {}, v, x.out.out(), x.lse.data()), "sparse_attention: k has no memory");
@@ -274,7 +264,9 @@ TEST(SparseAttention, SaysWhichOperandDoesNotFit) {
   upon.row_stride = 7;
   EXPECT_EQ(forward(q, k, v, upon, x.lse.data()), "sparse_attention: out needs a row stride of at least 12, got 7");
   EXPECT_EQ(
-      words_of([&] { attention.backward(q, k, v, x.out.in(), x.lse.data(), x.dout.in(), x.dq.out(), x.dk.out(), {}); }),
+      error_words(
+          ErrorKind::invalid_argument,
+          [&] { attention.backward(q, k, v, x.out.in(), x.lse.data(), x.dout.in(), x.dq.out(), x.dk.out(), {}); }),
       "sparse_attention: dv has no memory");
 }
 

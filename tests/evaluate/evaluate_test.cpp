@@ -78,7 +78,7 @@ class Evaluate : public testing::Test {
   }
 
   std::string refused(const EvaluateOptions& o) const {
-    return tests::words_of_error(ErrorKind::invalid_argument, [&] { evaluate(o); });
+    return words_of_error(ErrorKind::invalid_argument, [&] { evaluate(o); });
   }
 
   // -log2 of the softmax of each row's logits at its token, in double.
@@ -305,7 +305,7 @@ TEST_F(Evaluate, NeverGivesAFigureThatIsNotFinite) {
       store_[static_cast<std::size_t>(p.offset + e)] = e % 2 == 0 ? 3e38f : -3e38f;
   }
   save();
-  const std::string said = tests::words_of_error(ErrorKind::diverged, [&] { evaluate(options()); });
+  const std::string said = words_of_error(ErrorKind::diverged, [&] { evaluate(options()); });
   EXPECT_NE(said.find("evaluate: the model's loss at offset "), std::string::npos) << said;
 }
 

@@ -1,4 +1,4 @@
-// A directory of a test's own, removed at its end; and the words of an error.
+// A directory of a test's own, removed at its end.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@
 
 #include <unistd.h>
 
-#include "longstride/error.h"
+#include "error_words.h"
 
 namespace longstride {
 
@@ -52,19 +52,6 @@ inline void put(const std::string& path, const std::string& text) { std::ofstrea
 inline std::string get(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
-}
-
-// The sentence of the Error that `action` throws; a failure of the test where it throws none or one of another kind.
-template <class Action>
-std::string error_words(ErrorKind kind, Action&& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), kind) << error.what();
-    return error.what();
-  }
-  ADD_FAILURE() << "no error";
-  return "";
 }
 
 }  // namespace longstride

@@ -2,6 +2,7 @@
 #include <functional>
 #include <random>
 
+#include "error_words.h"
 #include "longstride/device.h"
 #include "model/engine_case.h"
 #include "watched_backend.h"
@@ -292,13 +293,7 @@ TEST(EngineSequences, StandWhereTheyAreAssumedToStand) {
 
 template <class Action>
 std::string words(const Action& action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
-    return error.what();
-  }
-  return "no error";
+  return words_of_error(ErrorKind::invalid_argument, action);
 }
 
 TEST(EngineSequences, NeedAnEngineThatCanBe) {

@@ -6,21 +6,11 @@
 
 #include <functional>
 
-#include "longstride/error.h"
+#include "error_words.h"
 #include "ops/on_device.h"
 
 namespace longstride::tests {
 namespace {
-
-void expect_refused(const std::function<void()>& call, const std::string& sentence) {
-  try {
-    call();
-    ADD_FAILURE() << "was accepted; should say: " << sentence;
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
-    EXPECT_EQ(error.what(), sentence);
-  }
-}
 
 Matrix f32(std::int64_t rows, std::int64_t cols) { return matrix(nullptr, DType::float32, rows, cols); }
 Matrix bf16(std::int64_t rows, std::int64_t cols) { return matrix(nullptr, DType::bfloat16, rows, cols); }
