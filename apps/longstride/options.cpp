@@ -51,12 +51,16 @@ void add_config_options(CommandLine app, ConfigOptions& options) {
   app.add_option("--device", options.device, "auto, cpu or cuda (training.device)").type_name("D");
 }
 
+std::vector<std::string> absolute_paths(const std::vector<std::string>& paths) {
+  std::vector<std::string> absolute;
+  for (const std::string& path : paths) absolute.push_back(std::filesystem::absolute(path).lexically_normal().string());
+  return absolute;
+}
+
 Config read_options(const ConfigOptions& options) {
   std::vector<std::string> assignments = options.sets;
   if (!options.data.empty()) {
-    nlohmann::json paths = nlohmann::json::array();
-    for (const std::string& path : options.data)
-      paths.push_back(std::filesystem::absolute(path).lexically_normal().string());
+    const nlohmann::json paths = absolute_paths(options.data);
     assignments.push_back("data.paths=" + paths.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   }
   if (options.steps && options.minutes) {

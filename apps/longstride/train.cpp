@@ -56,11 +56,8 @@ Config configuration(const TrainArguments& arguments, TrainScreen& screen) {
     screen.note(fmt::format("--resume goes on with the run's own configuration; {} {} not looked at",
                             fmt::join(given, ", "), given.size() == 1 ? "is" : "are"));
   }
-  ConfigOptions moved;
-  moved.preset = preset_names().front();  // any: only the paths are looked at
-  moved.data = arguments.config.data;
   Config config;
-  config.data.paths = read_options(moved).data.paths;
+  config.data.paths = absolute_paths(arguments.config.data);
   config.training.threads = arguments.config.threads.value_or(0);
   config.training.device = parse_device(arguments.config.device.value_or("auto"));
   return config;

@@ -10,7 +10,9 @@
 namespace longstride::cpu {
 
 namespace {
-std::size_t size(std::int64_t bytes) { return static_cast<std::size_t>(bytes); }
+void move(void* to, const void* from, std::int64_t bytes) {
+  if (bytes > 0) std::memmove(to, from, static_cast<std::size_t>(bytes));
+}
 }  // namespace
 
 CpuBackend::CpuBackend() { isa(); }  // a LONGSTRIDE_ISA that cannot be is said here
@@ -22,15 +24,13 @@ void* CpuBackend::allocate(std::int64_t bytes) {
 }
 void CpuBackend::release(void* memory) noexcept { release_aligned(memory); }
 void CpuBackend::upload(void* to, const void* from_host, std::int64_t bytes) { copy(to, from_host, bytes); }
-void CpuBackend::download(void* to_host, const void* from, std::int64_t bytes) {
-  if (bytes > 0) std::memmove(to_host, from, size(bytes));
-}
+void CpuBackend::download(void* to_host, const void* from, std::int64_t bytes) { move(to_host, from, bytes); }
 void CpuBackend::copy(void* to, const void* from, std::int64_t bytes) {
-  if (bytes > 0) std::memmove(to, from, size(bytes));
+  move(to, from, bytes);
   shared_.packed.written(to, bytes);
 }
 void CpuBackend::zero(void* memory, std::int64_t bytes) {
-  if (bytes > 0) std::memset(memory, 0, size(bytes));
+  if (bytes > 0) std::memset(memory, 0, static_cast<std::size_t>(bytes));
   shared_.packed.written(memory, bytes);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "io/safetensors.h"
@@ -23,6 +24,8 @@ inline constexpr const char* kBestLink = "best";                        // withi
 
 // "000001000": a checkpoint directory's name; names sort as their steps do.
 std::string checkpoint_name(std::int64_t step);
+// The step that a name, or what a user says, stands for: digits only; nothing otherwise.
+std::optional<std::int64_t> parse_step(const std::string& text);
 
 // A model in a backend's memory, ready to compute.
 struct LoadedModel {

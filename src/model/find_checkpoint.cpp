@@ -17,14 +17,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The step that a name stands for: digits only; nothing otherwise.
-std::optional<std::int64_t> parse_step(const std::string& name) {
-  std::int64_t step = 0;
-  const auto [stop, error] = std::from_chars(name.data(), name.data() + name.size(), step);
-  if (name.empty() || error != std::errc() || stop != name.data() + name.size() || step < 0) return std::nullopt;
-  return step;
-}
-
 struct Saved {
   std::int64_t step = 0;
   fs::path model;
@@ -104,6 +96,13 @@ std::string find_in_run(const fs::path& run, const std::string& which) {
 }
 
 }  // namespace
+
+std::optional<std::int64_t> parse_step(const std::string& text) {
+  std::int64_t step = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), step);
+  if (text.empty() || error != std::errc() || stop != text.data() + text.size() || step < 0) return std::nullopt;
+  return step;
+}
 
 std::string other_checkpoints_words(const std::string& model_path) {
   const fs::path checkpoint = fs::absolute(model_path).lexically_normal().parent_path();

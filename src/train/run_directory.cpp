@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <initializer_list>
+#include <optional>
 
 #include "io/file.h"
 #include "longstride/error.h"
@@ -30,11 +31,6 @@ void make_directory(const std::string& path) {
   if (error) refuse(path, error);
 }
 
-bool is_number(const std::string& name) {
-  return !name.empty() && name.size() < 19 &&
-         std::all_of(name.begin(), name.end(), [](unsigned char c) { return c >= '0' && c <= '9'; });
-}
-
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code error;
@@ -51,8 +47,8 @@ bool is_partial(const std::string& name, const std::string& file) {
 // Whether an entry of the folder `part` of a run is what a killed process left there.
 bool is_leftover(const std::string& part, const std::string& name) {
   const std::string stem = name.substr(0, name.find('.'));
-  if (part == kCheckpointFolder) return is_number(stem) && name == stem + kPartial;
-  return part == "samples" && is_number(stem) && name.ends_with(kPartial);
+  if (part == kCheckpointFolder) return parse_step(stem) && name == stem + kPartial;
+  return part == "samples" && parse_step(stem) && name.ends_with(kPartial);
 }
 
 std::vector<fs::path> leftovers(const std::string& run) {
@@ -70,7 +66,7 @@ std::vector<fs::path> leftovers(const std::string& run) {
   for (const std::string part : {kCheckpointFolder, "samples"})
     add(fs::path(run) / part, [&](const std::string& name) { return is_leftover(part, name); });
   for (const fs::path& checkpoint : entries(fs::path(run) / kCheckpointFolder))
-    if (is_number(checkpoint.filename().string())) add(checkpoint, of_files({kModelFile, kTrainingStateFile}));
+    if (parse_step(checkpoint.filename().string())) add(checkpoint, of_files({kModelFile, kTrainingStateFile}));
   return found;
 }
 
@@ -185,8 +181,7 @@ Config RunDirectory::config() const {
 std::vector<std::int64_t> RunDirectory::named_checkpoints() const {
   std::vector<std::int64_t> steps;
   for (const fs::path& entry : entries(fs::path(path_) / kCheckpointFolder)) {
-    const std::string name = entry.filename().string();
-    if (is_number(name)) steps.push_back(std::stoll(name));
+    if (const std::optional<std::int64_t> step = parse_step(entry.filename().string())) steps.push_back(*step);
   }
   std::sort(steps.begin(), steps.end());
   return steps;
