@@ -20,6 +20,7 @@ foreach(room ${rooms})
   if(NOT sources)
     continue()
   endif()
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/*.cpp)  # what its tests share as well
   set(target ${room}_test)
   if(room MATCHES "^(pattern|io|data|house)$")  # rooms that know no device
     set(main GTest::gtest_main)

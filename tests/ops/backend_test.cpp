@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "ops/buffer.h"
 #include "ops/on_device.h"
 
 namespace longstride::tests {

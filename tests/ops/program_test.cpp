@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "error_words.h"
+#include "ops/buffer.h"
 #include "ops/on_device.h"
 
 namespace longstride::tests {
