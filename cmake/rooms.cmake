@@ -7,6 +7,10 @@ if(LONGSTRIDE_SANITIZE)
   target_link_options(longstride_options INTERFACE -fsanitize=${LONGSTRIDE_SANITIZE})
 endif()
 
+# For what surrounds the library, command line and tests: time goes into the library, so these need not be compiled long.
+add_library(longstride_quick_options INTERFACE)
+target_compile_options(longstride_quick_options INTERFACE $<$<CONFIG:Release>:-O1>)
+
 include(precompiled)
 longstride_precompile(longstride_headers PIC HEADERS ${LONGSTRIDE_STANDARD_HEADERS})
 

@@ -10,10 +10,7 @@ endfunction()
 
 add_custom_target(test-programs)  # all of them, without the benchmarks
 file(GLOB rooms RELATIVE ${CMAKE_SOURCE_DIR}/tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*)
-# Time goes into the library that is tested, not into the tests: they need not be compiled for long.
-add_library(longstride_test_options INTERFACE)
-target_compile_options(longstride_test_options INTERFACE $<$<CONFIG:Release>:-O1>)
-longstride_precompile(longstride_test_headers LINKS longstride_test_options OpenMP::OpenMP_CXX GTest::gtest
+longstride_precompile(longstride_test_headers LINKS longstride_quick_options OpenMP::OpenMP_CXX GTest::gtest
                       HEADERS ${LONGSTRIDE_STANDARD_HEADERS} <gtest/gtest.h> <rapidcheck.h>)
 foreach(room ${rooms})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/*_test.cpp)
@@ -50,7 +47,7 @@ foreach(room ${rooms})
       endif()
     endforeach()
   endif()
-  target_link_libraries(${target} PRIVATE longstride_options longstride_test_options fmt::fmt
+  target_link_libraries(${target} PRIVATE longstride_options longstride_quick_options fmt::fmt
                         nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX
                         ${RAPIDCHECK_LIBRARY} ${main})
   longstride_reuse(${target} longstride_test_headers)
@@ -95,6 +92,6 @@ foreach(dump gradients_dump data_dump)
   add_executable(${dump} ${CMAKE_SOURCE_DIR}/tests/reference/${dump}.cpp)
   set_target_properties(${dump} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_include_directories(${dump} PRIVATE ${CMAKE_SOURCE_DIR}/src)
-  target_link_libraries(${dump} PRIVATE longstride longstride_options longstride_test_options nlohmann_json::nlohmann_json)
+  target_link_libraries(${dump} PRIVATE longstride longstride_options longstride_quick_options nlohmann_json::nlohmann_json)
   add_dependencies(test-programs ${dump})
 endforeach()
