@@ -11,7 +11,9 @@ endfunction()
 add_custom_target(test-programs)  # all of them, without the benchmarks
 file(GLOB rooms RELATIVE ${CMAKE_SOURCE_DIR}/tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/*)
 longstride_precompile(longstride_test_headers LINKS longstride_quick_options OpenMP::OpenMP_CXX GTest::gtest
-                      HEADERS ${LONGSTRIDE_STANDARD_HEADERS} <gtest/gtest.h> <rapidcheck.h>)
+                      HEADERS ${LONGSTRIDE_STANDARD_HEADERS} <gtest/gtest.h>)
+longstride_precompile(longstride_apps_test_headers LINKS longstride_quick_options OpenMP::OpenMP_CXX GTest::gtest
+                      HEADERS ${LONGSTRIDE_STANDARD_HEADERS} <gtest/gtest.h> <nlohmann/json.hpp>)
 foreach(room ${rooms})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/*_test.cpp)
   if(NOT sources)
@@ -50,7 +52,11 @@ foreach(room ${rooms})
   target_link_libraries(${target} PRIVATE longstride_options longstride_quick_options fmt::fmt
                         nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX
                         ${RAPIDCHECK_LIBRARY} ${main})
-  longstride_reuse(${target} longstride_test_headers)
+  if(room STREQUAL "apps")
+    longstride_reuse(${target} longstride_apps_test_headers)
+  else()
+    longstride_reuse(${target} longstride_test_headers)
+  endif()
   add_dependencies(test-programs ${target})
   longstride_test(${room} ${target})
   if(LONGSTRIDE_SANITIZE)  # tests ask for more memory than there is, and want the error rather than the sanitizer's end
