@@ -30,14 +30,15 @@ foreach(room ${rooms})
   add_executable(${target} ${sources})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/tests ${RAPIDCHECK_INCLUDE})
-  target_compile_definitions(${target} PRIVATE LONGSTRIDE_SOURCE_DIR="${CMAKE_SOURCE_DIR}" LONGSTRIDE_PROGRAM="$<TARGET_FILE:longstride-program>")
   if(room MATCHES "^(pattern|io|data)$")
     target_link_libraries(${target} PRIVATE longstride_${room})
   elseif(room STREQUAL "house")         # reads the sources, links none of them
+    target_compile_definitions(${target} PRIVATE LONGSTRIDE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   elseif(TARGET longstride_${room})
     target_link_libraries(${target} PRIVATE longstride)  # devices are found by the linker, from any room
   else()                                  # the whole program
     target_link_libraries(${target} PRIVATE longstride)
+    target_compile_definitions(${target} PRIVATE LONGSTRIDE_PROGRAM="$<TARGET_FILE:longstride-program>")
     add_dependencies(${target} longstride-program)
   endif()
   if(room MATCHES "^(io|data)$")  # they make files through the same libraries
