@@ -6,10 +6,18 @@ if(LONGSTRIDE_SANITIZE)
   target_compile_options(longstride_options INTERFACE -fsanitize=${LONGSTRIDE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(longstride_options INTERFACE -fsanitize=${LONGSTRIDE_SANITIZE})
 endif()
+if(LONGSTRIDE_SANITIZE STREQUAL "thread")  # libgomp's order of threads is told to the sanitizer
+  add_library(longstride_openmp_order STATIC ${CMAKE_SOURCE_DIR}/tests/openmp_order.cpp)
+  target_compile_options(longstride_openmp_order PRIVATE -fsanitize=thread)
+  set(wrapped GOMP_parallel GOMP_barrier GOMP_loop_end)
+  list(TRANSFORM wrapped PREPEND "-Wl,--wrap=")
+  target_link_options(longstride_options INTERFACE ${wrapped})
+  target_link_libraries(longstride_options INTERFACE longstride_openmp_order)
+endif()
 
 # For what surrounds the library, command line and tests: time goes into the library, so these need not be compiled long.
 add_library(longstride_quick_options INTERFACE)
-target_compile_options(longstride_quick_options INTERFACE $<$<CONFIG:Release>:-O1>)
+target_compile_options(longstride_quick_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
 
 include(precompiled)
 longstride_precompile(longstride_headers PIC HEADERS ${LONGSTRIDE_STANDARD_HEADERS})
