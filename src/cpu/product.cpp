@@ -17,23 +17,26 @@ namespace {
 
 using dnnl::memory;
 
-dnnl::cpu_isa limit_for(Isa isa) {
+// Where oneDNN was used before us it refuses.
+void limit_to(Isa isa) {
   switch (isa) {
     case Isa::scalar:
-      return dnnl::cpu_isa::sse41;  // the least that oneDNN knows
+      dnnl_set_max_cpu_isa(dnnl_cpu_isa_sse41);  // the least that oneDNN knows
+      break;
     case Isa::avx2:
-      return dnnl::cpu_isa::avx2;
+      dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
+      break;
     case Isa::avx512:
-      return dnnl::cpu_isa::avx512_core;
+      dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx512_core);
+      break;
     case Isa::avx512_bf16:
-      return dnnl::cpu_isa::all;  // AMX too, where there is
+      break;  // all that the processor has, AMX too
   }
-  return dnnl::cpu_isa::all;
 }
 
 const dnnl::engine& engine() {
   static const dnnl::engine made = [] {
-    dnnl_set_max_cpu_isa(static_cast<dnnl_cpu_isa_t>(limit_for(isa())));  // refused where oneDNN was used before us
+    limit_to(isa());
     return dnnl::engine(dnnl::engine::kind::cpu, 0);
   }();
   return made;
@@ -41,6 +44,16 @@ const dnnl::engine& engine() {
 
 memory::data_type type_of(DType type) {
   return type == DType::float32 ? memory::data_type::f32 : memory::data_type::bf16;
+}
+
+// Operands of matmul, as oneDNN 2 and oneDNN 3 take them.
+template <class... Operands>
+dnnl::matmul::primitive_desc describe(const dnnl::primitive_attr& attributes, const Operands&... operands) {
+#if DNNL_VERSION_MAJOR < 3
+  return {{operands...}, attributes, engine()};
+#else
+  return {engine(), operands..., attributes};
+#endif
 }
 
 [[noreturn]] void refuse(const dnnl::error& error) {
@@ -86,8 +99,7 @@ Product::Product(const ProductShape& shape) : parts_(std::make_unique<Parts>()) 
       sum.append_sum(1);
       attributes.set_post_ops(sum);
     }
-    p.desc = shape.bias ? dnnl::matmul::primitive_desc({a, b, p.bias, c}, attributes, engine())
-                        : dnnl::matmul::primitive_desc({a, b, c}, attributes, engine());
+    p.desc = shape.bias ? describe(attributes, a, b, p.bias, c) : describe(attributes, a, b, c);
     p.primitive = dnnl::matmul(p.desc);
     if (shape.pack) {
       p.pack_from = memory(p.plain, engine(), nullptr);
