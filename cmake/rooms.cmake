@@ -15,12 +15,22 @@ if(LONGSTRIDE_SANITIZE STREQUAL "thread")  # libgomp's order of threads is told 
   target_link_libraries(longstride_options INTERFACE longstride_openmp_order)
 endif()
 
+# What reads the outside is hardened: bounds of standard containers, the stack, and calls of the C library are checked.
+# The room cpu is not: its loops are the hot ones, and what they read was checked when the program was compiled.
+add_library(longstride_hardened INTERFACE)
+if(NOT LONGSTRIDE_SANITIZE)
+  target_compile_definitions(longstride_hardened INTERFACE _GLIBCXX_ASSERTIONS)
+  target_compile_options(longstride_hardened INTERFACE -fstack-protector-strong -fstack-clash-protection
+                         $<$<CONFIG:Release>:-U_FORTIFY_SOURCE> $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
+endif()
+target_link_options(longstride_options INTERFACE -Wl,-z,relro,-z,now)
+
 # For what surrounds the library, command line and tests: time goes into the library, so these need not be compiled long.
 add_library(longstride_quick_options INTERFACE)
 target_compile_options(longstride_quick_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
 
 include(precompiled)
-longstride_precompile(longstride_headers PIC HEADERS ${LONGSTRIDE_STANDARD_HEADERS})
+longstride_precompile(longstride_headers PIC LINKS longstride_hardened HEADERS ${LONGSTRIDE_STANDARD_HEADERS})
 
 # longstride_room(NAME LINKS room... PRIVATE library... OPTIONAL file library...): sources are src/NAME/*.cpp.
 # OPTIONAL: pairs; where the target `library` is missing, src/NAME/FILE_none.cpp takes the place of src/NAME/FILE.cpp.
@@ -45,6 +55,7 @@ function(longstride_room name)
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/include PRIVATE ${CMAKE_SOURCE_DIR}/src)
   target_link_libraries(${target} PRIVATE longstride_options fmt::fmt ${ROOM_PRIVATE})
   if(NOT name STREQUAL "cpu")
+    target_link_libraries(${target} PRIVATE longstride_hardened)
     longstride_reuse(${target} longstride_headers)
   endif()
   foreach(room ${ROOM_LINKS})
