@@ -12,6 +12,8 @@
 namespace longstride::program {
 namespace {
 
+constexpr int kMostValues = 1 << 20;  // of a list; CLI11 takes from 1 << 25 on for no limit, and with it one at a time
+
 // --help and --version are results; everything else that parsing throws is one sentence about the command line.
 int report_parsing(const CLI::App& program, const CLI::ParseError& error, const std::string& first_word) {
   const std::vector<CLI::App*> chosen = program.get_subcommands();
@@ -71,7 +73,13 @@ Option CommandLine::add_option(const char* name, std::optional<double>& value, c
   return add(name, value, purpose);
 }
 Option CommandLine::add_option(const char* name, std::vector<std::string>& value, const std::string& purpose) {
-  return add(name, value, purpose);
+  const CLI::callback_t take = [&value](const CLI::results_t& words) {
+    value = words;
+    return true;
+  };
+  // Taken as it is: CLI11's own conversion makes a list of one word in brackets, and of braces an empty one.
+  CLI::Option* option = app_->add_option(name, take, purpose);
+  return Option(option->type_size(1)->expected(1, kMostValues)->allow_extra_args(false));
 }
 void CommandLine::add_flag(const char* name, bool& value, const std::string& purpose) {
   app_->add_flag(name, value, purpose);

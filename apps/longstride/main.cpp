@@ -1,5 +1,8 @@
 // longstride COMMAND ...: parses, runs one command, turns errors into one sentence and an exit status (0 done, 2 what
 // was asked for is wrong, 1 something went wrong, 130 interrupted).
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -22,6 +25,15 @@ int report(const Command& command, const char* sentence, int status) {
   return status;
 }
 
+// Where one of the standard descriptors is closed, the next file that is opened would get its number, and with it what
+// is meant for a screen. Their places are taken by what can be neither read nor written.
+void occupy_standard_descriptors() {
+  int number = 0;
+  do number = ::open("/", O_PATH);
+  while (number >= 0 && number <= STDERR_FILENO);
+  if (number > STDERR_FILENO) ::close(number);
+}
+
 int run(const Command& command) {
   try {
     const int status = command.run();
@@ -40,6 +52,7 @@ int run(const Command& command) {
 
 int main(int argc, char** argv) {
   using namespace longstride::program;
+  occupy_standard_descriptors();
   report_refused_writes();
   ProgramLine program("Sparse Transformers over bytes: train, measure in bits per byte, sample.", LONGSTRIDE_VERSION);
   const CommandLine line = program.line();

@@ -57,7 +57,7 @@ Config configuration(const TrainArguments& arguments, TrainScreen& screen) {
                             fmt::join(given, ", "), given.size() == 1 ? "is" : "are"));
   }
   Config config;
-  config.data.paths = absolute_paths(arguments.config.data);
+  config.data.paths = arguments.config.data;
   config.training.threads = arguments.config.threads.value_or(0);
   config.training.device = parse_device(arguments.config.device.value_or("auto"));
   return config;

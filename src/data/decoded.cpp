@@ -64,7 +64,7 @@ constexpr std::size_t kDigits = 24;  // of a key, hexadecimal
 
 std::string key_of(const std::string& recipe, const std::vector<std::string>& files) {
   std::string names = recipe;
-  for (const std::string& file : files) names += '\0' + fs::absolute(file).lexically_normal().string();
+  for (const std::string& file : files) names += '\0' + absolute_path(file);
   return sha256_hex(as_bytes(names)).substr(0, kDigits);
 }
 

@@ -56,4 +56,18 @@ std::string parent_directory(const std::string& path) {
   return parent.empty() ? "." : parent.string();
 }
 
+std::string absolute_path(const std::string& path) {
+  if (path.empty()) return path;
+  std::error_code error;
+  std::filesystem::path absolute;
+  for (const std::filesystem::path& part : std::filesystem::absolute(path, error)) {
+    if (part != ".") absolute /= part;
+  }
+  if (error) {  // the working folder was removed
+    errno = error.value();
+    fail_system("find", path);
+  }
+  return absolute.string();
+}
+
 }  // namespace longstride

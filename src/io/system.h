@@ -42,6 +42,10 @@ void read_all(int descriptor, std::int64_t offset, std::span<std::uint8_t> bytes
 
 std::string parent_directory(const std::string& path);  // "." for a bare name
 
+// A path as it is kept: from the root, so that it means the same from whatever folder the program is started next,
+// without "." and repeated slashes. ".." stays: what it means depends on links. Empty stays empty.
+std::string absolute_path(const std::string& path);
+
 inline std::span<const std::uint8_t> as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }

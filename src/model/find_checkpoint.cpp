@@ -105,7 +105,8 @@ std::optional<std::int64_t> parse_step(const std::string& text) {
 }
 
 std::string other_checkpoints_words(const std::string& model_path) {
-  const fs::path checkpoint = fs::absolute(model_path).lexically_normal().parent_path();
+  std::error_code ignored;
+  const fs::path checkpoint = fs::weakly_canonical(model_path, ignored).parent_path();
   if (checkpoint.parent_path().filename() != kCheckpointFolder) return "";
   std::vector<Saved> others = saved_checkpoints(checkpoint.parent_path().parent_path());
   std::erase_if(others, [&](const Saved& saved) { return saved.model.parent_path() == checkpoint; });
