@@ -8,6 +8,7 @@
 
 #include "longstride/error.h"
 #include "output.h"
+#include "words.h"
 
 namespace longstride::program {
 namespace {
@@ -21,13 +22,16 @@ int report_parsing(const CLI::App& program, const CLI::ParseError& error, const 
   if (error.get_exit_code() != 0) {
     const bool unknown = chosen.empty() && !first_word.empty() && first_word.front() != '-';
     const std::string wrong = unknown ? "there is no command \"" + first_word + "\"" : error.what();
-    std::fprintf(stderr, "%s: %s; `%s --help` lists what there is\n", command.c_str(), wrong.c_str(), command.c_str());
+    std::fprintf(stderr, "%s: %s; `%s --help` lists what there is\n", command.c_str(), escaped(wrong).c_str(),
+                 command.c_str());
     return 2;
   }
   std::ostringstream text;
   program.exit(error, text, text);
   try {
     print(text.str());
+  } catch (const ReaderGone&) {
+    return kReaderGone;
   } catch (const Error& unwritten) {
     std::fprintf(stderr, "%s: %s\n", command.c_str(), unwritten.what());
     return 1;

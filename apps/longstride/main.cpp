@@ -1,12 +1,15 @@
 // longstride COMMAND ...: parses, runs one command, turns errors into one sentence and an exit status (0 done, 2 what
-// was asked for is wrong, 1 something went wrong, 130 interrupted).
+// was asked for is wrong, 1 something went wrong, 130 interrupted, 141 nobody reads the result).
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -15,13 +18,18 @@
 #include "longstride/error.h"
 #include "output.h"
 #include "signals.h"
+#include "words.h"
 
 namespace {
 
 using longstride::program::Command;
+using longstride::program::escaped;
+using longstride::program::ReaderGone;
 
-int report(const Command& command, const char* sentence, int status) {
-  std::fprintf(stderr, "longstride %s: %s\n", command.line.name().c_str(), sentence);
+constexpr const char* kNoMemory = "there is not enough memory for this; `longstride plan` says how much it needs";
+
+int report(const Command& command, const std::string& sentence, int status) {
+  std::fprintf(stderr, "longstride %s: %s\n", command.line.name().c_str(), escaped(sentence).c_str());
   return status;
 }
 
@@ -34,6 +42,14 @@ void occupy_standard_descriptors() {
   if (number > STDERR_FILENO) ::close(number);
 }
 
+// Data in many files are held open; the usual limit is there for programs that wait for descriptors by `select`.
+void allow_many_files() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int run(const Command& command) {
   try {
     const int status = command.run();
@@ -41,10 +57,16 @@ int run(const Command& command) {
     return status;
   } catch (const longstride::Error& error) {
     return report(command, error.what(), error.kind() == longstride::ErrorKind::invalid_argument ? 2 : 1);
+  } catch (const ReaderGone&) {
+    return longstride::program::kReaderGone;
   } catch (const std::bad_alloc&) {
-    return report(command, "there is not enough memory for this; `longstride plan` says how much it needs", 1);
+    return report(command, kNoMemory, 1);
+  } catch (const std::length_error&) {  // more than any memory has
+    return report(command, kNoMemory, 1);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(command, "cannot use \"" + error.path1().string() + "\": " + error.code().message(), 1);
   } catch (const std::exception& error) {
-    return report(command, error.what(), 1);
+    return report(command, std::string("a fault of the program itself, please report it: ") + error.what(), 1);
   }
 }
 
@@ -53,6 +75,7 @@ int run(const Command& command) {
 int main(int argc, char** argv) {
   using namespace longstride::program;
   occupy_standard_descriptors();
+  allow_many_files();
   report_refused_writes();
   ProgramLine program("Sparse Transformers over bytes: train, measure in bits per byte, sample.", LONGSTRIDE_VERSION);
   const CommandLine line = program.line();

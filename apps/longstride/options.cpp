@@ -8,7 +8,7 @@
 
 #include "longstride/device.h"
 #include "longstride/error.h"
-#include "output.h"
+#include "longstride/file.h"
 
 namespace longstride::program {
 namespace {
@@ -81,7 +81,7 @@ Config read_options(const ConfigOptions& options) {
     sources.push_back("preset " + preset);
   }
   if (!options.config.empty()) {
-    texts.push_back(read_file(options.config));
+    texts.push_back(read_text(options.config));
     sources.push_back(options.config);
   }
   return with_data(read_config(texts, sources, assignments), options);

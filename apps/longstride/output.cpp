@@ -1,4 +1,4 @@
-// This writes results to standard output and reads small files whole.
+// This writes results to standard output.
 #include "output.h"
 
 #include <fmt/format.h>
@@ -6,18 +6,18 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
+#include <string>
 
 #include "longstride/error.h"
+#include "words.h"
 
 namespace longstride::program {
 namespace {
 
 // errno is that of what failed.
 [[noreturn]] void fail_write() {
+  if (errno == EPIPE) throw ReaderGone();
   throw Error(ErrorKind::exhausted, fmt::format("cannot write standard output: {}", std::strerror(errno)));
 }
 
@@ -28,22 +28,19 @@ void print(std::string_view bytes) {
   if (written != bytes.size() || std::fflush(stdout) != 0) fail_write();
 }
 
-void print_json(const nlohmann::ordered_json& object) {
-  print(object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
-}
+void print_words(std::string_view lines) { print(escaped_lines(lines)); }
 
-std::string read_file(const std::string& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
-    throw Error(ErrorKind::invalid_argument, fmt::format("cannot read \"{}\": it is a directory", path));
+// JSON may hold DEL and U+0080 to U+009F as they are, which terminals obey too. All of them lie in strings.
+void print_json(const nlohmann::ordered_json& object) {
+  const std::string json = object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  std::string text;
+  for (std::size_t at = 0; at < json.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(json[at]);
+    const bool pair = byte == 0xc2 && static_cast<unsigned char>(json[at + 1]) < 0xa0;
+    if (pair) ++at;
+    text += pair || byte == 0x7f ? fmt::format("\\u00{:02x}", json[at] & 0xff) : std::string(1, json[at]);
   }
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (file && file.peek() != std::ifstream::traits_type::eof()) text << file.rdbuf();
-  if (!file.is_open() || file.bad() || text.fail()) {
-    throw Error(ErrorKind::invalid_argument, fmt::format("cannot read \"{}\": {}", path, std::strerror(errno)));
-  }
-  return text.str();
+  print(text + "\n");
 }
 
 }  // namespace longstride::program

@@ -25,7 +25,8 @@ std::size_t terminal_columns() {
 
 ProgressLine::ProgressLine(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1) {}
 
-void ProgressLine::draw(const std::string& line) {
+void ProgressLine::draw(const std::string& state) {
+  const std::string line = escaped(state);
   if (terminal_) {  // to the line's start, clear it; one column stays free so that the line never wraps
     const std::string visible = line.substr(0, std::min(line.size(), terminal_columns() - 1));
     std::fprintf(stderr, "\r\x1b[K%s", visible.c_str());
@@ -57,7 +58,7 @@ void ProgressLine::print(const std::string& text) {
   if (!pending_.empty() && !terminal_) draw(pending_);  // the state that the text follows on
   if (drawn_) std::fprintf(stderr, "\r\x1b[K");
   drawn_ = false;
-  std::fprintf(stderr, "%s%s", text.c_str(), text.empty() || text.back() != '\n' ? "\n" : "");
+  std::fprintf(stderr, "%s%s", escaped_lines(text).c_str(), text.empty() || text.back() != '\n' ? "\n" : "");
   std::fflush(stderr);
 }
 

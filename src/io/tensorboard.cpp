@@ -93,7 +93,7 @@ EventWriter::EventWriter(const std::string& directory, std::int64_t first_step) 
   // Ten digits: TensorBoard reads the files of a run in the order of their names.
   path_ = fmt::format("{}/events.out.tfevents.{:010}.{}.{}.{}", directory, static_cast<std::int64_t>(seconds_now()),
                       host_name(), ::getpid(), counter++);
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  descriptor_ = open_path(path_, O_WRONLY | O_CREAT | O_APPEND);
   if (descriptor_ < 0) fail_system("write", path_);
   event(0, kFileVersion, "brain.Event:2");
   if (first_step > 0) {

@@ -62,7 +62,11 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   else
     session.start();
   if (observer.started) observer.started(config, plan, data.describe());
-  return session.run();
+  try {
+    return session.run();
+  } catch (const Error& error) {  // what was asked for has been found right: by now something else is wrong
+    throw Error(error.kind() == ErrorKind::invalid_argument ? ErrorKind::exhausted : error.kind(), error.what());
+  }
 }
 
 }  // namespace longstride
