@@ -223,7 +223,7 @@ int run(const AttentionArguments& arguments) {
   try {
     if (!arguments.picture.empty()) {
       const std::string words = draw(arguments, look);
-      if (!arguments.output.quiet) std::fprintf(stderr, "%s", escaped_lines(words).c_str());
+      if (!arguments.output.quiet) say(escaped_lines(words));
     }
     tell(arguments, look);
   } catch (const Error&) {

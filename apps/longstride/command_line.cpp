@@ -3,7 +3,6 @@
 
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
 #include <sstream>
 
 #include "longstride/error.h"
@@ -22,8 +21,7 @@ int report_parsing(const CLI::App& program, const CLI::ParseError& error, const 
   if (error.get_exit_code() != 0) {
     const bool unknown = chosen.empty() && !first_word.empty() && first_word.front() != '-';
     const std::string wrong = unknown ? "there is no command \"" + first_word + "\"" : error.what();
-    std::fprintf(stderr, "%s: %s; `%s --help` lists what there is\n", command.c_str(), escaped(wrong).c_str(),
-                 command.c_str());
+    say(command + ": " + escaped(wrong) + "; `" + command + " --help` lists what there is\n");
     return 2;
   }
   std::ostringstream text;
@@ -33,7 +31,7 @@ int report_parsing(const CLI::App& program, const CLI::ParseError& error, const 
   } catch (const ReaderGone&) {
     return kReaderGone;
   } catch (const Error& unwritten) {
-    std::fprintf(stderr, "%s: %s\n", command.c_str(), unwritten.what());
+    say(command + ": " + unwritten.what() + "\n");
     return 1;
   }
   return 0;

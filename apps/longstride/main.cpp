@@ -4,7 +4,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <new>
@@ -29,7 +28,7 @@ using longstride::program::ReaderGone;
 constexpr const char* kNoMemory = "there is not enough memory for this; `longstride plan` says how much it needs";
 
 int report(const Command& command, const std::string& sentence, int status) {
-  std::fprintf(stderr, "longstride %s: %s\n", command.line.name().c_str(), escaped(sentence).c_str());
+  longstride::program::say("longstride " + command.line.name() + ": " + escaped(sentence) + "\n");
   return status;
 }
 
@@ -52,9 +51,7 @@ void allow_many_files() {
 
 int run(const Command& command) {
   try {
-    const int status = command.run();
-    longstride::program::print("");  // what is left in the stream's buffer, or the error that keeps it there
-    return status;
+    return command.run();
   } catch (const longstride::Error& error) {
     return report(command, error.what(), error.kind() == longstride::ErrorKind::invalid_argument ? 2 : 1);
   } catch (const ReaderGone&) {

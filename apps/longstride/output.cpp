@@ -1,10 +1,11 @@
-// This writes results to standard output.
+// This writes results to standard output, and words to standard error.
 #include "output.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -15,18 +16,29 @@
 namespace longstride::program {
 namespace {
 
-// errno is that of what failed.
-[[noreturn]] void fail_write() {
-  if (errno == EPIPE) throw ReaderGone();
-  throw Error(ErrorKind::exhausted, fmt::format("cannot write standard output: {}", std::strerror(errno)));
+// All of it, also where the reader takes its time and is not waited for. False: errno says why not.
+bool write_whole(int descriptor, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written > 0) bytes.remove_prefix(static_cast<std::size_t>(written));
+    if (written == 0) errno = EIO;  // a system that takes nothing
+    pollfd ready = {descriptor, POLLOUT, 0};
+    const bool again = written > 0 || (written < 0 && errno == EINTR) ||
+                       (written < 0 && errno == EAGAIN && (::poll(&ready, 1, -1) > 0 || errno == EINTR));
+    if (!again) return false;
+  }
+  return true;
 }
 
 }  // namespace
 
 void print(std::string_view bytes) {
-  const std::size_t written = bytes.empty() ? 0 : std::fwrite(bytes.data(), 1, bytes.size(), stdout);
-  if (written != bytes.size() || std::fflush(stdout) != 0) fail_write();
+  if (write_whole(STDOUT_FILENO, bytes)) return;
+  if (errno == EPIPE) throw ReaderGone();
+  throw Error(ErrorKind::exhausted, fmt::format("cannot write standard output: {}", std::strerror(errno)));
 }
+
+void say(std::string_view bytes) { write_whole(STDERR_FILENO, bytes); }
 
 void print_words(std::string_view lines) { print(escaped_lines(lines)); }
 
