@@ -127,9 +127,9 @@ struct Loading {
     pictures = data.size() / data.unit();
     std::vector<std::uint8_t> found(static_cast<std::size_t>(data.unit()));
     data.read(0, found);
-    const MappedFile file(first);
-    if (picture_coding(file.bytes()) != PictureCoding::jpeg) return false;
-    const Image whole = decode_jpeg(file.bytes(), first);
+    const std::vector<std::uint8_t> bytes = InputFile(first).all();
+    if (picture_coding(bytes) != PictureCoding::jpeg) return false;
+    const Image whole = decode_jpeg(bytes, first);
     const int S = static_cast<int>(config.image_size[0]), side = std::min(whole.width, whole.height),
               C = whole.channels;
     const int left = (whole.width - side) / 2, top = (whole.height - side) / 2;

@@ -203,7 +203,7 @@ void tell(const AttentionArguments& arguments, const Look& look) {
   if (arguments.output.json) {
     print_json(json);
   } else {
-    print(text);
+    print_words(text);
   }
 }
 
@@ -223,7 +223,7 @@ int run(const AttentionArguments& arguments) {
   try {
     if (!arguments.picture.empty()) {
       const std::string words = draw(arguments, look);
-      if (!arguments.output.quiet) std::fprintf(stderr, "%s", words.c_str());
+      if (!arguments.output.quiet) say(escaped_lines(words));
     }
     tell(arguments, look);
   } catch (const Error&) {

@@ -3,14 +3,16 @@
 
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
 #include <sstream>
 
 #include "longstride/error.h"
 #include "output.h"
+#include "words.h"
 
 namespace longstride::program {
 namespace {
+
+constexpr int kMostValues = 1 << 20;  // of a list; CLI11 takes from 1 << 25 on for no limit, and with it one at a time
 
 // --help and --version are results; everything else that parsing throws is one sentence about the command line.
 int report_parsing(const CLI::App& program, const CLI::ParseError& error, const std::string& first_word) {
@@ -19,15 +21,17 @@ int report_parsing(const CLI::App& program, const CLI::ParseError& error, const 
   if (error.get_exit_code() != 0) {
     const bool unknown = chosen.empty() && !first_word.empty() && first_word.front() != '-';
     const std::string wrong = unknown ? "there is no command \"" + first_word + "\"" : error.what();
-    std::fprintf(stderr, "%s: %s; `%s --help` lists what there is\n", command.c_str(), wrong.c_str(), command.c_str());
+    say(command + ": " + escaped(wrong) + "; `" + command + " --help` lists what there is\n");
     return 2;
   }
   std::ostringstream text;
   program.exit(error, text, text);
   try {
     print(text.str());
+  } catch (const ReaderGone&) {
+    return kReaderGone;
   } catch (const Error& unwritten) {
-    std::fprintf(stderr, "%s: %s\n", command.c_str(), unwritten.what());
+    say(command + ": " + unwritten.what() + "\n");
     return 1;
   }
   return 0;
@@ -71,7 +75,13 @@ Option CommandLine::add_option(const char* name, std::optional<double>& value, c
   return add(name, value, purpose);
 }
 Option CommandLine::add_option(const char* name, std::vector<std::string>& value, const std::string& purpose) {
-  return add(name, value, purpose);
+  const CLI::callback_t take = [&value](const CLI::results_t& words) {
+    value = words;
+    return true;
+  };
+  // Taken as it is: CLI11's own conversion makes a list of one word in brackets, and of braces an empty one.
+  CLI::Option* option = app_->add_option(name, take, purpose);
+  return Option(option->type_size(1)->expected(1, kMostValues)->allow_extra_args(false));
 }
 void CommandLine::add_flag(const char* name, bool& value, const std::string& purpose) {
   app_->add_flag(name, value, purpose);

@@ -64,8 +64,8 @@ std::string to_words(const Evaluation& result) {
       "{:.4f} bits per {}{}\n"
       "{} bytes of {} from offset {} on (sha256 {}); {}; {} at step {} (sha256 {}); {}; {}\n",
       result.bits_per_byte, result.kind == "image" ? "dim" : "byte", spread, with_commas(result.tokens_scored),
-      result.data, with_commas(result.offset), result.data_sha256.substr(0, 12), protocol_words(result),
-      result.checkpoint, with_commas(result.step), result.checkpoint_sha256.substr(0, 12), result.precision,
+      escaped(result.data), with_commas(result.offset), result.data_sha256.substr(0, 12), protocol_words(result),
+      escaped(result.checkpoint), with_commas(result.step), result.checkpoint_sha256.substr(0, 12), result.precision,
       duration_words(result.seconds));
 }
 
@@ -84,7 +84,7 @@ int run(EvaluateArguments& arguments) {
   options.progress = [&](double share, double bits) {
     line.show(fmt::format("{:3.0f}%  {:.4f} bits per byte so far", 100 * share, bits));
   };
-  options.noted = [&](const std::string& sentence) { line.print(sentence); };
+  options.noted = [&](const std::string& sentence) { line.print(escaped(sentence)); };
   const Evaluation result = evaluate(options);
   line.finish();
   if (options.stop->load()) {
@@ -94,7 +94,7 @@ int run(EvaluateArguments& arguments) {
   if (arguments.output.json) {
     print_json(to_json(result));
   } else {
-    print(to_words(result));
+    print_words(to_words(result));
   }
   return 0;
 }

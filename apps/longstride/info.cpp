@@ -49,7 +49,7 @@ int run(const InfoOptions& options) {
   if (options.output.json) {
     print_json(to_json(info));
   } else {
-    print(to_words(info));
+    print_words(to_words(info));
   }
   return 0;
 }

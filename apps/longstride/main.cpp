@@ -1,9 +1,14 @@
 // longstride COMMAND ...: parses, runs one command, turns errors into one sentence and an exit status (0 done, 2 what
-// was asked for is wrong, 1 something went wrong, 130 interrupted).
-#include <cstdio>
+// was asked for is wrong, 1 something went wrong, 130 interrupted, 141 nobody reads the result).
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -12,27 +17,53 @@
 #include "longstride/error.h"
 #include "output.h"
 #include "signals.h"
+#include "words.h"
 
 namespace {
 
 using longstride::program::Command;
+using longstride::program::escaped;
+using longstride::program::ReaderGone;
 
-int report(const Command& command, const char* sentence, int status) {
-  std::fprintf(stderr, "longstride %s: %s\n", command.line.name().c_str(), sentence);
+constexpr const char* kNoMemory = "there is not enough memory for this; `longstride plan` says how much it needs";
+
+int report(const Command& command, const std::string& sentence, int status) {
+  longstride::program::say("longstride " + command.line.name() + ": " + escaped(sentence) + "\n");
   return status;
+}
+
+// Where one of the standard descriptors is closed, the next file that is opened would get its number, and with it what
+// is meant for a screen. Their places are taken by what can be neither read nor written.
+void occupy_standard_descriptors() {
+  int number = 0;
+  do number = ::open("/", O_PATH);
+  while (number >= 0 && number <= STDERR_FILENO);
+  if (number > STDERR_FILENO) ::close(number);
+}
+
+// Data in many files are held open; the usual limit is there for programs that wait for descriptors by `select`.
+void allow_many_files() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 int run(const Command& command) {
   try {
-    const int status = command.run();
-    longstride::program::print("");  // what is left in the stream's buffer, or the error that keeps it there
-    return status;
+    return command.run();
   } catch (const longstride::Error& error) {
     return report(command, error.what(), error.kind() == longstride::ErrorKind::invalid_argument ? 2 : 1);
+  } catch (const ReaderGone&) {
+    return longstride::program::kReaderGone;
   } catch (const std::bad_alloc&) {
-    return report(command, "there is not enough memory for this; `longstride plan` says how much it needs", 1);
+    return report(command, kNoMemory, 1);
+  } catch (const std::length_error&) {  // more than any memory has
+    return report(command, kNoMemory, 1);
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(command, "cannot use \"" + error.path1().string() + "\": " + error.code().message(), 1);
   } catch (const std::exception& error) {
-    return report(command, error.what(), 1);
+    return report(command, std::string("a fault of the program itself, please report it: ") + error.what(), 1);
   }
 }
 
@@ -40,6 +71,8 @@ int run(const Command& command) {
 
 int main(int argc, char** argv) {
   using namespace longstride::program;
+  occupy_standard_descriptors();
+  allow_many_files();
   report_refused_writes();
   ProgramLine program("Sparse Transformers over bytes: train, measure in bits per byte, sample.", LONGSTRIDE_VERSION);
   const CommandLine line = program.line();

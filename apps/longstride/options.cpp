@@ -4,13 +4,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "longstride/device.h"
 #include "longstride/error.h"
-#include "output.h"
+#include "longstride/file.h"
 
 namespace longstride::program {
 namespace {
@@ -19,9 +17,14 @@ constexpr std::int64_t kMostThreads = 4096;
 
 bool sets_model(const std::string& assignment) { return assignment.starts_with("model."); }
 
+Config with_data(Config config, const ConfigOptions& options) {
+  if (!options.data.empty()) config.data.paths = options.data;
+  return config;
+}
+
 // The small preset of what the data are: text-small, image-small or sound-small.
-std::string default_preset(const std::vector<std::string>& assignments, const std::string& run) {
-  return find_kind(read_config({}, {}, assignments).data, run) + "-small";
+std::string default_preset(const ConfigOptions& options, const std::vector<std::string>& assignments) {
+  return find_kind(with_data(read_config({}, {}, assignments), options).data, options.run) + "-small";
 }
 
 std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), ", ")); }
@@ -51,18 +54,8 @@ void add_config_options(CommandLine app, ConfigOptions& options) {
   app.add_option("--device", options.device, "auto, cpu or cuda (training.device)").type_name("D");
 }
 
-std::vector<std::string> absolute_paths(const std::vector<std::string>& paths) {
-  std::vector<std::string> absolute;
-  for (const std::string& path : paths) absolute.push_back(std::filesystem::absolute(path).lexically_normal().string());
-  return absolute;
-}
-
 Config read_options(const ConfigOptions& options) {
   std::vector<std::string> assignments = options.sets;
-  if (!options.data.empty()) {
-    const nlohmann::json paths = absolute_paths(options.data);
-    assignments.push_back("data.paths=" + paths.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-  }
   if (options.steps && options.minutes) {
     throw Error(ErrorKind::invalid_argument, "--steps and --minutes: a run ends by one of them, got both");
   }
@@ -75,21 +68,23 @@ Config read_options(const ConfigOptions& options) {
   assign("batch", options.batch);
   assign("seed", options.seed);
   assign("threads", options.threads);
+  if (options.device) parse_device(*options.device);  // names the option where the word is none
+  if (options.precision) parse_precision(*options.precision);
   assign("device", options.device);
   assign("precision", options.precision);
   std::vector<std::string> texts, sources;
   const bool own_model = !options.config.empty() || std::any_of(options.sets.begin(), options.sets.end(), sets_model);
   const std::string preset =
-      options.preset.empty() && !own_model ? default_preset(assignments, options.run) : options.preset;
+      options.preset.empty() && !own_model ? default_preset(options, assignments) : options.preset;
   if (!preset.empty()) {
     texts.push_back(preset_json(preset));
     sources.push_back("preset " + preset);
   }
   if (!options.config.empty()) {
-    texts.push_back(read_file(options.config));
+    texts.push_back(read_text(options.config));
     sources.push_back(options.config);
   }
-  return read_config(texts, sources, assignments);
+  return with_data(read_config(texts, sources, assignments), options);
 }
 
 std::vector<std::string> given_config_options(const ConfigOptions& options) {

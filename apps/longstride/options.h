@@ -26,11 +26,7 @@ struct ConfigOptions {
 
 void add_config_options(CommandLine app, ConfigOptions& options);
 
-// As data paths are kept: from whatever folder the program is started next.
-std::vector<std::string> absolute_paths(const std::vector<std::string>& paths);
-
-// The configuration that they describe; with neither preset nor file, the small preset of what the data are. Data paths
-// become absolute.
+// The configuration that they describe; with neither preset nor file, the small preset of what the data are.
 Config read_options(const ConfigOptions& options);
 
 // Names of the given options that say something about the configuration, e.g. "--preset"; --threads aside.

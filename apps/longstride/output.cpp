@@ -1,49 +1,58 @@
-// This writes results to standard output and reads small files whole.
+// This writes results to standard output, and words to standard error.
 #include "output.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
+#include <string>
 
 #include "longstride/error.h"
+#include "words.h"
 
 namespace longstride::program {
 namespace {
 
-// errno is that of what failed.
-[[noreturn]] void fail_write() {
-  throw Error(ErrorKind::exhausted, fmt::format("cannot write standard output: {}", std::strerror(errno)));
+// All of it, also where the reader takes its time and is not waited for. False: errno says why not.
+bool write_whole(int descriptor, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (written > 0) bytes.remove_prefix(static_cast<std::size_t>(written));
+    if (written == 0) errno = EIO;  // a system that takes nothing
+    pollfd ready = {descriptor, POLLOUT, 0};
+    const bool again = written > 0 || (written < 0 && errno == EINTR) ||
+                       (written < 0 && errno == EAGAIN && (::poll(&ready, 1, -1) > 0 || errno == EINTR));
+    if (!again) return false;
+  }
+  return true;
 }
 
 }  // namespace
 
 void print(std::string_view bytes) {
-  const std::size_t written = bytes.empty() ? 0 : std::fwrite(bytes.data(), 1, bytes.size(), stdout);
-  if (written != bytes.size() || std::fflush(stdout) != 0) fail_write();
+  if (write_whole(STDOUT_FILENO, bytes)) return;
+  if (errno == EPIPE) throw ReaderGone();
+  throw Error(ErrorKind::exhausted, fmt::format("cannot write standard output: {}", std::strerror(errno)));
 }
 
+void say(std::string_view bytes) { write_whole(STDERR_FILENO, bytes); }
+
+void print_words(std::string_view lines) { print(escaped_lines(lines)); }
+
+// JSON may hold DEL and U+0080 to U+009F as they are, which terminals obey too. All of them lie in strings.
 void print_json(const nlohmann::ordered_json& object) {
-  print(object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
-}
-
-std::string read_file(const std::string& path) {
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
-    throw Error(ErrorKind::invalid_argument, fmt::format("cannot read \"{}\": it is a directory", path));
+  const std::string json = object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  std::string text;
+  for (std::size_t at = 0; at < json.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(json[at]);
+    const bool pair = byte == 0xc2 && static_cast<unsigned char>(json[at + 1]) < 0xa0;
+    if (pair) ++at;
+    text += pair || byte == 0x7f ? fmt::format("\\u00{:02x}", json[at] & 0xff) : std::string(1, json[at]);
   }
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (file && file.peek() != std::ifstream::traits_type::eof()) text << file.rdbuf();
-  if (!file.is_open() || file.bad() || text.fail()) {
-    throw Error(ErrorKind::invalid_argument, fmt::format("cannot read \"{}\": {}", path, std::strerror(errno)));
-  }
-  return text.str();
+  print(text + "\n");
 }
 
 }  // namespace longstride::program

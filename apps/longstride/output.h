@@ -10,13 +10,20 @@
 
 namespace longstride::program {
 
-// Writes to standard output and flushes. Error exhausted where it is closed or full.
+// Thrown by print where nobody reads standard output any more (`| head`): nothing is wrong, the program ends. main
+// answers with the status that the signal would have given.
+struct ReaderGone {};
+inline constexpr int kReaderGone = 141;  // 128 + SIGPIPE
+
+// Writes to standard output, at once. Error exhausted where it is closed or full.
 void print(std::string_view bytes);
+void print_words(std::string_view lines);  // as a terminal may show them (escaped_lines)
 
-// One object, indented, with a line end. Text that is no UTF-8 is written with U+FFFD in the place of what is wrong.
+// Writes to standard error, at once. Where that fails there is nobody to be told.
+void say(std::string_view bytes);
+
+// One object, indented, with a line end. Text that is no UTF-8 is written with U+FFFD in the place of what is wrong,
+// and control characters are escaped, so that a terminal shows it as it is.
 void print_json(const nlohmann::ordered_json& object);
-
-// Errors: invalid_argument where the path cannot be read.
-std::string read_file(const std::string& path);
 
 }  // namespace longstride::program

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -281,12 +280,12 @@ int run(const Options& options) {
   const Report report = examine(options);
   if (!options.picture.empty()) {
     write_picture(report, options.picture);
-    if (!options.quiet) std::fprintf(stderr, "wrote %s\n", options.picture.c_str());
+    if (!options.quiet) say("wrote " + escaped(options.picture) + "\n");
   }
   if (options.json) {
     print_json(json_of(report));
   } else {
-    print(report_text(report));
+    print_words(report_text(report));
   }
   return 0;
 }

@@ -65,7 +65,7 @@ int run(const PlanOptions& options) {
   if (options.output.json) {
     print_json(to_json(plan));
   } else {
-    print(to_words(config, plan));
+    print_words(to_words(config, plan));
   }
   return 0;
 }

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 
+#include "output.h"
 #include "words.h"
 
 namespace longstride::program {
@@ -25,15 +25,15 @@ std::size_t terminal_columns() {
 
 ProgressLine::ProgressLine(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1) {}
 
-void ProgressLine::draw(const std::string& line) {
+void ProgressLine::draw(const std::string& state) {
+  const std::string line = escaped(state);
   if (terminal_) {  // to the line's start, clear it; one column stays free so that the line never wraps
     const std::string visible = line.substr(0, std::min(line.size(), terminal_columns() - 1));
-    std::fprintf(stderr, "\r\x1b[K%s", visible.c_str());
+    say("\r\x1b[K" + visible);
     drawn_ = true;
   } else {
-    std::fprintf(stderr, "%s\n", line.c_str());
+    say(line + "\n");
   }
-  std::fflush(stderr);
   shown_ = Clock::now();
   pending_.clear();
 }
@@ -55,15 +55,14 @@ void ProgressLine::show(const std::string& line) {
 void ProgressLine::print(const std::string& text) {
   if (quiet_) return;
   if (!pending_.empty() && !terminal_) draw(pending_);  // the state that the text follows on
-  if (drawn_) std::fprintf(stderr, "\r\x1b[K");
+  const std::string clear = drawn_ ? "\r\x1b[K" : "";
   drawn_ = false;
-  std::fprintf(stderr, "%s%s", text.c_str(), text.empty() || text.back() != '\n' ? "\n" : "");
-  std::fflush(stderr);
+  say(clear + escaped_lines(text) + (text.ends_with('\n') ? "" : "\n"));
 }
 
 void ProgressLine::finish() {
   if (!pending_.empty()) draw(pending_);
-  if (drawn_) std::fprintf(stderr, "\n");
+  if (drawn_) say("\n");
   drawn_ = false;
 }
 

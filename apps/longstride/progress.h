@@ -15,6 +15,7 @@ class ProgressLine {
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
 
+  // Both are shown as a terminal may (escaped_lines).
   void show(const std::string& line);   // the state now; not every one is shown
   bool due() const;                     // one would be
   void print(const std::string& text);  // lines that stay, above the one that renews; a line end is added
@@ -22,7 +23,7 @@ class ProgressLine {
 
  private:
   using Clock = std::chrono::steady_clock;
-  void draw(const std::string& line);
+  void draw(const std::string& state);
 
   bool quiet_;
   bool terminal_;

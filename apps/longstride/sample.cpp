@@ -79,13 +79,14 @@ int run(SampleArguments& arguments) {
     if (const std::string words = pace.words(); !words.empty()) line.show(amount + ": " + words);
   };
   options.noted = [&](const std::string& sentence) {
-    line.print((output->streams() ? "\nlongstride sample: " : "longstride sample: ") + sentence);
+    line.print((output->streams() ? "\nlongstride sample: " : "longstride sample: ") + escaped(sentence));
   };
   output->begin();
   const Sequences sequences = sample(options);
   const bool interrupted = options.stop->load();
   output->finish(sequences, interrupted);
   line.finish();
+  if (interrupted) line.print(fmt::format("longstride sample: interrupted; {}", output->left()));
   if (arguments.output.json && !interrupted) {
     nlohmann::ordered_json json = to_json(arguments);
     output->tell(json, sequences);

@@ -7,8 +7,8 @@
 #include <cmath>
 
 #include "longstride/error.h"
+#include "longstride/file.h"
 #include "longstride/sound.h"
-#include "output.h"
 #include "words.h"
 
 namespace longstride::program {
@@ -53,7 +53,7 @@ std::int64_t part_of(double share, std::size_t whole) {
 }
 
 std::vector<std::uint8_t> begin_text(const BeginOptions& options) {
-  const std::string text = read_file(options.prime);
+  const std::string text = read_text(options.prime);
   return {text.begin(), text.begin() + part_of(kept_share(options.keep, 1, true), text.size())};
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <climits>
 
 #include "longstride/error.h"
 
@@ -41,6 +42,12 @@ SamplePlace::SamplePlace(const std::string& out, const std::string& ending, std:
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("--out: needs a name that ends in {}, or a folder that is there or ends in /, got \"{}\"",
                             ending, out));
+  }
+  for (const std::string& file : {whole(), single(count_ - 1)}) {
+    const std::size_t length = fs::path(file).filename().string().size();
+    if (length <= NAME_MAX) continue;
+    throw Error(ErrorKind::invalid_argument,
+                fmt::format("--out: names of files have at most {} bytes, \"{}\" has {}", NAME_MAX, file, length));
   }
   const fs::path parent = folder_ ? path_ : path_.parent_path();
   if (!parent.empty() && !fs::is_directory(parent, error)) {  // known before anything is made

@@ -27,6 +27,7 @@ class SampleOutput {
   virtual void made(std::int64_t sequence, std::uint8_t token) = 0;  // each new one, in order of position
   // All of them, prompts included; where it was interrupted they are shorter, or fewer, than was asked.
   virtual void finish(const Sequences& sequences, bool interrupted) = 0;
+  virtual std::string left() const = 0;  // after finish: what an interruption left, "no picture was written"
   // After finish: adds the list `samples`, and what else there is to tell.
   virtual void tell(nlohmann::ordered_json& json, const Sequences& sequences) const = 0;
 };

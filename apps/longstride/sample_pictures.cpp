@@ -22,7 +22,7 @@ class PictureOutput : public SampleOutput {
 
   // A picture is whole or absent: interrupted, none is written.
   void finish(const Sequences& sequences, bool interrupted) override {
-    if (interrupted) return task_.line.print("longstride sample: interrupted, no picture was written");
+    if (interrupted) return;
     std::vector<Image> pictures;
     for (const std::vector<std::uint8_t>& tokens : sequences) pictures.push_back(token_picture(task_.data, tokens));
     for (std::size_t at = 0; at < pictures.size(); ++at) {
@@ -31,6 +31,8 @@ class PictureOutput : public SampleOutput {
     if (has_grid()) write_png(grid_of(pictures), place_.whole());
     say(pictures.front(), sequences.front().size());
   }
+
+  std::string left() const override { return "no picture was written"; }
 
   void tell(nlohmann::ordered_json& json, const Sequences& sequences) const override {
     if (has_grid()) json["grid"] = place_.whole();
@@ -57,9 +59,10 @@ class PictureOutput : public SampleOutput {
   void say(const Image& picture, std::size_t tokens) const {
     const std::int64_t count = task_.options.count;
     const std::string size = fmt::format("{} x {}", picture.height, picture.width);
-    task_.line.print(count == 1 ? fmt::format("wrote {}: a picture of {}", place_.single(0), size)
-                                : fmt::format("wrote {}: {} pictures of {}; each alone: {} to {}", place_.whole(),
-                                              count, size, place_.single(0), place_.single(count - 1)));
+    task_.line.print(count == 1 ? fmt::format("wrote {}: a picture of {}", escaped(place_.single(0)), size)
+                                : fmt::format("wrote {}: {} pictures of {}; each alone: {} to {}",
+                                              escaped(place_.whole()), count, size, escaped(place_.single(0)),
+                                              escaped(place_.single(count - 1))));
     if (tokens < picture.bytes.size()) {
       task_.line.print(fmt::format("{} of the {} tokens of a picture were asked for: the rest is black",
                                    with_commas(static_cast<std::int64_t>(tokens)),

@@ -30,10 +30,11 @@ class SoundOutput : public SampleOutput {
       for (std::size_t at = 0; at < sequences.size(); ++at) open(static_cast<std::int64_t>(at));
     }
     while (!files_.empty()) close(files_.begin()->first);
-    if (written_ == 0) return;
-    const std::string last = written_ > 1 ? " to " + place_.single(written_ - 1) : "";
-    task_.line.print(fmt::format("wrote {}{}: {} at {} Hz{}", place_.single(0), last, seconds_words(longest_),
-                                 with_commas(task_.data.sample_rate), interrupted ? ", as far as it was made" : ""));
+    if (written_ > 0 && !interrupted) task_.line.print(written_words());
+  }
+
+  std::string left() const override {
+    return written_ == 0 ? "no sound was written" : written_words() + ", as far as it was made";
   }
 
   void tell(nlohmann::ordered_json& json, const Sequences& sequences) const override {
@@ -55,7 +56,11 @@ class SoundOutput : public SampleOutput {
   double seconds(std::int64_t tokens) const {
     return static_cast<double>(tokens) / static_cast<double>(task_.data.sample_rate);
   }
-  std::string seconds_words(std::int64_t tokens) const { return fmt::format("{:.2f} s", seconds(tokens)); }
+  std::string written_words() const {
+    const std::string last = written_ > 1 ? " to " + escaped(place_.single(written_ - 1)) : "";
+    return fmt::format("wrote {}{}: {:.2f} s at {} Hz", escaped(place_.single(0)), last, seconds(longest_),
+                       with_commas(task_.data.sample_rate));
+  }
 
   Growing& open(std::int64_t sequence) {
     const auto found = files_.find(sequence);

@@ -48,6 +48,11 @@ class TextOutput : public SampleOutput {
     }
   }
 
+  std::string left() const override {
+    if (streams_) return "what was made until then is printed";
+    return place_ ? "no file was written" : "no result was printed";
+  }
+
   // text has U+FFFD for what is no UTF-8, hex has every byte; both begin with the prompt.
   void tell(nlohmann::ordered_json& json, const Sequences& sequences) const override {
     nlohmann::ordered_json& samples = json["samples"] = nlohmann::ordered_json::array();

@@ -3,9 +3,10 @@
 
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <string>
 #include <thread>
+
+#include "output.h"
 
 namespace longstride::program {
 namespace {
@@ -24,7 +25,7 @@ void wait_for_requests(const sigset_t& signals, const std::string& line) {
     if (sigwait(&signals, &signal) != 0) continue;
     stop_asked.store(true);
     if (signal != SIGINT) continue;
-    if (interrupted && Clock::now() - first > kPatience) std::fputs(line.c_str(), stderr);
+    if (interrupted && Clock::now() - first > kPatience) say(line);
     if (!interrupted) first = Clock::now();
     interrupted = true;
   }

@@ -12,6 +12,7 @@
 #include "output.h"
 #include "signals.h"
 #include "train_screen.h"
+#include "words.h"
 
 namespace longstride::program {
 namespace {
@@ -57,7 +58,7 @@ Config configuration(const TrainArguments& arguments, TrainScreen& screen) {
                             fmt::join(given, ", "), given.size() == 1 ? "is" : "are"));
   }
   Config config;
-  config.data.paths = absolute_paths(arguments.config.data);
+  config.data.paths = arguments.config.data;
   config.training.threads = arguments.config.threads.value_or(0);
   config.training.device = parse_device(arguments.config.device.value_or("auto"));
   return config;
@@ -77,7 +78,7 @@ int run(TrainArguments& arguments) {
   if (arguments.output.json) {
     print_json(to_json(result, arguments.what.out));
   } else if (!result.interrupted) {
-    print(result_words(result, screen.config(), arguments.what.out));
+    print_words(result_words(result, screen.config(), arguments.what.out));
   }
   if (!result.interrupted) return 0;
   screen.note(fmt::format("stopped at step {}; `longstride train --resume --out {}` goes on", result.step,

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 
 #include "longstride/device.h"
 #include "words.h"
@@ -50,16 +49,6 @@ std::string batch_words(const Config& config, const Plan& plan) {
 
 }  // namespace
 
-std::string shell_word(const std::string& word) {
-  const auto plain = [](unsigned char c) {
-    return std::isalnum(c) != 0 || std::string_view("/._-+,:@%").find(static_cast<char>(c)) != std::string_view::npos;
-  };
-  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
-  std::string quoted = "'";
-  for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
 void TrainScreen::started(const Config& resolved, const Plan& plan, const std::string& data) {
   config_ = resolved;
   if (quiet_) return;
@@ -85,7 +74,7 @@ void TrainScreen::sampled(const SampleReport& report) {
       report.share < 1 ? fmt::format(", {:.0f}% of it in the time that samples get", 100 * report.share) : "";
   const bool text = config_.data.kind != "image" && config_.data.kind != "sound";
   line_.print(text ? fmt::format("step {}: a sample{}\n{}\n", with_commas(report.step), cut, printable(report.text))
-                   : fmt::format("step {}: a sample, {}{}", with_commas(report.step), report.path, cut));
+                   : fmt::format("step {}: a sample, {}{}", with_commas(report.step), escaped(report.path), cut));
 }
 
 TrainObserver TrainScreen::observer() {
@@ -99,7 +88,7 @@ TrainObserver TrainScreen::observer() {
                             best ? ", the best so far" : ""));
   };
   observer.saved = [this](std::int64_t step, const std::string& path) {
-    line_.print(fmt::format("step {}: saved {}", with_commas(step), path));
+    line_.print(fmt::format("step {}: saved {}", with_commas(step), escaped(path)));
   };
   observer.sampled = [this](const SampleReport& report) { sampled(report); };
   observer.noted = [this](const std::string& sentence) { note(sentence); };

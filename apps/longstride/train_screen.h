@@ -5,6 +5,7 @@
 
 #include "longstride/train.h"
 #include "progress.h"
+#include "words.h"
 
 namespace longstride::program {
 
@@ -13,7 +14,7 @@ class TrainScreen {
   explicit TrainScreen(bool quiet) : line_(quiet), quiet_(quiet) {}
 
   TrainObserver observer();  // refers to this object
-  void note(const std::string& sentence) { line_.print("longstride train: " + sentence); }
+  void note(const std::string& sentence) { line_.print("longstride train: " + escaped(sentence)); }
   void finish() { line_.finish(); }
   const Config& config() const { return config_; }  // as resolved, once training has started
 
@@ -29,8 +30,5 @@ class TrainScreen {
 
 // Bits beside marks for the same bytes, where the run lies, what to try next.
 std::string result_words(const TrainResult& result, const Config& config, const std::string& out);
-
-// As a shell takes it for one word.
-std::string shell_word(const std::string& word);
 
 }  // namespace longstride::program

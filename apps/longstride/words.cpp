@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 
 namespace longstride::program {
@@ -81,28 +82,58 @@ std::string model_words(const ModelConfig& model) {
                      model.width, model.heads, model.heads == 1 ? "" : "s", with_commas(model.context));
 }
 
-std::string printable(const std::string& bytes) {
-  std::string text;
-  for (std::size_t at = 0; at < bytes.size();) {
-    const std::size_t length = utf8_length(std::string_view(bytes).substr(at));
-    const auto byte = static_cast<unsigned char>(bytes[at]);
-    const bool command = length == 1 && byte != '\n' && byte != '\t' && (byte < 0x20 || byte == 0x7f);
-    if (length == 0 || command) {
-      text += '.';
+namespace {
+
+// The text with `shown(byte)` for every byte of a control character, those of `kept` aside.
+template <typename Shown>
+std::string replace_controls(std::string_view text, std::string_view kept, Shown shown) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = utf8_length(text.substr(at));
+    const auto byte = static_cast<unsigned char>(text[at]);
+    const bool ascii = length == 1 && (byte < 0x20 || byte == 0x7f) && kept.find(text[at]) == std::string_view::npos;
+    if (length == 0 || ascii) {
+      out += shown(byte);
       ++at;
     } else {
-      text += bytes.substr(at, length);
+      out += text.substr(at, length);
       at += length;
     }
   }
-  return text;
+  return out;
+}
+
+std::string hexadecimal(unsigned char byte) { return fmt::format("\\x{:02x}", byte); }
+
+}  // namespace
+
+std::string printable(const std::string& bytes) {
+  return replace_controls(bytes, "\n\t", [](unsigned char) { return "."; });
+}
+
+std::string escaped(std::string_view sentence) { return replace_controls(sentence, "", hexadecimal); }
+
+std::string escaped_lines(std::string_view lines) { return replace_controls(lines, "\n", hexadecimal); }
+
+std::string shell_word(const std::string& word) {
+  const auto plain = [](unsigned char c) {
+    return std::isalnum(c) != 0 || std::string_view("/._-+,:@%").find(static_cast<char>(c)) != std::string_view::npos;
+  };
+  if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
+  const bool controls = escaped(word) != word;
+  std::string quoted;
+  for (const char c : word) {
+    const char* instead = c == '\'' ? (controls ? "\\'" : "'\\''") : c == '\\' && controls ? "\\\\" : nullptr;
+    quoted += instead != nullptr ? std::string(instead) : std::string(1, c);
+  }
+  return controls ? "$'" + escaped(quoted) + "'" : "'" + quoted + "'";
 }
 
 std::string two_columns(const std::vector<std::pair<std::string, std::string>>& rows) {
   std::size_t widest = 0;
   for (const auto& row : rows) widest = std::max(widest, row.first.size());
   std::string text;
-  for (const auto& [name, value] : rows) text += fmt::format("  {:<{}}  {}\n", name, widest, value);
+  for (const auto& [name, value] : rows) text += fmt::format("  {:<{}}  {}\n", name, widest, escaped(value));
   return text;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "longstride/config.h"
@@ -17,10 +18,16 @@ std::string attention_words(const ModelConfig& model);  // fixed(32,8); or the J
 // 4 layers, width 256, 4 heads, context 1,024
 std::string model_words(const ModelConfig& model);
 
-// Every byte that a terminal could take for a command, and every byte that is not UTF-8, as a dot; line ends stay.
+// What a terminal could take for a command (control characters, those beyond ASCII too) and every byte that is not
+// UTF-8 as a dot; line ends and tabs stay. For samples.
 std::string printable(const std::string& bytes);
+// The same as \x1b: for sentences with names and keys in them, and for several lines, whose ends stay.
+std::string escaped(std::string_view sentence);
+std::string escaped_lines(std::string_view lines);
+// A word as a shell takes it, quoted where that needs it; what `escaped` would change as bash's $'\x1b'.
+std::string shell_word(const std::string& word);
 
-// Left column padded to the widest, right column as given: "  name   value\n" a row.
+// Left column padded to the widest, right column escaped: "  name   value\n" a row.
 std::string two_columns(const std::vector<std::pair<std::string, std::string>>& rows);
 
 }  // namespace longstride::program

@@ -1,4 +1,5 @@
-// Files that are there whole or not at all: the one way in which the library and its programs write them.
+// Files that are there whole or not at all: the one way in which the library and its programs write them, and read
+// small ones.
 #pragma once
 
 #include <cstdint>
@@ -14,5 +15,8 @@ namespace longstride {
 // quotes: invalid_argument where the path is wrong, exhausted where the system refuses.
 void write_file_atomically(const std::string& path, std::span<const std::uint8_t> bytes);
 void write_file_atomically(const std::string& path, std::string_view text);
+
+// All that a file, a pipe or a device gives until its end. Errors: as above.
+std::string read_text(const std::string& path);
 
 }  // namespace longstride

@@ -1,8 +1,6 @@
 // This reads bytes of any range across the files of a data set, and splits the row of them into parts.
 #include "data/dataset.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -127,9 +125,7 @@ void Dataset::require_context(Split split, std::int64_t context) const {
                             with_commas(size_), with_commas(context), remedy));
 }
 
-void Dataset::read(std::int64_t offset, std::span<std::uint8_t> bytes) const { read(offset, bytes, true); }
-
-void Dataset::read(std::int64_t offset, std::span<std::uint8_t> bytes, bool mapped) const {
+void Dataset::read(std::int64_t offset, std::span<std::uint8_t> bytes) const {
   const auto count = static_cast<std::int64_t>(bytes.size());
   if (offset < 0 || offset > size_ || count > size_ - offset) {
     throw_invalid(fmt::format("dataset: read of {} bytes at {} lies outside {} bytes", count, offset, size_));
@@ -140,14 +136,13 @@ void Dataset::read(std::int64_t offset, std::span<std::uint8_t> bytes, bool mapp
   for (; !bytes.empty(); ++piece) {
     const std::int64_t within = offset - piece->begin;
     const std::size_t taken = std::min(bytes.size(), static_cast<std::size_t>(piece->size - within));
-    if (piece->map && mapped) {
-      const std::int64_t at = piece->first_byte + within;
-      std::copy_n(piece->map->bytes().begin() + at, taken, bytes.begin());
-      piece->map->forget(at, at + static_cast<std::int64_t>(taken));  // memory does not grow with the data
+    const auto read_from = [&](const InputFile& file) { file.read(piece->first_byte + within, bytes.first(taken)); };
+    if (piece->file) {
+      read_from(*piece->file);
     } else {
-      const Descriptor file(::open(piece->path.c_str(), O_RDONLY | O_CLOEXEC));
-      if (file.get() < 0) fail_system("open", piece->path);
-      read_all(file.get(), piece->first_byte + within, bytes.first(taken), piece->path);
+      const InputFile file(piece->path);
+      if (file.inode() != piece->inode) throw_corrupt(piece->path, "was replaced by another file while it was in use");
+      read_from(file);
     }
     bytes = bytes.subspan(taken);
     offset += static_cast<std::int64_t>(taken);
@@ -176,8 +171,7 @@ DataMark Dataset::mark() const {
   std::vector<std::uint8_t> block(kBlock);
   Sha256 hash;
   for (std::int64_t i = 0; i < kBlocks; ++i) {
-    read((size_ - kBlock) / (kBlocks - 1) * i + (size_ - kBlock) % (kBlocks - 1) * i / (kBlocks - 1), block,
-         false);  // a page of a map that is touched may bring megabytes with it
+    read((size_ - kBlock) / (kBlocks - 1) * i + (size_ - kBlock) % (kBlocks - 1) * i / (kBlocks - 1), block);
     hash.update(block);
   }
   mark.sha256 = hash.hex();

@@ -3,6 +3,8 @@
 // (data/decoded.h). Nothing is in memory until it is asked for, so that data larger than memory works.
 #pragma once
 
+#include <sys/types.h>
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -88,12 +90,12 @@ class Dataset {
     std::int64_t begin = 0;  // joined offset of its first byte
     std::int64_t size = 0;
     std::int64_t first_byte = 0;    // of the data, in the file
-    std::optional<MappedFile> map;  // none: opened at each read (beyond the number of maps a process may hold)
+    ino_t inode = 0;
+    std::optional<InputFile> file;  // none: opened at each read (beyond the number of files a process may hold)
   };
   void open_text(const std::vector<std::string>& files);
   void open_pictures(const std::vector<std::string>& files, const DatasetOptions& options);
   void open_sound(const std::vector<std::string>& files, const DatasetOptions& options);
-  void read(std::int64_t offset, std::span<std::uint8_t> bytes, bool mapped) const;  // or by a system call
   DecodedPlace place(const DatasetOptions& options) const;
   void add_piece(const std::string& path, std::int64_t first_byte);
   void settle(const Decoding& decoding, const DatasetOptions& options);

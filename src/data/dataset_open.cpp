@@ -1,4 +1,6 @@
 // How a Dataset comes by its pieces: text as it lies, pictures and sound decoded.
+#include <sys/resource.h>
+
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -12,8 +14,14 @@
 namespace longstride {
 namespace {
 
-// Linux lets a process hold 65,530 maps (vm.max_map_count); a folder may have more files than that.
-constexpr std::size_t kMostMaps = 16384;
+// A folder may have more files than a process may hold open; half of those are left to others.
+std::size_t most_open_files() {
+  constexpr std::size_t kMost = 16384;
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  return static_cast<std::size_t>(std::min<rlim_t>(limit.rlim_cur / 2, kMost));
+}
+
 // Of the files that were left out: those whose reason is told, and those that are named after them.
 constexpr std::size_t kMostReasons = 5, kMostNames = 100;
 
@@ -50,15 +58,16 @@ std::string duration_words(std::int64_t samples, std::int64_t rate) {
 }  // namespace
 
 void Dataset::add_piece(const std::string& path, std::int64_t first_byte) {
-  MappedFile map(path);
-  if (map.size() <= first_byte) return;
+  InputFile file(path);
+  if (file.size() <= first_byte) return;
   Piece& piece = pieces_.emplace_back();
   piece.path = path;
   piece.begin = size_;
-  piece.size = map.size() - first_byte;
+  piece.size = file.size() - first_byte;
   piece.first_byte = first_byte;
   size_ += piece.size;
-  if (pieces_.size() <= kMostMaps) piece.map = std::move(map);
+  piece.inode = file.inode();
+  if (pieces_.size() <= most_open_files()) piece.file = std::move(file);
 }
 
 void Dataset::open_text(const std::vector<std::string>& files) {

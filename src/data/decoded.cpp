@@ -40,14 +40,9 @@ std::vector<json> identities(const std::vector<std::string>& files) {
 }
 
 std::string hash_file(const std::string& path) {
-  constexpr std::int64_t kBlock = 1 << 20;
-  const MappedFile file(path);
+  const InputFile file(path);
   Sha256 hash;
-  for (std::int64_t at = 0; at < file.size(); at += kBlock) {
-    const std::int64_t end = std::min(file.size(), at + kBlock);
-    hash.update(file.bytes().subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(end - at)));
-    file.forget(at, end);
-  }
+  file.each_block(0, file.size(), [&](std::span<const std::uint8_t> block) { hash.update(block); });
   return hash.hex();
 }
 
@@ -64,7 +59,7 @@ constexpr std::size_t kDigits = 24;  // of a key, hexadecimal
 
 std::string key_of(const std::string& recipe, const std::vector<std::string>& files) {
   std::string names = recipe;
-  for (const std::string& file : files) names += '\0' + fs::absolute(file).lexically_normal().string();
+  for (const std::string& file : files) names += '\0' + absolute_path(file);
   return sha256_hex(as_bytes(names)).substr(0, kDigits);
 }
 
@@ -162,7 +157,7 @@ DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe,
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
   manifest.hashes = hash_files(files, all);
   out.commit();
-  manifest.size = static_cast<std::int64_t>(fs::file_size(data));
+  manifest.size = InputFile(data).size();
   write_file_atomically(about, write_manifest(manifest, recipe));
   folder.keep();
   return {data, manifest.decoding};

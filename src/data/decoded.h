@@ -1,4 +1,4 @@
-// Decoded data on disk: made once from files, mapped from then on, made again where the files change.
+// Decoded data on disk: made once from files, read from then on, made again where the files change.
 //
 // FOLDER/KEY.data holds the bytes and nothing else, FOLDER/KEY.json what they were made from; KEY stands for the files'
 // names and the way of decoding. Both are written aside, synced and renamed, the second after the first.

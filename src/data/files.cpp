@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cerrno>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -46,18 +45,13 @@ class Walk {
     const std::optional<Identity> found = identity(folder);
     if (!found) fail_system("read", folder.string());
     if (found == run_ || !above_.insert(*found).second) return;
-    std::error_code code;
-    for (fs::directory_iterator at(folder, code), end; !code && at != end; at.increment(code)) {
-      const std::string name = at->path().filename().string();
+    for (const std::string& name : names_in(folder.string())) {
       if (name.starts_with('.') || (found == cache_ && is_decoded_name(name))) continue;
       std::error_code missing;  // a link to nowhere is no file
-      const fs::file_status entry = fs::status(at->path(), missing);
-      if (fs::is_regular_file(entry)) files.push_back(at->path().string());
-      if (fs::is_directory(entry)) enter(at->path(), files);
-    }
-    if (code) {
-      errno = code.value();
-      fail_system("read", folder.string());
+      const fs::path path = folder / name;
+      const fs::file_status entry = fs::status(path, missing);
+      if (fs::is_regular_file(entry)) files.push_back(path.string());
+      if (fs::is_directory(entry)) enter(path, files);
     }
     above_.erase(*found);
   }

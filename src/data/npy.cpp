@@ -24,7 +24,7 @@ struct Header {
   std::int64_t end = 0;
 };
 
-Header read_header(std::span<const std::uint8_t> bytes, const std::string& name) {
+Header read_header(std::span<const std::uint8_t> bytes, const std::string& name, std::int64_t size) {
   if (bytes.size() < 12) throw_corrupt(name, "is a cut .npy file: it ends within its header");
   const int version = bytes[6];
   if (version < 1 || version > 3)
@@ -32,15 +32,16 @@ Header read_header(std::span<const std::uint8_t> bytes, const std::string& name)
   const std::size_t begin = version == 1 ? 10 : 12;
   std::size_t length = 0;
   for (std::size_t at = begin; at-- > 8;) length = length << 8 | bytes[at];
-  if (length > bytes.size() - begin) throw_corrupt(name, "is a cut .npy file: it ends within its header");
-  return {std::string(bytes.begin() + static_cast<std::ptrdiff_t>(begin),
-                      bytes.begin() + static_cast<std::ptrdiff_t>(begin + length)),
-          static_cast<std::int64_t>(begin + length)};
+  if (length > static_cast<std::size_t>(size) - begin)
+    throw_corrupt(name, "is a cut .npy file: it ends within its header");
+  const auto text = bytes.subspan(begin, std::min(length, bytes.size() - begin));
+  return {std::string(text.begin(), text.end()), static_cast<std::int64_t>(begin + length)};
 }
 
 // What stands behind 'key': in the dictionary, as `value` (with one group) describes it; empty where nothing does.
 std::string value_of(const std::string& header, const std::string& key, const std::string& value) {
   constexpr std::size_t kMostHeader = 1 << 16;  // a regular expression recurses: numpy's own are about 120 long
+  static_assert(kMostHeader + 12 < kNpyHeaderBytes);
   std::smatch match;
   const std::regex entry("['\"]" + key + "['\"]\\s*:\\s*" + value);
   return header.size() <= kMostHeader && std::regex_search(header, match, entry) ? match[1].str() : "";
@@ -79,9 +80,9 @@ bool is_npy(std::span<const std::uint8_t> bytes) {
                     [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; });
 }
 
-NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& name) {
+NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& name, std::int64_t size) {
   if (!is_npy(bytes)) throw_corrupt(name, "is no .npy file");
-  const Header header = read_header(bytes, name);
+  const Header header = read_header(bytes, name, size);
   const std::string type = value_of(header.text, "descr", "['\"]([^'\"]*)['\"]");
   const std::string order = value_of(header.text, "fortran_order", "(True|False)");
   const std::string shape_text = value_of(header.text, "shape", "\\(([0-9L, ]*)\\)");
@@ -96,7 +97,7 @@ NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& nam
   if (!grey && !(shape.size() == 4 && shape[3] == 3)) {
     throw_corrupt(name, fmt::format("has the shape ({}); needs (N, H, W) or (N, H, W, 3)", fmt::join(shape, ", ")));
   }
-  const std::int64_t needed = product(shape), there = static_cast<std::int64_t>(bytes.size()) - header.end;
+  const std::int64_t needed = product(shape), there = size - header.end;
   if (needed < 1)
     throw_corrupt(name, fmt::format("has the shape ({}); needs at least one pixel", fmt::join(shape, ", ")));
   if (needed != there) {

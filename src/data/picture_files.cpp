@@ -26,13 +26,13 @@ constexpr std::int64_t kCifarRecord = 1 + 3 * 32 * 32;  // the label before the 
 constexpr std::int64_t kCifarRecords = 10'000;          // of an official file
 
 // A file that consists of `unit` bytes again and again.
-std::int64_t whole_units(const MappedFile& file, std::int64_t unit, const std::string& what) {
+std::int64_t whole_units(const InputFile& file, std::int64_t unit, const std::string& what) {
   if (file.size() % unit == 0) return file.size() / unit;
   throw_corrupt(file.path(), fmt::format("is cut: {} bytes are no whole number of {} of {} bytes",
                                          with_commas(file.size()), what, with_commas(unit)));
 }
 
-PictureFile raw_array(const MappedFile& file, const DataConfig& config) {
+PictureFile raw_array(const InputFile& file, const DataConfig& config) {
   if (config.image_size.empty()) {
     throw_invalid(
         fmt::format("data.image_size: \"{}\" is a raw array; needs [height, width] of its pictures", file.path()));
@@ -42,14 +42,15 @@ PictureFile raw_array(const MappedFile& file, const DataConfig& config) {
 }
 
 PictureFile look_into(const std::string& path, const DataConfig& config) {
-  const MappedFile file(path);
+  const InputFile file(path);
   if (file.size() == 0) throw_corrupt(path, "is empty");
   if (is_cifar_batch(path)) {
     return {path, Form::cifar, whole_units(file, kCifarRecord, "CIFAR-10's records"), 0, kCifarShape};
   }
-  if (picture_coding(file.bytes()) != PictureCoding::none) return {path, Form::coded, 1, 0, {}};
-  if (is_npy(file.bytes())) {
-    const NpyPictures npy = read_npy(file.bytes(), path);
+  const std::vector<std::uint8_t> begin = file.beginning(16);
+  if (picture_coding(begin) != PictureCoding::none) return {path, Form::coded, 1, 0, {}};
+  if (is_npy(begin)) {
+    const NpyPictures npy = read_npy(file.beginning(kNpyHeaderBytes), path, file.size());
     return {path, Form::array, npy.count, npy.first_byte, {npy.height, npy.width, npy.channels}};
   }
   if (file_ending(path) == ".bin") return raw_array(file, config);
@@ -156,21 +157,20 @@ PictureFiles find_pictures(const std::vector<std::string>& files, const DataConf
 }
 
 Image load_picture(const PictureFile& file, std::int64_t index) {
-  const MappedFile map(file.path);
-  const std::span<const std::uint8_t> bytes = map.bytes();
+  const InputFile input(file.path);
   if (file.form == Form::coded) {
+    const std::vector<std::uint8_t> bytes = input.all();
     const bool png = picture_coding(bytes) == PictureCoding::png;
     return png ? decode_png(bytes, file.path) : decode_jpeg(bytes, file.path);
   }
   const std::int64_t unit = file.form == Form::cifar ? kCifarRecord : file.shape.bytes();
   const std::int64_t begin = file.first_byte + index * unit;
-  if (begin + unit > map.size()) throw_corrupt(file.path, "became shorter while it was read");
-  const auto own = bytes.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(unit));
+  std::vector<std::uint8_t> own = input.read(begin, unit);
   if (file.form == Form::cifar) return cifar_picture(own);
   return {static_cast<int>(file.shape.width),
           static_cast<int>(file.shape.height),
           static_cast<int>(file.shape.channels),
-          {own.begin(), own.end()}};
+          std::move(own)};
 }
 
 void check_fit(const PictureShape& shape, const ModelConfig& model) {

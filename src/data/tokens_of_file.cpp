@@ -23,10 +23,9 @@ std::vector<std::uint8_t> picture_tokens(const std::string& path, DataConfig dat
 }
 
 std::vector<std::uint8_t> bytes_of(const std::string& path, std::int64_t most) {
-  const MappedFile file(path);
+  const InputFile file(path);
   if (file.size() == 0) throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" is empty", path));
-  const auto bytes = file.bytes().first(static_cast<std::size_t>(std::min(most, file.size())));
-  return {bytes.begin(), bytes.end()};
+  return file.beginning(most);
 }
 
 }  // namespace

@@ -22,9 +22,10 @@ namespace {
 
 // Beside the run that the checkpoint is of; a file that belongs to none has it beside itself.
 std::string cache_folder(const std::string& checkpoint) {
-  const std::filesystem::path file = std::filesystem::absolute(checkpoint).lexically_normal();
+  std::error_code ignored;
+  const std::filesystem::path file = std::filesystem::weakly_canonical(checkpoint, ignored);
   const std::filesystem::path run = file.parent_path().parent_path().parent_path();  // RUN/checkpoints/STEP/file
-  const bool of_run = std::filesystem::exists(run / "config.json");
+  const bool of_run = std::filesystem::exists(run / "config.json", ignored);
   return ((of_run ? run : file.parent_path()) / "cache").string();
 }
 

@@ -1,5 +1,6 @@
 // Directories and links that change in one step: renamed, then synced.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,19 +23,22 @@ namespace fs = std::filesystem;
 bool is_unsupported(int reason) { return reason == EINVAL || reason == ENOSYS || reason == ENOTSUP; }
 
 void sync_path(const std::string& path, int flags) {
-  const Descriptor entry(::open(path.c_str(), O_RDONLY | O_CLOEXEC | flags));
+  const Descriptor entry(open_path(path, O_RDONLY | flags));
   if (entry.get() < 0) fail_system("open", path);
   // Some file systems cannot sync a directory; there is nothing more to do on those.
-  if (::fsync(entry.get()) != 0 && !is_unsupported(errno)) fail_system("sync", path);
+  if (sync_descriptor(entry.get()) != 0 && !is_unsupported(errno)) fail_system("sync", path);
 }
 
 void sync_below(const fs::path& directory) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(directory)) {
-    if (entry.is_symlink()) continue;
-    if (entry.is_directory()) {
-      sync_below(entry.path());
+  for (const std::string& name : names_in(directory.string())) {
+    const fs::path entry = directory / name;
+    std::error_code code;
+    const fs::file_status status = fs::symlink_status(entry, code);
+    if (fs::is_symlink(status)) continue;
+    if (fs::is_directory(status)) {
+      sync_below(entry);
     } else {
-      sync_path(entry.path().string(), 0);
+      sync_path(entry.string(), 0);
     }
   }
   sync_directory(directory.string());
@@ -53,20 +57,30 @@ std::string without_slash(std::string path) {
 
 // Takes the place of a directory of equal form, file by file.
 void replace_files(const std::string& aside, const std::string& place) {
-  std::error_code code;
-  for (fs::directory_iterator at(aside, code), end; !code && at != end; at.increment(code)) {
-    const fs::path file = fs::path(place) / at->path().filename();
-    if (::rename(at->path().c_str(), file.c_str()) != 0) fail_system("write", file.string());
+  for (const std::string& name : names_in(aside)) {
+    const fs::path file = fs::path(place) / name;
+    if (::rename((fs::path(aside) / name).c_str(), file.c_str()) != 0) fail_system("write", file.string());
   }
-  if (code) fail_filesystem("read", aside, code);
   sync_directory(place);
+}
+
+// What somebody has closed to others stays so when it is written anew: modes of the directory and of its files.
+void take_modes(const std::string& place, const std::string& aside) {
+  struct stat before = {};
+  if (::stat(place.c_str(), &before) != 0 || !S_ISDIR(before.st_mode)) return;
+  for (const std::string& name : names_in(aside)) {
+    struct stat file = {};
+    if (::lstat((fs::path(place) / name).c_str(), &file) == 0 && S_ISREG(file.st_mode))
+      ::chmod((fs::path(aside) / name).c_str(), file.st_mode & 07777);
+  }
+  ::chmod(aside.c_str(), before.st_mode & 07777);
 }
 
 }  // namespace
 
 NewFolder::NewFolder(const std::string& folder) {
   std::error_code code;
-  for (fs::path path = fs::absolute(without_slash(folder)); !fs::exists(path, code) && path.has_relative_path();
+  for (fs::path path = absolute_path(without_slash(folder)); !fs::exists(path, code) && path.has_relative_path();
        path = path.parent_path())
     made_.push_back(path.string());
   fs::create_directories(folder, code);
@@ -92,11 +106,8 @@ std::string begin_directory(const std::string& path) {
 void commit_directory(const std::string& path) {
   const std::string place = without_slash(path);
   const std::string aside = place + ".partial";
-  try {
-    sync_below(aside);
-  } catch (const fs::filesystem_error& error) {
-    fail_filesystem("sync", aside, error.code());
-  }
+  take_modes(place, aside);
+  sync_below(aside);
   if (::rename(aside.c_str(), place.c_str()) != 0) {
     // The place is taken: exchange the two, so that one of them is there at every moment, then remove the old one.
     if (errno != ENOTEMPTY && errno != EEXIST) fail_system("write", place);

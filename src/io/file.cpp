@@ -1,15 +1,15 @@
-// This maps, writes and appends to files by POSIX calls.
+// This reads, writes and appends to files by POSIX calls.
 #include "io/file.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <climits>
 #include <filesystem>
 #include <utility>
 
@@ -20,12 +20,11 @@
 
 namespace longstride {
 
-MappedFile::MappedFile(const std::string& path) : path_(path) {
-  // O_NONBLOCK: a named pipe without a writer must be an error, not a wait.
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (file.get() < 0) fail_system("open", path);
+// O_NONBLOCK: a named pipe without a writer must be an error, not a wait.
+InputFile::InputFile(const std::string& path) : path_(path), file_(open_path(path, O_RDONLY | O_NONBLOCK)) {
+  if (file_.get() < 0) fail_system("open", path);
   struct stat status = {};
-  if (::fstat(file.get(), &status) != 0) fail_system("open", path);
+  if (::fstat(file_.get(), &status) != 0) fail_system("open", path);
   if (S_ISDIR(status.st_mode)) {
     throw Error(ErrorKind::invalid_argument, fmt::format("\"{}\" is a directory, not a file", path));
   }
@@ -34,38 +33,43 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
                 fmt::format("\"{}\" is neither a file nor a directory; copy what it gives into a file first", path));
   }
   size_ = status.st_size;
-  if (size_ == 0) return;  // mmap refuses a length of 0
-  void* data = ::mmap(nullptr, static_cast<std::size_t>(size_), PROT_READ, MAP_PRIVATE, file.get(), 0);
-  if (data == MAP_FAILED) fail_system("map", path);
-  data_ = static_cast<const std::uint8_t*>(data);
+  inode_ = status.st_ino;
 }
 
-void MappedFile::forget(std::int64_t begin, std::int64_t end) const {
-  constexpr std::int64_t kFaultAround = 1 << 16;  // Linux maps this much around a page that is touched
-  begin = begin / kFaultAround * kFaultAround;
-  end = std::min(size_, (end + kFaultAround - 1) / kFaultAround * kFaultAround);
-  if (begin < end)
-    ::madvise(const_cast<std::uint8_t*>(data_) + begin, static_cast<std::size_t>(end - begin), MADV_DONTNEED);
+void InputFile::read(std::int64_t offset, std::span<std::uint8_t> into) const {
+  read_all(file_.get(), offset, into, path_);
 }
 
-MappedFile::~MappedFile() {
-  if (data_ != nullptr) ::munmap(const_cast<std::uint8_t*>(data_), static_cast<std::size_t>(size_));
+std::vector<std::uint8_t> InputFile::read(std::int64_t offset, std::int64_t count) const {
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(count));
+  read(offset, bytes);
+  return bytes;
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+std::vector<std::uint8_t> InputFile::beginning(std::int64_t most) const { return read(0, std::min(most, size_)); }
 
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
+void InputFile::each_block(std::int64_t begin, std::int64_t end,
+                           const std::function<void(std::span<const std::uint8_t> block)>& take) const {
+  constexpr std::int64_t kBlock = 1 << 20;
+  std::vector<std::uint8_t> block(static_cast<std::size_t>(std::min(kBlock, end - begin)));
+  for (std::int64_t at = begin; at < end; at += kBlock) {
+    const auto bytes = std::span(block).first(static_cast<std::size_t>(std::min(kBlock, end - at)));
+    read(at, bytes);
+    take(bytes);
+  }
 }
 
 std::string read_text(const std::string& path) {
-  const MappedFile file(path);
-  const std::span<const std::uint8_t> bytes = file.bytes();
-  return std::string(bytes.begin(), bytes.end());
+  const Descriptor file(open_path(path, O_RDONLY));
+  if (file.get() < 0) fail_system("read", path);
+  std::string text;
+  std::vector<char> block(1 << 16);
+  for (;;) {
+    const ssize_t got = uninterrupted([&] { return ::read(file.get(), block.data(), block.size()); });
+    if (got < 0) fail_system("read", path);
+    if (got == 0) return text;
+    text.append(block.data(), static_cast<std::size_t>(got));
+  }
 }
 
 namespace {
@@ -86,6 +90,28 @@ std::string follow_links(const std::string& path) {
   return at.string();
 }
 
+// A neighbour of its own: several files of one process may be written at once. Linux takes names of up to 255 bytes.
+std::string name_aside(const std::string& place) {
+  static std::atomic<int> counter = 0;
+  const std::string ending = fmt::format(".{}-{}.partial", ::getpid(), counter++);
+  const std::filesystem::path path(place);
+  const std::string name = path.filename().string();
+  if (name.size() > NAME_MAX) return place + ending;  // refused by the system, as it should be
+  return (path.parent_path() / (name.substr(0, NAME_MAX - ending.size()) + ending)).string();
+}
+
+// Some systems know no owners, and only root may give a file away: then it stays with who writes it, as its group does.
+void take_owner_and_mode(int descriptor, const struct stat& from) {
+  mode_t mode = from.st_mode & 07777;
+  if (::fchown(descriptor, from.st_uid, from.st_gid) != 0) {
+    struct stat now = {};
+    const bool same_group = ::fchown(descriptor, static_cast<uid_t>(-1), from.st_gid) == 0 ||
+                            (::fstat(descriptor, &now) == 0 && now.st_gid == from.st_gid);
+    if (!same_group) mode &= ~mode_t{06070};  // what one group was trusted with is not for another
+  }
+  static_cast<void>(::fchmod(descriptor, mode));
+}
+
 }  // namespace
 
 bool is_written_in_place(const std::string& path) {
@@ -96,17 +122,20 @@ bool is_written_in_place(const std::string& path) {
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   if (is_written_in_place(path)) {
-    descriptor_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  } else {
-    struct stat ignored = {};
-    if (::stat(path.c_str(), &ignored) != 0 && errno == ELOOP) fail_system("write", path);
-    static std::atomic<int> counter = 0;  // several files of one process at once
-    place_ = follow_links(path);
-    aside_ = fmt::format("{}.{}-{}.partial", place_, ::getpid(), counter++);
-    descriptor_ = ::open(aside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    descriptor_ = open_path(path, O_WRONLY | O_APPEND);
+    if (descriptor_ < 0) fail_system("write", path);
+    return;
   }
+  struct stat before = {};
+  const bool replaces = ::stat(path.c_str(), &before) == 0;
+  if (!replaces && errno == ELOOP) fail_system("write", path);
+  if (replaces && ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0) fail_system("write", path);
+  place_ = follow_links(path);
+  aside_ = name_aside(place_);
+  descriptor_ = open_path(aside_, O_WRONLY | O_CREAT | O_TRUNC, replaces ? before.st_mode & 0600 : 0666);
   if (descriptor_ < 0) fail_system("write", path);
-  if (!aside_.empty()) ::flock(descriptor_, LOCK_EX | LOCK_NB);  // for remove_abandoned; not every system can
+  ::flock(descriptor_, LOCK_EX | LOCK_NB);  // for remove_abandoned; not every system can
+  if (replaces && S_ISREG(before.st_mode)) take_owner_and_mode(descriptor_, before);
 }
 
 AtomicFile::~AtomicFile() {
@@ -124,13 +153,14 @@ void AtomicFile::overwrite(std::int64_t offset, std::span<const std::uint8_t> by
 }
 
 void AtomicFile::shorten(std::int64_t size) {
-  if (::ftruncate(descriptor_, size) != 0 || ::lseek(descriptor_, size, SEEK_SET) < 0) fail_system("write", path_);
+  if (uninterrupted([&] { return ::ftruncate(descriptor_, size); }) != 0 || ::lseek(descriptor_, size, SEEK_SET) < 0) fail_system("write", path_);
 }
 
 void AtomicFile::commit() {
   const bool in_place = aside_.empty();
-  if (::fsync(descriptor_) != 0 && !(in_place && (errno == EINVAL || errno == ENOTSUP))) fail_system("write", path_);
-  const int closed = ::close(std::exchange(descriptor_, -1));
+  if (sync_descriptor(descriptor_) != 0 && !(in_place && (errno == EINVAL || errno == ENOTSUP))) fail_system("write", path_);
+  int closed = ::close(std::exchange(descriptor_, -1));
+  if (closed != 0 && errno == EINTR) closed = 0;  // it is closed, and was synced before
   if (closed != 0 || (!in_place && ::rename(aside_.c_str(), place_.c_str()) != 0)) {
     const int reason = errno;
     if (!in_place) ::unlink(aside_.c_str());
@@ -148,7 +178,7 @@ void remove_abandoned(const std::string& path) {
        at.increment(error)) {
     const std::string name = at->path().filename().string();
     if (!name.starts_with(begin) || !name.ends_with(".partial")) continue;
-    const Descriptor file(::open(at->path().c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    const Descriptor file(open_path(at->path().string(), O_RDONLY | O_NONBLOCK));
     if (file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(at->path().c_str());
   }
 }
@@ -164,7 +194,7 @@ void write_file_atomically(const std::string& path, std::string_view text) {
 }
 
 LineWriter::LineWriter(const std::string& path, const std::function<bool(std::string_view line)>& keep) : path_(path) {
-  if (std::error_code ignored; std::filesystem::exists(path, ignored)) {
+  if (is_there(path)) {
     const std::string text = read_text(path);
     std::string kept;
     kept.reserve(text.size());
@@ -174,7 +204,7 @@ LineWriter::LineWriter(const std::string& path, const std::function<bool(std::st
     }
     if (kept.size() != text.size()) write_file_atomically(path, kept);
   }
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  descriptor_ = open_path(path, O_WRONLY | O_CREAT | O_APPEND);
   if (descriptor_ < 0) fail_system("write", path);
 }
 
@@ -198,7 +228,7 @@ void LineWriter::write(std::string_view line) {
 }
 
 void LineWriter::sync() {
-  if (::fsync(descriptor_) != 0) fail_system("write", path_);
+  if (sync_descriptor(descriptor_) != 0) fail_system("write", path_);
 }
 
 }  // namespace longstride

@@ -1,7 +1,9 @@
-// Files that are there whole or not at all: mapped reading, writing aside with rename, logs that survive a crash.
+// Files that are there whole or not at all: reading by position, writing aside with rename, logs that survive a crash.
 // Every error names the file and gives the system's words; kinds: invalid_argument where the path is wrong (missing, a
 // directory), exhausted where the system refuses (no permission, disk full).
 #pragma once
+
+#include <sys/types.h>
 
 #include <cstdint>
 #include <functional>
@@ -11,34 +13,39 @@
 #include <string_view>
 #include <vector>
 
+#include "io/system.h"
 #include "longstride/file.h"
 
 namespace longstride {
 
-// A regular file mapped read-only; pages are read as they are touched. The file must not shrink while it is mapped.
-class MappedFile {
+// A regular file that is read by position and held open: what is renamed over it changes nothing. It is not mapped, for
+// a map of a file that somebody shortens ends the program by SIGBUS; a read is Error corrupt_data. Safe for many threads.
+class InputFile {
  public:
-  explicit MappedFile(const std::string& path);
-  ~MappedFile();
-  MappedFile(MappedFile&& other) noexcept;
-  MappedFile& operator=(MappedFile&& other) noexcept;
+  explicit InputFile(const std::string& path);
 
   const std::string& path() const { return path_; }
-  std::int64_t size() const { return size_; }
-  std::span<const std::uint8_t> bytes() const { return {data_, static_cast<std::size_t>(size_)}; }  // may be empty
-  // Gives the pages of [begin, end) back: reading them again finds the same bytes, the process no longer holds them.
-  void forget(std::int64_t begin, std::int64_t end) const;
+  std::int64_t size() const { return size_; }  // when it was opened
+  ino_t inode() const { return inode_; }       // another one is another file
+
+  void read(std::int64_t offset, std::span<std::uint8_t> into) const;  // fills it all
+  std::vector<std::uint8_t> read(std::int64_t offset, std::int64_t count) const;
+  std::vector<std::uint8_t> beginning(std::int64_t most) const;
+  std::vector<std::uint8_t> all() const { return beginning(size_); }
+  // Calls `take` with block after block of [begin, end).
+  void each_block(std::int64_t begin, std::int64_t end,
+                  const std::function<void(std::span<const std::uint8_t> block)>& take) const;
 
  private:
   std::string path_;
-  const std::uint8_t* data_ = nullptr;
+  Descriptor file_;
   std::int64_t size_ = 0;
+  ino_t inode_ = 0;
 };
 
-std::string read_text(const std::string& path);
-
 // A file that appears under its name only when commit() has synced and renamed it; without commit() nothing of it stays
-// and a file that was there before is untouched. Written under a name of its own in the same directory; a link's target
+// and a file that was there before is untouched. It gets the mode and the owner of the one that it replaces, which must
+// be one that may be written. Written under a name of its own in the same directory; a link's target
 // is what is replaced. What is written in place has no such name: it takes bytes as they come, and cannot be
 // overwritten or shortened. write_file_atomically (longstride/file.h) does all of it in one call.
 class AtomicFile {

@@ -28,10 +28,10 @@ constexpr std::size_t kSha256Digits = 64;
 }
 
 // The JSON between the length and the data.
-std::string_view header_text(const MappedFile& file) {
-  const std::span<const std::uint8_t> bytes = file.bytes();
-  if (bytes.empty()) throw_corrupt_checkpoint(file.path(), "is empty");
+std::string header_text(const InputFile& file) {
+  if (file.size() == 0) throw_corrupt_checkpoint(file.path(), "is empty");
   if (file.size() < kLengthBytes) throw_corrupt_checkpoint(file.path(), "is not a safetensors file");
+  const std::vector<std::uint8_t> bytes = file.beginning(kLengthBytes + 1);
   std::uint64_t length = 0;
   for (int i = 0; i < kLengthBytes; ++i) length |= std::uint64_t{bytes[i]} << (8 * i);
   const bool brace = file.size() == kLengthBytes || bytes[kLengthBytes] == '{';
@@ -42,7 +42,8 @@ std::string_view header_text(const MappedFile& file) {
     throw_corrupt_checkpoint(file.path(), fmt::format("ends after {} bytes, within its header of {}; it was cut short",
                                                       with_commas(file.size()), with_commas(end)));
   }
-  return {reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, static_cast<std::size_t>(length)};
+  const std::vector<std::uint8_t> text = file.read(kLengthBytes, static_cast<std::int64_t>(length));
+  return {text.begin(), text.end()};
 }
 
 // A whole number in [0, 2^63), or -1.
@@ -64,42 +65,38 @@ std::map<std::string, std::string> read_metadata(const std::string& path, const 
   return metadata;
 }
 
-struct Extent {
-  StoredTensor tensor;  // bytes still empty
-  std::int64_t begin = 0, end = 0;
-};
-
-Extent read_extent(const std::string& path, const std::string& name, const json& entry) {
+// begin: still counted from the end of the header.
+TensorEntry read_tensor(const std::string& path, const std::string& name, const json& entry) {
   const auto field = [&](const char* key, json::value_t type) -> const json& {
     const auto found = entry.find(key);
     if (found == entry.end() || found->type() != type) fail_tensor(path, name, fmt::format("has no \"{}\"", key));
     return *found;
   };
   if (!entry.is_object()) fail_tensor(path, name, "has no description");
-  Extent extent;
-  extent.tensor.name = name;
-  extent.tensor.dtype = field("dtype", json::value_t::string).get<std::string>();
-  std::int64_t bytes = dtype_bytes(extent.tensor.dtype);
-  if (bytes == 0) fail_tensor(path, name, fmt::format("has dtype \"{}\", which is not known", extent.tensor.dtype));
+  TensorEntry tensor;
+  tensor.name = name;
+  tensor.dtype = field("dtype", json::value_t::string).get<std::string>();
+  std::int64_t bytes = dtype_bytes(tensor.dtype);
+  if (bytes == 0) fail_tensor(path, name, fmt::format("has dtype \"{}\", which is not known", tensor.dtype));
   bool too_large = false;
   for (const json& value : field("shape", json::value_t::array)) {
     const std::int64_t size = natural(value);
     if (size < 0) fail_tensor(path, name, "has a shape that is no list of whole numbers");
-    extent.tensor.shape.push_back(size);
+    tensor.shape.push_back(size);
     too_large = __builtin_mul_overflow(bytes, size, &bytes) || too_large;
   }
   const json& offsets = field("data_offsets", json::value_t::array);
   if (offsets.size() != 2 || natural(offsets[0]) < 0 || natural(offsets[1]) < natural(offsets[0])) {
     fail_tensor(path, name, "has no valid data_offsets");
   }
-  extent.begin = natural(offsets[0]);
-  extent.end = natural(offsets[1]);
-  if (too_large || extent.end - extent.begin != bytes) {
+  tensor.begin = natural(offsets[0]);
+  tensor.bytes = natural(offsets[1]) - tensor.begin;
+  if (too_large || tensor.bytes != bytes) {
     fail_tensor(path, name,
-                fmt::format("has {} bytes, which its shape and dtype {} do not fill",
-                            with_commas(extent.end - extent.begin), extent.tensor.dtype));
+                fmt::format("has {} bytes, which its shape and dtype {} do not fill", with_commas(tensor.bytes),
+                            tensor.dtype));
   }
-  return extent;
+  return tensor;
 }
 
 }  // namespace
@@ -116,31 +113,30 @@ std::int64_t dtype_bytes(std::string_view dtype) {
   return found == kBytes.end() ? 0 : found->second;
 }
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path) {
-  const std::string_view text = header_text(file_);
+SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path), header_(header_text(file_)) {
   json header;
   try {
-    header = json::parse(text);
+    header = json::parse(header_);
   } catch (const json::exception&) {
     throw_corrupt_checkpoint(path, "is damaged: its header is not valid JSON");
   }
   if (!header.is_object()) throw_corrupt_checkpoint(path, "is not a safetensors file");
-  std::vector<Extent> extents;
   for (const auto& [name, entry] : header.items()) {
     if (name == "__metadata__") {
       metadata_ = read_metadata(path, entry);
     } else {
-      extents.push_back(read_extent(path, name, entry));
+      tensors_.push_back(read_tensor(path, name, entry));
     }
   }
-  std::sort(extents.begin(), extents.end(),
-            [](const Extent& a, const Extent& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+  std::sort(tensors_.begin(), tensors_.end(), [](const TensorEntry& a, const TensorEntry& b) {
+    return std::pair(a.begin, a.bytes) < std::pair(b.begin, b.bytes);
+  });
   std::int64_t at = 0;  // every byte of the data belongs to one tensor
-  for (const Extent& extent : extents) {
-    if (extent.begin != at) fail_tensor(path, extent.tensor.name, "does not begin where the one before it ends");
-    at = extent.end;
+  for (const TensorEntry& tensor : tensors_) {
+    if (tensor.begin != at) fail_tensor(path, tensor.name, "does not begin where the one before it ends");
+    at = tensor.begin + tensor.bytes;
   }
-  const std::int64_t data_begin = kLengthBytes + static_cast<std::int64_t>(text.size());
+  const std::int64_t data_begin = kLengthBytes + static_cast<std::int64_t>(header_.size());
   if (at > file_.size() - data_begin) {
     const std::int64_t whole = std::min(at, std::numeric_limits<std::int64_t>::max() - data_begin) + data_begin;
     throw_corrupt_checkpoint(path, fmt::format("ends after {} of {} bytes; it was cut short", with_commas(file_.size()),
@@ -150,21 +146,19 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path) {
     throw_corrupt_checkpoint(path, fmt::format("is damaged: it has {} bytes, its header describes {}",
                                                with_commas(file_.size()), with_commas(data_begin + at)));
   }
-  for (Extent& extent : extents) {
-    extent.tensor.bytes = file_.bytes().subspan(static_cast<std::size_t>(data_begin + extent.begin),
-                                                static_cast<std::size_t>(extent.end - extent.begin));
-    by_name_[extent.tensor.name] = tensors_.size();
-    tensors_.push_back(std::move(extent.tensor));
+  for (std::size_t i = 0; i < tensors_.size(); ++i) {
+    tensors_[i].begin += data_begin;
+    by_name_[tensors_[i].name] = i;
   }
 }
 
-const StoredTensor* SafetensorsFile::find(std::string_view name) const {
+const TensorEntry* SafetensorsFile::find(std::string_view name) const {
   const auto found = by_name_.find(name);
   return found == by_name_.end() ? nullptr : &tensors_[found->second];
 }
 
-const StoredTensor& SafetensorsFile::tensor(std::string_view name) const {
-  const StoredTensor* found = find(name);
+const TensorEntry& SafetensorsFile::tensor(std::string_view name) const {
+  const TensorEntry* found = find(name);
   if (found == nullptr) throw_corrupt_checkpoint(path(), fmt::format("has no tensor \"{}\"", name));
   return *found;
 }
@@ -173,19 +167,15 @@ void SafetensorsFile::verify() const {
   const auto stored = metadata_.find("sha256");
   if (stored == metadata_.end()) return;
   const std::string quoted = fmt::format("\"sha256\":\"{}\"", stored->second);
-  const std::size_t found = header_text(file_).find(quoted);
-  bool same = found != std::string_view::npos && stored->second.size() == kSha256Digits;
+  const std::size_t found = header_.find(quoted);
+  bool same = found != std::string::npos && stored->second.size() == kSha256Digits;
   if (same) {
-    const std::size_t begin = kLengthBytes + found + quoted.size() - 1 - kSha256Digits;
+    const auto digits = static_cast<std::int64_t>(kLengthBytes + found + quoted.size() - 1 - kSha256Digits);
     Sha256 hash;
-    hash.update(bytes().first(begin));
+    const auto add = [&](std::span<const std::uint8_t> block) { hash.update(block); };
+    file_.each_block(0, digits, add);
     hash.update(as_bytes(std::string(kSha256Digits, '0')));
-    constexpr std::int64_t kAtOnce = 1 << 22;  // held in memory at a time
-    for (std::int64_t at = static_cast<std::int64_t>(begin + kSha256Digits); at < size(); at += kAtOnce) {
-      const std::int64_t end = std::min(size(), at + kAtOnce);
-      hash.update(bytes().subspan(static_cast<std::size_t>(at), static_cast<std::size_t>(end - at)));
-      file_.forget(at, end);
-    }
+    file_.each_block(digits + static_cast<std::int64_t>(kSha256Digits), size(), add);
     same = hash.hex() == stored->second;
   }
   if (!same) {

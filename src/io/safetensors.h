@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -16,7 +17,7 @@ namespace longstride {
 // Throws Error corrupt_data: `checkpoint "PATH" WHAT`.
 [[noreturn]] void throw_corrupt_checkpoint(const std::string& path, const std::string& what);
 
-// One tensor of a file, or one to be written. `bytes` is not owned and may lie unaligned: copy it with memcpy.
+// One tensor to be written. `bytes` is not owned.
 struct StoredTensor {
   std::string name;
   std::string dtype;  // F64 F32 F16 BF16 I64 I32 I16 I8 U64 U32 U16 U8 BOOL (F8_E4M3 F8_E5M2); little-endian
@@ -24,32 +25,46 @@ struct StoredTensor {
   std::span<const std::uint8_t> bytes;  // product of shape times the dtype's size
 };
 
+// One tensor of a file, whose bytes are read when they are asked for.
+struct TensorEntry {
+  std::string name, dtype;
+  std::vector<std::int64_t> shape;
+  std::int64_t begin = 0, bytes = 0;  // where they lie in the file, and how many they are
+};
+
 // Bytes of one element; 0 for a dtype that is not known.
 std::int64_t dtype_bytes(std::string_view dtype);
 
 class SafetensorsFile {
  public:
-  // Maps the file and checks its layout: header within the file, tensors in range, without gap or overlap, sizes as
+  // Opens the file and checks its layout: header within the file, tensors in range, without gap or overlap, sizes as
   // dtype and shape say. Errors: invalid_argument where there is no such file, corrupt_data for all else.
   explicit SafetensorsFile(const std::string& path);
 
   const std::string& path() const { return file_.path(); }
   std::int64_t size() const { return file_.size(); }                                // of the file, bytes
-  std::span<const std::uint8_t> bytes() const { return file_.bytes(); }             // of the file
   const std::map<std::string, std::string>& metadata() const { return metadata_; }  // __metadata__
-  const std::vector<StoredTensor>& tensors() const { return tensors_; }             // in the order of their bytes
+  const std::vector<TensorEntry>& tensors() const { return tensors_; }             // in the order of their bytes
 
-  const StoredTensor* find(std::string_view name) const;    // nullptr where there is none
-  const StoredTensor& tensor(std::string_view name) const;  // Error corrupt_data where there is none
+  const TensorEntry* find(std::string_view name) const;    // nullptr where there is none
+  const TensorEntry& tensor(std::string_view name) const;  // Error corrupt_data where there is none
+
+  // Calls `take` with the tensor's bytes, block after block; blocks are whole elements and aligned for them.
+  void each_block(const TensorEntry& tensor,
+                  const std::function<void(std::span<const std::uint8_t> block)>& take) const {
+    file_.each_block(tensor.begin, tensor.begin + tensor.bytes, take);
+  }
+  std::vector<std::uint8_t> read(const TensorEntry& tensor) const { return file_.read(tensor.begin, tensor.bytes); }
 
   // Reads the whole file against the `sha256` in its metadata: Error corrupt_data where a bit differs. Files without
   // one (other programs') pass. Call before the tensors are used.
   void verify() const;
 
  private:
-  MappedFile file_;
+  InputFile file_;
+  std::string header_;  // JSON, between the length and the data
   std::map<std::string, std::string> metadata_;
-  std::vector<StoredTensor> tensors_;
+  std::vector<TensorEntry> tensors_;
   std::map<std::string, std::size_t, std::less<>> by_name_;
 };
 

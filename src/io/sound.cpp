@@ -30,18 +30,22 @@ struct SoundReader::File {
 namespace {
 
 // libsndfile takes a cut WAV for a shorter one. 0xffffffff stands for a length that its writer did not know.
-void check_wav_is_whole(std::span<const std::uint8_t> bytes, const std::string& path) {
-  const auto word_at = [&](std::size_t at) {
-    return std::uint32_t{bytes[at]} | std::uint32_t{bytes[at + 1]} << 8 | std::uint32_t{bytes[at + 2]} << 16 |
-           std::uint32_t{bytes[at + 3]} << 24;
+void check_wav_is_whole(const InputFile& file) {
+  const auto word_at = [&](std::int64_t at) {
+    const std::vector<std::uint8_t> bytes = file.read(at, 4);
+    return std::uint32_t{bytes[0]} | std::uint32_t{bytes[1]} << 8 | std::uint32_t{bytes[2]} << 16 |
+           std::uint32_t{bytes[3]} << 24;
   };
-  const auto tag_at = [&](std::size_t at) { return std::string(bytes.begin() + at, bytes.begin() + at + 4); };
-  if (bytes.size() < 12 || tag_at(0) != "RIFF") return;
-  for (std::size_t at = 12; at + 8 <= bytes.size();) {
-    const std::uint64_t needed = word_at(at + 4), there = bytes.size() - at - 8;
+  const auto tag_at = [&](std::int64_t at) {
+    const std::vector<std::uint8_t> bytes = file.read(at, 4);
+    return std::string(bytes.begin(), bytes.end());
+  };
+  if (file.size() < 12 || tag_at(0) != "RIFF") return;
+  for (std::int64_t at = 12; at + 8 <= file.size();) {
+    const std::int64_t needed = word_at(at + 4), there = file.size() - at - 8;
     if (tag_at(at) == "data") {
       if (needed == 0xffffffff || needed <= there) return;
-      throw_corrupt(path, fmt::format("is cut: its header promises {} bytes of samples, {} are there",
+      throw_corrupt(file.path(), fmt::format("is cut: its header promises {} bytes of samples, {} are there",
                                       with_commas(needed), with_commas(there)));
     }
     if (needed > there) return;  // another chunk reaches beyond the end: libsndfile finds no samples and says so
@@ -59,9 +63,9 @@ bool is_wav_or_flac(int format) {
 SoundReader::SoundReader(const std::string& path) : file_(std::make_unique<File>()) {
   file_->path = path;
   {
-    const MappedFile whole(path);
-    if (whole.size() == 0) throw_corrupt(path, "is empty");
-    check_wav_is_whole(whole.bytes(), path);
+    const InputFile file(path);
+    if (file.size() == 0) throw_corrupt(path, "is empty");
+    check_wav_is_whole(file);
   }
   file_->sound = sf_open(path.c_str(), SFM_READ, &file_->info);
   if (file_->sound == nullptr) throw_corrupt(path, fmt::format("is no WAV or FLAC file: {}", sf_strerror(nullptr)));

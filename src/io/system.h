@@ -3,14 +3,29 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace longstride {
+
+// What a system call returns that is made again as long as a signal interrupts it, as on network file systems.
+template <typename Call>
+auto uninterrupted(Call call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+// ::open with O_CLOEXEC; negative where the system refuses.
+int open_path(const std::string& path, int flags, unsigned mode = 0666);
+
+int sync_descriptor(int descriptor);  // ::fsync
 
 class Descriptor {  // closes what it owns; negative: nothing
  public:
@@ -18,8 +33,11 @@ class Descriptor {  // closes what it owns; negative: nothing
   ~Descriptor() {
     if (number_ >= 0) ::close(number_);
   }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
+  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(number_, other.number_);
+    return *this;
+  }
   int get() const { return number_; }
 
  private:
@@ -34,13 +52,23 @@ std::unique_ptr<Descriptor> lock_directory(const std::string& path);
 // action: what was tried, "open", "write", ...: `cannot open "data.txt": No such file or directory`.
 [[noreturn]] void fail_system(std::string_view action, const std::string& path);
 
-// Writes all of it; a call that writes less or is interrupted goes on.
+// Whether something is there, links followed. Error exhausted where the system does not say.
+bool is_there(const std::string& path);
+
+// Names of what a folder holds, in no order. Errors: as fail_system.
+std::vector<std::string> names_in(const std::string& folder);
+
+// Writes all of it; a call that writes less or is interrupted goes on. Error exhausted where the system takes nothing.
 void write_all(int descriptor, std::span<const std::uint8_t> bytes, const std::string& path);
 
 // Fills all of it from `offset` on; Error corrupt_data where the file ends before.
 void read_all(int descriptor, std::int64_t offset, std::span<std::uint8_t> bytes, const std::string& path);
 
 std::string parent_directory(const std::string& path);  // "." for a bare name
+
+// A path as it is kept: from the root, so that it means the same from whatever folder the program is started next,
+// without "." and repeated slashes. ".." stays: what it means depends on links. Empty stays empty.
+std::string absolute_path(const std::string& path);
 
 inline std::span<const std::uint8_t> as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};

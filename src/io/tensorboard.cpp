@@ -26,6 +26,7 @@
 #include "io/crc32c.h"
 #include "io/png.h"
 #include "io/system.h"
+#include "io/utf8.h"
 #include "io/wav.h"
 
 namespace longstride {
@@ -71,40 +72,6 @@ std::string message(int field, std::string_view payload) {
   return out;
 }
 
-// Length of the valid UTF-8 sequence at the front of `text`, 0 where there is none (RFC 3629, section 4).
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  const std::size_t length = first >= 0xC2 && first <= 0xDF   ? 2
-                             : (first & 0xF0) == 0xE0         ? 3
-                             : first >= 0xF0 && first <= 0xF4 ? 4
-                                                              : 0;
-  if (length == 0 || length > text.size()) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return 0;
-  }
-  const unsigned second = byte(1);
-  const bool outside = (first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F) ||
-                       (first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F);
-  return outside ? 0 : length;
-}
-
-std::string valid_utf8(std::string_view text) {
-  std::string out;
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    if (length == 0) {
-      out += "\xEF\xBF\xBD";  // U+FFFD
-      text.remove_prefix(1);
-    } else {
-      out.append(text.substr(0, length));
-      text.remove_prefix(length);
-    }
-  }
-  return out;
-}
-
 std::string host_name() {
   char name[256] = {};
   if (::gethostname(name, sizeof name - 1) != 0 || name[0] == '\0') return "host";
@@ -126,7 +93,7 @@ EventWriter::EventWriter(const std::string& directory, std::int64_t first_step) 
   // Ten digits: TensorBoard reads the files of a run in the order of their names.
   path_ = fmt::format("{}/events.out.tfevents.{:010}.{}.{}.{}", directory, static_cast<std::int64_t>(seconds_now()),
                       host_name(), ::getpid(), counter++);
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  descriptor_ = open_path(path_, O_WRONLY | O_CREAT | O_APPEND);
   if (descriptor_ < 0) fail_system("write", path_);
   event(0, kFileVersion, "brain.Event:2");
   if (first_step > 0) {

@@ -70,7 +70,7 @@ WavWriter::WavWriter(const std::string& path, std::int64_t rate) : path_(path), 
         fmt::format("cannot write \"{}\": a WAV that grows needs a file, for its header says its length", path));
   }
   write_file_atomically(path, header(rate, 0));
-  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  descriptor_ = open_path(path, O_WRONLY);
   if (descriptor_ < 0) fail_system("write", path);
 }
 
@@ -109,7 +109,7 @@ void WavWriter::append(std::span<const std::int16_t> samples) {
 }
 
 void WavWriter::sync() {
-  if (::fsync(descriptor_) != 0) fail_system("write", path_);
+  if (sync_descriptor(descriptor_) != 0) fail_system("write", path_);
 }
 
 }  // namespace longstride

@@ -2,12 +2,11 @@
 #include "model/checkpoint.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -24,24 +23,20 @@ namespace {
 
 std::string shape_text(const std::vector<std::int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
-// Index of the first value that is not finite, or -1. bytes: float32, little-endian, perhaps unaligned.
+// Index of the first value that is not finite, or -1. bytes: float32, little-endian.
 std::int64_t first_not_finite(std::span<const std::uint8_t> bytes) {
-  std::array<std::uint32_t, 4096> block;
-  for (std::size_t at = 0; at < bytes.size(); at += sizeof block) {
-    const std::size_t taken = std::min(sizeof block, bytes.size() - at);
-    std::memcpy(block.data(), bytes.data() + at, taken);
-    const auto not_finite = [](std::uint32_t bits) { return (bits & 0x7f800000u) == 0x7f800000u; };
-    const auto end = block.begin() + static_cast<std::ptrdiff_t>(taken / 4);
-    const auto found = std::find_if(block.begin(), end, not_finite);
-    if (found != end) return static_cast<std::int64_t>(at / 4) + (found - block.begin());
+  for (std::size_t at = 0; at < bytes.size(); at += 4) {
+    std::uint32_t bits = 0;
+    std::memcpy(&bits, bytes.data() + at, sizeof bits);
+    if ((bits & 0x7f800000u) == 0x7f800000u) return static_cast<std::int64_t>(at / 4);
   }
   return -1;
 }
 
-// The tensor prefix + entry.name, found as the table says.
-const StoredTensor& checked_tensor(const SafetensorsFile& file, const Parameter& entry, const std::string& prefix) {
+// The tensor prefix + entry.name, of the form that the table says.
+const TensorEntry& checked_tensor(const SafetensorsFile& file, const Parameter& entry, const std::string& prefix) {
   const std::string name = prefix + entry.name;
-  const StoredTensor* tensor = file.find(name);
+  const TensorEntry* tensor = file.find(name);
   const std::string needed = shape_text(entry.shape);
   if (tensor == nullptr) {
     throw_corrupt_checkpoint(
@@ -55,21 +50,31 @@ const StoredTensor& checked_tensor(const SafetensorsFile& file, const Parameter&
     throw_corrupt_checkpoint(file.path(),
                              fmt::format("has tensor \"{}\" of dtype {}, which must be F32", name, tensor->dtype));
   }
-  const std::int64_t bad = first_not_finite(tensor->bytes);
-  if (bad >= 0) {
-    float value = 0;
-    std::memcpy(&value, tensor->bytes.data() + 4 * bad, sizeof value);
-    throw_corrupt_checkpoint(file.path(),
-                             fmt::format("has {} in tensor \"{}\" at element {}; a model's weights must be finite",
-                                         std::isnan(value) ? "NaN" : "infinity", name, with_commas(bad)));
-  }
   return *tensor;
+}
+
+// Calls `take` with the values of a tensor, block after block, each found finite.
+void each_finite_block(const SafetensorsFile& file, const TensorEntry& tensor,
+                       const std::function<void(std::span<const std::uint8_t> block)>& take) {
+  std::int64_t before = 0;  // elements
+  file.each_block(tensor, [&](std::span<const std::uint8_t> block) {
+    if (const std::int64_t bad = first_not_finite(block); bad >= 0) {
+      float value = 0;
+      std::memcpy(&value, block.data() + 4 * bad, sizeof value);
+      throw_corrupt_checkpoint(file.path(),
+                               fmt::format("has {} in tensor \"{}\" at element {}; a model's weights must be finite",
+                                           std::isnan(value) ? "NaN" : "infinity", tensor.name,
+                                           with_commas(before + bad)));
+    }
+    take(block);
+    before += static_cast<std::int64_t>(block.size() / 4);
+  });
 }
 
 void refuse_unknown(const SafetensorsFile& file, const ParameterTable& table) {
   std::set<std::string_view> known;
   for (const Parameter& entry : table.entries()) known.insert(entry.name);
-  for (const StoredTensor& tensor : file.tensors()) {
+  for (const TensorEntry& tensor : file.tensors()) {
     if (known.count(tensor.name) == 0) {
       throw_corrupt_checkpoint(file.path(),
                                fmt::format("has tensor \"{}\", which its configuration does not know", tensor.name));
@@ -154,8 +159,10 @@ void load_tensors_into(const SafetensorsFile& file, const ParameterTable& table,
                        float* host_store) {
   std::fill_n(host_store, table.store_elements(), 0.0f);
   for (const Parameter& entry : table.entries()) {
-    const StoredTensor& tensor = checked_tensor(file, entry, prefix);
-    std::memcpy(host_store + entry.offset, tensor.bytes.data(), tensor.bytes.size());
+    auto* into = reinterpret_cast<std::uint8_t*>(host_store + entry.offset);
+    each_finite_block(file, checked_tensor(file, entry, prefix), [&](std::span<const std::uint8_t> block) {
+      into = std::copy(block.begin(), block.end(), into);
+    });
   }
 }
 
@@ -178,13 +185,18 @@ LoadedModel load_one(Backend& backend, const std::string& safetensors_path, DTyp
   file.verify();
   LoadedModel model{info.config, table_for(file, info.config.model), {}, {}, info.step, info.path};
   refuse_unknown(file, model.table);
-  for (const Parameter& entry : model.table.entries()) checked_tensor(file, entry, "");
+  for (const Parameter& entry : model.table.entries()) checked_tensor(file, entry, "");  // before it gets memory
   const std::int64_t elements = model.table.store_elements();
   model.f32 = Buffer(backend, elements * size_of(DType::float32));
   backend.zero(model.f32.data(), model.f32.bytes());
-  for (const Parameter& entry : model.table.entries()) {  // straight from the mapped file: no second copy in memory
-    const StoredTensor& tensor = file.tensor(entry.name);
-    backend.upload(model.f32.f32() + entry.offset, tensor.bytes.data(), static_cast<std::int64_t>(tensor.bytes.size()));
+  for (const Parameter& entry : model.table.entries()) {  // by blocks: no second copy in memory
+    std::int64_t at = entry.offset;
+    each_finite_block(file, file.tensor(entry.name), [&](std::span<const std::uint8_t> block) {
+      const auto bytes = static_cast<std::int64_t>(block.size());
+      backend.upload(model.f32.f32() + at, block.data(), bytes);
+      backend.wait();  // the block is read into again
+      at += bytes / size_of(DType::float32);
+    });
   }
   if (activations == DType::bfloat16) {
     model.bf16 = Buffer(backend, elements * size_of(DType::bfloat16));
@@ -201,7 +213,9 @@ CheckpointInfo describe_one(const std::string& path) {
   const ParameterTable table = table_for(file, info.config.model);
   refuse_unknown(file, table);
   for (const Parameter& entry : table.entries()) {
-    info.tensors.emplace_back(entry.name, checked_tensor(file, entry, "").shape);
+    const TensorEntry& tensor = checked_tensor(file, entry, "");
+    each_finite_block(file, tensor, [](std::span<const std::uint8_t>) {});
+    info.tensors.emplace_back(entry.name, tensor.shape);
   }
   info.parameters = table.count();
   info.valid_bits = valid_bits_beside(path);

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "io/utf8.h"
 #include "longstride/error.h"
 #include "model/config_fields.h"
 
@@ -41,7 +42,7 @@ json::parser_callback_t watch_parse(const std::string& source) {
 
 json parse_json(const std::string& text, const std::string& source) {
   try {
-    return json::parse(text, watch_parse(source), true, true);
+    return json::parse(as_json_text(text), watch_parse(source), true, true);
   } catch (const json::exception& error) {
     std::string words = error.what();  // "[json.exception...] parse error at line 3, column 5: syntax error ..."
     for (const std::string lead : {"] ", "parse error at "}) {
@@ -85,7 +86,7 @@ json parse_assignment(const std::string& assignment) {
     throw_invalid(fmt::format("--set: needs key=value, such as model.width=256, got \"{}\"", assignment));
   }
   const std::string text = assignment.substr(sign + 1);
-  json value = json::parse(text, watch_parse("--set"), false, true);
+  json value = json::parse(as_json_text(text), watch_parse("--set"), false, true);
   if (value.is_discarded() && !text.empty() && std::string_view("[{\"").find(text[0]) != std::string_view::npos) {
     throw_invalid(fmt::format(
         "--set {}: what follows \"=\" is not valid JSON; texts in a list need quotation marks: [\"a\", \"b\"]",
@@ -158,11 +159,7 @@ std::string write_config(const Config& config) {
     } else {
       out += ",\n";
     }
-    try {
-      out += fmt::format("    \"{}\": {}", field.key.substr(dot + 1), on_one_line(field.write(config)));
-    } catch (const json::type_error&) {
-      throw_invalid(fmt::format("{}: must be UTF-8 to be written as JSON; rename the files", field.key));
-    }
+    out += fmt::format("    \"{}\": {}", field.key.substr(dot + 1), on_one_line(field.write(config)));
   }
   return out + "\n  }\n}\n";
 }

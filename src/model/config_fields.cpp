@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "io/utf8.h"
 #include "longstride/error.h"
 #include "ops/ops.h"
 
@@ -109,6 +110,12 @@ ConfigField attention_field() {
           [](const Config& config) { return attention_to_json(config.model.attention); }};
 }
 
+std::string read_path(const json& value, const std::string& needs) {
+  const auto path = value.is_string() ? path_of_json(value.get_ref<const std::string&>()) : std::nullopt;
+  if (!path) throw needs;
+  return *path;
+}
+
 ConfigField kind_field() {
   const auto read = [](Config& config, const json& value) {
     const std::string kind = value.is_string() ? value.get<std::string>() : "?";
@@ -120,13 +127,22 @@ ConfigField kind_field() {
 
 ConfigField paths_field() {
   const auto read = [](Config& config, const json& value) {
+    const std::string needs = "a path or a list of paths";
     const json list = value.is_string() ? json::array({value}) : value;
-    const auto named = [](const json& item) { return item.is_string() && !item.get_ref<const std::string&>().empty(); };
-    if (!list.is_array() || !std::all_of(list.begin(), list.end(), named))
-      throw std::string("a path or a list of paths");
-    config.data.paths = list.get<std::vector<std::string>>();
+    if (!list.is_array()) throw needs;
+    std::vector<std::string> paths;
+    for (const json& item : list) {
+      paths.push_back(read_path(item, needs));
+      if (paths.back().empty()) throw needs;
+    }
+    config.data.paths = paths;
   };
-  return {"data.paths", read, [](const Config& config) { return json(config.data.paths); }};
+  const auto write = [](const Config& config) {
+    json list = json::array();
+    for (const std::string& path : config.data.paths) list.push_back(json_of_path(path));
+    return list;
+  };
+  return {"data.paths", read, write};
 }
 
 ConfigField split_field() {
@@ -159,10 +175,9 @@ ConfigField channels_field() {
 
 ConfigField cache_field() {
   const auto read = [](Config& config, const json& value) {
-    if (!value.is_string()) throw std::string("a folder");
-    config.data.cache = value.get<std::string>();
+    config.data.cache = read_path(value, "a folder");
   };
-  return {"data.cache", read, [](const Config& config) { return json(config.data.cache); }};
+  return {"data.cache", read, [](const Config& config) { return json(json_of_path(config.data.cache)); }};
 }
 
 std::vector<ConfigField> make_fields() {

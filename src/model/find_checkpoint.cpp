@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "io/system.h"
 #include "longstride/error.h"
 #include "model/checkpoint.h"
 
@@ -25,15 +26,12 @@ struct Saved {
 // The complete checkpoints of a run, ascending by step.
 std::vector<Saved> saved_checkpoints(const fs::path& run) {
   std::vector<Saved> saved;
-  std::error_code error;
-  for (fs::directory_iterator entry(run / kCheckpointFolder, error), end; !error && entry != end;
-       entry.increment(error)) {
-    const std::optional<std::int64_t> step = parse_step(entry->path().filename().string());
-    std::error_code ignored;
-    if (step && fs::is_regular_file(entry->path() / kModelFile, ignored))
-      saved.push_back({*step, entry->path() / kModelFile});
+  const fs::path folder = run / kCheckpointFolder;
+  for (const std::string& name : names_in(folder.string())) {
+    const std::optional<std::int64_t> step = parse_step(name);
+    const fs::path model = folder / name / kModelFile;
+    if (step && is_there(model.string())) saved.push_back({*step, model});
   }
-  if (error) throw_invalid(fmt::format("cannot read \"{}\": {}", (run / kCheckpointFolder).string(), error.message()));
   std::sort(saved.begin(), saved.end(), [](const Saved& a, const Saved& b) { return a.step < b.step; });
   return saved;
 }
@@ -105,7 +103,8 @@ std::optional<std::int64_t> parse_step(const std::string& text) {
 }
 
 std::string other_checkpoints_words(const std::string& model_path) {
-  const fs::path checkpoint = fs::absolute(model_path).lexically_normal().parent_path();
+  std::error_code ignored;
+  const fs::path checkpoint = fs::weakly_canonical(model_path, ignored).parent_path();
   if (checkpoint.parent_path().filename() != kCheckpointFolder) return "";
   std::vector<Saved> others = saved_checkpoints(checkpoint.parent_path().parent_path());
   std::erase_if(others, [&](const Saved& saved) { return saved.model.parent_path() == checkpoint; });
@@ -114,18 +113,18 @@ std::string other_checkpoints_words(const std::string& model_path) {
 
 std::string find_checkpoint(const std::string& run, const std::string& which) {
   const fs::path path(run);
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (!fs::exists(status)) {
+  if (!is_there(run)) {
     throw_invalid(
         fmt::format("\"{}\" does not exist; name a run directory, a checkpoint directory or a .safetensors file", run));
   }
-  if (fs::is_directory(status) && fs::is_directory(path / kCheckpointFolder, error)) return find_in_run(path, which);
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (fs::is_directory(status) && is_there((path / kCheckpointFolder).string())) return find_in_run(path, which);
   if (which != "best" && which != "latest") {
     throw_invalid(fmt::format("--checkpoint: chooses within a run directory, and \"{}\" is none; leave it out", run));
   }
   if (!fs::is_directory(status)) return run;
-  if (fs::is_regular_file(path / kModelFile, error)) return (path / kModelFile).string();
+  if (is_there((path / kModelFile).string())) return (path / kModelFile).string();
   throw_invalid(
       fmt::format("\"{}\" is neither a run directory (it has no {}/) nor a checkpoint directory (it has no {})", run,
                   kCheckpointFolder, kModelFile));

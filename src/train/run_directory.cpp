@@ -33,9 +33,8 @@ void make_directory(const std::string& path) {
 
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> found;
-  std::error_code error;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
-    found.push_back(at->path());
+  if (!is_there(folder.string())) return found;
+  for (const std::string& name : names_in(folder.string())) found.push_back(folder / name);
   return found;
 }
 
@@ -76,7 +75,8 @@ bool is_of_interrupted_start(const fs::path& entry) {
   const std::string name = entry.filename().string();
   if (name == "cache" || is_partial(name, kConfigFile)) return true;
   if (name != kCheckpointFolder && name != "samples" && name != "tensorboard") return false;
-  if (!fs::is_directory(fs::symlink_status(entry))) return false;
+  std::error_code error;
+  if (!fs::is_directory(fs::symlink_status(entry, error))) return false;
   const std::vector<fs::path> below = entries(entry);
   return std::all_of(below.begin(), below.end(),
                      [&](const fs::path& path) { return is_leftover(name, path.filename().string()); });
@@ -92,21 +92,19 @@ void remove_run(const std::string& path) {
 }
 
 void check_place(const std::string& path, bool overwrite) {
+  if (!is_there(path)) return;
   std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  if (!fs::exists(status)) return;
-  if (!fs::is_directory(status))
+  if (!fs::is_directory(path, error))
     throw Error(ErrorKind::invalid_argument, "--out: \"" + path + "\" is a file; name a folder that is new or empty");
-  const bool run = fs::exists(path + "/" + kConfigFile);
+  const bool run = is_there(path + "/" + kConfigFile);
   if (run && !overwrite)
     throw Error(ErrorKind::invalid_argument,
                 "--out: \"" + path + "\" holds a run already; --resume goes on with it, --overwrite replaces it");
-  for (fs::directory_iterator entry(path, error), end; !run && !error && entry != end; entry.increment(error)) {
-    if (is_of_interrupted_start(entry->path())) continue;
+  for (const fs::path& entry : run ? std::vector<fs::path>() : entries(path)) {
+    if (is_of_interrupted_start(entry)) continue;
     throw Error(ErrorKind::invalid_argument,
                 "--out: \"" + path + "\" holds other files; name a folder that is new or empty");
   }
-  if (error) refuse(path, error);
 }
 
 }  // namespace
@@ -147,7 +145,7 @@ void RunDirectory::begin(const Config& config) {
 }
 
 RunDirectory RunDirectory::open(const std::string& path) {
-  if (!fs::exists(path + "/" + kConfigFile))
+  if (!is_there(path + "/" + kConfigFile))
     throw Error(ErrorKind::invalid_argument,
                 "--resume: \"" + path + "\" holds no run (no config.json); start one without --resume");
   RunDirectory run(path);
@@ -189,7 +187,7 @@ std::vector<std::int64_t> RunDirectory::named_checkpoints() const {
 
 std::vector<std::int64_t> RunDirectory::checkpoints() const {
   std::vector<std::int64_t> steps = named_checkpoints();
-  std::erase_if(steps, [&](std::int64_t step) { return !fs::exists(checkpoint_path(step) + "/" + kModelFile); });
+  std::erase_if(steps, [&](std::int64_t step) { return !is_there(checkpoint_path(step) + "/" + kModelFile); });
   return steps;
 }
 

@@ -110,6 +110,17 @@ void Session::step() {
   if (progress_.skipped_in_a_row >= kSkipsBeforeGivingUp) give_up();
 }
 
+// Data that cannot be read any more end the run, and not what it has learned: weights change only after a step's windows
+// were read.
+void Session::step_or_save() {
+  try {
+    step();
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::corrupt_data && progress_.step > 0) save();
+    throw;
+  }
+}
+
 void Session::give_up() {
   journal_->event(progress_.step, "diverged");
   journal_->sync();
@@ -140,7 +151,7 @@ TrainResult Session::run() {
   started_ = validated_ = sampled_ = saved_ = Clock::now();
   TrainResult result;
   while (!done() && !stopped()) {
-    step();
+    step_or_save();
     if (!done() && !stopped()) between_steps();
   }
   result.interrupted = !done();

@@ -46,6 +46,7 @@ class Session {
   double share() const;    // of the run that is done
   double rate();
   void step();
+  void step_or_save();
   StepReport report(const Trainer::Result& result, double rate, double step_s);
   void give_up();
   void between_steps();

@@ -1,9 +1,9 @@
 // TrainState in files: model.safetensors with the weights that evaluation uses, state.safetensors with everything else.
 #include <charconv>
-#include <filesystem>
 
 #include "io/file.h"
 #include "io/safetensors.h"
+#include "io/system.h"
 #include "longstride/error.h"
 #include "model/checkpoint.h"
 #include "train/state.h"
@@ -79,7 +79,7 @@ void TrainState::save(const std::string& checkpoint, const Config& config, const
 Progress TrainState::load(const std::string& checkpoint) {
   const bool averaging = static_cast<bool>(average_);
   for (const char* name : {kModelFile, kTrainingStateFile})
-    if (!std::filesystem::exists(checkpoint + "/" + name))
+    if (!is_there(checkpoint + "/" + name))
       throw_corrupt_checkpoint(checkpoint, std::string("lacks its ") + name);
   const SafetensorsFile model(checkpoint + "/" + kModelFile);
   const SafetensorsFile state(checkpoint + "/" + kTrainingStateFile);

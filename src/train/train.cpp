@@ -1,8 +1,7 @@
 // longstride/train.h: from a configuration or a run directory to a session.
 #include "longstride/train.h"
 
-#include <filesystem>
-
+#include "io/system.h"
 #include "longstride/error.h"
 #include "model/precision.h"
 #include "ops/backend.h"
@@ -42,7 +41,8 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   check_device(device);
   config.training.threads = 0;  // neither is a part of what a run is
   config.training.device = Device::automatic;
-  if (!config.data.cache.empty()) config.data.cache = std::filesystem::absolute(config.data.cache).lexically_normal();
+  for (std::string& path : config.data.paths) path = absolute_path(path);
+  config.data.cache = absolute_path(config.data.cache);
   const Dataset data(config.data,
                      {RunDirectory::cache_path(options.out), &config.model, options.stop, observer.noted, options.out});
   config.data = data.config();
@@ -62,7 +62,11 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   else
     session.start();
   if (observer.started) observer.started(config, plan, data.describe());
-  return session.run();
+  try {
+    return session.run();
+  } catch (const Error& error) {  // what was asked for has been found right: by now something else is wrong
+    throw Error(error.kind() == ErrorKind::invalid_argument ? ErrorKind::exhausted : error.kind(), error.what());
+  }
 }
 
 }  // namespace longstride

@@ -79,7 +79,7 @@ TEST_F(TrainCommand, RefusesWhatCannotBeTrainedInOneSentence) {
   EXPECT_FALSE(exists("run"));
 }
 
-// Data are mapped, never read whole nor hashed: 10 GB of nothing but a file's length.
+// Data are read window by window, never whole nor hashed: 10 GB of nothing but a file's length.
 TEST_F(TrainCommand, TrainsOnTenGigabytesInLittleMemory) {
   write("large", "");
   std::filesystem::resize_file(path("large"), std::uintmax_t{10} << 30);
@@ -132,7 +132,7 @@ TEST_F(TrainCommand, TrainsAndPlansForTheDeviceThatIsNamed) {
     }
     EXPECT_EQ(refused(on("cuda"), 1), begin + "device: this build has no CUDA backend; needs cpu\n");
     EXPECT_EQ(refused(on("nonsense")),
-              begin + "training.device: needs one of auto, cpu, cuda, got \"nonsense\" (from --set)\n");
+              begin + "--device: needs auto, cpu or cuda, got \"nonsense\"\n");
   }
   EXPECT_EQ(read("on-cpu/checkpoints/000000001/model.safetensors"),
             read("on-auto/checkpoints/000000001/model.safetensors"));

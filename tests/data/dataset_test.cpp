@@ -1,6 +1,7 @@
 // These tests hold a data set against the files that it was made of.
 #include "data/dataset.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -102,6 +103,29 @@ TEST(Dataset, AFolderThatIsNamedCountsAlsoWhereItIsARun) {
   fs::create_directories(scratch / "run/checkpoints");
   put(scratch / "run/config.json", "1");
   EXPECT_EQ(all_bytes(Dataset(data_at({scratch / "run"}))), "1");
+}
+
+TEST(Dataset, FilesThatChangeWhileTheyAreInUseAreAnErrorThatNamesThem) {
+  const Scratch scratch;
+  rlimit before = {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few = {60, before.rlim_max};  // of 40 files the first 30 are held open
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  const auto name = [&](int number) { return scratch / fmt::format("{:02}", number); };
+  for (int number = 0; number < 40; ++number) put(name(number), std::string(100, 'a'));
+  const Dataset data(data_at({scratch.path()}));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  for (const int number : {3, 35}) write_file_atomically(name(number), std::string(100, 'b'));
+  std::vector<std::uint8_t> bytes(3500);
+  data.read(0, bytes);  // the third that was opened
+  EXPECT_EQ(std::string(bytes.begin(), bytes.end()), std::string(3500, 'a'));
+  EXPECT_EQ(error_words(ErrorKind::corrupt_data, [&] { all_bytes(data); }),
+            "\"" + name(35) + "\" was replaced by another file while it was in use");
+  for (const int number : {1, 39}) {
+    fs::resize_file(name(number), 40);
+    EXPECT_EQ(error_words(ErrorKind::corrupt_data, [&] { data.read(100 * number + 30, std::span(bytes).first(20)); }),
+              "\"" + name(number) + "\" became shorter while it was read");
+  }
 }
 
 TEST(Dataset, IsKnownByItsBytesAndParts) {

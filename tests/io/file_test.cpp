@@ -10,6 +10,8 @@
 #include <csignal>
 #include <thread>
 
+#include <fmt/format.h>
+
 #include "io/scratch.h"
 #include "io/system.h"
 
@@ -18,47 +20,79 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TEST(File, MapsTheBytesOfAFile) {
+std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
+
+TEST(File, GivesTheBytesOfAFile) {
   const Scratch scratch;
   put(scratch / "a", std::string("one\0two", 7));
-  const MappedFile file(scratch / "a");
+  const InputFile file(scratch / "a");
   EXPECT_EQ(file.size(), 7);
-  EXPECT_EQ(std::string(file.bytes().begin(), file.bytes().end()), std::string("one\0two", 7));
+  EXPECT_EQ(text_of(file.all()), std::string("one\0two", 7));
+  EXPECT_EQ(text_of(file.read(4, 2)), "tw");
+  EXPECT_EQ(text_of(file.beginning(3)), "one");
+  EXPECT_EQ(text_of(file.beginning(100)), std::string("one\0two", 7));
   EXPECT_EQ(read_text(scratch / "a"), std::string("one\0two", 7));
 }
 
-TEST(File, MapsAnEmptyFileAsNoBytes) {
+TEST(File, ComesInBlocksThatMakeUpTheWhole) {
   const Scratch scratch;
-  put(scratch / "a", "");
-  EXPECT_TRUE(MappedFile(scratch / "a").bytes().empty());
+  std::string text;
+  for (int i = 0; i < 700'000; ++i) text += fmt::format("{:03}", i % 1000);
+  put(scratch / "a", text);
+  std::string got;
+  InputFile(scratch / "a").each_block(5, 2'099'999, [&](std::span<const std::uint8_t> block) {
+    got.append(block.begin(), block.end());
+  });
+  EXPECT_TRUE(got == text.substr(5, 2'099'994));
+  put(scratch / "empty", "");
+  EXPECT_TRUE(InputFile(scratch / "empty").all().empty());
 }
 
-TEST(File, AMapSurvivesBeingMoved) {
+TEST(File, ThatBecomesShorterIsAnErrorThatNamesIt) {
+  const Scratch scratch;
+  put(scratch / "a", std::string(100'000, 'x'));
+  const InputFile file(scratch / "a");
+  fs::resize_file(scratch / "a", 50'000);
+  EXPECT_EQ(file.read(49'999, 1).size(), 1u);
+  EXPECT_EQ(error_words(ErrorKind::corrupt_data, [&] { file.read(40'000, 20'000); }),
+            "\"" + (scratch / "a") + "\" became shorter while it was read");
+  EXPECT_EQ(error_words(ErrorKind::corrupt_data, [&] { file.all(); }),
+            "\"" + (scratch / "a") + "\" became shorter while it was read");
+}
+
+TEST(File, StaysTheOneThatWasOpened) {
   const Scratch scratch;
   put(scratch / "a", "text");
-  MappedFile first(scratch / "a");
-  MappedFile second = std::move(first);
-  EXPECT_EQ(second.bytes()[0], 't');
-  EXPECT_TRUE(first.bytes().empty());
-  first = std::move(second);
-  EXPECT_EQ(first.size(), 4);
+  InputFile first(scratch / "a");
+  write_file_atomically(scratch / "a", "other");
+  const InputFile second = std::move(first);
+  EXPECT_EQ(text_of(second.all()), "text");
+  EXPECT_NE(second.inode(), InputFile(scratch / "a").inode());
+}
+
+TEST(File, IsReadFromAPipeUntilItsEnd) {
+  const Scratch scratch;
+  ASSERT_EQ(::mkfifo((scratch / "pipe").c_str(), 0600), 0);
+  std::thread writer([&] { put(scratch / "pipe", std::string(200'000, 'x')); });
+  EXPECT_EQ(read_text(scratch / "pipe").size(), 200'000u);
+  writer.join();
 }
 
 TEST(File, AMissingFileIsAnErrorThatNamesIt) {
-  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [] { MappedFile("/nowhere/a.txt"); }),
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [] { InputFile("/nowhere/a.txt"); }),
             "cannot open \"/nowhere/a.txt\": No such file or directory");
 }
 
 TEST(File, ADirectoryIsAnErrorThatNamesIt) {
   const Scratch scratch;
-  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { MappedFile file(scratch.path()); }),
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { InputFile file(scratch.path()); }),
             "\"" + scratch.path() + "\" is a directory, not a file");
 }
 
 TEST(File, APipeIsAnErrorAndNotAWait) {
   const Scratch scratch;
   ASSERT_EQ(::mkfifo((scratch / "pipe").c_str(), 0600), 0);
-  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { MappedFile file(scratch / "pipe"); }),
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { InputFile file(scratch / "pipe"); }),
             "\"" + (scratch / "pipe") + "\" is neither a file nor a directory; copy what it gives into a file first");
 }
 
@@ -67,7 +101,7 @@ TEST(File, AFileWithoutPermissionIsRefusedBySystem) {
   const Scratch scratch;
   put(scratch / "a", "text");
   ::chmod((scratch / "a").c_str(), 0);
-  EXPECT_EQ(error_words(ErrorKind::exhausted, [&] { MappedFile file(scratch / "a"); }),
+  EXPECT_EQ(error_words(ErrorKind::exhausted, [&] { InputFile file(scratch / "a"); }),
             "cannot open \"" + (scratch / "a") + "\": Permission denied");
 }
 
@@ -281,7 +315,7 @@ TEST(Directory, WhoseParentIsAFileIsAnErrorThatNamesIt) {
 TEST(Directory, CommittingWhatWasNeverBegunIsAnError) {
   const Scratch scratch;
   EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { commit_directory(scratch / "a"); }),
-            "cannot sync \"" + (scratch / "a.partial") + "\": No such file or directory");
+            "cannot read \"" + (scratch / "a.partial") + "\": No such file or directory");
 }
 
 TEST(Symlink, PointsToItsNewTargetInOneStep) {

@@ -230,11 +230,27 @@ TEST(Config, IsWrittenWholeInAFixedOrderAndReadBack) {
   EXPECT_EQ(write_config(read_config({text}, {"run.json"}, {})), text);
 }
 
-TEST(Config, ANameThatIsNotUtf8IsAnErrorWhenItIsWritten) {
+TEST(Config, NamesThatAreNotUtf8ComeBackByteForByte) {
   Config config = from_set({});
-  config.data.paths = {"\xff.txt"};
-  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { write_config(config); }),
-            "data.paths: must be UTF-8 to be written as JSON; rename the files");
+  config.data.paths = {"caf\xe9.txt", "\xff\xfe/\xc2\xa0ok\xc3", "plain"};
+  config.data.cache = "\x80";
+  const std::string text = write_config(config);
+  EXPECT_NE(text.find("\"paths\": [\"caf\\u0000e9.txt\", "), std::string::npos) << text;
+  const Config back = read_config({text}, {"run.json"}, {});
+  EXPECT_EQ(back.data.paths, config.data.paths);
+  EXPECT_EQ(back.data.cache, config.data.cache);
+  // As they are in a file or an assignment, too.
+  EXPECT_EQ(read_config({"{\"data\": {\"paths\": [\"caf\xe9.txt\"]}}"}, {"a"}, {}).data.paths[0], "caf\xe9.txt");
+  EXPECT_EQ(from_set({"data.paths=caf\xe9.txt"}).data.paths[0], "caf\xe9.txt");
+  EXPECT_EQ(from_set({"data.paths=[\"caf\xe9.txt\"]"}).data.paths[0], "caf\xe9.txt");
+}
+
+TEST(Config, APathWithANulIsRefused) {
+  for (const char* path : {"a\\u0000", "a\\u0000b", "a\\u000041", "a\\u0000E9"}) {
+    const std::string assignment = fmt::format("data.paths=\"{}\"", path);
+    EXPECT_NE(error_words(ErrorKind::invalid_argument, [&] { from_set({assignment}); }).find("a path or a list of"),
+              std::string::npos);
+  }
 }
 
 TEST(Config, RandomNumbersComeBackExactly) {

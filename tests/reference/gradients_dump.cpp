@@ -27,9 +27,9 @@ StoredTensor stored(std::string name, const char* dtype, std::vector<std::int64_
 void dump(const std::string& model_path, const std::string& data_path, const std::string& out, bool recompute) {
   const std::unique_ptr<Backend> backend = make_cpu_backend();
   const LoadedModel model = load_model(*backend, model_path, DType::float32);
-  const MappedFile data(data_path);
+  const std::vector<std::uint8_t> data = InputFile(data_path).all();
   const std::int64_t T = model.config.model.context, B = data.size() / T;
-  const std::vector<std::int32_t> tokens(data.bytes().begin(), data.bytes().begin() + B * T);
+  const std::vector<std::int32_t> tokens(data.begin(), data.begin() + B * T);
 
   Buffer gradients(*backend, model.table.store_elements() * 4);
   backend->zero(gradients.data(), gradients.bytes());

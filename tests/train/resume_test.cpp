@@ -106,8 +106,8 @@ TEST_F(Resume, TakesTheSameDataFromWhereTheyLieNow) {
   const std::string latest = "/checkpoints/000000012/state.safetensors";
   const SafetensorsFile one(path("run") + latest), other(path("whole") + latest);
   ASSERT_FALSE(one.tensors().empty());
-  for (const StoredTensor& tensor : one.tensors())
-    EXPECT_TRUE(std::ranges::equal(tensor.bytes, other.tensor(tensor.name).bytes)) << tensor.name;
+  for (const TensorEntry& tensor : one.tensors())
+    EXPECT_EQ(one.read(tensor), other.read(other.tensor(tensor.name))) << tensor.name;
 }
 
 TEST_F(Resume, AcceptsACheckpointThatDoesNotNameItsDataAndSaysSo) {
@@ -118,7 +118,12 @@ TEST_F(Resume, AcceptsACheckpointThatDoesNotNameItsDataAndSaysSo) {
     std::map<std::string, std::string> metadata = file.metadata();
     EXPECT_EQ(std::erase_if(metadata, [](const auto& entry) { return entry.first.starts_with("data_"); }), 4u);
     metadata.erase("sha256");
-    write_safetensors(aside, metadata, file.tensors());
+    std::vector<StoredTensor> tensors;
+    std::vector<std::vector<std::uint8_t>> values;
+    for (const TensorEntry& tensor : file.tensors()) values.push_back(file.read(tensor));
+    for (const TensorEntry& tensor : file.tensors())
+      tensors.push_back({tensor.name, tensor.dtype, tensor.shape, values[tensors.size()]});
+    write_safetensors(aside, metadata, tensors);
   }
   fs::rename(aside, state);
   run(config(12), "run", -1, true);

@@ -173,8 +173,7 @@ TEST_F(Training, MakesPicturesOfAModelOfPictures) {
   EXPECT_EQ(samples[0].share, 1);
   EXPECT_EQ(samples[0].text, "");
   EXPECT_EQ(samples[0].path, path("run/samples/000000002.png"));
-  const MappedFile png(samples[0].path);
-  const Image grid = decode_png(png.bytes(), "sample");
+  const Image grid = decode_png(InputFile(samples[0].path).all(), "sample");
   EXPECT_EQ(grid.height, 2 * 5 + 2);
   EXPECT_EQ(grid.width, 2 * 4 + 2);
   EXPECT_NE(read_text(path("run/log.jsonl")).find("{\"step\":2,\"sample\":\"samples/000000002.png\"}\n"),
