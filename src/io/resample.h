@@ -10,7 +10,11 @@ namespace longstride {
 
 class Resampler {
  public:
-  // Samples a second, both at least 1. Error unavailable where this build has no soxr.
+  // Far beyond this soxr computes for ever.
+  static constexpr double kMostRatio = 1 << 14;
+
+  // Samples a second, both at least 1, neither more than kMostRatio times the other. Error unavailable where this build
+  // has no soxr.
   Resampler(double from, double to);
   ~Resampler();
 

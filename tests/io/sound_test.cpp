@@ -72,6 +72,20 @@ TEST(Sound, IsTheMeanOfItsChannels) {
   }
 }
 
+TEST(Sound, OfManyChannelsIsReadInBlocksThatStaySmall) {
+  const Scratch scratch;
+  constexpr int kChannels = 700, kFrames = 500;  // more values than are read at a time
+  std::vector<double> samples;
+  for (int frame = 0; frame < kFrames; ++frame) samples.insert(samples.end(), kChannels, (frame % 128) / 128.0);
+  put_sound(scratch / "a", SF_FORMAT_WAV | SF_FORMAT_DOUBLE, 12000, kChannels, samples);
+  const std::vector<double> found = read_all(scratch / "a", 1 << 16);
+  ASSERT_EQ(found.size(), static_cast<std::size_t>(kFrames));
+  for (int frame = 0; frame < kFrames; ++frame)
+    ASSERT_DOUBLE_EQ(found[static_cast<std::size_t>(frame)], (frame % 128) / 128.0);
+  std::vector<double> part(1 << 16);
+  EXPECT_LT(SoundReader(scratch / "a").read(part), 200u);
+}
+
 TEST(Sound, ThatIsCutIsRefusedWhereverTheCutIs) {
   const Scratch scratch;
   const std::vector<double> samples(5000, 0.25);
@@ -106,10 +120,11 @@ TEST(Sound, OfAnotherKindIsRefusedByName) {
   put(scratch / "empty", "");
   EXPECT_EQ(refusal(scratch / "empty"), "\"" + (scratch / "empty") + "\" is empty");
   put(scratch / "text", "no sound at all, only a few words");
-  EXPECT_NE(refusal(scratch / "text").find("\" is no WAV or FLAC file: "), std::string::npos);
+  EXPECT_EQ(refusal(scratch / "text"), "\"" + (scratch / "text") + "\" is no WAV or FLAC file");
+  put(scratch / "torso", "RIFF....WAVE and nothing more");
+  EXPECT_NE(refusal(scratch / "torso").find("\" is no WAV or FLAC file: "), std::string::npos);
   put_sound(scratch / "a.aiff", SF_FORMAT_AIFF | SF_FORMAT_PCM_16, 12000, 1, kSamples);
-  EXPECT_EQ(refusal(scratch / "a.aiff"),
-            "\"" + (scratch / "a.aiff") + "\" is a sound file of another kind than WAV and FLAC");
+  EXPECT_EQ(refusal(scratch / "a.aiff"), "\"" + (scratch / "a.aiff") + "\" is no WAV or FLAC file");
   put_sound(scratch / "nan", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 12000, 1, {0, std::nan("")});
   EXPECT_EQ(refusal(scratch / "nan"), "\"" + (scratch / "nan") + "\" holds a value that is no number, sample 1");
   error_words(ErrorKind::invalid_argument, [] { SoundReader("/nowhere/a.wav"); });
