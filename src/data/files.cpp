@@ -38,8 +38,10 @@ bool is_run(const fs::path& folder) {
 
 class Walk {
  public:
-  Walk(const Outputs& outputs, std::vector<std::string>& runs)
-      : run_(identity(outputs.run)), cache_(identity(outputs.cache)), runs_(runs) {}
+  Walk(const Outputs& outputs, std::vector<std::string>& runs) : run_(identity(outputs.run)), runs_(runs) {
+    for (const std::string& cache : outputs.caches)
+      if (const std::optional<Identity> found = identity(cache)) caches_.insert(*found);
+  }
 
   // Adds what counts as data below a folder.
   void list(const fs::path& folder, std::vector<std::string>& files) {
@@ -49,7 +51,7 @@ class Walk {
     std::error_code code;
     for (fs::directory_iterator at(folder, code), end; !code && at != end; at.increment(code)) {
       const std::string name = at->path().filename().string();
-      if (name.starts_with('.') || (found == cache_ && is_decoded_name(name))) continue;
+      if (name.starts_with('.') || (caches_.contains(*found) && is_decoded_name(name))) continue;
       std::error_code missing;  // a link to nowhere is no file
       const fs::file_status entry = fs::status(at->path(), missing);
       if (fs::is_regular_file(entry)) files.push_back(at->path().string());
@@ -68,7 +70,8 @@ class Walk {
     if (identity(folder) != run_) runs_.push_back(folder.string());
   }
 
-  std::optional<Identity> run_, cache_;
+  std::optional<Identity> run_;
+  std::set<Identity> caches_;
   std::set<Identity> above_;  // the folders that lead here; a link back to one of them would go round for ever
   std::vector<std::string>& runs_;
 };
