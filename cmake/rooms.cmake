@@ -6,6 +6,9 @@ if(LONGSTRIDE_SANITIZE)
   target_compile_options(longstride_options INTERFACE -fsanitize=${LONGSTRIDE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(longstride_options INTERFACE -fsanitize=${LONGSTRIDE_SANITIZE})
 endif()
+if(LONGSTRIDE_FUZZ)  # libFuzzer sees which branches an input takes
+  target_compile_options(longstride_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # For what surrounds the library, command line and tests: time goes into the library, so these need not be compiled long.
 add_library(longstride_quick_options INTERFACE)
