@@ -58,7 +58,7 @@ std::optional<Resampler> make_resampler(const std::string& path, std::int64_t fr
   return std::optional<Resampler>(std::in_place, static_cast<double>(from), static_cast<double>(to));
 }
 
-// Samples read at a time, so that what they become at another rate is a block as well.
+// Samples read at a time, so that what they become at another rate is not many more than were asked for.
 std::size_t block_size(std::int64_t from, std::int64_t to) {
   constexpr std::int64_t kMostMade = std::int64_t{1} << 20;
   return static_cast<std::size_t>(std::clamp<std::int64_t>(kMostMade * from / to, 1, kBlock));
@@ -70,17 +70,18 @@ void decode(const std::string& path, std::int64_t rate, std::int64_t most, const
   SoundReader reader(path);
   std::optional<Resampler> resampler = make_resampler(path, reader.rate(), rate);
   const std::int64_t before = codes.written;
-  std::vector<double> block(block_size(reader.rate(), rate)), resampled;
+  const auto append = [&](std::span<const double> samples) { codes.append(samples); };
+  std::vector<double> block(block_size(reader.rate(), rate));
   for (std::size_t count; codes.written - before < most && (count = reader.read(block)) > 0;) {
     if (stop != nullptr && stop->load()) throw Error(ErrorKind::exhausted, "data: stopped before all was decoded");
     const std::span<const double> samples(block.data(), count);
-    resampled.clear();
-    if (resampler) resampler->feed(samples, resampled);
-    codes.append(resampler ? std::span<const double>(resampled) : samples);
+    if (resampler) {
+      resampler->feed(samples, append);
+    } else {
+      append(samples);
+    }
   }
-  resampled.clear();
-  if (resampler) resampler->finish(resampled);
-  codes.append(resampled);
+  if (resampler) resampler->finish(append);
   if (codes.written == before && most > 0)
     throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" holds no samples", path));
 }

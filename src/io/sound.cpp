@@ -64,6 +64,7 @@ bool begins_as_wav_or_flac(std::span<const std::uint8_t> bytes) {
   return has(begin, "fLaC") || ((has(0, "RIFF") || has(0, "RIFX") || has(0, "RF64")) && has(8, "WAVE"));
 }
 
+constexpr double kLoudest = 0x1p100;          // full scale is 1; what resampling adds up stays finite
 constexpr std::size_t kMostValues = 1 << 17;  // of all channels, read at a time: a header can promise 1,024 of them
 
 }  // namespace
@@ -99,9 +100,10 @@ std::size_t SoundReader::read(std::span<double> mono) {
     double sum = 0;
     for (std::size_t c = 0; c < channels; ++c) sum += file_->block[i * channels + c];
     mono[i] = sum / static_cast<double>(channels);
-    if (!std::isfinite(mono[i])) {
-      throw_corrupt(file_->path, fmt::format("holds a value that is no number, sample {}",
-                                             with_commas(file_->frames_read + static_cast<std::int64_t>(i))));
+    if (!(std::abs(mono[i]) <= kLoudest)) {
+      throw_corrupt(file_->path,
+                    fmt::format("holds a value that is no {}, sample {}", std::isfinite(mono[i]) ? "sound's" : "number",
+                                with_commas(file_->frames_read + static_cast<std::int64_t>(i))));
     }
   }
   file_->frames_read += static_cast<std::int64_t>(frames);

@@ -127,6 +127,8 @@ TEST(Sound, OfAnotherKindIsRefusedByName) {
   EXPECT_EQ(refusal(scratch / "a.aiff"), "\"" + (scratch / "a.aiff") + "\" is no WAV or FLAC file");
   put_sound(scratch / "nan", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 12000, 1, {0, std::nan("")});
   EXPECT_EQ(refusal(scratch / "nan"), "\"" + (scratch / "nan") + "\" holds a value that is no number, sample 1");
+  put_sound(scratch / "huge", SF_FORMAT_WAV | SF_FORMAT_DOUBLE, 12000, 1, {0, 1e30, -1e300});
+  EXPECT_EQ(refusal(scratch / "huge"), "\"" + (scratch / "huge") + "\" holds a value that is no sound's, sample 2");
   error_words(ErrorKind::invalid_argument, [] { SoundReader("/nowhere/a.wav"); });
 }
 
@@ -178,12 +180,13 @@ std::vector<double> sine(double frequency, double rate, std::size_t count) {
 
 std::vector<double> resample(const std::vector<double>& samples, double from, double to, std::size_t block) {
   Resampler resampler(from, to);
-  std::vector<double> out;
+  std::vector<double> all;
+  const auto out = [&](std::span<const double> made) { all.insert(all.end(), made.begin(), made.end()); };
   for (std::size_t at = 0; at < samples.size(); at += block) {
     resampler.feed(std::span(samples).subspan(at, std::min(block, samples.size() - at)), out);
   }
   resampler.finish(out);
-  return out;
+  return all;
 }
 
 // A sine at another rate is the same sine: the error beside it, without the ends where it begins and stops.
@@ -213,6 +216,19 @@ TEST(Resampler, StopsWhatTheLowerRateCannotHold) {
   double most = 0;
   for (std::size_t i = found.size() / 4; i < found.size() * 3 / 4; ++i) most = std::max(most, std::abs(found[i]));
   EXPECT_LT(most, 1e-5);
+}
+
+TEST(Resampler, HandsOnMillionsInPieces) {
+  Resampler resampler(1, 12000);
+  std::size_t all = 0, most = 0;
+  const auto out = [&](std::span<const double> made) {
+    all += made.size();
+    most = std::max(most, made.size());
+  };
+  resampler.feed(std::vector<double>(500, 0.5), out);
+  resampler.finish(out);
+  EXPECT_EQ(all, 6'000'000u);
+  EXPECT_LE(most, std::size_t{1} << 16);
 }
 
 TEST(Resampler, MakesAsManySamplesAsTheTimeNeedsWhateverTheBlocks) {
