@@ -11,7 +11,7 @@ namespace longstride {
 class SoundReader {
  public:
   // Errors: invalid_argument where the path is wrong, exhausted where the system refuses, corrupt_data where the file
-  // is empty, cut, or neither WAV nor FLAC, unavailable where this build has no libsndfile.
+  // is empty, cut, or neither WAV nor FLAC by its first bytes, unavailable where this build has no libsndfile.
   explicit SoundReader(const std::string& path);
   ~SoundReader();
 
