@@ -24,6 +24,9 @@ if(NOT LONGSTRIDE_SANITIZE)
                          $<$<CONFIG:Release>:-U_FORTIFY_SOURCE> $<$<CONFIG:Release>:-D_FORTIFY_SOURCE=2>)
 endif()
 target_link_options(longstride_options INTERFACE -Wl,-z,relro,-z,now)
+if(LONGSTRIDE_FUZZ)  # libFuzzer sees which branches an input takes
+  target_compile_options(longstride_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # For what surrounds the library, command line and tests: time goes into the library, so these need not be compiled long.
 add_library(longstride_quick_options INTERFACE)

@@ -20,8 +20,12 @@ foreach(room ${rooms})
     continue()
   endif()
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${room}/*.cpp)  # what its tests share as well
+  if(room STREQUAL "fuzz")
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/targets/*.cpp)
+    list(APPEND sources ${CMAKE_SOURCE_DIR}/tests/fuzz/kept_test.cpp ${CMAKE_SOURCE_DIR}/tests/fuzz/harness.cpp)
+  endif()
   set(target ${room}_test)
-  if(room MATCHES "^(pattern|io|data|house)$")  # rooms that know no device
+  if(room MATCHES "^(pattern|io|data|house|fuzz)$")  # these know no device
     set(main GTest::gtest_main)
   else()
     set(main GTest::gtest)
@@ -34,6 +38,10 @@ foreach(room ${rooms})
     target_link_libraries(${target} PRIVATE longstride_${room})
   elseif(room STREQUAL "house")         # reads the sources, links none of them
     target_compile_definitions(${target} PRIVATE LONGSTRIDE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  elseif(room STREQUAL "fuzz")            # all targets of fuzzing in one program, for the inputs that are kept
+    target_link_libraries(${target} PRIVATE longstride ZLIB::ZLIB)
+    target_compile_definitions(${target} PRIVATE LONGSTRIDE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 0)
   elseif(TARGET longstride_${room})
     target_link_libraries(${target} PRIVATE longstride)  # devices are found by the linker, from any room
   else()                                  # the whole program

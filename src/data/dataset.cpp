@@ -55,7 +55,7 @@ std::string to_string(Split split) {
 
 std::string find_kind(const DataConfig& data, const std::string& run) {
   if (!data.kind.empty() || data.paths.empty()) return data.kind.empty() ? "text" : data.kind;
-  return find_kind(without_companions(list_files(data.paths, {run, data.cache}).files), !data.image_size.empty());
+  return find_kind(without_companions(list_files(data.paths, {run, {data.cache}}).files), !data.image_size.empty());
 }
 
 std::string difference_words(const DataMark& then, const DataMark& now) {
@@ -72,7 +72,7 @@ Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : conf
   check_split(config_.split);
   if (config_.paths.empty()) throw_invalid("data.paths: no data was given; name files or folders with --data");
   std::string& kind = config_.kind;
-  FileList listed = list_files(config_.paths, {options.run, config_.cache.empty() ? options.cache : config_.cache});
+  FileList listed = list_files(config_.paths, {options.run, {options.cache, config_.cache, options.other_cache}});
   std::vector<std::string>& files = listed.files;
   if (!listed.runs.empty() && options.noted) options.noted(runs_words(listed.runs));
   if (kind != "text") files = without_companions(files);

@@ -40,6 +40,7 @@ struct DatasetOptions {
   const std::atomic<bool>* stop = nullptr;
   std::function<void(const std::string& sentence)> noted;  // may be empty
   std::string run = {};                                    // the folder that is trained into: never data
+  std::string other_cache = {};                            // decoded data that nobody asks for here: never data
 };
 
 // What a run knows its data by: equal where every byte lies where it lay and in the same part. Large data are compared

@@ -22,11 +22,11 @@ Decoding decode_pictures(const PictureFiles& pictures, Unreadable unreadable, co
                          AtomicFile& out);
 
 // The mu-law codes of a file at config.sample_rate and with config.gain, the first `most` of them. Errors: as
-// SoundReader and Resampler.
+// SoundReader and Resampler; corrupt_data where its rate is too far from that one to be resampled.
 std::vector<std::uint8_t> decode_sound(const std::string& path, const DataConfig& config, std::int64_t most);
 
 // Appends the mu-law codes of every file in order, at config.sample_rate and with config.gain, a block at a time.
-// Errors: as SoundReader and Resampler, the former where config.unreadable is error; exhausted where `stop` is set.
+// Errors: as decode_sound, corrupt_data where config.unreadable is error; exhausted where `stop` is set.
 Decoding decode_sounds(const std::vector<std::string>& files, const DataConfig& config, const std::atomic<bool>* stop,
                        AtomicFile& out);
 

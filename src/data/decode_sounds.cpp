@@ -4,6 +4,7 @@
 #include <functional>
 #include <limits>
 #include <optional>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -17,7 +18,7 @@
 namespace longstride {
 namespace {
 
-constexpr std::size_t kBlock = 1 << 16;  // samples read at a time
+constexpr std::int64_t kBlock = 1 << 16;  // samples read at a time, at most
 
 using Codes = std::span<const std::uint8_t>;
 
@@ -46,24 +47,41 @@ class CodeWriter {
   std::vector<std::uint8_t> codes_;
 };
 
+// From a file's rate; none where it is the configured one.
+std::optional<Resampler> make_resampler(const std::string& path, std::int64_t from, std::int64_t to) {
+  if (from == to) return std::nullopt;
+  const double low = static_cast<double>(std::min(from, to)), high = static_cast<double>(std::max(from, to));
+  if (high > low * Resampler::kMostRatio) {
+    throw_corrupt(path, fmt::format("has {} samples a second: too far from data.sample_rate={} to be resampled",
+                                    with_commas(from), to));
+  }
+  return std::optional<Resampler>(std::in_place, static_cast<double>(from), static_cast<double>(to));
+}
+
+// Samples read at a time, so that what they become at another rate is not many more than were asked for.
+std::size_t block_size(std::int64_t from, std::int64_t to) {
+  constexpr std::int64_t kMostMade = std::int64_t{1} << 20;
+  return static_cast<std::size_t>(std::clamp<std::int64_t>(kMostMade * from / to, 1, kBlock));
+}
+
 // Reads until the end, or until `most` codes are there.
 void decode(const std::string& path, std::int64_t rate, std::int64_t most, const std::atomic<bool>* stop,
             CodeWriter& codes) {
   SoundReader reader(path);
-  std::optional<Resampler> resampler;
-  if (reader.rate() != rate) resampler.emplace(reader.rate(), static_cast<double>(rate));
+  std::optional<Resampler> resampler = make_resampler(path, reader.rate(), rate);
   const std::int64_t before = codes.written;
-  std::vector<double> block(kBlock), resampled;
+  const auto append = [&](std::span<const double> samples) { codes.append(samples); };
+  std::vector<double> block(block_size(reader.rate(), rate));
   for (std::size_t count; codes.written - before < most && (count = reader.read(block)) > 0;) {
     if (stop != nullptr && stop->load()) throw Error(ErrorKind::exhausted, "data: stopped before all was decoded");
     const std::span<const double> samples(block.data(), count);
-    resampled.clear();
-    if (resampler) resampler->feed(samples, resampled);
-    codes.append(resampler ? std::span<const double>(resampled) : samples);
+    if (resampler) {
+      resampler->feed(samples, append);
+    } else {
+      append(samples);
+    }
   }
-  resampled.clear();
-  if (resampler) resampler->finish(resampled);
-  codes.append(resampled);
+  if (resampler) resampler->finish(append);
   if (codes.written == before && most > 0)
     throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" holds no samples", path));
 }

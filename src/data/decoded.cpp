@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include <array>
 #include <filesystem>
 #include <optional>
 
@@ -23,18 +24,21 @@ using nlohmann::json;
 
 constexpr const char* kFormat = "longstride-data-1";
 
-// What the system says of a file: as long as it stays, so do the bytes.
-json identity(const std::string& path) {
+// What the system says of a file (size, times, inode): as long as it stays, so do the bytes.
+using Identity = std::array<std::int64_t, 4>;
+
+Identity identity(const std::string& path) {
   struct stat status = {};
   if (::stat(path.c_str(), &status) != 0) fail_system("open", path);
   const auto nanoseconds = [](const timespec& time) {
     return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
   };
-  return {status.st_size, nanoseconds(status.st_mtim), nanoseconds(status.st_ctim), status.st_ino};
+  return {status.st_size, nanoseconds(status.st_mtim), nanoseconds(status.st_ctim),
+          static_cast<std::int64_t>(status.st_ino)};
 }
 
-std::vector<json> identities(const std::vector<std::string>& files) {
-  std::vector<json> found;
+std::vector<Identity> identities(const std::vector<std::string>& files) {
+  std::vector<Identity> found;
   for (const std::string& file : files) found.push_back(identity(file));
   return found;
 }
@@ -65,8 +69,8 @@ std::string key_of(const std::string& recipe, const std::vector<std::string>& fi
 
 struct Manifest {
   std::int64_t size = 0;
-  std::vector<json> identities;     // of the sources, in order
-  std::vector<std::string> hashes;  // of the sources
+  std::vector<Identity> identities;  // of the sources, in order
+  std::vector<std::string> hashes;   // of the sources
   Decoding decoding;
 };
 
@@ -88,7 +92,7 @@ std::optional<Manifest> read_manifest(const std::string& path) {
     if (object.at("format") != kFormat) return std::nullopt;
     Manifest manifest;
     manifest.size = object.at("bytes").get<std::int64_t>();
-    manifest.identities = object.at("sources").at("identities").get<std::vector<json>>();
+    manifest.identities = object.at("sources").at("identities").get<std::vector<Identity>>();
     manifest.hashes = object.at("sources").at("sha256").get<std::vector<std::string>>();
     for (const json& file : object.at("left_out")) manifest.decoding.left_out.push_back({file.at(0), file.at(1)});
     manifest.decoding.notes = object.at("notes").get<std::vector<std::string>>();
@@ -102,12 +106,12 @@ std::optional<Manifest> read_manifest(const std::string& path) {
 // the manifest is written again, so that it costs once.
 bool is_of(Manifest& manifest, const std::vector<std::string>& files, const std::string& path,
            const std::string& recipe) {
-  const std::vector<json> found = identities(files);
+  const std::vector<Identity> found = identities(files);
   if (manifest.identities.size() != files.size() || manifest.hashes.size() != files.size()) return false;
   std::vector<std::size_t> doubtful;
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (found[i] == manifest.identities[i]) continue;
-    if (found[i].at(0) != manifest.identities[i].at(0)) return false;  // the size
+    if (found[i].front() != manifest.identities[i].front()) return false;  // the size
     doubtful.push_back(i);
   }
   const std::vector<std::string> hashes = hash_files(files, doubtful);

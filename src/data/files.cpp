@@ -37,8 +37,10 @@ bool is_run(const fs::path& folder) {
 
 class Walk {
  public:
-  Walk(const Outputs& outputs, std::vector<std::string>& runs)
-      : run_(identity(outputs.run)), cache_(identity(outputs.cache)), runs_(runs) {}
+  Walk(const Outputs& outputs, std::vector<std::string>& runs) : run_(identity(outputs.run)), runs_(runs) {
+    for (const std::string& cache : outputs.caches)
+      if (const std::optional<Identity> found = identity(cache)) caches_.insert(*found);
+  }
 
   // Adds what counts as data below a folder.
   void list(const fs::path& folder, std::vector<std::string>& files) {
@@ -46,7 +48,7 @@ class Walk {
     if (!found) fail_system("read", folder.string());
     if (found == run_ || !above_.insert(*found).second) return;
     for (const std::string& name : names_in(folder.string())) {
-      if (name.starts_with('.') || (found == cache_ && is_decoded_name(name))) continue;
+      if (name.starts_with('.') || (caches_.contains(*found) && is_decoded_name(name))) continue;
       std::error_code missing;  // a link to nowhere is no file
       const fs::path path = folder / name;
       const fs::file_status entry = fs::status(path, missing);
@@ -62,7 +64,8 @@ class Walk {
     if (identity(folder) != run_) runs_.push_back(folder.string());
   }
 
-  std::optional<Identity> run_, cache_;
+  std::optional<Identity> run_;
+  std::set<Identity> caches_;
   std::set<Identity> above_;  // the folders that lead here; a link back to one of them would go round for ever
   std::vector<std::string>& runs_;
 };

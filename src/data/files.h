@@ -8,8 +8,8 @@ namespace longstride {
 
 // What lies among the data and was made from them. Paths that are empty or lead nowhere stand for nothing.
 struct Outputs {
-  std::string run;    // the folder that is trained into, wherever it is met
-  std::string cache;  // a folder of decoded data: its files are left out (data/decoded.h), others in it are not
+  std::string run;                  // the folder that is trained into, wherever it is met
+  std::vector<std::string> caches;  // folders of decoded data: its files (data/decoded.h) are left out, others are not
 };
 
 struct FileList {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
-#include <regex>
 #include <string_view>
 #include <vector>
 
@@ -20,7 +19,7 @@ namespace {
 constexpr std::string_view kMagic = "\x93NUMPY";
 
 struct Header {
-  std::string text;  // a Python dictionary, e.g. {'descr': '|u1', 'fortran_order': False, 'shape': (5, 8, 8, 3), }
+  std::string_view text;  // a Python dictionary, e.g. {'descr': '|u1', 'fortran_order': False, 'shape': (5, 8, 8, 3), }
   std::int64_t end = 0;
 };
 
@@ -34,30 +33,44 @@ Header read_header(std::span<const std::uint8_t> bytes, const std::string& name,
   for (std::size_t at = begin; at-- > 8;) length = length << 8 | bytes[at];
   if (length > static_cast<std::size_t>(size) - begin)
     throw_corrupt(name, "is a cut .npy file: it ends within its header");
-  const auto text = bytes.subspan(begin, std::min(length, bytes.size() - begin));
-  return {std::string(text.begin(), text.end()), static_cast<std::int64_t>(begin + length)};
+  return {{reinterpret_cast<const char*>(bytes.data()) + begin, std::min(length, bytes.size() - begin)},
+          static_cast<std::int64_t>(begin + length)};
 }
 
-// What stands behind 'key': in the dictionary, as `value` (with one group) describes it; empty where nothing does.
-std::string value_of(const std::string& header, const std::string& key, const std::string& value) {
-  constexpr std::size_t kMostHeader = 1 << 16;  // a regular expression recurses: numpy's own are about 120 long
-  static_assert(kMostHeader + 12 < kNpyHeaderBytes);
-  std::smatch match;
-  const std::regex entry("['\"]" + key + "['\"]\\s*:\\s*" + value);
-  return header.size() <= kMostHeader && std::regex_search(header, match, entry) ? match[1].str() : "";
+std::string_view without_blanks(std::string_view text) {
+  return text.substr(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
 }
 
-std::vector<std::int64_t> read_shape(const std::string& text) {
+// What stands behind 'key': in the dictionary; empty where nothing does.
+std::string_view value_of(std::string_view header, std::string_view key) {
+  for (const char quote : {'\'', '"'}) {
+    const std::string quoted = quote + std::string(key) + quote;
+    const std::size_t at = header.find(quoted);
+    if (at == std::string_view::npos) continue;
+    const std::string_view rest = without_blanks(header.substr(at + quoted.size()));
+    if (rest.starts_with(':')) return without_blanks(rest.substr(1));
+  }
+  return {};
+}
+
+// The text between the first character, one of `open`, and the next one of `close`; empty where there are no two such,
+// or where it is longer than any that means something.
+std::string_view between(std::string_view value, std::string_view open, std::string_view close) {
+  if (value.empty() || open.find(value.front()) == std::string_view::npos) return {};
+  constexpr std::size_t kMost = 1000;
+  const std::size_t end = value.substr(0, kMost).find_first_of(close, 1);
+  return end == std::string_view::npos ? std::string_view() : value.substr(1, end - 1);
+}
+
+// The whole numbers of a Python tuple, "5, 8, 8L"; empty where there is anything else.
+std::vector<std::int64_t> read_shape(std::string_view text) {
   std::vector<std::int64_t> shape;
-  for (const char *at = text.data(), *end = at + text.size(); at != end;) {
-    std::int64_t extent = 0;
-    const std::from_chars_result read = std::from_chars(at, end, extent);
-    if (read.ec != std::errc{}) {
-      ++at;
-      continue;
-    }
+  while (!(text = text.substr(std::min(text.find_first_not_of("L, "), text.size()))).empty()) {
+    std::int64_t extent = -1;
+    const std::from_chars_result read = std::from_chars(text.data(), text.data() + text.size(), extent);
+    if (read.ec != std::errc{} || extent < 0) return {};
     shape.push_back(extent);
-    at = read.ptr;
+    text.remove_prefix(static_cast<std::size_t>(read.ptr - text.data()));
   }
   return shape;
 }
@@ -83,16 +96,15 @@ bool is_npy(std::span<const std::uint8_t> bytes) {
 NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& name, std::int64_t size) {
   if (!is_npy(bytes)) throw_corrupt(name, "is no .npy file");
   const Header header = read_header(bytes, name, size);
-  const std::string type = value_of(header.text, "descr", "['\"]([^'\"]*)['\"]");
-  const std::string order = value_of(header.text, "fortran_order", "(True|False)");
-  const std::string shape_text = value_of(header.text, "shape", "\\(([0-9L, ]*)\\)");
-  if (type.empty() || order.empty() || shape_text.empty())
+  const std::string_view type = between(value_of(header.text, "descr"), "'\"", "'\"");
+  const std::string_view order = value_of(header.text, "fortran_order");
+  const std::vector<std::int64_t> shape = read_shape(between(value_of(header.text, "shape"), "(", ")"));
+  if (type.empty() || !(order.starts_with("True") || order.starts_with("False")) || shape.empty())
     throw_corrupt(name, "is a damaged .npy file: its header names no descr, fortran_order and shape");
   if (type != "|u1" && type != "u1" && type != "<u1" && type != ">u1") {
     throw_corrupt(name, fmt::format("holds numbers of type {}; pictures need uint8 (array.astype(numpy.uint8))", type));
   }
-  if (order == "True") throw_corrupt(name, "is in Fortran order; save numpy.ascontiguousarray(array)");
-  const std::vector<std::int64_t> shape = read_shape(shape_text);
+  if (order.starts_with("True")) throw_corrupt(name, "is in Fortran order; save numpy.ascontiguousarray(array)");
   const bool grey = shape.size() == 3 || (shape.size() == 4 && shape[3] == 1);
   if (!grey && !(shape.size() == 4 && shape[3] == 3)) {
     throw_corrupt(name, fmt::format("has the shape ({}); needs (N, H, W) or (N, H, W, 3)", fmt::join(shape, ", ")));

@@ -163,6 +163,7 @@ Image load_picture(const PictureFile& file, std::int64_t index) {
     const bool png = picture_coding(bytes) == PictureCoding::png;
     return png ? decode_png(bytes, file.path) : decode_jpeg(bytes, file.path);
   }
+  check_pixels(file.shape.width, file.shape.height, file.path);  // its sides are an Image's, which are ints
   const std::int64_t unit = file.form == Form::cifar ? kCifarRecord : file.shape.bytes();
   const std::int64_t begin = file.first_byte + index * unit;
   std::vector<std::uint8_t> own = input.read(begin, unit);

@@ -86,8 +86,9 @@ struct ToScore {
     check_min_context(options.min_context, config.model.context);
     DataConfig of_data = config.data;  // the run's shares and kind: its test part stays its test part
     of_data.paths = options.paths;
-    if (!options.cache.empty()) of_data.cache = options.cache;
-    return Dataset(of_data, {cache_folder(checkpoint), &config.model, options.stop, options.noted});
+    of_data.cache = options.cache;  // where to write is for the caller to say, not for a file
+    return Dataset(of_data,
+                   {cache_folder(checkpoint), &config.model, options.stop, options.noted, "", config.data.cache});
   }
 
   Split split;

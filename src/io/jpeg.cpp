@@ -105,12 +105,23 @@ bool read_rows(Decoder& decoder) {
   throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" is a damaged JPEG: {}", name, decoder.words));
 }
 
+// Throws where the file is too short for its sides: a block of at most 32 x 32 pixels takes at least a bit, so that a
+// header alone cannot ask for memory. (Arithmetic coding could do with less for a picture of one colour.)
+void check_length(const Decoder& decoder, std::size_t bytes, const std::string& name) {
+  constexpr std::size_t kMostPixelsOfAByte = 8 * 32 * 32;
+  const std::size_t width = decoder.jpeg.image_width, height = decoder.jpeg.image_height;
+  if (width * height / kMostPixelsOfAByte <= bytes) return;
+  throw Error(ErrorKind::corrupt_data,
+              fmt::format("\"{}\" is a damaged JPEG: {} x {} pixels do not fit into its bytes", name, width, height));
+}
+
 }  // namespace
 
 Image decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) {
   Decoder decoder;
   if (!read_header(decoder, bytes)) refuse(decoder, name);
   check_pixels(decoder.jpeg.image_width, decoder.jpeg.image_height, name);
+  check_length(decoder, bytes.size(), name);
   Image& image = decoder.image;
   image.width = static_cast<int>(decoder.jpeg.image_width);
   image.height = static_cast<int>(decoder.jpeg.image_height);

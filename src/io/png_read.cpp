@@ -54,6 +54,16 @@ bool read_header(Decoder& decoder) {
   return true;
 }
 
+// Throws where the file is too short for its sides: deflate makes at most 1,032 bytes of one, so that a header alone
+// cannot ask for memory.
+void check_length(const Decoder& decoder, const std::string& name) {
+  constexpr std::size_t kMostMadeOfAByte = 1032;
+  const std::size_t packed_bytes = png_get_rowbytes(decoder.png, decoder.info) * std::size_t{decoder.height};
+  if (packed_bytes / kMostMadeOfAByte <= decoder.rest.size()) return;
+  throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" is a damaged PNG: {} x {} pixels do not fit into its bytes",
+                                                   name, decoder.width, decoder.height));
+}
+
 // After the sides were checked: libpng allocates a row here.
 bool choose_form(Decoder& decoder) {
   if (setjmp(png_jmpbuf(decoder.png))) return false;
@@ -99,6 +109,7 @@ Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
   if (decoder.info == nullptr) throw Error(ErrorKind::exhausted, fmt::format("no memory to decode \"{}\"", name));
   if (!read_header(decoder)) refuse(decoder, name);
   check_pixels(decoder.width, decoder.height, name);
+  check_length(decoder, name);
   if (!choose_form(decoder)) refuse(decoder, name);
   const std::size_t row_bytes = std::size_t{decoder.width} * static_cast<std::size_t>(decoder.channels);
   decoder.bytes.resize(row_bytes * decoder.height);

@@ -3,7 +3,7 @@
 
 #include <soxr.h>
 
-#include <cmath>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -13,7 +13,7 @@ namespace longstride {
 
 struct Resampler::State {
   soxr_t soxr = nullptr;
-  double ratio = 1;
+  std::vector<double> piece = std::vector<double>(1 << 16);  // made at a time
   ~State() { soxr_delete(soxr); }
 };
 
@@ -26,7 +26,6 @@ namespace {
 }  // namespace
 
 Resampler::Resampler(double from, double to) : state_(std::make_unique<State>()) {
-  state_->ratio = to / from;
   const soxr_io_spec_t numbers = soxr_io_spec(SOXR_FLOAT64_I, SOXR_FLOAT64_I);
   // Without a roll-off: the default one is 0.01 dB down at the passband's end, an error of -60 dB.
   const soxr_quality_spec_t quality = soxr_quality_spec(SOXR_VHQ, SOXR_ROLLOFF_NONE);
@@ -38,27 +37,25 @@ Resampler::Resampler(double from, double to) : state_(std::make_unique<State>())
 
 Resampler::~Resampler() = default;
 
-void Resampler::feed(std::span<const double> samples, std::vector<double>& out) {
+void Resampler::feed(std::span<const double> samples, const Out& out) {
   if (!samples.empty()) process(samples.data(), samples.size(), out);
 }
 
-void Resampler::finish(std::vector<double>& out) { process(nullptr, 0, out); }
+void Resampler::finish(const Out& out) { process(nullptr, 0, out); }
 
 // samples == nullptr: the end; soxr is then asked until it has no more.
-void Resampler::process(const double* samples, std::size_t count, std::vector<double>& out) {
-  const std::size_t room = static_cast<std::size_t>(std::ceil(static_cast<double>(count) * state_->ratio)) + 4096;
+void Resampler::process(const double* samples, std::size_t count, const Out& out) {
   for (;;) {
-    const std::size_t before = out.size();
-    out.resize(before + room);
     std::size_t used = 0, made = 0;
-    const soxr_error_t error = soxr_process(state_->soxr, samples, count, &used, out.data() + before, room, &made);
-    out.resize(before + made);
+    const soxr_error_t error =
+        soxr_process(state_->soxr, samples, count, &used, state_->piece.data(), state_->piece.size(), &made);
     if (error != nullptr) fail(error);
+    out(std::span(state_->piece).first(made));
     if (samples != nullptr) {
       samples += used;
       count -= used;
     }
-    if (made < room && (samples == nullptr || count == 0)) return;
+    if (made < state_->piece.size() && (samples == nullptr || count == 0)) return;
   }
 }
 

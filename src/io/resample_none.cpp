@@ -16,7 +16,7 @@ Resampler::Resampler(double from, double to) {
 }
 
 Resampler::~Resampler() = default;
-void Resampler::feed(std::span<const double>, std::vector<double>&) {}
-void Resampler::finish(std::vector<double>&) {}
+void Resampler::feed(std::span<const double>, const Out&) {}
+void Resampler::finish(const Out&) {}
 
 }  // namespace longstride

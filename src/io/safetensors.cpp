@@ -46,6 +46,23 @@ std::string header_text(const InputFile& file) {
   return {text.begin(), text.end()};
 }
 
+// Refuses while it is parsed what is nested deeper than the numbers of a shape, and lists longer than any: they would
+// take up to a hundred times the header's bytes before they were looked at.
+json::parser_callback_t watch_header(const std::string& path) {
+  constexpr int kMostDepth = 3, kMostNumbers = 64;
+  return [&path, in_list = false, numbers = 0](int depth, json::parse_event_t event, json&) mutable {
+    using Event = json::parse_event_t;
+    if (event == Event::array_start || event == Event::array_end) {
+      in_list = event == Event::array_start;
+      numbers = 0;
+    }
+    numbers += in_list && event == Event::value ? 1 : 0;
+    if (depth > kMostDepth || numbers > kMostNumbers)
+      throw_corrupt_checkpoint(path, "is damaged: its header is no description of tensors");
+    return true;
+  };
+}
+
 // A whole number in [0, 2^63), or -1.
 std::int64_t natural(const json& value) {
   if (!value.is_number_unsigned()) return -1;
@@ -116,7 +133,7 @@ std::int64_t dtype_bytes(std::string_view dtype) {
 SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path), header_(header_text(file_)) {
   json header;
   try {
-    header = json::parse(header_);
+    header = json::parse(header_, watch_header(path));
   } catch (const json::exception&) {
     throw_corrupt_checkpoint(path, "is damaged: its header is not valid JSON");
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -53,10 +54,25 @@ void check_wav_is_whole(const InputFile& file) {
   }
 }
 
-bool is_wav_or_flac(int format) {
-  const int kind = format & SF_FORMAT_TYPEMASK;
-  return kind == SF_FORMAT_WAV || kind == SF_FORMAT_WAVEX || kind == SF_FORMAT_RF64 || kind == SF_FORMAT_FLAC;
+// By the first bytes, so that libsndfile's parsers of twenty other kinds never see the file. An ID3 tag, as some
+// programs put it before FLAC, has its length in bytes 6 to 9, 7 bits each.
+bool begins_as_wav_or_flac(const InputFile& file) {
+  const auto has = [&](std::int64_t at, std::string_view mark) {
+    const auto length = static_cast<std::int64_t>(mark.size());
+    if (file.size() - length < at) return false;
+    const std::vector<std::uint8_t> bytes = file.read(at, length);
+    return std::equal(mark.begin(), mark.end(), bytes.begin());
+  };
+  std::int64_t begin = 0;
+  if (has(0, "ID3") && file.size() >= 10) {
+    for (const std::uint8_t byte : file.read(6, 4)) begin = begin << 7 | (byte & 0x7f);
+    begin += 10;
+  }
+  return has(begin, "fLaC") || ((has(0, "RIFF") || has(0, "RIFX") || has(0, "RF64")) && has(8, "WAVE"));
 }
+
+constexpr double kLoudest = 0x1p100;          // full scale is 1; what resampling adds up stays finite
+constexpr std::size_t kMostValues = 1 << 17;  // of all channels, read at a time: a header can promise 1,024 of them
 
 }  // namespace
 
@@ -65,11 +81,11 @@ SoundReader::SoundReader(const std::string& path) : file_(std::make_unique<File>
   {
     const InputFile file(path);
     if (file.size() == 0) throw_corrupt(path, "is empty");
+    if (!begins_as_wav_or_flac(file)) throw_corrupt(path, "is no WAV or FLAC file");
     check_wav_is_whole(file);
   }
   file_->sound = sf_open(path.c_str(), SFM_READ, &file_->info);
   if (file_->sound == nullptr) throw_corrupt(path, fmt::format("is no WAV or FLAC file: {}", sf_strerror(nullptr)));
-  if (!is_wav_or_flac(file_->info.format)) throw_corrupt(path, "is a sound file of another kind than WAV and FLAC");
   if (file_->info.samplerate < 1 || file_->info.channels < 1) throw_corrupt(path, "has no sample rate or no channels");
 }
 
@@ -79,6 +95,7 @@ int SoundReader::rate() const { return file_->info.samplerate; }
 
 std::size_t SoundReader::read(std::span<double> mono) {
   const auto channels = static_cast<std::size_t>(file_->info.channels);
+  mono = mono.first(std::min(mono.size(), std::max<std::size_t>(1, kMostValues / channels)));
   file_->block.resize(mono.size() * channels);
   const sf_count_t got = sf_readf_double(file_->sound, file_->block.data(), static_cast<sf_count_t>(mono.size()));
   if (sf_error(file_->sound) != SF_ERR_NO_ERROR) {
@@ -90,9 +107,10 @@ std::size_t SoundReader::read(std::span<double> mono) {
     double sum = 0;
     for (std::size_t c = 0; c < channels; ++c) sum += file_->block[i * channels + c];
     mono[i] = sum / static_cast<double>(channels);
-    if (!std::isfinite(mono[i])) {
-      throw_corrupt(file_->path, fmt::format("holds a value that is no number, sample {}",
-                                             with_commas(file_->frames_read + static_cast<std::int64_t>(i))));
+    if (!(std::abs(mono[i]) <= kLoudest)) {
+      throw_corrupt(file_->path,
+                    fmt::format("holds a value that is no {}, sample {}", std::isfinite(mono[i]) ? "sound's" : "number",
+                                with_commas(file_->frames_read + static_cast<std::int64_t>(i))));
     }
   }
   file_->frames_read += static_cast<std::int64_t>(frames);

@@ -99,10 +99,24 @@ std::optional<Number> parse_number(const std::string& text) {
   return number;
 }
 
+// A model of pictures reads one a window; else a file of few bytes could ask for a picture of many GB.
+void check_picture(const Config& config) {
+  const DataConfig& data = config.data;
+  if (data.kind != "image" || data.image_size.empty() || data.channels < 1) return;
+  const std::int64_t bytes = data.image_size[0] * data.image_size[1] * data.channels;
+  if (bytes != config.model.context) {
+    throw_invalid(fmt::format("data.image_size: pictures of [{}, {}, {}] are {} bytes, its windows {}",
+                              data.image_size[0], data.image_size[1], data.channels, with_commas(bytes),
+                              with_commas(config.model.context)));
+  }
+}
+
 Config read_stored_config(const SafetensorsFile& file) {
   const std::string& text = metadata_of(file, "config");
   try {
-    return read_config({text}, {"config"}, {});
+    const Config config = read_config({text}, {"config"}, {});
+    check_picture(config);
+    return config;
   } catch (const Error& error) {
     throw_corrupt_checkpoint(file.path(),
                              fmt::format("has a configuration that this version cannot use: {}", error.what()));

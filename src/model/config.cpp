@@ -21,24 +21,8 @@ struct Setting {
   json value;
   std::string source;
 };
-constexpr int kMostDepth = 16;
 
 using Settings = std::map<std::string, Setting>;
-
-// Watches a parse: a key that comes twice in one object is an error (which of the two was meant?), and so is a depth
-// that no configuration has (nlohmann-json copies and prints by recursion).
-json::parser_callback_t watch_parse(const std::string& source) {
-  auto open = std::make_shared<std::vector<std::set<std::string>>>();
-  return [open, source](int depth, json::parse_event_t event, json& parsed) {
-    if (depth > kMostDepth) throw_invalid(fmt::format("{}: nested deeper than {} levels", source, kMostDepth));
-    if (event == json::parse_event_t::object_start) open->emplace_back();
-    if (event == json::parse_event_t::object_end) open->pop_back();
-    if (event == json::parse_event_t::key && !open->back().insert(parsed.get<std::string>()).second) {
-      throw_invalid(fmt::format("{}: the key comes twice (from {})", parsed.get<std::string>(), source));
-    }
-    return true;
-  };
-}
 
 json parse_json(const std::string& text, const std::string& source) {
   try {
@@ -86,6 +70,9 @@ json parse_assignment(const std::string& assignment) {
     throw_invalid(fmt::format("--set: needs key=value, such as model.width=256, got \"{}\"", assignment));
   }
   const std::string text = assignment.substr(sign + 1);
+  std::string key = assignment.substr(0, sign);
+  if (std::count(key.begin(), key.end(), '.') > kMostDepth)
+    throw_invalid(fmt::format("{}: no such key (from --set)", key));
   json value = json::parse(as_json_text(text), watch_parse("--set"), false, true);
   if (value.is_discarded() && !text.empty() && std::string_view("[{\"").find(text[0]) != std::string_view::npos) {
     throw_invalid(fmt::format(
@@ -93,7 +80,6 @@ json parse_assignment(const std::string& assignment) {
         assignment));
   }
   if (value.is_discarded()) value = text;
-  std::string key = assignment.substr(0, sign);
   for (std::size_t dot; (dot = key.rfind('.')) != std::string::npos; key.resize(dot)) {
     value = json{{key.substr(dot + 1), value}};
   }
@@ -122,6 +108,19 @@ std::string on_one_line(const json& value) {
 }
 
 }  // namespace
+
+json::parser_callback_t watch_parse(const std::string& source) {
+  auto open = std::make_shared<std::vector<std::set<std::string>>>();
+  return [open, source](int depth, json::parse_event_t event, json& parsed) {
+    if (depth > kMostDepth) throw_invalid(fmt::format("{}: nested deeper than {} levels", source, kMostDepth));
+    if (event == json::parse_event_t::object_start) open->emplace_back();
+    if (event == json::parse_event_t::object_end) open->pop_back();
+    if (event == json::parse_event_t::key && !open->back().insert(parsed.get<std::string>()).second) {
+      throw_invalid(fmt::format("{}: the key comes twice (from {})", parsed.get<std::string>(), source));
+    }
+    return true;
+  };
+}
 
 Config read_config(const std::vector<std::string>& texts, const std::vector<std::string>& sources,
                    const std::vector<std::string>& assignments) {

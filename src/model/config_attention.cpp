@@ -79,7 +79,7 @@ AttentionLayout read_attention(const std::string& json_or_text) {
   if (!is_json) return {{{parse_pattern(json_or_text)}}};
   json value;
   try {
-    value = json::parse(json_or_text, nullptr, true, true);
+    value = json::parse(json_or_text, watch_parse("model.attention"), true, true);
   } catch (const json::exception&) {
     throw_invalid(
         fmt::format("model.attention: {} is not valid JSON; patterns in a list need quotation marks: "

@@ -22,6 +22,11 @@ struct ConfigField {
 const std::vector<ConfigField>& config_fields();  // in the order in which they are written
 const ConfigField* find_field(const std::string& key);
 
+// Watches a parse: a key that comes twice in one object is an error (which of the two was meant?), and so is a depth
+// that no configuration has (nlohmann-json copies and prints by recursion). source: for messages.
+inline constexpr int kMostDepth = 16;
+nlohmann::json::parser_callback_t watch_parse(const std::string& source);
+
 // The known key that a user most likely meant: smallest edit distance, to the whole key or to what follows its dot.
 std::string nearest_key(const std::string& key);
 std::string nearest_word(const std::string& word, const std::vector<std::string>& known);

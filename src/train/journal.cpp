@@ -16,14 +16,14 @@ nlohmann::ordered_json number(double value) {
 
 }  // namespace
 
+bool is_up_to(std::int64_t step, std::string_view line) {
+  const auto json = nlohmann::json::parse(line, nullptr, false);
+  const auto found = json.is_object() ? json.find("step") : json.end();
+  return json.is_object() && found != json.end() && found->is_number_integer() && found->get<std::int64_t>() <= step;
+}
+
 Journal::Journal(const RunDirectory& run, std::int64_t first_step)
-    : lines_(run.log_path(),
-             [first_step](std::string_view line) {
-               const auto json = nlohmann::json::parse(line, nullptr, false);
-               const auto step = json.is_object() ? json.find("step") : json.end();
-               return json.is_object() && step != json.end() && step->is_number_integer() &&
-                      step->get<std::int64_t>() <= first_step;
-             }),
+    : lines_(run.log_path(), [first_step](std::string_view line) { return is_up_to(first_step, line); }),
       events_(run.tensorboard_path(), std::max<std::int64_t>(1, first_step + 1)) {}
 
 void Journal::step(const StepReport& r) {

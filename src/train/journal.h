@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "io/file.h"
 #include "io/tensorboard.h"
@@ -11,6 +12,9 @@
 #include "train/run_directory.h"
 
 namespace longstride {
+
+// Whether a line of log.jsonl tells of a step up to this one: what a run that goes on from there keeps of its log.
+bool is_up_to(std::int64_t step, std::string_view line);
 
 class Journal {
  public:

@@ -105,6 +105,21 @@ TEST_F(Pictures, ADamagedCacheIsMadeAgain) {
   }
 }
 
+TEST_F(Pictures, ACacheOfAnotherFormIsMadeAgain) {
+  put(scratch / "a.png", flat(4, 10));
+  open(config(scratch / "a.png"));
+  std::string about;
+  for (const std::string& name : scratch.names())
+    if (name.ends_with(".json")) about = scratch / name;
+  for (const std::string other : {"5", "[]", "[1, 2]", "{}", "null", "[\"1\", 2, 3, 4]"}) {
+    std::string text = get(about);
+    const std::size_t begin = text.find("[[") + 1;  // the identity of the first file
+    put(about, text.replace(begin, text.find(']', begin) + 1 - begin, other));
+    EXPECT_EQ(all(open(config(scratch / "a.png"))), Bytes(48, 10)) << other;
+    EXPECT_EQ(notes.size(), 1u) << other;
+  }
+}
+
 TEST_F(Pictures, ThatAreLeftOutAreAllNamed) {
   fs::create_directory(scratch / "d");
   put(scratch / "d/a.png", flat(4, 10));
@@ -243,6 +258,12 @@ TEST_F(Pictures, OfOtherNumpyArraysAreRefusedWithTheReason) {
   EXPECT_EQ(words("False", "True"), "is in Fortran order; save numpy.ascontiguousarray(array)");
   EXPECT_EQ(words("(2, 4, 4)", "(2, 4, 4, 2)"), "has the shape (2, 4, 4, 2); needs (N, H, W) or (N, H, W, 3)");
   EXPECT_EQ(words("(2, 4, 4)", "(0, 4, 4)"), "has the shape (0, 4, 4); needs at least one pixel");
+  const std::string no_header = "is a damaged .npy file: its header names no descr, fortran_order and shape";
+  for (const char* shape :
+       {"(2, 4, x)", "(2, -4, 4)", "()", "(2, 4, 4", "2", "(2, 4, 99999999999999999990000000000000000004)"})
+    EXPECT_EQ(words("(2, 4, 4)", shape), no_header) << shape;
+  EXPECT_EQ(words("False", "Perhaps"), no_header);
+  EXPECT_EQ(words("'shape':", "'shape'"), no_header);
   EXPECT_EQ(words("|u1", "|u1", 31), "is cut: its shape (2, 4, 4) needs 32 bytes, 31 are there");
   EXPECT_EQ(words("|u1", "|u1", 33), "is damaged: its shape (2, 4, 4) needs 32 bytes, 33 are there");
   EXPECT_NE(words("(2, 4, 4)", "(3037000500, 3037000500, 3037000500)"), "");
@@ -251,6 +272,21 @@ TEST_F(Pictures, OfOtherNumpyArraysAreRefusedWithTheReason) {
   refusal(ErrorKind::corrupt_data, config(scratch / "a.npy"));
   put(scratch / "a.npy", npy(1, kDictionary, "").substr(0, 40));
   refusal(ErrorKind::corrupt_data, config(scratch / "a.npy"));
+}
+
+TEST_F(Pictures, OfANumpyArrayWithALongHeaderAreRefusedAtOnce) {
+  const std::string dictionary = "{'descr': '" + std::string(65000, 'a') + "'}";  // once a frame of the stack a letter
+  const std::string length = {static_cast<char>(dictionary.size() & 255), static_cast<char>(dictionary.size() >> 8)};
+  put(scratch / "a.npy", "\x93NUMPY\x01" + std::string(1, '\0') + length + dictionary);
+  EXPECT_EQ(refusal(ErrorKind::corrupt_data, config(scratch / "a.npy")),
+            quoted("a.npy") + " is a damaged .npy file: its header names no descr, fortran_order and shape");
+}
+
+TEST_F(Pictures, OfANumpyArrayThatIsWiderThanAnyAreRefused) {
+  put(scratch / "a.npy", npy(1, "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 1, 3000000000), }", ""));
+  fs::resize_file(scratch / "a.npy", fs::file_size(scratch / "a.npy") + 3'000'000'000);  // takes no space
+  EXPECT_EQ(refusal(ErrorKind::corrupt_data, config(scratch / "a.npy")),
+            quoted("a.npy") + " is a picture of 3000000000 x 1; needs 1 to 100,000,000 pixels");
 }
 
 TEST_F(Pictures, MustFitTheModel) {

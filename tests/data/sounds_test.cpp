@@ -119,6 +119,23 @@ TEST_F(Sounds, AreResampledOnlyWhereTheirRateDiffers) {
   EXPECT_EQ(all(open(own)), Bytes(44100, mu_law_code(0.25)));
 }
 
+TEST_F(Sounds, OfALowRateBecomeManyInBlocks) {
+  wav("a.wav", 10, std::vector<double>(2000, 0.25));
+  EXPECT_EQ(open(config(scratch / "a.wav")).size(), 2'400'000);
+}
+
+TEST_F(Sounds, OfARateThatNoRecordingHasAreRefused) {
+  for (const int rate : {1'000'000'000, 200'000'000}) {
+    wav("a.wav", rate, {0.25, 0.5});
+    const std::string words = error_words(ErrorKind::corrupt_data, [&] { open(config(scratch / "a.wav")); });
+    EXPECT_NE(words.find(" samples a second: too far from data.sample_rate=12000 to be resampled"), std::string::npos);
+  }
+  wav("a.wav", 1, {0.25});
+  DataConfig high = config(scratch / "a.wav");
+  high.sample_rate = 768'000;
+  error_words(ErrorKind::corrupt_data, [&] { open(high); });
+}
+
 #endif
 #else
 

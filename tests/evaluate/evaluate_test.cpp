@@ -14,6 +14,7 @@
 #include "io/sha256.h"
 #include "io/system.h"
 #include "longstride/error.h"
+#include "longstride/image.h"
 #include "model/checkpoint.h"
 #include "ops/philox.h"
 #include "random_weights.h"
@@ -162,6 +163,21 @@ TEST(Protocol, TakesAsManyWindowsAtOnceAsRowsAreWorth) {
   EXPECT_EQ(windows_at_once(1000, 1024), 16);
   EXPECT_EQ(windows_at_once(3, 1024), 3);
   EXPECT_EQ(windows_at_once(0, 1024), 1);
+}
+
+TEST_F(Evaluate, DecodesBesideTheRunAndNotWhereACheckpointSays) {
+  config_.data.kind = "image";
+  config_.data.image_size = {2, 2};
+  config_.data.channels = 3;
+  config_.data.cache = path("elsewhere");
+  save();
+  write_png({3, 3, 3, std::vector<std::uint8_t>(27, 100)}, path("a.png"));
+  EvaluateOptions o = options();
+  o.paths = {path("a.png")};
+  o.split = "all";
+  EXPECT_EQ(evaluate(o).tokens_scored, kContext);
+  EXPECT_FALSE(fs::exists(path("elsewhere")));
+  EXPECT_TRUE(fs::is_directory(path("run/checkpoints/000000042/cache")));
 }
 
 TEST_F(Evaluate, GivesTheBitsOfTheDefinition) {

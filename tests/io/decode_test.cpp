@@ -69,13 +69,27 @@ TEST(DecodePng, ReadsInterlacedPictures) {
   EXPECT_EQ(decode(code_png({19, 11, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_ADAM7}, rows)).bytes, image.bytes);
 }
 
-TEST(DecodePng, RefusesAPictureOfTooManyPixelsBeforeItIsDecoded) {
+// A pixel whose header claims other sides: width and height, big-endian.
+Bytes png_that_claims(const Bytes& sides) {
   Bytes bytes = code_png({1, 1, 8, PNG_COLOR_TYPE_GRAY}, {{0}});
-  const Bytes sides = {0, 1, 0, 0, 0, 0, 0x80, 0};  // 65,536 x 32,768
   std::copy(sides.begin(), sides.end(), bytes.begin() + 16);
   const png_uint_32 crc = static_cast<png_uint_32>(::crc32(0, bytes.data() + 12, 17));
   for (int i = 0; i < 4; ++i) bytes[29 + static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(crc >> (24 - 8 * i));
-  EXPECT_EQ(refusal(bytes), "\"a\" is a picture of 65536 x 32768; needs 1 to 100,000,000 pixels");
+  return bytes;
+}
+
+TEST(DecodePng, RefusesAPictureOfTooManyPixelsBeforeItIsDecoded) {
+  EXPECT_EQ(refusal(png_that_claims({0, 1, 0, 0, 0, 0, 0x80, 0})),
+            "\"a\" is a picture of 65536 x 32768; needs 1 to 100,000,000 pixels");
+}
+
+TEST(DecodePng, RefusesSidesThatItsBytesCannotFill) {
+  EXPECT_EQ(refusal(png_that_claims({0, 0, 0x20, 0, 0, 0, 0x20, 0})),
+            "\"a\" is a damaged PNG: 8192 x 8192 pixels do not fit into its bytes");
+  const Bytes row(1000);
+  const Bytes black = code_png({8000, 1000, 1, PNG_COLOR_TYPE_GRAY}, std::vector<Bytes>(1000, row));
+  EXPECT_LT(black.size(), 8'000'000u / 5000);  // a picture that packs this well is read
+  EXPECT_EQ(decode(black).bytes, Bytes(8'000'000));
 }
 
 TEST(DecodePng, RefusesEveryCutFile) {
@@ -124,14 +138,26 @@ TEST(DecodeJpeg, RefusesACutFile) {
   }
 }
 
-TEST(DecodeJpeg, RefusesAPictureOfTooManyPixelsBeforeItIsDecoded) {
+// A picture whose header claims other sides: height and width, big-endian.
+Bytes jpeg_that_claims(const Bytes& sides) {
   Bytes bytes = code_jpeg(ramp(8, 8, 1));
   const Bytes frame = {0xff, 0xc0, 0, 11, 8, 0, 8, 0, 8};
   const auto found = std::search(bytes.begin(), bytes.end(), frame.begin(), frame.end());
-  ASSERT_NE(found, bytes.end());
-  const Bytes sides = {0xff, 0xdc, 0xff, 0xdc};  // 65,500 each, libjpeg's own limit
+  EXPECT_NE(found, bytes.end());
   std::copy(sides.begin(), sides.end(), found + 5);
-  EXPECT_EQ(refusal(bytes), "\"a\" is a picture of 65500 x 65500; needs 1 to 100,000,000 pixels");
+  return bytes;
+}
+
+TEST(DecodeJpeg, RefusesAPictureOfTooManyPixelsBeforeItIsDecoded) {
+  EXPECT_EQ(refusal(jpeg_that_claims({0xff, 0xdc, 0xff, 0xdc})),  // libjpeg's own limit
+            "\"a\" is a picture of 65500 x 65500; needs 1 to 100,000,000 pixels");
+}
+
+TEST(DecodeJpeg, RefusesSidesThatItsBytesCannotFill) {
+  EXPECT_EQ(refusal(jpeg_that_claims({0x20, 0, 0x20, 0})),
+            "\"a\" is a damaged JPEG: 8192 x 8192 pixels do not fit into its bytes");
+  const Image black{4000, 2000, 1, Bytes(8'000'000)};
+  EXPECT_EQ(decode(code_jpeg(black, 50, true)).bytes, black.bytes);  // a few kB
 }
 
 TEST(DecodeJpeg, EndsWhereAPictureHasScansWithoutEnd) {

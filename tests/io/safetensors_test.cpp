@@ -278,14 +278,23 @@ TEST(Safetensors, RandomHeadersNeverCrashTheReader) {
   EXPECT_TRUE(holds);
 }
 
-TEST(Safetensors, ADeeplyNestedHeaderIsAnErrorAndNoCrash) {
+TEST(Safetensors, AHeaderOfOtherThingsThanTensorsIsRefusedWhileItIsParsed) {
   const Scratch scratch;
-  const int depth = 1'000'000;
-  const std::string nested = std::string(depth, '[') + std::string(depth, ']');
-  put(scratch / "a", raw_file("{\"a\":" + nested + "}", ""));
-  reading(scratch / "a");
-  put(scratch / "a", raw_file("{\"a\":{\"dtype\":" + nested + "}}", ""));
-  reading(scratch / "a");
+  const std::string words =
+      "checkpoint \"" + (scratch / "a") + "\" is damaged: its header is no description of tensors";
+  const std::string open(1'000'000, '['), close(1'000'000, ']');
+  std::string many = "[0";
+  for (int i = 0; i < 64; ++i) many += ",0";
+  for (const std::string& value :
+       std::vector<std::string>{open + close, open, "{\"shape\":" + open, "{\"dtype\":{\"a\":{\"b\":1}}}",
+                                "{\"shape\":" + many + "]}", "{\"shape\":" + many}) {
+    put(scratch / "a", raw_file("{\"a\":" + value + "}", ""));
+    EXPECT_EQ(reading(scratch / "a"), words);
+  }
+  std::string metadata = "{\"__metadata__\":{\"0\":\"\"";  // of these there may be more
+  for (int i = 1; i < 100; ++i) metadata += ",\"" + std::to_string(i) + "\":\"\"";
+  put(scratch / "a", raw_file(metadata + "}}", ""));
+  EXPECT_EQ(SafetensorsFile(scratch / "a").metadata().size(), 100u);
 }
 
 TEST(Safetensors, WhatCannotBeWrittenIsTheCallersMistake) {

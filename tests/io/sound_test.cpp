@@ -72,6 +72,20 @@ TEST(Sound, IsTheMeanOfItsChannels) {
   }
 }
 
+TEST(Sound, OfManyChannelsIsReadInBlocksThatStaySmall) {
+  const Scratch scratch;
+  constexpr int kChannels = 700, kFrames = 500;  // more values than are read at a time
+  std::vector<double> samples;
+  for (int frame = 0; frame < kFrames; ++frame) samples.insert(samples.end(), kChannels, (frame % 128) / 128.0);
+  put_sound(scratch / "a", SF_FORMAT_WAV | SF_FORMAT_DOUBLE, 12000, kChannels, samples);
+  const std::vector<double> found = read_all(scratch / "a", 1 << 16);
+  ASSERT_EQ(found.size(), static_cast<std::size_t>(kFrames));
+  for (int frame = 0; frame < kFrames; ++frame)
+    ASSERT_DOUBLE_EQ(found[static_cast<std::size_t>(frame)], (frame % 128) / 128.0);
+  std::vector<double> part(1 << 16);
+  EXPECT_LT(SoundReader(scratch / "a").read(part), 200u);
+}
+
 TEST(Sound, ThatIsCutIsRefusedWhereverTheCutIs) {
   const Scratch scratch;
   const std::vector<double> samples(5000, 0.25);
@@ -106,12 +120,15 @@ TEST(Sound, OfAnotherKindIsRefusedByName) {
   put(scratch / "empty", "");
   EXPECT_EQ(refusal(scratch / "empty"), "\"" + (scratch / "empty") + "\" is empty");
   put(scratch / "text", "no sound at all, only a few words");
-  EXPECT_NE(refusal(scratch / "text").find("\" is no WAV or FLAC file: "), std::string::npos);
+  EXPECT_EQ(refusal(scratch / "text"), "\"" + (scratch / "text") + "\" is no WAV or FLAC file");
+  put(scratch / "torso", "RIFF....WAVE and nothing more");
+  EXPECT_NE(refusal(scratch / "torso").find("\" is no WAV or FLAC file: "), std::string::npos);
   put_sound(scratch / "a.aiff", SF_FORMAT_AIFF | SF_FORMAT_PCM_16, 12000, 1, kSamples);
-  EXPECT_EQ(refusal(scratch / "a.aiff"),
-            "\"" + (scratch / "a.aiff") + "\" is a sound file of another kind than WAV and FLAC");
+  EXPECT_EQ(refusal(scratch / "a.aiff"), "\"" + (scratch / "a.aiff") + "\" is no WAV or FLAC file");
   put_sound(scratch / "nan", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 12000, 1, {0, std::nan("")});
   EXPECT_EQ(refusal(scratch / "nan"), "\"" + (scratch / "nan") + "\" holds a value that is no number, sample 1");
+  put_sound(scratch / "huge", SF_FORMAT_WAV | SF_FORMAT_DOUBLE, 12000, 1, {0, 1e30, -1e300});
+  EXPECT_EQ(refusal(scratch / "huge"), "\"" + (scratch / "huge") + "\" holds a value that is no sound's, sample 2");
   error_words(ErrorKind::invalid_argument, [] { SoundReader("/nowhere/a.wav"); });
 }
 
@@ -163,12 +180,13 @@ std::vector<double> sine(double frequency, double rate, std::size_t count) {
 
 std::vector<double> resample(const std::vector<double>& samples, double from, double to, std::size_t block) {
   Resampler resampler(from, to);
-  std::vector<double> out;
+  std::vector<double> all;
+  const auto out = [&](std::span<const double> made) { all.insert(all.end(), made.begin(), made.end()); };
   for (std::size_t at = 0; at < samples.size(); at += block) {
     resampler.feed(std::span(samples).subspan(at, std::min(block, samples.size() - at)), out);
   }
   resampler.finish(out);
-  return out;
+  return all;
 }
 
 // A sine at another rate is the same sine: the error beside it, without the ends where it begins and stops.
@@ -198,6 +216,19 @@ TEST(Resampler, StopsWhatTheLowerRateCannotHold) {
   double most = 0;
   for (std::size_t i = found.size() / 4; i < found.size() * 3 / 4; ++i) most = std::max(most, std::abs(found[i]));
   EXPECT_LT(most, 1e-5);
+}
+
+TEST(Resampler, HandsOnMillionsInPieces) {
+  Resampler resampler(1, 12000);
+  std::size_t all = 0, most = 0;
+  const auto out = [&](std::span<const double> made) {
+    all += made.size();
+    most = std::max(most, made.size());
+  };
+  resampler.feed(std::vector<double>(500, 0.5), out);
+  resampler.finish(out);
+  EXPECT_EQ(all, 6'000'000u);
+  EXPECT_LE(most, std::size_t{1} << 16);
 }
 
 TEST(Resampler, MakesAsManySamplesAsTheTimeNeedsWhateverTheBlocks) {

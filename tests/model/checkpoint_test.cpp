@@ -181,6 +181,18 @@ TEST_F(Checkpoint, ThatClaimsFarMoreLayersThanItHasIsRefusedAtOnce) {
   EXPECT_NE(loading(about, tensors()).find("too few for the"), std::string::npos);
 }
 
+TEST_F(Checkpoint, OfPicturesThatItsWindowsDoNotHoldIsRefused) {
+  Config config = config_;
+  config.data.kind = "image";
+  config.data.image_size = {65536, 65536};
+  config.data.channels = 3;
+  auto about = metadata();
+  about["config"] = write_config(config);
+  EXPECT_NE(loading(about, tensors())
+                .find("data.image_size: pictures of [65536, 65536, 3] are 12,884,901,888 bytes, its windows 10"),
+            std::string::npos);
+}
+
 TEST_F(Checkpoint, WithOneBitTurnedIsRefused) {
   save_model(path("m.safetensors"), config_, 1, table_, store_.data());
   std::string bytes = read_text(path("m.safetensors"));

@@ -144,6 +144,16 @@ TEST(Config, AttentionThatCannotBeReadSaysWhereItCameFrom) {
             "[\"local(7)\", \"column(8)\"]");
 }
 
+TEST(Config, ADepthThatNoConfigurationHasIsAnErrorAtOnce) {
+  const std::string brackets(1'000'000, '[');  // printing them would take a frame of the stack each
+  for (const std::string& text : {brackets, brackets + std::string(1'000'000, ']')}) {
+    EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { read_attention(text); }),
+              "model.attention: nested deeper than 16 levels");
+    EXPECT_EQ(set_words("model.attention=" + text), "--set: nested deeper than 16 levels");
+  }
+  EXPECT_TRUE(set_words(std::string(1'000'000, '.') + "=1").ends_with(".: no such key (from --set)"));
+}
+
 TEST(Config, PositionsLeftOutFollowTheStride) {
   const auto positions = [](const std::string& attention, const std::string& context) {
     return from_set({"model.attention=" + attention, "model.context=" + context}).model.positions;

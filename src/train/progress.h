@@ -1,0 +1,35 @@
+// Where a run stands, and how it lies in the metadata of state.safetensors.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "data/dataset.h"
+#include "io/safetensors.h"
+
+namespace longstride {
+
+struct Progress {
+  std::int64_t step = 0;     // steps done, skipped ones included
+  std::int64_t updates = 0;  // steps that changed the weights
+  std::int64_t skipped = 0;
+  std::int64_t skipped_in_a_row = 0;
+  double elapsed_s = 0;      // of training, over all its sessions
+  double warm_share = 0;     // by the clock: the share of time used when warm-up ended
+  double smoothed_bits = 0;  // exponential average of loss_bits
+  double best_bits = 0;      // lowest on validation so far; meaningless where best_step is -1
+  std::int64_t best_step = -1;
+  double valid_bits = -1;         // the last validation; -1: none
+  std::int64_t valid_tokens = 0;  // that a validation scores; 0: not chosen yet
+  double tokens_per_s = 0;        // of training, smoothed
+  DataMark data;                  // that all of it was trained on; unknown in states of version 0.1.0
+};
+
+// The metadata of a state. Numbers are the shortest texts that read back the same.
+std::map<std::string, std::string> progress_metadata(const Progress& progress);
+
+// Error corrupt_data where a number is missing or none.
+Progress read_progress(const SafetensorsFile& state);
+
+}  // namespace longstride

@@ -1,0 +1,11 @@
+// Readers need no device: this is what the linker finds where it looks for one, so that none has to be built for them.
+#include "longstride/error.h"
+#include "ops/backend.h"
+
+namespace longstride {
+
+std::unique_ptr<Backend> make_cpu_backend() {
+  throw Error(ErrorKind::unavailable, "this program was built without a device");
+}
+
+}  // namespace longstride
