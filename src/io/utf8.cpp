@@ -58,7 +58,7 @@ std::string valid_utf8(std::string_view text) {
 }
 
 std::string json_of_path(std::string_view path) {
-  return replace_foreign(path, [](unsigned char byte) { return std::string(1, '\0') + fmt::format("{:02x}", byte); });
+  return replace_foreign(path, [](unsigned char byte) { return fmt::format("{}{:02x}", '\0', byte); });
 }
 
 std::optional<std::string> path_of_json(std::string_view string) {
