@@ -173,13 +173,12 @@ void AtomicFile::commit() {
 void remove_abandoned(const std::string& path) {
   const std::filesystem::path place(path);
   const std::string begin = place.filename().string() + ".";
-  std::error_code error;
-  for (std::filesystem::directory_iterator at(parent_directory(path), error), end; !error && at != end;
-       at.increment(error)) {
-    const std::string name = at->path().filename().string();
+  const std::string folder = parent_directory(path);
+  for (const std::string& name : names_in(folder)) {
+    const std::string entry = folder + "/" + name;
     if (!name.starts_with(begin) || !name.ends_with(".partial")) continue;
-    const Descriptor file(open_path(at->path().string(), O_RDONLY | O_NONBLOCK));
-    if (file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(at->path().c_str());
+    const Descriptor file(open_path(entry, O_RDONLY | O_NONBLOCK));
+    if (file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry.c_str());
   }
 }
 
