@@ -153,12 +153,14 @@ void AtomicFile::overwrite(std::int64_t offset, std::span<const std::uint8_t> by
 }
 
 void AtomicFile::shorten(std::int64_t size) {
-  if (uninterrupted([&] { return ::ftruncate(descriptor_, size); }) != 0 || ::lseek(descriptor_, size, SEEK_SET) < 0) fail_system("write", path_);
+  if (uninterrupted([&] { return ::ftruncate(descriptor_, size); }) != 0 || ::lseek(descriptor_, size, SEEK_SET) < 0)
+    fail_system("write", path_);
 }
 
 void AtomicFile::commit() {
   const bool in_place = aside_.empty();
-  if (sync_descriptor(descriptor_) != 0 && !(in_place && (errno == EINVAL || errno == ENOTSUP))) fail_system("write", path_);
+  if (sync_descriptor(descriptor_) != 0 && !(in_place && (errno == EINVAL || errno == ENOTSUP)))
+    fail_system("write", path_);
   int closed = ::close(std::exchange(descriptor_, -1));
   if (closed != 0 && errno == EINTR) closed = 0;  // it is closed, and was synced before
   if (closed != 0 || (!in_place && ::rename(aside_.c_str(), place_.c_str()) != 0)) {
