@@ -59,10 +59,10 @@ class PictureOutput : public SampleOutput {
   void say(const Image& picture, std::size_t tokens) const {
     const std::int64_t count = task_.options.count;
     const std::string size = fmt::format("{} x {}", picture.height, picture.width);
-    task_.line.print(count == 1 ? fmt::format("wrote {}: a picture of {}", escaped(place_.single(0)), size)
-                                : fmt::format("wrote {}: {} pictures of {}; each alone: {} to {}",
-                                              escaped(place_.whole()), count, size, escaped(place_.single(0)),
-                                              escaped(place_.single(count - 1))));
+    task_.line.print(count == 1
+                         ? fmt::format("wrote {}: a picture of {}", escaped(place_.single(0)), size)
+                         : fmt::format("wrote {}: {} pictures of {}; each alone: {} to {}", escaped(place_.whole()),
+                                       count, size, escaped(place_.single(0)), escaped(place_.single(count - 1))));
     if (tokens < picture.bytes.size()) {
       task_.line.print(fmt::format("{} of the {} tokens of a picture were asked for: the rest is black",
                                    with_commas(static_cast<std::int64_t>(tokens)),

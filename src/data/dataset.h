@@ -90,7 +90,7 @@ class Dataset {
     std::string path;
     std::int64_t begin = 0;  // joined offset of its first byte
     std::int64_t size = 0;
-    std::int64_t first_byte = 0;    // of the data, in the file
+    std::int64_t first_byte = 0;  // of the data, in the file
     ino_t inode = 0;
     std::optional<InputFile> file;  // none: opened at each read (beyond the number of files a process may hold)
   };

@@ -168,10 +168,8 @@ Image load_picture(const PictureFile& file, std::int64_t index) {
   const std::int64_t begin = file.first_byte + index * unit;
   std::vector<std::uint8_t> own = input.read(begin, unit);
   if (file.form == Form::cifar) return cifar_picture(own);
-  return {static_cast<int>(file.shape.width),
-          static_cast<int>(file.shape.height),
-          static_cast<int>(file.shape.channels),
-          std::move(own)};
+  return {static_cast<int>(file.shape.width), static_cast<int>(file.shape.height),
+          static_cast<int>(file.shape.channels), std::move(own)};
 }
 
 void check_fit(const PictureShape& shape, const ModelConfig& model) {

@@ -96,8 +96,7 @@ void sync_directory(const std::string& path) { sync_path(path, O_DIRECTORY); }
 
 std::string begin_directory(const std::string& path) {
   const std::string aside = without_slash(path) + ".partial";
-  std::error_code code;
-  fs::remove_all(aside, code);
+  std::error_code code = remove_tree(aside);
   if (!code) fs::create_directories(aside, code);
   if (code) fail_filesystem("make the directory", aside, code);
   return aside;
@@ -115,9 +114,7 @@ void commit_directory(const std::string& path) {
       if (!is_unsupported(errno)) fail_system("write", place);
       replace_files(aside, place);
     }
-    std::error_code code;
-    fs::remove_all(aside, code);
-    if (code) fail_filesystem("remove", aside, code);
+    if (const std::error_code code = remove_tree(aside)) fail_filesystem("remove", aside, code);
   }
   sync_directory(parent_directory(place));
 }

@@ -153,12 +153,14 @@ void AtomicFile::overwrite(std::int64_t offset, std::span<const std::uint8_t> by
 }
 
 void AtomicFile::shorten(std::int64_t size) {
-  if (uninterrupted([&] { return ::ftruncate(descriptor_, size); }) != 0 || ::lseek(descriptor_, size, SEEK_SET) < 0) fail_system("write", path_);
+  if (uninterrupted([&] { return ::ftruncate(descriptor_, size); }) != 0 || ::lseek(descriptor_, size, SEEK_SET) < 0)
+    fail_system("write", path_);
 }
 
 void AtomicFile::commit() {
   const bool in_place = aside_.empty();
-  if (sync_descriptor(descriptor_) != 0 && !(in_place && (errno == EINVAL || errno == ENOTSUP))) fail_system("write", path_);
+  if (sync_descriptor(descriptor_) != 0 && !(in_place && (errno == EINVAL || errno == ENOTSUP)))
+    fail_system("write", path_);
   int closed = ::close(std::exchange(descriptor_, -1));
   if (closed != 0 && errno == EINTR) closed = 0;  // it is closed, and was synced before
   if (closed != 0 || (!in_place && ::rename(aside_.c_str(), place_.c_str()) != 0)) {
@@ -173,13 +175,12 @@ void AtomicFile::commit() {
 void remove_abandoned(const std::string& path) {
   const std::filesystem::path place(path);
   const std::string begin = place.filename().string() + ".";
-  std::error_code error;
-  for (std::filesystem::directory_iterator at(parent_directory(path), error), end; !error && at != end;
-       at.increment(error)) {
-    const std::string name = at->path().filename().string();
+  const std::string folder = parent_directory(path);
+  for (const std::string& name : names_in(folder)) {
+    const std::string entry = folder + "/" + name;
     if (!name.starts_with(begin) || !name.ends_with(".partial")) continue;
-    const Descriptor file(open_path(at->path().string(), O_RDONLY | O_NONBLOCK));
-    if (file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(at->path().c_str());
+    const Descriptor file(open_path(entry, O_RDONLY | O_NONBLOCK));
+    if (file.get() >= 0 && ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlink(entry.c_str());
   }
 }
 

@@ -19,7 +19,8 @@
 namespace longstride {
 
 // A regular file that is read by position and held open: what is renamed over it changes nothing. It is not mapped, for
-// a map of a file that somebody shortens ends the program by SIGBUS; a read is Error corrupt_data. Safe for many threads.
+// a map of a file that somebody shortens ends the program by SIGBUS; a read is Error corrupt_data. Safe for many
+// threads.
 class InputFile {
  public:
   explicit InputFile(const std::string& path);

@@ -109,9 +109,9 @@ TensorEntry read_tensor(const std::string& path, const std::string& name, const 
   tensor.begin = natural(offsets[0]);
   tensor.bytes = natural(offsets[1]) - tensor.begin;
   if (too_large || tensor.bytes != bytes) {
-    fail_tensor(path, name,
-                fmt::format("has {} bytes, which its shape and dtype {} do not fill", with_commas(tensor.bytes),
-                            tensor.dtype));
+    fail_tensor(
+        path, name,
+        fmt::format("has {} bytes, which its shape and dtype {} do not fill", with_commas(tensor.bytes), tensor.dtype));
   }
   return tensor;
 }

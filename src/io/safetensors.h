@@ -44,7 +44,7 @@ class SafetensorsFile {
   const std::string& path() const { return file_.path(); }
   std::int64_t size() const { return file_.size(); }                                // of the file, bytes
   const std::map<std::string, std::string>& metadata() const { return metadata_; }  // __metadata__
-  const std::vector<TensorEntry>& tensors() const { return tensors_; }             // in the order of their bytes
+  const std::vector<TensorEntry>& tensors() const { return tensors_; }              // in the order of their bytes
 
   const TensorEntry* find(std::string_view name) const;    // nullptr where there is none
   const TensorEntry& tensor(std::string_view name) const;  // Error corrupt_data where there is none

@@ -47,7 +47,7 @@ void check_wav_is_whole(const InputFile& file) {
     if (tag_at(at) == "data") {
       if (needed == 0xffffffff || needed <= there) return;
       throw_corrupt(file.path(), fmt::format("is cut: its header promises {} bytes of samples, {} are there",
-                                      with_commas(needed), with_commas(there)));
+                                             with_commas(needed), with_commas(there)));
     }
     if (needed > there) return;  // another chunk reaches beyond the end: libsndfile finds no samples and says so
     at += 8 + needed + needed % 2;

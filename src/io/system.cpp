@@ -63,6 +63,13 @@ std::vector<std::string> names_in(const std::string& folder) {
   return names;
 }
 
+std::error_code remove_tree(const std::string& path) {
+  std::error_code error;
+  do std::filesystem::remove_all(path, error);
+  while (error == std::errc::interrupted);
+  return error;
+}
+
 void write_all(int descriptor, std::span<const std::uint8_t> bytes, const std::string& path) {
   constexpr int kMostRefusals = 100;  // in a row, each taking nothing
   for (int refusals = 0; !bytes.empty();) {

@@ -9,6 +9,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -57,6 +58,9 @@ bool is_there(const std::string& path);
 
 // Names of what a folder holds, in no order. Errors: as fail_system.
 std::vector<std::string> names_in(const std::string& folder);
+
+// Removes a file or a folder and all that is in it, if it is there.
+std::error_code remove_tree(const std::string& path);
 
 // Writes all of it; a call that writes less or is interrupted goes on. Error exhausted where the system takes nothing.
 void write_all(int descriptor, std::span<const std::uint8_t> bytes, const std::string& path);

@@ -61,10 +61,9 @@ void each_finite_block(const SafetensorsFile& file, const TensorEntry& tensor,
     if (const std::int64_t bad = first_not_finite(block); bad >= 0) {
       float value = 0;
       std::memcpy(&value, block.data() + 4 * bad, sizeof value);
-      throw_corrupt_checkpoint(file.path(),
-                               fmt::format("has {} in tensor \"{}\" at element {}; a model's weights must be finite",
-                                           std::isnan(value) ? "NaN" : "infinity", tensor.name,
-                                           with_commas(before + bad)));
+      throw_corrupt_checkpoint(
+          file.path(), fmt::format("has {} in tensor \"{}\" at element {}; a model's weights must be finite",
+                                   std::isnan(value) ? "NaN" : "infinity", tensor.name, with_commas(before + bad)));
     }
     take(block);
     before += static_cast<std::int64_t>(block.size() / 4);
@@ -174,9 +173,8 @@ void load_tensors_into(const SafetensorsFile& file, const ParameterTable& table,
   std::fill_n(host_store, table.store_elements(), 0.0f);
   for (const Parameter& entry : table.entries()) {
     auto* into = reinterpret_cast<std::uint8_t*>(host_store + entry.offset);
-    each_finite_block(file, checked_tensor(file, entry, prefix), [&](std::span<const std::uint8_t> block) {
-      into = std::copy(block.begin(), block.end(), into);
-    });
+    each_finite_block(file, checked_tensor(file, entry, prefix),
+                      [&](std::span<const std::uint8_t> block) { into = std::copy(block.begin(), block.end(), into); });
   }
 }
 

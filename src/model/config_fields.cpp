@@ -174,9 +174,7 @@ ConfigField channels_field() {
 }
 
 ConfigField cache_field() {
-  const auto read = [](Config& config, const json& value) {
-    config.data.cache = read_path(value, "a folder");
-  };
+  const auto read = [](Config& config, const json& value) { config.data.cache = read_path(value, "a folder"); };
   return {"data.cache", read, [](const Config& config) { return json(json_of_path(config.data.cache)); }};
 }
 

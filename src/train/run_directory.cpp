@@ -85,9 +85,7 @@ bool is_of_interrupted_start(const fs::path& entry) {
 // Removes what a run consists of and leaves anything else in the folder alone.
 void remove_run(const std::string& path) {
   for (const char* name : {kBestLink, kCheckpointFolder, "samples", "tensorboard", kLogFile, kConfigFile}) {
-    std::error_code error;
-    fs::remove_all(path + "/" + name, error);
-    if (error) refuse(path, error);
+    if (const std::error_code error = remove_tree(path + "/" + name)) refuse(path, error);
   }
 }
 
@@ -163,8 +161,7 @@ void RunDirectory::lock() {
 }
 
 void RunDirectory::remove_leftovers() const {
-  std::error_code ignored;  // what cannot be removed is in nobody's way
-  for (const fs::path& path : leftovers(path_)) fs::remove_all(path, ignored);
+  for (const fs::path& path : leftovers(path_)) remove_tree(path.string());  // what stays is in nobody's way
 }
 
 void RunDirectory::write_config(const Config& config) const {
@@ -201,8 +198,7 @@ void RunDirectory::save_checkpoint(std::int64_t step, const std::function<void(c
   try {
     write(aside);
   } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(aside, ignored);
+    remove_tree(aside);
     throw;
   }
   commit_directory(path);
@@ -210,8 +206,7 @@ void RunDirectory::save_checkpoint(std::int64_t step, const std::function<void(c
 
 std::string RunDirectory::set_aside(std::int64_t step) {
   const std::string path = checkpoint_path(step), aside = path + kDamaged;
-  std::error_code error;
-  fs::remove_all(aside, error);  // an earlier one of the same step
+  std::error_code error = remove_tree(aside);  // an earlier one of the same step
   if (!error) fs::rename(path, aside, error);
   if (error) refuse(path, error);
   sync_directory(path_ + "/" + kCheckpointFolder);
@@ -231,7 +226,7 @@ std::string RunDirectory::set_best(std::int64_t step) {
   } catch (const Error& error) {
     problem = error.what();
   }
-  if (is_copy) fs::remove_all(copy, none);  // it is the best no longer, with or without a link
+  if (is_copy) remove_tree(copy);  // it is the best no longer, with or without a link
   return problem;
 }
 
@@ -257,7 +252,7 @@ void RunDirectory::rotate(std::int64_t keep, std::int64_t best_step) {
     const std::string path = checkpoint_path(step);
     std::error_code error;
     fs::rename(path, path + kPartial, error);  // so that one half removed is never taken for a checkpoint
-    if (!error) fs::remove_all(path + kPartial, error);
+    if (!error) remove_tree(path + kPartial);
   }
 }
 

@@ -110,8 +110,8 @@ void Session::step() {
   if (progress_.skipped_in_a_row >= kSkipsBeforeGivingUp) give_up();
 }
 
-// Data that cannot be read any more end the run, and not what it has learned: weights change only after a step's windows
-// were read.
+// Data that cannot be read any more end the run, and not what it has learned: weights change only after a step's
+// windows were read.
 void Session::step_or_save() {
   try {
     step();

@@ -38,8 +38,7 @@ void TrainState::save(const std::string& checkpoint, const Config& config, const
 Progress TrainState::load(const std::string& checkpoint) {
   const bool averaging = static_cast<bool>(average_);
   for (const char* name : {kModelFile, kTrainingStateFile})
-    if (!is_there(checkpoint + "/" + name))
-      throw_corrupt_checkpoint(checkpoint, std::string("lacks its ") + name);
+    if (!is_there(checkpoint + "/" + name)) throw_corrupt_checkpoint(checkpoint, std::string("lacks its ") + name);
   const SafetensorsFile model(checkpoint + "/" + kModelFile);
   const SafetensorsFile state(checkpoint + "/" + kTrainingStateFile);
   model.verify();

@@ -83,7 +83,8 @@ TEST_F(Names, InBracketsAndBracesAreTakenAsTheyAre) {
   text_file("%%/a", "z");
   text_file("[a,b]/a", "w");
   text_file("1999/a", "wrong");
-  ASSERT_EQ(shell(train_words("--data '[1999]' '{}' --data '%%' --data '[a,b]' --steps 1 --quiet --out '[run]' >out")), 0);
+  ASSERT_EQ(shell(train_words("--data '[1999]' '{}' --data '%%' --data '[a,b]' --steps 1 --quiet --out '[run]' >out")),
+            0);
   EXPECT_EQ(data_paths("[run]"), nlohmann::json({path("[1999]"), path("{}"), path("%%"), path("[a,b]")}));
   ASSERT_EQ(shell("\"$P\" evaluate '[run]' --data '[1999]' --json --quiet >result"), 0);
   EXPECT_NE(read("result").find("[1999] (1 file, 4,000 bytes)"), std::string::npos) << read("result");
@@ -97,11 +98,13 @@ TEST_F(Names, NeedNotBeUtf8) {
   fs::create_directory(path(folder));
   text_file(folder + "/" + name, "x");
   const std::string here = "cd '" + folder + "' && ";
-  ASSERT_EQ(shell(here + train_words("--data '" + name + "' --steps 2 --out '" + name + "run' >out 2>../err")), 0) << read("err");
+  ASSERT_EQ(shell(here + train_words("--data '" + name + "' --steps 2 --out '" + name + "run' >out 2>../err")), 0)
+      << read("err");
   EXPECT_EQ(read("err").find("caf\xe9"), std::string::npos);  // a terminal could not show it
   EXPECT_NE(read("err").find("caf\\xe9run"), std::string::npos) << read("err");
   EXPECT_NE(read(folder + "/out").find("$'caf\\xe9run'"), std::string::npos) << read(folder + "/out");
-  EXPECT_EQ(shell("cd / && \"$P\" train --resume --out '" + path(folder + "/" + name + "run") + "' --quiet >/dev/null"), 0);
+  EXPECT_EQ(shell("cd / && \"$P\" train --resume --out '" + path(folder + "/" + name + "run") + "' --quiet >/dev/null"),
+            0);
   EXPECT_EQ(shell(here + train_words("--set 'data.paths=" + name + "' --steps 1 --quiet --out set >out")), 0);
   EXPECT_EQ(data_paths(folder + "/set"), data_paths(folder + "/" + name + "run"));
   EXPECT_EQ(shell(here + "\"$P\" evaluate " + name + "run --data " + name + " --json --quiet >out"), 0);
@@ -116,7 +119,9 @@ TEST_F(Names, MeanTheSameFromWhereverARunIsGoneOnWith) {
   ASSERT_EQ(shell("cd one && " + train_words("--config my.json --steps 2 --quiet --out ../run >../out")), 0);
   EXPECT_EQ(data_paths("run"), nlohmann::json({path("one/a")}));
   EXPECT_EQ(nlohmann::json::parse(read("run/config.json"))["data"]["cache"], path("one/decoded"));
-  ASSERT_EQ(shell("cd one && " + train_words("--set data.paths='[\"a\", \"./a\"]' --steps 2 --quiet --out ../set >../out")), 0);
+  ASSERT_EQ(
+      shell("cd one && " + train_words("--set data.paths='[\"a\", \"./a\"]' --steps 2 --quiet --out ../set >../out")),
+      0);
   EXPECT_EQ(data_paths("set"), nlohmann::json({path("one/a"), path("one/a")}));
   EXPECT_EQ(shell("cd two && \"$P\" train --resume --out ../run --quiet >../out"), 0);
 }
@@ -143,7 +148,10 @@ TEST_F(Names, OfDataThatBecomeShorterAreInTheSentence) {
 }
 
 TEST_F(Names, DoNotPaintTheTerminal) {
-  const std::string painted = "a\x1b[31m\n\x7f\xc2\x9b" "b", shown = "a\\x1b[31m\\x0a\\x7f\\xc2\\x9bb";
+  const std::string painted =
+                        "a\x1b[31m\n\x7f\xc2\x9b"
+                        "b",
+                    shown = "a\\x1b[31m\\x0a\\x7f\\xc2\\x9bb";
   const auto says = [&](const std::vector<std::string>& arguments, int status = 2) {
     const std::string sentence = refused(arguments, status);
     EXPECT_NE(sentence.find(shown), std::string::npos) << sentence;
@@ -158,7 +166,8 @@ TEST_F(Names, DoNotPaintTheTerminal) {
   says({"plan", "--set", painted + "=3"});
   says({"plan", "--config", path(painted)});
   text_file(painted, "x");
-  const Finished done = run(training("train", {"--data", path(painted), "--steps", "1", "--out", path(painted + "run")}));
+  const Finished done =
+      run(training("train", {"--data", path(painted), "--steps", "1", "--out", path(painted + "run")}));
   EXPECT_EQ(done.status, 0);
   EXPECT_EQ((done.out + done.err).find('\x1b'), std::string::npos) << done.out << done.err;
   const Finished json = run({"info", path(painted + "run"), "--json"});
@@ -237,7 +246,9 @@ TEST_F(Names, ThatMayNotBeLookedAtAreNotSaidToBeMissing) {
 
 TEST_F(Names, OfAFolderThatIsGoneAreAnErrorInOneSentence) {
   fs::create_directory(path("gone"));
-  EXPECT_EQ(shell("cd gone && rmdir ../gone && { " + train_words("--data a --steps 1 --out run 2>'" + path("err") + "'") + "; }"), 1);
+  EXPECT_EQ(shell("cd gone && rmdir ../gone && { " +
+                  train_words("--data a --steps 1 --out run 2>'" + path("err") + "'") + "; }"),
+            1);
   const std::string words = read("err");
   EXPECT_NE(words.find("cannot find \"run\": No such file or directory\n"), std::string::npos) << words;
   EXPECT_EQ(std::count(words.begin(), words.end(), '\n'), 1) << words;

@@ -131,8 +131,7 @@ TEST_F(TrainCommand, TrainsAndPlansForTheDeviceThatIsNamed) {
       EXPECT_EQ(done.status, 0) << done.err;
     }
     EXPECT_EQ(refused(on("cuda"), 1), begin + "device: this build has no CUDA backend; needs cpu\n");
-    EXPECT_EQ(refused(on("nonsense")),
-              begin + "--device: needs auto, cpu or cuda, got \"nonsense\"\n");
+    EXPECT_EQ(refused(on("nonsense")), begin + "--device: needs auto, cpu or cuda, got \"nonsense\"\n");
   }
   EXPECT_EQ(read("on-cpu/checkpoints/000000001/model.safetensors"),
             read("on-auto/checkpoints/000000001/model.safetensors"));

@@ -1,7 +1,7 @@
 // These tests show what of a file stays when it is written anew, and what system calls that are interrupted or take
 // nothing come to.
-#include <linux/seccomp.h>
 #include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>

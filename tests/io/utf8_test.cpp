@@ -2,8 +2,8 @@
 #include "io/utf8.h"
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 #include <rapidcheck.h>
+#include <nlohmann/json.hpp>
 
 namespace longstride {
 namespace {
@@ -24,7 +24,10 @@ TEST(Utf8, AForeignByteIsANulAndItsDigits) {
   EXPECT_EQ(path_of_json(std::string("caf\0e9.txt", 10)), "caf\xe9.txt");
   EXPECT_EQ(json_of_path("café"), "café");
   for (const std::string& wrong : {std::string("a\0", 2), std::string("a\0e", 3), std::string("a\0E9", 4),
-                                   std::string("a\0" "41", 4), std::string("\0\0e9", 4)}) {
+                                   std::string("a\0"
+                                               "41",
+                                               4),
+                                   std::string("\0\0e9", 4)}) {
     EXPECT_FALSE(path_of_json(wrong)) << wrong.size();
   }
 }
