@@ -30,22 +30,31 @@ struct SoundReader::File {
 
 namespace {
 
-// libsndfile takes a cut WAV for a shorter one. 0xffffffff stands for a length that its writer did not know.
-void check_wav_is_whole(std::span<const std::uint8_t> bytes, const std::string& path) {
-  const auto word_at = [&](std::size_t at) {
-    return std::uint32_t{bytes[at]} | std::uint32_t{bytes[at + 1]} << 8 | std::uint32_t{bytes[at + 2]} << 16 |
-           std::uint32_t{bytes[at + 3]} << 24;
-  };
+// Of a WAV's chunks, before libsndfile sees them: it takes a cut WAV for a shorter one, and gives MPEG audio in a WAV
+// to a decoder that prints. 0xffffffff stands for a length that its writer did not know, or that is elsewhere (RF64).
+void check_wav(std::span<const std::uint8_t> bytes, const std::string& path) {
   const auto tag_at = [&](std::size_t at) { return std::string(bytes.begin() + at, bytes.begin() + at + 4); };
-  if (bytes.size() < 12 || tag_at(0) != "RIFF") return;
+  if (bytes.size() < 12 || tag_at(8) != "WAVE") return;
+  const bool big_endian = tag_at(0) == "RIFX";
+  const auto number_at = [&](std::size_t at, int count) {
+    std::uint32_t number = 0;
+    for (int i = 0; i < count; ++i) number |= std::uint32_t{bytes[at + i]} << 8 * (big_endian ? count - 1 - i : i);
+    return number;
+  };
   for (std::size_t at = 12; at + 8 <= bytes.size();) {
-    const std::uint64_t needed = word_at(at + 4), there = bytes.size() - at - 8;
-    if (tag_at(at) == "data") {
+    const std::string tag = tag_at(at);
+    const std::uint64_t needed = number_at(at + 4, 4), there = bytes.size() - at - 8;
+    if (tag == "data") {
       if (needed == 0xffffffff || needed <= there) return;
       throw_corrupt(path, fmt::format("is cut: its header promises {} bytes of samples, {} are there",
                                       with_commas(needed), with_commas(there)));
     }
     if (needed > there) return;  // another chunk reaches beyond the end: libsndfile finds no samples and says so
+    if (tag == "fmt " && needed >= 2) {
+      const std::uint32_t coding = number_at(at + 8, 2);
+      if (coding == 0x50 || coding == 0x55)
+        throw_corrupt(path, "holds MPEG audio (MP3); needs samples: decode it first");
+    }
     at += 8 + needed + needed % 2;
   }
 }
@@ -75,7 +84,7 @@ SoundReader::SoundReader(const std::string& path) : file_(std::make_unique<File>
     const MappedFile whole(path);
     if (whole.size() == 0) throw_corrupt(path, "is empty");
     if (!begins_as_wav_or_flac(whole.bytes())) throw_corrupt(path, "is no WAV or FLAC file");
-    check_wav_is_whole(whole.bytes(), path);
+    check_wav(whole.bytes(), path);
   }
   file_->sound = sf_open(path.c_str(), SFM_READ, &file_->info);
   if (file_->sound == nullptr) throw_corrupt(path, fmt::format("is no WAV or FLAC file: {}", sf_strerror(nullptr)));
