@@ -70,7 +70,10 @@ void decode(const std::string& path, std::int64_t rate, std::int64_t most, const
   SoundReader reader(path);
   std::optional<Resampler> resampler = make_resampler(path, reader.rate(), rate);
   const std::int64_t before = codes.written;
-  const auto append = [&](std::span<const double> samples) { codes.append(samples); };
+  const auto append = [&](std::span<const double> samples) {
+    const auto wanted = static_cast<std::uint64_t>(most - (codes.written - before));
+    codes.append(samples.first(std::min<std::uint64_t>(samples.size(), wanted)));
+  };
   std::vector<double> block(block_size(reader.rate(), rate));
   for (std::size_t count; codes.written - before < most && (count = reader.read(block)) > 0;) {
     if (stop != nullptr && stop->load()) throw Error(ErrorKind::exhausted, "data: stopped before all was decoded");

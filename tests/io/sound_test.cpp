@@ -105,6 +105,17 @@ TEST(Sound, ThatIsCutIsRefusedWhereverTheCutIs) {
             "\"" + (scratch / "b.wav") + "\" is cut: its header promises 10,000 bytes of samples, 9,000 are there");
 }
 
+TEST(Sound, OfABigEndianWavIsReadWholeAndRefusedCut) {
+  const Scratch scratch;
+  put_sound(scratch / "a", SF_FORMAT_WAV | SF_FORMAT_PCM_16 | SF_ENDIAN_BIG, 12000, 1, kSamples);
+  const std::string whole = get(scratch / "a");
+  ASSERT_TRUE(whole.starts_with("RIFX"));
+  EXPECT_EQ(read_all(scratch / "a").size(), kSamples.size());
+  put(scratch / "a", whole.substr(0, whole.size() - 2));
+  EXPECT_NE(refusal(scratch / "a").find(" is cut: its header promises 24 bytes of samples, 22 are there"),
+            std::string::npos);
+}
+
 TEST(Sound, OfUnknownLengthIsReadToTheEnd) {
   const Scratch scratch;
   put_sound(scratch / "a", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 12000, 1, kSamples);
@@ -125,6 +136,12 @@ TEST(Sound, OfAnotherKindIsRefusedByName) {
   EXPECT_NE(refusal(scratch / "torso").find("\" is no WAV or FLAC file: "), std::string::npos);
   put_sound(scratch / "a.aiff", SF_FORMAT_AIFF | SF_FORMAT_PCM_16, 12000, 1, kSamples);
   EXPECT_EQ(refusal(scratch / "a.aiff"), "\"" + (scratch / "a.aiff") + "\" is no WAV or FLAC file");
+  for (const char* coding : {"\x50", "\x55"}) {
+    put_sound(scratch / "mp3", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 12000, 1, kSamples);
+    put(scratch / "mp3", get(scratch / "mp3").replace(20, 1, coding));
+    EXPECT_EQ(refusal(scratch / "mp3"),
+              "\"" + (scratch / "mp3") + "\" holds MPEG audio (MP3); needs samples: decode it first");
+  }
   put_sound(scratch / "nan", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 12000, 1, {0, std::nan("")});
   EXPECT_EQ(refusal(scratch / "nan"), "\"" + (scratch / "nan") + "\" holds a value that is no number, sample 1");
   put_sound(scratch / "huge", SF_FORMAT_WAV | SF_FORMAT_DOUBLE, 12000, 1, {0, 1e30, -1e300});

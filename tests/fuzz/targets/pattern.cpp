@@ -27,10 +27,21 @@ void count(const Pattern& pattern) {
   require(max_keys(pattern, kPositions) == most, "the most keys are those of some query");
 }
 
+// Where products are large. Summaries of several lengths are walked row by row: there are too many rows.
+void count_far_out(const Pattern& pattern) {
+  constexpr std::int64_t kFar = (std::int64_t{1} << 30) - 1;
+  const auto is_summary = [](const Part& part) { return part.primitive == Primitive::summary; };
+  if (std::count_if(pattern.parts.begin(), pattern.parts.end(), is_summary) > 1) return;
+  const std::int64_t keys = count_keys(pattern, kFar);
+  require(keys >= 0 && keys <= kFar + 1, "a query reads keys up to its own");
+  if (attends(pattern, kFar, kFar)) require(keys >= 1, "a query that reads itself reads a key");
+}
+
 void read_pattern(Input bytes) {
   const Pattern pattern = parse_pattern(as_text(bytes));
   require(parse_pattern(to_string(pattern)) == pattern, "a pattern is read as it was written");
   for (std::int64_t head = 0; head < 3; ++head) count(for_head(pattern, head));
+  count_far_out(pattern);
   problems({{{pattern}}}, 2, kPositions);
   draw_text(pattern, kPositions, 20);
 }
