@@ -1,52 +1,77 @@
 // This reads WAV and FLAC by libsndfile.
 #include "io/sound.h"
 
+#include <fcntl.h>
 #include <sndfile.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <optional>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "io/file.h"
+#include "io/system.h"
+#include "io/wav_length.h"
 #include "io/words.h"
 #include "longstride/error.h"
 
 namespace longstride {
 
-struct SoundReader::File {
-  std::string path;
-  SNDFILE* sound = nullptr;
-  SF_INFO info{};
-  std::int64_t frames_read = 0;
-  std::vector<double> block;  // (frames, channels)
-  ~File() {
-    if (sound != nullptr) sf_close(sound);
-  }
-  bool length_known() const { return info.frames > 0 && info.frames < SF_COUNT_MAX; }
-};
-
 namespace {
 
-// libsndfile takes a cut WAV for a shorter one. 0xffffffff stands for a length that its writer did not know.
-void check_wav_is_whole(std::span<const std::uint8_t> bytes, const std::string& path) {
-  const auto word_at = [&](std::size_t at) {
-    return std::uint32_t{bytes[at]} | std::uint32_t{bytes[at + 1]} << 8 | std::uint32_t{bytes[at + 2]} << 16 |
-           std::uint32_t{bytes[at + 3]} << 24;
-  };
-  const auto tag_at = [&](std::size_t at) { return std::string(bytes.begin() + at, bytes.begin() + at + 4); };
-  if (bytes.size() < 12 || tag_at(0) != "RIFF") return;
-  for (std::size_t at = 12; at + 8 <= bytes.size();) {
-    const std::uint64_t needed = word_at(at + 4), there = bytes.size() - at - 8;
-    if (tag_at(at) == "data") {
-      if (needed == 0xffffffff || needed <= there) return;
-      throw_corrupt(path, fmt::format("is cut: its header promises {} bytes of samples, {} are there",
-                                      with_commas(needed), with_commas(there)));
-    }
-    if (needed > there) return;  // another chunk reaches beyond the end: libsndfile finds no samples and says so
-    at += 8 + needed + needed % 2;
+constexpr std::size_t kBlock = 1 << 16;  // numbers read at a time, of all channels
+
+// The file as libsndfile reads it: with the true length of a WAV where its header has a mark.
+struct SoundBytes {
+  explicit SoundBytes(const std::string& path) : file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+    if (file.get() < 0) fail_system("open", path);
+    const MappedFile whole(path);
+    if (whole.size() == 0) throw_corrupt(path, "is empty");
+    size = whole.size();
+    length = find_wav_length(whole.bytes(), path);
   }
+
+  // Fewer than `count` where the file ends or cannot be read: libsndfile is C, no exception may pass through it.
+  sf_count_t read(std::uint8_t* out, sf_count_t count) {
+    sf_count_t done = 0;
+    while (done < count) {
+      const ssize_t got = ::pread(file.get(), out + done, static_cast<std::size_t>(count - done), at + done);
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) break;
+      done += got;
+    }
+    for (std::size_t i = 0; length && i < length->size; ++i) {
+      const sf_count_t place = static_cast<sf_count_t>(length->at + i) - at;
+      if (place >= 0 && place < done) out[place] = length->bytes[i];
+    }
+    at += done;
+    return done;
+  }
+
+  sf_count_t seek(sf_count_t offset, int whence) {
+    at = offset + (whence == SEEK_CUR ? at : whence == SEEK_END ? size : 0);
+    return at;
+  }
+
+  Descriptor file;
+  std::int64_t size = 0, at = 0;
+  std::optional<WavLength> length;
+};
+
+SoundBytes& bytes_of(void* user) { return *static_cast<SoundBytes*>(user); }
+
+SF_VIRTUAL_IO virtual_io() {
+  return {[](void* user) { return sf_count_t{bytes_of(user).size}; },
+          [](sf_count_t offset, int whence, void* user) { return bytes_of(user).seek(offset, whence); },
+          [](void* out, sf_count_t count, void* user) {
+            return bytes_of(user).read(static_cast<std::uint8_t*>(out), count);
+          },
+          [](const void*, sf_count_t, void*) { return sf_count_t{0}; },
+          [](void* user) { return sf_count_t{bytes_of(user).at}; }};
 }
 
 bool is_wav_or_flac(int format) {
@@ -56,14 +81,23 @@ bool is_wav_or_flac(int format) {
 
 }  // namespace
 
-SoundReader::SoundReader(const std::string& path) : file_(std::make_unique<File>()) {
-  file_->path = path;
-  {
-    const MappedFile whole(path);
-    if (whole.size() == 0) throw_corrupt(path, "is empty");
-    check_wav_is_whole(whole.bytes(), path);
+struct SoundReader::File {
+  explicit File(const std::string& name) : path(name), bytes(name) {}
+  std::string path;
+  SoundBytes bytes;
+  SNDFILE* sound = nullptr;
+  SF_INFO info{};
+  std::int64_t frames_read = 0;
+  std::vector<double> block;  // (frames, channels), a part of what is read at a time
+  ~File() {
+    if (sound != nullptr) sf_close(sound);
   }
-  file_->sound = sf_open(path.c_str(), SFM_READ, &file_->info);
+  bool length_known() const { return info.frames > 0 && info.frames < SF_COUNT_MAX; }
+};
+
+SoundReader::SoundReader(const std::string& path) : file_(std::make_unique<File>(path)) {
+  SF_VIRTUAL_IO io = virtual_io();
+  file_->sound = sf_open_virtual(&io, SFM_READ, &file_->info, &file_->bytes);
   if (file_->sound == nullptr) throw_corrupt(path, fmt::format("is no WAV or FLAC file: {}", sf_strerror(nullptr)));
   if (!is_wav_or_flac(file_->info.format)) throw_corrupt(path, "is a sound file of another kind than WAV and FLAC");
   if (file_->info.samplerate < 1 || file_->info.channels < 1) throw_corrupt(path, "has no sample rate or no channels");
@@ -74,6 +108,23 @@ SoundReader::~SoundReader() = default;
 int SoundReader::rate() const { return file_->info.samplerate; }
 
 std::size_t SoundReader::read(std::span<double> mono) {
+  const auto channels = static_cast<std::size_t>(file_->info.channels);
+  const std::size_t at_once = std::max<std::size_t>(1, kBlock / channels);
+  std::size_t done = 0;
+  while (done < mono.size()) {
+    const std::size_t wanted = std::min(at_once, mono.size() - done);
+    const std::size_t got = read_block(mono.subspan(done, wanted));
+    done += got;
+    if (got < wanted) break;
+  }
+  if (done < mono.size() && file_->length_known() && file_->frames_read < file_->info.frames) {
+    throw_corrupt(file_->path, fmt::format("is cut: its header promises {} samples, {} are there",
+                                           with_commas(file_->info.frames), with_commas(file_->frames_read)));
+  }
+  return done;
+}
+
+std::size_t SoundReader::read_block(std::span<double> mono) {
   const auto channels = static_cast<std::size_t>(file_->info.channels);
   file_->block.resize(mono.size() * channels);
   const sf_count_t got = sf_readf_double(file_->sound, file_->block.data(), static_cast<sf_count_t>(mono.size()));
@@ -92,10 +143,6 @@ std::size_t SoundReader::read(std::span<double> mono) {
     }
   }
   file_->frames_read += static_cast<std::int64_t>(frames);
-  if (frames < mono.size() && file_->length_known() && file_->frames_read < file_->info.frames) {
-    throw_corrupt(file_->path, fmt::format("is cut: its header promises {} samples, {} are there",
-                                           with_commas(file_->info.frames), with_commas(file_->frames_read)));
-  }
   return frames;
 }
 
