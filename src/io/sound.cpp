@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 
 #include "io/file.h"
+#include "io/flac_end.h"
 #include "io/system.h"
 #include "io/wav_length.h"
 #include "io/words.h"
@@ -33,6 +34,7 @@ struct SoundBytes {
     if (whole.size() == 0) throw_corrupt(path, "is empty");
     size = whole.size();
     length = find_wav_length(whole.bytes(), path);
+    check_flac_end(whole.bytes(), path);
   }
 
   // Fewer than `count` where the file ends or cannot be read: libsndfile is C, no exception may pass through it.

@@ -178,6 +178,22 @@ TEST(DecodeJpeg, TakesBytesThatBelongToNothingForNoDamage) {
   EXPECT_EQ(decode(version).bytes, decode(whole).bytes);
 }
 
+TEST(DecodeJpeg, TakesTheScansOfAProgressivePictureInAnyOrderThatHasAllData) {
+  const Bytes whole = code_jpeg(ramp(64, 64, 1), 95, true);
+  const Bytes codes = {0xff, 0xc4};  // each of the first scans follows a table of codes
+  std::vector<Bytes::const_iterator> begins;
+  for (auto at = whole.begin(); begins.size() < 3; begins.push_back(at++))
+    at = std::search(at, whole.end(), codes.begin(), codes.end());
+  Bytes other(whole.begin(), begins[0]);
+  other.insert(other.end(), begins[1], begins[2]);  // details first, then the means of 8 x 8 pixels
+  other.insert(other.end(), begins[0], begins[1]);
+  other.insert(other.end(), begins[2], whole.end());
+  EXPECT_EQ(decode(other).bytes, decode(whole).bytes);
+  other.erase(other.begin() + (begins[0] - whole.begin()) + (begins[2] - begins[1]),
+              other.begin() + (begins[2] - whole.begin()));
+  EXPECT_NE(refusal(other).find("damaged JPEG"), std::string::npos);  // and the means are missing
+}
+
 TEST(DecodeJpeg, RefusesAProgressivePictureThatLacksAScan) {
   const Bytes whole = code_jpeg(ramp(64, 64, 3), 95, true);
   const Bytes mark = {0xff, 0xda};

@@ -125,6 +125,23 @@ TEST(Sound, OfUnknownLengthIsReadToTheEnd) {
   EXPECT_EQ(read_all(scratch / "a").size(), kSamples.size());
 }
 
+// Encoders that write into a pipe leave 0 for the number of samples (36 bits from the 22nd byte's lower half on).
+TEST(Sound, OfFlacWithoutALengthIsReadToTheEndAndRefusedWhereItIsCut) {
+  const Scratch scratch;
+  std::vector<double> samples;
+  for (int i = 0; i < 20'000; ++i) samples.push_back(0.5 * std::sin(0.01 * i * i));
+  put_sound(scratch / "whole", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 12000, 1, samples);
+  std::string streamed = get(scratch / "whole");
+  streamed[21] = static_cast<char>(streamed[21] & 0xf0);
+  streamed.replace(22, 4, 4, '\0');
+  put(scratch / "a", streamed);
+  EXPECT_EQ(read_all(scratch / "a", 4096), read_all(scratch / "whole", 4096));
+  for (std::size_t size = streamed.size() - 1; size > 1000; size -= 1000) {
+    put(scratch / "a", streamed.substr(0, size));
+    EXPECT_NE(refusal(scratch / "a").find("is cut"), std::string::npos) << size;
+  }
+}
+
 TEST(Sound, OfNoSamplesIsNotTakenForOneOfUnknownLength) {
   const Scratch scratch;
   put_sound(scratch / "a", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 12000, 1, {});
