@@ -17,7 +17,7 @@
 namespace longstride {
 namespace {
 
-constexpr std::size_t kBlock = 1 << 16;  // samples read at a time
+constexpr std::int64_t kBlock = 1 << 16;  // samples read at a time, or fewer, so that about as many are made of them
 
 using Codes = std::span<const std::uint8_t>;
 
@@ -53,7 +53,9 @@ void decode(const std::string& path, std::int64_t rate, std::int64_t most, const
   std::optional<Resampler> resampler;
   if (reader.rate() != rate) resampler.emplace(reader.rate(), static_cast<double>(rate));
   const std::int64_t before = codes.written;
-  std::vector<double> block(kBlock), resampled;
+  std::vector<double> block(
+      static_cast<std::size_t>(std::clamp<std::int64_t>(kBlock * reader.rate() / rate, 1, kBlock)));
+  std::vector<double> resampled;
   for (std::size_t count; codes.written - before < most && (count = reader.read(block)) > 0;) {
     if (stop != nullptr && stop->load()) throw Error(ErrorKind::exhausted, "data: stopped before all was decoded");
     const std::span<const double> samples(block.data(), count);

@@ -71,6 +71,23 @@ std::int64_t product(const std::vector<std::int64_t>& shape) {
   return total;
 }
 
+// (H, W, 1) or (H, W, 3) as (1, H, W, ...), (N, H, W) as (N, H, W, 1); other shapes as they are.
+std::vector<std::int64_t> with_four_extents(const std::vector<std::int64_t>& shape, const std::string& name,
+                                            std::span<const std::int64_t> size) {
+  if (shape.size() != 3) return shape;
+  const std::vector<std::int64_t> grey = {shape[0], shape[1], shape[2], 1}, one = {1, shape[0], shape[1], shape[2]};
+  const auto wanted = [&](const auto& extents) {
+    return size.size() == 2 && extents[1] == size[0] && extents[2] == size[1];
+  };
+  const bool colours = shape[2] == 1 || shape[2] == 3;
+  if (wanted(grey) ? !wanted(one) || !colours : !wanted(one) && !colours) return grey;
+  if (wanted(one) && !wanted(grey)) return one;
+  throw_corrupt(name,
+                fmt::format("has the shape ({}), which may be {} grey pictures or one with {} channels; save it "
+                            "as ({}) or ({})",
+                            fmt::join(shape, ", "), shape[0], shape[2], fmt::join(grey, ", "), fmt::join(one, ", ")));
+}
+
 }  // namespace
 
 bool is_npy(std::span<const std::uint8_t> bytes) {
@@ -79,7 +96,7 @@ bool is_npy(std::span<const std::uint8_t> bytes) {
                     [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; });
 }
 
-NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& name) {
+NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& name, std::span<const std::int64_t> size) {
   if (!is_npy(bytes)) throw_corrupt(name, "is no .npy file");
   const Header header = read_header(bytes, name);
   const std::string type = value_of(header.text, "descr", "['\"]([^'\"]*)['\"]");
@@ -91,9 +108,8 @@ NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& nam
     throw_corrupt(name, fmt::format("holds numbers of type {}; pictures need uint8 (array.astype(numpy.uint8))", type));
   }
   if (order == "True") throw_corrupt(name, "is in Fortran order; save numpy.ascontiguousarray(array)");
-  const std::vector<std::int64_t> shape = read_shape(shape_text);
-  const bool grey = shape.size() == 3 || (shape.size() == 4 && shape[3] == 1);
-  if (!grey && !(shape.size() == 4 && shape[3] == 3)) {
+  const std::vector<std::int64_t> shape = read_shape(shape_text), four = with_four_extents(shape, name, size);
+  if (four.size() != 4 || (four[3] != 1 && four[3] != 3)) {
     throw_corrupt(name, fmt::format("has the shape ({}); needs (N, H, W) or (N, H, W, 3)", fmt::join(shape, ", ")));
   }
   const std::int64_t needed = product(shape), there = static_cast<std::int64_t>(bytes.size()) - header.end;
@@ -104,7 +120,7 @@ NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& nam
                   fmt::format("is {}: its shape ({}) needs {} bytes, {} are there", there < needed ? "cut" : "damaged",
                               fmt::join(shape, ", "), with_commas(needed), with_commas(there)));
   }
-  return {shape[0], shape[1], shape[2], grey ? 1 : 3, header.end};
+  return {four[0], four[1], four[2], static_cast<int>(four[3]), header.end};
 }
 
 }  // namespace longstride

@@ -49,7 +49,7 @@ PictureFile look_into(const std::string& path, const DataConfig& config) {
   }
   if (picture_coding(file.bytes()) != PictureCoding::none) return {path, Form::coded, 1, 0, {}};
   if (is_npy(file.bytes())) {
-    const NpyPictures npy = read_npy(file.bytes(), path);
+    const NpyPictures npy = read_npy(file.bytes(), path, config.image_size);
     return {path, Form::array, npy.count, npy.first_byte, {npy.height, npy.width, npy.channels}};
   }
   if (file_ending(path) == ".bin") return raw_array(file, config);

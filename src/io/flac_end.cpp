@@ -10,7 +10,7 @@
 namespace longstride {
 namespace {
 
-constexpr std::size_t kInfoEnd = 42;          // the mark, a header of 4 bytes, 34 of STREAMINFO
+constexpr std::size_t kInfoEnd = 42;           // the mark, a header of 4 bytes, 34 of STREAMINFO
 constexpr std::size_t kMostFrame = 3'000'000;  // 65,535 samples of 8 channels, which may take more than their 4 bytes
 
 // CRC-16 of FLAC: x^16 + x^15 + x^2 + 1, from 0 on, the highest bit first. 0 of a frame together with its checksum.

@@ -53,9 +53,7 @@ class Wav {
   }
 
  private:
-  std::size_t shift(std::size_t i, std::size_t count) const {
-    return 8 * (has_name(0, "RIFX") ? count - 1 - i : i);
-  }
+  std::size_t shift(std::size_t i, std::size_t count) const { return 8 * (has_name(0, "RIFX") ? count - 1 - i : i); }
 
   std::span<const std::uint8_t> bytes_;
 };
@@ -91,8 +89,9 @@ std::optional<WavLength> find_wav_length(std::span<const std::uint8_t> bytes, co
                                     with_commas(static_cast<std::int64_t>(there))));
   }
   if (!large && there >= kInLargeHead) {
-    throw_corrupt(path, "has more samples than the length in its header can say, and that is a mark of an unknown one; "
-                        "convert it to FLAC or RF64");
+    throw_corrupt(path,
+                  "has more samples than the length in its header can say, and that is a mark of an unknown one; "
+                  "convert it to FLAC or RF64");
   }
   return large ? wav.written(large_at, 8, there) : wav.written(at + 4, 4, there);
 }

@@ -115,7 +115,8 @@ TEST(Sound, OfUnknownLengthIsReadToTheEnd) {
     ASSERT_EQ(wanted.size(), 4u);
     // Of ffmpeg; sox, and sox where frames have 6 bytes; arecord; the most there can be, and less a header of 44 bytes;
     // and what was to be written at the end.
-    for (const std::uint64_t mark : {0xffffffffu, 0x7ffff000u, 0x7fffeffcu, 0x80000000u, 0x7fffffffu, 0xffffffd3u, 0u}) {
+    for (const std::uint64_t mark :
+         {0xffffffffu, 0x7ffff000u, 0x7fffeffcu, 0x80000000u, 0x7fffffffu, 0xffffffd3u, 0u}) {
       put(scratch / "a", with_length(get(scratch / "whole"), format, mark));
       EXPECT_EQ(read_all(scratch / "a"), wanted) << format << " " << mark;
     }
