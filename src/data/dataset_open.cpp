@@ -118,6 +118,7 @@ void Dataset::open_pictures(const std::vector<std::string>& files, const Dataset
       return require_some(decode_pictures(pictures, config_.unreadable, options.stop, out), pictures.count());
     });
     add_piece(decoded.path, 0);
+    decoded_ = true;
     decoding.left_out.insert(decoding.left_out.end(), decoded.decoding.left_out.begin(),
                              decoded.decoding.left_out.end());
   }
@@ -139,6 +140,7 @@ void Dataset::open_sound(const std::vector<std::string>& files, const DatasetOpt
     return require_some(decode_sounds(files, config_, options.stop, out), static_cast<std::int64_t>(files.size()));
   });
   add_piece(decoded.path, 0);
+  decoded_ = true;
   const std::string gain = config_.gain == 0 ? "" : fmt::format(", gain {} dB", config_.gain);
   const auto read = static_cast<std::int64_t>(files.size() - decoded.decoding.left_out.size());
   describe_ = fmt::format("{} of sound, {} at {} Hz{}, {} bytes", count_words(read, "file", "files"),
