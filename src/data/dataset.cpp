@@ -57,7 +57,8 @@ std::string to_string(Split split) {
 
 std::string find_kind(const DataConfig& data, const std::string& run) {
   if (!data.kind.empty() || data.paths.empty()) return data.kind.empty() ? "text" : data.kind;
-  return find_kind(without_companions(list_files(data.paths, {run, data.cache}).files), !data.image_size.empty());
+  return find_kind(without_companions(list_files(data.paths, {run, data.cache}, data.unreadable).files),
+                   !data.image_size.empty());
 }
 
 std::string difference_words(const DataMark& then, const DataMark& now) {
@@ -74,14 +75,16 @@ Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : conf
   check_split(config_.split);
   if (config_.paths.empty()) throw_invalid("data.paths: no data was given; name files or folders with --data");
   std::string& kind = config_.kind;
-  FileList listed = list_files(config_.paths, {options.run, config_.cache.empty() ? options.cache : config_.cache});
+  FileList listed = list_files(config_.paths, {options.run, config_.cache.empty() ? options.cache : config_.cache},
+                               config_.unreadable);
+  refused_ = std::move(listed.refused);
   std::vector<std::string>& files = listed.files;
   if (!listed.runs.empty() && options.noted) options.noted(runs_words(listed.runs));
   if (kind != "text") files = without_companions(files);
   if (files.empty()) throw_invalid("data.paths: only CIFAR-10's descriptions are there; name its batches");
   if (kind.empty()) kind = find_kind(files, !config_.image_size.empty());
   if (kind == "text") {
-    open_text(files);
+    open_text(files, options);
   } else if (kind == "image") {
     open_pictures(files, options);
   } else if (kind == "sound") {

@@ -94,7 +94,7 @@ class Dataset {
     std::int64_t first_byte = 0;    // of the data, in the file
     std::optional<MappedFile> map;  // none: opened at each read (beyond the number of maps a process may hold)
   };
-  void open_text(const std::vector<std::string>& files);
+  void open_text(const std::vector<std::string>& files, const DatasetOptions& options);
   void open_pictures(const std::vector<std::string>& files, const DatasetOptions& options);
   void open_sound(const std::vector<std::string>& files, const DatasetOptions& options);
   void read(std::int64_t offset, std::span<std::uint8_t> bytes, bool mapped) const;  // or by a system call
@@ -104,8 +104,9 @@ class Dataset {
   void settle(const Decoding& decoding, const DatasetOptions& options);
 
   DataConfig config_;
-  std::vector<Piece> pieces_;  // none empty
-  bool decoded_ = false;       // pieces are not what the user named
+  std::vector<Piece> pieces_;     // none empty
+  bool decoded_ = false;          // pieces are not what the user named
+  std::vector<LeftOut> refused_;  // that this user may not read
   std::int64_t size_ = 0, unit_ = 1;
   std::optional<std::array<std::int64_t, 2>> own_parts_;  // where train and valid end; none: by the shares
   std::string name_;                                      // of the data, for messages

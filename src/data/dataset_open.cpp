@@ -61,7 +61,7 @@ void Dataset::add_piece(const std::string& path, std::int64_t first_byte) {
   if (pieces_.size() <= kMostMaps) piece.map = std::move(map);
 }
 
-void Dataset::open_text(const std::vector<std::string>& files) {
+void Dataset::open_text(const std::vector<std::string>& files, const DatasetOptions& options) {
   std::vector<std::string> named;
   for (const std::string& path : files) {
     add_piece(path, 0);
@@ -75,6 +75,7 @@ void Dataset::open_text(const std::vector<std::string>& files) {
   name_ = name_of(named);
   describe_ = fmt::format("{}, {} bytes", count_words(static_cast<std::int64_t>(files.size()), "file", "files"),
                           with_commas(size_));
+  settle({}, options);
 }
 
 DecodedPlace Dataset::place(const DatasetOptions& options) const {
@@ -85,10 +86,11 @@ DecodedPlace Dataset::place(const DatasetOptions& options) const {
 
 // Says what there is to say of a decoding.
 void Dataset::settle(const Decoding& decoding, const DatasetOptions& options) {
-  if (!decoding.left_out.empty()) {
-    describe_ +=
-        fmt::format(", {} left out", count_words(static_cast<std::int64_t>(decoding.left_out.size()), "file", "files"));
-    if (options.noted) options.noted(left_out_words(decoding.left_out));
+  std::vector<LeftOut> left_out = refused_;
+  left_out.insert(left_out.end(), decoding.left_out.begin(), decoding.left_out.end());
+  if (!left_out.empty()) {
+    describe_ += fmt::format(", {} left out", count_words(static_cast<std::int64_t>(left_out.size()), "file", "files"));
+    if (options.noted) options.noted(left_out_words(left_out));
   }
   for (const std::string& note : decoding.notes) {
     if (options.noted) options.noted(note);

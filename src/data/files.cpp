@@ -1,6 +1,7 @@
 // This walks folders for their files and finds out of which kind they are.
 #include "data/files.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -36,10 +37,42 @@ bool is_run(const fs::path& folder) {
   return fs::is_regular_file(folder / "config.json", none) && fs::is_directory(folder / "checkpoints", none);
 }
 
+// What this user may not read: an error, or left out where that was asked for.
+class Refusals {
+ public:
+  Refusals(Unreadable unreadable, std::vector<LeftOut>& refused)
+      : skips_(unreadable == Unreadable::skip), refused_(refused) {}
+
+  // Throws for this errno, or notes the path.
+  void add(const char* action, const std::string& path, int reason) {
+    try {
+      errno = reason;
+      fail_system(action, path);
+    } catch (const Error& error) {
+      if (!skips_ || (reason != EACCES && reason != EPERM)) throw;
+      refused_.push_back({path, error.what()});
+    }
+  }
+
+  void remove_from(std::vector<std::string>& files) {
+    if (!skips_) return;
+    std::erase_if(files, [&](const std::string& path) {
+      const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+      const bool forbidden = file.get() < 0 && (errno == EACCES || errno == EPERM);
+      if (forbidden) add("open", path, errno);
+      return forbidden;
+    });
+  }
+
+ private:
+  bool skips_;
+  std::vector<LeftOut>& refused_;
+};
+
 class Walk {
  public:
-  Walk(const Outputs& outputs, std::vector<std::string>& runs)
-      : run_(identity(outputs.run)), cache_(identity(outputs.cache)), runs_(runs) {}
+  Walk(const Outputs& outputs, Refusals& refusals, std::vector<std::string>& runs)
+      : run_(identity(outputs.run)), cache_(identity(outputs.cache)), refusals_(refusals), runs_(runs) {}
 
   // Adds what counts as data below a folder.
   void list(const fs::path& folder, std::vector<std::string>& files) {
@@ -52,13 +85,11 @@ class Walk {
       if (name.starts_with('.') || (found == cache_ && is_decoded_name(name))) continue;
       std::error_code missing;  // a link to nowhere is no file
       const fs::file_status entry = fs::status(at->path(), missing);
+      if (missing.value() == EACCES) refusals_.add("open", at->path().string(), EACCES);
       if (fs::is_regular_file(entry)) files.push_back(at->path().string());
       if (fs::is_directory(entry)) enter(at->path(), files);
     }
-    if (code) {
-      errno = code.value();
-      fail_system("read", folder.string());
-    }
+    if (code) refusals_.add("read", folder.string(), code.value());
     above_.erase(*found);
   }
 
@@ -70,23 +101,29 @@ class Walk {
 
   std::optional<Identity> run_, cache_;
   std::set<Identity> above_;  // the folders that lead here; a link back to one of them would go round for ever
+  Refusals& refusals_;
   std::vector<std::string>& runs_;
 };
 
 }  // namespace
 
-FileList list_files(const std::vector<std::string>& paths, const Outputs& outputs) {
+FileList list_files(const std::vector<std::string>& paths, const Outputs& outputs, Unreadable unreadable) {
   FileList all;
+  Refusals refusals(unreadable, all.refused);
   for (const std::string& path : paths) {
     struct stat status = {};
-    if (::stat(path.c_str(), &status) != 0) fail_system("open", path);
+    if (::stat(path.c_str(), &status) != 0) {
+      refusals.add("open", path, errno);
+      continue;
+    }
     if (!S_ISDIR(status.st_mode)) {
       all.files.push_back(path);
       continue;
     }
     std::vector<std::string> below;
-    Walk(outputs, all.runs).list(path, below);
-    if (below.empty()) {
+    const std::size_t before = all.refused.size();
+    Walk(outputs, refusals, all.runs).list(path, below);
+    if (below.empty() && all.refused.size() == before) {
       throw Error(ErrorKind::invalid_argument,
                   fmt::format("\"{}\": the folder holds no files (hidden ones and those of runs do not count)", path));
     }
@@ -94,6 +131,10 @@ FileList list_files(const std::vector<std::string>& paths, const Outputs& output
     all.files.insert(all.files.end(), below.begin(), below.end());
   }
   std::sort(all.runs.begin(), all.runs.end());
+  refusals.remove_from(all.files);
+  if (all.files.empty() && !all.refused.empty()) {
+    throw Error(ErrorKind::exhausted, fmt::format("nothing could be read: {}", all.refused.front().reason));
+  }
   return all;
 }
 

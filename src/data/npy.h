@@ -15,11 +15,10 @@ struct NpyPictures {
 
 bool is_npy(std::span<const std::uint8_t> bytes);  // by its first bytes
 
-// Versions 1 to 3, uint8, C order, shape (N, H, W), (N, H, W, 1) or (N, H, W, 3). Three extents may also be one picture,
-// (H, W, 1) or (H, W, 3): `size`, [height, width] of the pictures that are wanted or empty, says which. `bytes`: the
-// whole file; `name`: the file's, for messages. Error corrupt_data where it is anything else, cut, longer than its
-// shape, or of a shape that may be both.
-NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& name,
-                     std::span<const std::int64_t> size);
+// Versions 1 to 3, uint8, C order, shape (N, H, W), (N, H, W, 1) or (N, H, W, 3). Three extents may also be one
+// picture, (H, W, 1) or (H, W, 3): `size`, [height, width] of the pictures that are wanted or empty, says which.
+// `bytes`: the whole file; `name`: the file's, for messages. Error corrupt_data where it is anything else, cut, longer
+// than its shape, or of a shape that may be both.
+NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& name, std::span<const std::int64_t> size);
 
 }  // namespace longstride

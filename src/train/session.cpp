@@ -91,8 +91,8 @@ StepReport Session::report(const Trainer::Result& result, double rate, double st
   r.utilisation = static_cast<double>(plan_.multiply_adds_per_step) / step_s / peak_;
   r.time_left_s = config_.training.minutes > 0
                       ? std::max(0.0, 60 * config_.training.minutes - elapsed())
-                      : static_cast<double>((config_.training.steps - r.step) * trainer_.tokens_per_step()) /
-                            progress_.tokens_per_s;
+                      : static_cast<double>(config_.training.steps - r.step) *
+                            static_cast<double>(trainer_.tokens_per_step()) / progress_.tokens_per_s;
   r.memory_bytes = resident_bytes();
   r.skipped = result.skipped;
   return r;

@@ -47,6 +47,21 @@ TEST_F(Numbers, AVocabularyBeyondBytesTrainsAndSamplesBytes) {
   EXPECT_GE(made.out.size(), 300u);
 }
 
+// 2^63 multiply-adds were negative; and what plans take may itself be more memory than there is.
+TEST_F(Numbers, SizesThatNoMachineHoldsAreRefusedByPlan) {
+  const std::vector<std::string> long_one = {"model.context=1073741824", "model.positions=[32768,32768]",
+                                             "model.attention=dense"};
+  EXPECT_EQ(refused(with("plan", long_one)),
+            "longstride plan: a step of 1 x 2 windows of 1073741824 tokens has 1.1e+20 multiply-adds, more than any "
+            "machine makes; smaller sizes are needed\n");
+  EXPECT_NE(refused(with("plan", {"model.width=65536", "model.heads=65536", "model.layers=4096"}))
+                .find("are more than can be planned"),
+            std::string::npos);
+  const Finished done = run(with("plan", {"training.accumulate=65536", "training.batch=1024", "training.steps=1e12"}));
+  EXPECT_EQ(done.status, 0) << done.err;
+  EXPECT_LT(done.peak_bytes, 1'000'000'000);
+}
+
 TEST_F(Numbers, WhatSinglePrecisionCannotHoldIsRefusedByItsKey) {
   EXPECT_EQ(refused(with("train", {"training.epsilon=1e-300"})),
             "longstride train: training.epsilon: needs a number in (0, 1] that float32 tells from 0, got 1e-300 (from "

@@ -1,7 +1,6 @@
 // These tests hold a data set against the files that it was made of.
 #include "data/dataset.h"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -311,15 +310,6 @@ TEST(Dataset, MissingAndEmptyDataAreErrorsThatNameItAndTheRemedy) {
   put(scratch / "d/.hidden", "text");
   EXPECT_EQ(opening(ErrorKind::invalid_argument, data_at({scratch / "d"})),
             "\"" + (scratch / "d") + "\": the folder holds no files (hidden ones and those of runs do not count)");
-}
-
-TEST(Dataset, AFileThatMayNotBeReadIsAnErrorThatNamesIt) {
-  if (::geteuid() == 0) GTEST_SKIP() << "root may read every file";
-  const Scratch scratch;
-  put(scratch / "a", "text");
-  ::chmod((scratch / "a").c_str(), 0);
-  EXPECT_EQ(opening(ErrorKind::exhausted, data_at({scratch / "a"})),
-            "cannot open \"" + (scratch / "a") + "\": Permission denied");
 }
 
 TEST(Dataset, FindsItsKindFromTheFilesAndRefusesAMixture) {
