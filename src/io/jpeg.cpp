@@ -27,7 +27,7 @@ struct Decoder {
   jpeg_progress_mgr progress{};
   std::jmp_buf place{};
   char words[JMSG_LENGTH_MAX] = {};  // why libjpeg gave up
-  bool doubtful = false;             // a warning was given that only a picture with all its data may have
+  bool doubtful = false;             // scans came in an order that only a picture with all its data may have
   std::vector<std::uint8_t> row;     // (width, components)
   Image image;
   ~Decoder() { jpeg_destroy_decompress(&jpeg); }
@@ -42,38 +42,30 @@ void give_up(j_common_ptr jpeg) {
 }
 
 // Level -1 is a warning. Most say that data are missing or wrong and what is made up instead (a code that is none, a
-// segment that ends too early, a restart mark that is not the next one): those end the decoding. The others leave every
-// pixel as it was coded: bytes that belong to nothing, versions and transforms that are not known, scan parameters that
-// a sequential picture has no use for. Two are harmless where all data are there in the end, which has_all_data finds
-// out: a file without its last mark, and details of a component (Ss > 0) that come before its means.
+// segment or a file that ends too early, a restart mark that is not the next one): those end the decoding. The others
+// leave every pixel as it was coded: bytes that belong to nothing, versions and transforms that are not known, scan
+// parameters that a sequential picture has no use for. One is harmless where all data are there in the end: details of
+// a component (Ss > 0) that come before its means.
 void judge(j_common_ptr jpeg, int level) {
   if (level >= 0) return;
-  const auto* decompress = reinterpret_cast<j_decompress_ptr>(jpeg);
   switch (jpeg->err->msg_code) {
     case JWRN_EXTRANEOUS_DATA:
     case JWRN_JFIF_MAJOR:
     case JWRN_ADOBE_XFORM:
     case JWRN_NOT_SEQUENTIAL:
-    case JWRN_BOGUS_ICC:
       return;
-    case JWRN_JPEG_EOF:
+    case JWRN_BOGUS_PROGRESSION:                                                  // of (component, coefficient)
+      if (decoder_of(jpeg).jpeg.Ss == 0 || jpeg->err->msg_parm.i[1] != 0) break;  // a scan before this one is missing
       decoder_of(jpeg).doubtful = true;
       return;
-    case JWRN_BOGUS_PROGRESSION:  // of (component, coefficient)
-      decoder_of(jpeg).doubtful = true;
-      if (decompress->Ss > 0 && jpeg->err->msg_parm.i[1] == 0) return;
-      break;  // a scan before this one is missing
     default:
       break;
   }
   give_up(jpeg);
 }
 
-// Whether every coefficient came to its last bit. A scan of Huffman codes that ends too early has a warning of its own;
-// arithmetic codes may end anywhere, and so may a picture of several scans between two of them.
+// Whether every coefficient of a picture in several scans came to its last bit.
 bool has_all_data(const jpeg_decompress_struct& jpeg) {
-  if (jpeg.arith_code) return false;
-  if (jpeg.coef_bits == nullptr) return jpeg.comps_in_scan == jpeg.num_components;
   for (int component = 0; component < jpeg.num_components; ++component) {
     const int* bits = jpeg.coef_bits[component];  // that are still to come; -1: nothing came
     if (std::any_of(bits, bits + DCTSIZE2, [](int left) { return left != 0; })) return false;
@@ -130,11 +122,10 @@ bool read_rows(Decoder& decoder) {
     jpeg_read_scanlines(&decoder.jpeg, &row, 1);
     if (cmyk) cmyk_to_rgb(row, static_cast<std::size_t>(decoder.image.width), out);
   }
-  const bool all = has_all_data(decoder.jpeg);  // finishing forgets it
-  jpeg_finish_decompress(&decoder.jpeg);        // looks for the last mark of a picture of one scan
-  if (!decoder.doubtful || all) return true;
-  std::snprintf(decoder.words, JMSG_LENGTH_MAX, "it ends too early");
-  return false;
+  const bool all = !decoder.doubtful || has_all_data(decoder.jpeg);  // finishing forgets it
+  jpeg_finish_decompress(&decoder.jpeg);
+  if (!all) std::snprintf(decoder.words, JMSG_LENGTH_MAX, "a scan is missing");
+  return all;
 }
 
 [[noreturn]] void refuse(const Decoder& decoder, const std::string& name) {

@@ -82,15 +82,15 @@ Bytes head(const Bytes& bytes, std::size_t size) {
   return {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)};
 }
 
-// As Pillow does: what follows the compressed rows, a checksum and the end chunk, says nothing of the pixels.
+// As Pillow does: what follows the compressed rows, checksums and the end chunk, says nothing of the pixels.
 TEST(DecodePng, RefusesEveryFileThatIsCutBeforeItsLastRow) {
   const Image image = ramp(9, 9, 3);
   std::vector<Bytes> rows;
   for (int y = 0; y < 9; ++y) rows.emplace_back(image.bytes.begin() + y * 27, image.bytes.begin() + (y + 1) * 27);
   for (const int interlace : {PNG_INTERLACE_NONE, PNG_INTERLACE_ADAM7}) {
     const Bytes whole = code_png({9, 9, 8, PNG_COLOR_TYPE_RGB, interlace}, rows);
-    const std::size_t end = whole.size() - 12 - 4;  // of what is compressed, before a checksum and the end chunk
-    for (std::size_t size = 8; size < end; ++size) {
+    const std::size_t end = whole.size() - 12 - 4 - 4;  // of what is compressed, before two checksums and the end chunk
+    for (std::size_t size = 8; size + 2 < end; ++size) {  // the two before may be no more than deflate's own end
       EXPECT_NE(refusal(head(whole, size)).find("damaged PNG"), std::string::npos) << size;
     }
     for (std::size_t size = end; size <= whole.size(); ++size) {
@@ -139,16 +139,12 @@ TEST(DecodeJpeg, TurnsInvertedCmykIntoRgb) {
   EXPECT_LE(largest_difference(first, {200, 100, 0}), 2);
 }
 
-// What the last mark follows is the last byte of the picture: without it all pixels are there, with less they are not.
 TEST(DecodeJpeg, RefusesEveryCutFile) {
   for (const bool progressive : {false, true}) {
     for (const int channels : {1, 3}) {
       const Bytes whole = code_jpeg(ramp(64, 64, channels), 95, progressive);
-      for (std::size_t size = 3; size < whole.size() - 2; ++size) {
+      for (std::size_t size = 3; size < whole.size(); ++size) {
         ASSERT_NE(refusal(head(whole, size)).find("damaged JPEG"), std::string::npos) << size;
-      }
-      for (std::size_t size = whole.size() - 2; size < whole.size(); ++size) {
-        EXPECT_EQ(decode(head(whole, size)).bytes, decode(whole).bytes);
       }
     }
   }
