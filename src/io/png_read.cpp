@@ -5,7 +5,6 @@
 #include <array>
 #include <csetjmp>
 #include <cstring>
-#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
@@ -61,18 +60,11 @@ std::uint64_t rows_in_all(const Decoder& decoder) {
   return rows;
 }
 
-bool has_end(std::span<const std::uint8_t> bytes) {
-  constexpr std::string_view kName = "IEND";
-  return std::find_end(bytes.begin(), bytes.end(), kName.begin(), kName.end()) != bytes.end();
-}
-
 bool read_header(Decoder& decoder) {
   if (setjmp(png_jmpbuf(decoder.png))) return false;
   // The sides are checked against kMostPixels, with words of our own.
   png_set_user_limits(decoder.png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   png_set_read_fn(decoder.png, &decoder, take);
-  // Of a file that was cut each byte is looked at by itself: its last ones may be the rest of the last row.
-  if (!has_end(decoder.rest)) png_set_compression_buffer_size(decoder.png, 1);
   png_read_info(decoder.png, decoder.info);
   decoder.width = png_get_image_width(decoder.png, decoder.info);
   decoder.height = png_get_image_height(decoder.png, decoder.info);
@@ -93,7 +85,7 @@ bool choose_form(Decoder& decoder) {
   return true;
 }
 
-// A file that ends behind its last row has all of its pixels: what follows says nothing of them.
+// A file that ends behind what is compressed has all of its pixels: what follows says nothing of them.
 bool read_rows(Decoder& decoder) {
   if (setjmp(png_jmpbuf(decoder.png))) return decoder.ended && decoder.rows_left == 0;
   png_read_image(decoder.png, decoder.rows.data());
