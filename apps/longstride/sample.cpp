@@ -61,8 +61,9 @@ int run(SampleArguments& arguments) {
   options.precision = parse_precision(arguments.precision);
   options.device = parse_device(arguments.device);
   options.run = find_checkpoint(arguments.run.run, arguments.run.checkpoint);
-  const DataConfig data = checkpoint_config(options.run).data;
-  const Beginning beginning = read_beginning(arguments.begin, data);
+  const Config config = checkpoint_config(options.run);
+  const DataConfig& data = config.data;
+  const Beginning beginning = read_beginning(arguments.begin, config);
   options.prompts = beginning.prompts;
   options.count = arguments.count.value_or(std::max<std::int64_t>(1, std::ssize(options.prompts)));
   options.tokens = new_tokens(arguments.begin, data, beginning);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -87,6 +88,18 @@ std::vector<std::uint8_t> begin_sound(const BeginOptions& options, const DataCon
   return tokens;
 }
 
+Beginning begin_with_file(const BeginOptions& options, const DataConfig& data) {
+  if (data.kind == "image") return begin_picture(options, data);
+  return {{data.kind == "sound" ? begin_sound(options, data) : begin_text(options)}, std::nullopt};
+}
+
+void check_tokens(const std::string& file, const std::vector<std::uint8_t>& tokens, std::int64_t vocabulary) {
+  const auto foreign = std::find_if(tokens.begin(), tokens.end(), [&](std::uint8_t t) { return t >= vocabulary; });
+  if (foreign == tokens.end()) return;
+  throw_invalid(fmt::format("--prime: \"{}\": token {} at {} is outside the model's vocabulary of {}", file, *foreign,
+                            foreign - tokens.begin(), vocabulary));
+}
+
 }  // namespace
 
 void add_begin_options(CommandLine app, BeginOptions& options) {
@@ -106,7 +119,8 @@ void add_begin_options(CommandLine app, BeginOptions& options) {
       .one_value_each_time();
 }
 
-Beginning read_beginning(const BeginOptions& options, const DataConfig& data) {
+Beginning read_beginning(const BeginOptions& options, const Config& config) {
+  const DataConfig& data = config.data;
   const bool text = data.kind != "image" && data.kind != "sound";
   if (!options.prime.empty() && !options.prompts.empty()) {
     throw_invalid("--prime and --prompt: a sample begins with one of them, got both");
@@ -121,9 +135,9 @@ Beginning read_beginning(const BeginOptions& options, const DataConfig& data) {
     for (const std::string& prompt : options.prompts) beginning.prompts.emplace_back(prompt.begin(), prompt.end());
     return beginning;
   }
-  if (text) return {{begin_text(options)}, std::nullopt};
-  if (data.kind == "image") return begin_picture(options, data);
-  return {{begin_sound(options, data)}, std::nullopt};
+  Beginning beginning = begin_with_file(options, data);
+  check_tokens(options.prime, beginning.prompts.front(), config.model.vocabulary);
+  return beginning;
 }
 
 std::int64_t new_tokens(const BeginOptions& options, const DataConfig& data, const Beginning& beginning) {

@@ -24,8 +24,8 @@ struct Beginning {
 };
 
 // Reads it as training reads data of this kind. Errors: invalid_argument where options do not fit one another or the
-// kind, else those of unreadable files.
-Beginning read_beginning(const BeginOptions& options, const DataConfig& data);
+// kind, or a file has what is no token of the model, else those of unreadable files.
+Beginning read_beginning(const BeginOptions& options, const Config& config);
 
 // New tokens: as --tokens says, else 256 bytes of text, the rest of the picture, or 10 seconds of sound. Error
 // invalid_argument where it is no such number, or more than the rest of the picture.

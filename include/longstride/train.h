@@ -27,7 +27,8 @@ struct StepReport {
   double utilisation = 0;  // needed multiply-adds / time / measured peak
   double time_left_s = 0;
   std::int64_t memory_bytes = 0;
-  bool skipped = false;  // the step's loss or gradient was not finite
+  bool skipped = false;    // the step's loss or gradient was not finite
+  std::string not_finite;  // then: what was so first, "the keys of attention in layer 3"
 };
 
 struct SampleReport {

@@ -55,7 +55,8 @@ std::string to_string(Split split) {
 
 std::string find_kind(const DataConfig& data, const std::string& run) {
   if (!data.kind.empty() || data.paths.empty()) return data.kind.empty() ? "text" : data.kind;
-  return find_kind(without_companions(list_files(data.paths, {run, {data.cache}}).files), !data.image_size.empty());
+  return find_kind(without_companions(list_files(data.paths, {run, {data.cache}}, data.unreadable).files),
+                   !data.image_size.empty());
 }
 
 std::string difference_words(const DataMark& then, const DataMark& now) {
@@ -72,14 +73,16 @@ Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : conf
   check_split(config_.split);
   if (config_.paths.empty()) throw_invalid("data.paths: no data was given; name files or folders with --data");
   std::string& kind = config_.kind;
-  FileList listed = list_files(config_.paths, {options.run, {options.cache, config_.cache, options.other_cache}});
+  FileList listed =
+      list_files(config_.paths, {options.run, {options.cache, config_.cache, options.other_cache}}, config_.unreadable);
+  refused_ = std::move(listed.refused);
   std::vector<std::string>& files = listed.files;
   if (!listed.runs.empty() && options.noted) options.noted(runs_words(listed.runs));
   if (kind != "text") files = without_companions(files);
   if (files.empty()) throw_invalid("data.paths: only CIFAR-10's descriptions are there; name its batches");
   if (kind.empty()) kind = find_kind(files, !config_.image_size.empty());
   if (kind == "text") {
-    open_text(files);
+    open_text(files, options);
   } else if (kind == "image") {
     open_pictures(files, options);
   } else if (kind == "sound") {
@@ -125,15 +128,41 @@ void Dataset::require_context(Split split, std::int64_t context) const {
                             with_commas(size_), with_commas(context), remedy));
 }
 
+const Dataset::Piece& Dataset::piece_at(std::int64_t offset) const {
+  return *(std::upper_bound(pieces_.begin(), pieces_.end(), offset,
+                            [](std::int64_t at, const Piece& p) { return at < p.begin; }) -
+           1);
+}
+
+void Dataset::require_vocabulary(ByteRange range, std::int64_t vocabulary) const {
+  constexpr std::int64_t kBlock = 1 << 20;
+  if (vocabulary > 255) return;
+  std::vector<std::uint8_t> block(static_cast<std::size_t>(std::min(kBlock, range.size())));
+  for (std::int64_t at = range.begin; at < range.end; at += kBlock) {
+    const auto bytes = std::span(block).first(static_cast<std::size_t>(std::min(kBlock, range.end - at)));
+    read(at, bytes);
+    std::uint8_t largest = 0;  // of a block first: one pass without a branch
+    for (const std::uint8_t byte : bytes) largest = std::max(largest, byte);
+    if (largest < vocabulary) continue;
+    const auto foreign =
+        std::find_if(bytes.begin(), bytes.end(), [&](std::uint8_t byte) { return byte >= vocabulary; });
+    const std::int64_t place = at + (foreign - bytes.begin());
+    const Piece& piece = piece_at(place);
+    const std::string where =
+        decoded_ ? fmt::format("{}: token {} at {}", name_, *foreign, place)
+                 : fmt::format("\"{}\": byte {} at {}", piece.path, *foreign, piece.first_byte + place - piece.begin);
+    throw_invalid(fmt::format("{} is outside model.vocabulary, {}; other data or a larger one is needed, 256 for any",
+                              where, vocabulary));
+  }
+}
+
 void Dataset::read(std::int64_t offset, std::span<std::uint8_t> bytes) const {
   const auto count = static_cast<std::int64_t>(bytes.size());
   if (offset < 0 || offset > size_ || count > size_ - offset) {
     throw_invalid(fmt::format("dataset: read of {} bytes at {} lies outside {} bytes", count, offset, size_));
   }
-  auto piece = std::upper_bound(pieces_.begin(), pieces_.end(), offset,
-                                [](std::int64_t at, const Piece& p) { return at < p.begin; }) -
-               1;
-  for (; !bytes.empty(); ++piece) {
+  if (bytes.empty()) return;
+  for (const Piece* piece = &piece_at(offset); !bytes.empty(); ++piece) {
     const std::int64_t within = offset - piece->begin;
     const std::size_t taken = std::min(bytes.size(), static_cast<std::size_t>(piece->size - within));
     const auto read_from = [&](const InputFile& file) { file.read(piece->first_byte + within, bytes.first(taken)); };

@@ -77,6 +77,10 @@ class Dataset {
   // Throws invalid_argument, naming file and remedy, where the part is shorter than one context.
   void require_context(Split split, std::int64_t context) const;
 
+  // Throws invalid_argument, naming file and place, where a byte of the range is no token of a smaller vocabulary than
+  // 256: a run must not meet it after hours. Reads the whole range, and nothing where the vocabulary has every byte.
+  void require_vocabulary(ByteRange range, std::int64_t vocabulary) const;
+
   // Fills `bytes` from joined offset `offset` on; crosses files. Must lie within [0, size()). Safe for many threads.
   void read(std::int64_t offset, std::span<std::uint8_t> bytes) const;
 
@@ -94,15 +98,18 @@ class Dataset {
     ino_t inode = 0;
     std::optional<InputFile> file;  // none: opened at each read (beyond the number of files a process may hold)
   };
-  void open_text(const std::vector<std::string>& files);
+  void open_text(const std::vector<std::string>& files, const DatasetOptions& options);
   void open_pictures(const std::vector<std::string>& files, const DatasetOptions& options);
   void open_sound(const std::vector<std::string>& files, const DatasetOptions& options);
+  const Piece& piece_at(std::int64_t offset) const;
   DecodedPlace place(const DatasetOptions& options) const;
   void add_piece(const std::string& path, std::int64_t first_byte);
   void settle(const Decoding& decoding, const DatasetOptions& options);
 
   DataConfig config_;
-  std::vector<Piece> pieces_;  // none empty
+  std::vector<Piece> pieces_;     // none empty
+  bool decoded_ = false;          // pieces are not what the user named
+  std::vector<LeftOut> refused_;  // that this user may not read
   std::int64_t size_ = 0, unit_ = 1;
   std::optional<std::array<std::int64_t, 2>> own_parts_;  // where train and valid end; none: by the shares
   std::string name_;                                      // of the data, for messages

@@ -70,7 +70,7 @@ void Dataset::add_piece(const std::string& path, std::int64_t first_byte) {
   if (pieces_.size() <= most_open_files()) piece.file = std::move(file);
 }
 
-void Dataset::open_text(const std::vector<std::string>& files) {
+void Dataset::open_text(const std::vector<std::string>& files, const DatasetOptions& options) {
   std::vector<std::string> named;
   for (const std::string& path : files) {
     add_piece(path, 0);
@@ -84,6 +84,7 @@ void Dataset::open_text(const std::vector<std::string>& files) {
   name_ = name_of(named);
   describe_ = fmt::format("{}, {} bytes", count_words(static_cast<std::int64_t>(files.size()), "file", "files"),
                           with_commas(size_));
+  settle({}, options);
 }
 
 DecodedPlace Dataset::place(const DatasetOptions& options) const {
@@ -94,10 +95,11 @@ DecodedPlace Dataset::place(const DatasetOptions& options) const {
 
 // Says what there is to say of a decoding.
 void Dataset::settle(const Decoding& decoding, const DatasetOptions& options) {
-  if (!decoding.left_out.empty()) {
-    describe_ +=
-        fmt::format(", {} left out", count_words(static_cast<std::int64_t>(decoding.left_out.size()), "file", "files"));
-    if (options.noted) options.noted(left_out_words(decoding.left_out));
+  std::vector<LeftOut> left_out = refused_;
+  left_out.insert(left_out.end(), decoding.left_out.begin(), decoding.left_out.end());
+  if (!left_out.empty()) {
+    describe_ += fmt::format(", {} left out", count_words(static_cast<std::int64_t>(left_out.size()), "file", "files"));
+    if (options.noted) options.noted(left_out_words(left_out));
   }
   for (const std::string& note : decoding.notes) {
     if (options.noted) options.noted(note);
@@ -127,6 +129,7 @@ void Dataset::open_pictures(const std::vector<std::string>& files, const Dataset
       return require_some(decode_pictures(pictures, config_.unreadable, options.stop, out), pictures.count());
     });
     add_piece(decoded.path, 0);
+    decoded_ = true;
     decoding.left_out.insert(decoding.left_out.end(), decoded.decoding.left_out.begin(),
                              decoded.decoding.left_out.end());
   }
@@ -148,6 +151,7 @@ void Dataset::open_sound(const std::vector<std::string>& files, const DatasetOpt
     return require_some(decode_sounds(files, config_, options.stop, out), static_cast<std::int64_t>(files.size()));
   });
   add_piece(decoded.path, 0);
+  decoded_ = true;
   const std::string gain = config_.gain == 0 ? "" : fmt::format(", gain {} dB", config_.gain);
   const auto read = static_cast<std::int64_t>(files.size() - decoded.decoding.left_out.size());
   describe_ = fmt::format("{} of sound, {} at {} Hz{}, {} bytes", count_words(read, "file", "files"),

@@ -1,10 +1,13 @@
 // This walks folders for their files and finds out of which kind they are.
 #include "data/files.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
+#include <cerrno>
 #include <filesystem>
 #include <optional>
 #include <set>
@@ -35,9 +38,42 @@ bool is_run(const fs::path& folder) {
   return fs::is_regular_file(folder / "config.json", none) && fs::is_directory(folder / "checkpoints", none);
 }
 
+// What this user may not read: an error, or left out where that was asked for.
+class Refusals {
+ public:
+  Refusals(Unreadable unreadable, std::vector<LeftOut>& refused)
+      : skips_(unreadable == Unreadable::skip), refused_(refused) {}
+
+  // Throws for this errno, or notes the path.
+  void add(const char* action, const std::string& path, int reason) {
+    try {
+      errno = reason;
+      fail_system(action, path);
+    } catch (const Error& error) {
+      if (!skips_ || (reason != EACCES && reason != EPERM)) throw;
+      refused_.push_back({path, error.what()});
+    }
+  }
+
+  void remove_from(std::vector<std::string>& files) {
+    if (!skips_) return;
+    std::erase_if(files, [&](const std::string& path) {
+      const Descriptor file(open_path(path, O_RDONLY | O_NONBLOCK));
+      const bool forbidden = file.get() < 0 && (errno == EACCES || errno == EPERM);
+      if (forbidden) add("open", path, errno);
+      return forbidden;
+    });
+  }
+
+ private:
+  bool skips_;
+  std::vector<LeftOut>& refused_;
+};
+
 class Walk {
  public:
-  Walk(const Outputs& outputs, std::vector<std::string>& runs) : run_(identity(outputs.run)), runs_(runs) {
+  Walk(const Outputs& outputs, Refusals& refusals, std::vector<std::string>& runs)
+      : run_(identity(outputs.run)), refusals_(refusals), runs_(runs) {
     for (const std::string& cache : outputs.caches)
       if (const std::optional<Identity> found = identity(cache)) caches_.insert(*found);
   }
@@ -46,12 +82,16 @@ class Walk {
   void list(const fs::path& folder, std::vector<std::string>& files) {
     const std::optional<Identity> found = identity(folder);
     if (!found) fail_system("read", folder.string());
-    if (found == run_ || !above_.insert(*found).second) return;
+    if (found == run_ || above_.contains(*found)) return;
+    if (::faccessat(AT_FDCWD, folder.c_str(), R_OK, AT_EACCESS) != 0 && errno == EACCES)
+      return refusals_.add("read", folder.string(), EACCES);
+    above_.insert(*found);
     for (const std::string& name : names_in(folder.string())) {
       if (name.starts_with('.') || (caches_.contains(*found) && is_decoded_name(name))) continue;
       std::error_code missing;  // a link to nowhere is no file
       const fs::path path = folder / name;
       const fs::file_status entry = fs::status(path, missing);
+      if (missing.value() == EACCES) refusals_.add("open", path.string(), EACCES);
       if (fs::is_regular_file(entry)) files.push_back(path.string());
       if (fs::is_directory(entry)) enter(path, files);
     }
@@ -67,23 +107,29 @@ class Walk {
   std::optional<Identity> run_;
   std::set<Identity> caches_;
   std::set<Identity> above_;  // the folders that lead here; a link back to one of them would go round for ever
+  Refusals& refusals_;
   std::vector<std::string>& runs_;
 };
 
 }  // namespace
 
-FileList list_files(const std::vector<std::string>& paths, const Outputs& outputs) {
+FileList list_files(const std::vector<std::string>& paths, const Outputs& outputs, Unreadable unreadable) {
   FileList all;
+  Refusals refusals(unreadable, all.refused);
   for (const std::string& path : paths) {
     struct stat status = {};
-    if (::stat(path.c_str(), &status) != 0) fail_system("open", path);
+    if (::stat(path.c_str(), &status) != 0) {
+      refusals.add("open", path, errno);
+      continue;
+    }
     if (!S_ISDIR(status.st_mode)) {
       all.files.push_back(path);
       continue;
     }
     std::vector<std::string> below;
-    Walk(outputs, all.runs).list(path, below);
-    if (below.empty()) {
+    const std::size_t before = all.refused.size();
+    Walk(outputs, refusals, all.runs).list(path, below);
+    if (below.empty() && all.refused.size() == before) {
       throw Error(ErrorKind::invalid_argument,
                   fmt::format("\"{}\": the folder holds no files (hidden ones and those of runs do not count)", path));
     }
@@ -91,6 +137,10 @@ FileList list_files(const std::vector<std::string>& paths, const Outputs& output
     all.files.insert(all.files.end(), below.begin(), below.end());
   }
   std::sort(all.runs.begin(), all.runs.end());
+  refusals.remove_from(all.files);
+  if (all.files.empty() && !all.refused.empty()) {
+    throw Error(ErrorKind::exhausted, fmt::format("nothing could be read: {}", all.refused.front().reason));
+  }
   return all;
 }
 

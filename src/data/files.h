@@ -4,6 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "data/decoded.h"
+#include "longstride/config.h"
+
 namespace longstride {
 
 // What lies among the data and was made from them. Paths that are empty or lead nowhere stand for nothing.
@@ -15,13 +18,16 @@ struct Outputs {
 struct FileList {
   std::vector<std::string> files;
   std::vector<std::string> runs;  // folders of runs, other than the one of Outputs, that were met and left out
+  std::vector<LeftOut> refused;   // files and folders that this user may not read, left out where that was asked for
 };
 
 // Files as given, and for a folder all files below it sorted by path, without files and folders whose name begins with
 // a dot, without outputs and without the folders of runs (config.json beside checkpoints/) that lie in it: the same
 // files count when a run begins and when it is resumed. Links are followed; a folder already visited on the way down is
-// not entered again. Errors: invalid_argument where a path is missing, exhausted where a folder cannot be read.
-FileList list_files(const std::vector<std::string>& paths, const Outputs& outputs = {});
+// not entered again. With `skip` each file is opened once, to know whether it may be read. Errors: invalid_argument
+// where a path is missing, exhausted where a folder, or what lies in it, cannot be read.
+FileList list_files(const std::vector<std::string>& paths, const Outputs& outputs = {},
+                    Unreadable unreadable = Unreadable::error);
 
 std::string file_ending(const std::string& file);  // ".png": the last ending in small letters, with its dot
 

@@ -85,6 +85,23 @@ std::int64_t product(const std::vector<std::int64_t>& shape) {
   return total;
 }
 
+// (H, W, 1) or (H, W, 3) as (1, H, W, ...), (N, H, W) as (N, H, W, 1); other shapes as they are.
+std::vector<std::int64_t> with_four_extents(const std::vector<std::int64_t>& shape, const std::string& name,
+                                            std::span<const std::int64_t> size) {
+  if (shape.size() != 3) return shape;
+  const std::vector<std::int64_t> grey = {shape[0], shape[1], shape[2], 1}, one = {1, shape[0], shape[1], shape[2]};
+  const auto wanted = [&](const auto& extents) {
+    return size.size() == 2 && extents[1] == size[0] && extents[2] == size[1];
+  };
+  const bool colours = shape[2] == 1 || shape[2] == 3;
+  if (wanted(grey) ? !wanted(one) || !colours : !wanted(one) && !colours) return grey;
+  if (wanted(one) && !wanted(grey)) return one;
+  throw_corrupt(name,
+                fmt::format("has the shape ({}), which may be {} grey pictures or one with {} channels; save it "
+                            "as ({}) or ({})",
+                            fmt::join(shape, ", "), shape[0], shape[2], fmt::join(grey, ", "), fmt::join(one, ", ")));
+}
+
 }  // namespace
 
 bool is_npy(std::span<const std::uint8_t> bytes) {
@@ -93,9 +110,10 @@ bool is_npy(std::span<const std::uint8_t> bytes) {
                     [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; });
 }
 
-NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& name, std::int64_t size) {
+NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& name, std::int64_t file_bytes,
+                     std::span<const std::int64_t> size) {
   if (!is_npy(bytes)) throw_corrupt(name, "is no .npy file");
-  const Header header = read_header(bytes, name, size);
+  const Header header = read_header(bytes, name, file_bytes);
   const std::string_view type = between(value_of(header.text, "descr"), "'\"", "'\"");
   const std::string_view order = value_of(header.text, "fortran_order");
   const std::vector<std::int64_t> shape = read_shape(between(value_of(header.text, "shape"), "(", ")"));
@@ -105,11 +123,11 @@ NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& nam
     throw_corrupt(name, fmt::format("holds numbers of type {}; pictures need uint8 (array.astype(numpy.uint8))", type));
   }
   if (order.starts_with("True")) throw_corrupt(name, "is in Fortran order; save numpy.ascontiguousarray(array)");
-  const bool grey = shape.size() == 3 || (shape.size() == 4 && shape[3] == 1);
-  if (!grey && !(shape.size() == 4 && shape[3] == 3)) {
+  const std::vector<std::int64_t> four = with_four_extents(shape, name, size);
+  if (four.size() != 4 || (four[3] != 1 && four[3] != 3)) {
     throw_corrupt(name, fmt::format("has the shape ({}); needs (N, H, W) or (N, H, W, 3)", fmt::join(shape, ", ")));
   }
-  const std::int64_t needed = product(shape), there = size - header.end;
+  const std::int64_t needed = product(shape), there = file_bytes - header.end;
   if (needed < 1)
     throw_corrupt(name, fmt::format("has the shape ({}); needs at least one pixel", fmt::join(shape, ", ")));
   if (needed != there) {
@@ -117,7 +135,7 @@ NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& nam
                   fmt::format("is {}: its shape ({}) needs {} bytes, {} are there", there < needed ? "cut" : "damaged",
                               fmt::join(shape, ", "), with_commas(needed), with_commas(there)));
   }
-  return {shape[0], shape[1], shape[2], grey ? 1 : 3, header.end};
+  return {four[0], four[1], four[2], static_cast<int>(four[3]), header.end};
 }
 
 }  // namespace longstride

@@ -50,7 +50,7 @@ PictureFile look_into(const std::string& path, const DataConfig& config) {
   const std::vector<std::uint8_t> begin = file.beginning(16);
   if (picture_coding(begin) != PictureCoding::none) return {path, Form::coded, 1, 0, {}};
   if (is_npy(begin)) {
-    const NpyPictures npy = read_npy(file.beginning(kNpyHeaderBytes), path, file.size());
+    const NpyPictures npy = read_npy(file.beginning(kNpyHeaderBytes), path, file.size(), config.image_size);
     return {path, Form::array, npy.count, npy.first_byte, {npy.height, npy.width, npy.channels}};
   }
   if (file_ending(path) == ".bin") return raw_array(file, config);

@@ -71,6 +71,8 @@ struct AttentionView::State {
         held(std::move(of)),
         tokens(tokens_of_file(asked.input, held->config().data, held->model().context)) {
     const ModelConfig& model = held->model();
+    held->check_tokens(fmt::format("attention: \"{}\"", options.input),
+                       std::vector<std::int32_t>(tokens.begin(), tokens.end()));
     if (static_cast<std::int64_t>(tokens.size()) > model.context) {
       throw_invalid(fmt::format("attention: \"{}\" is {} tokens, the model's context is {}", asked.input,
                                 with_commas(static_cast<std::int64_t>(tokens.size())), with_commas(model.context)));

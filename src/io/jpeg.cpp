@@ -27,6 +27,7 @@ struct Decoder {
   jpeg_progress_mgr progress{};
   std::jmp_buf place{};
   char words[JMSG_LENGTH_MAX] = {};  // why libjpeg gave up
+  bool doubtful = false;             // scans came in an order that only a picture with all its data may have
   std::vector<std::uint8_t> row;     // (width, components)
   Image image;
   ~Decoder() { jpeg_destroy_decompress(&jpeg); }
@@ -40,12 +41,36 @@ void give_up(j_common_ptr jpeg) {
   std::longjmp(decoder.place, 1);
 }
 
-// Level -1 is a warning: most say that data are missing or wrong and what is made up instead. Those end the decoding;
-// the ones below leave every pixel as it was coded.
+// Level -1 is a warning. Most say that data are missing or wrong and what is made up instead (a code that is none, a
+// segment or a file that ends too early, a restart mark that is not the next one): those end the decoding. The others
+// leave every pixel as it was coded: bytes that belong to nothing, versions and transforms that are not known, scan
+// parameters that a sequential picture has no use for. One is harmless where all data are there in the end: details of
+// a component (Ss > 0) that come before its means.
 void judge(j_common_ptr jpeg, int level) {
-  const int code = jpeg->err->msg_code;
-  const bool harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR || code == JWRN_ADOBE_XFORM;
-  if (level < 0 && !harmless) give_up(jpeg);
+  if (level >= 0) return;
+  switch (jpeg->err->msg_code) {
+    case JWRN_EXTRANEOUS_DATA:
+    case JWRN_JFIF_MAJOR:
+    case JWRN_ADOBE_XFORM:
+    case JWRN_NOT_SEQUENTIAL:
+      return;
+    case JWRN_BOGUS_PROGRESSION:                                                  // of (component, coefficient)
+      if (decoder_of(jpeg).jpeg.Ss == 0 || jpeg->err->msg_parm.i[1] != 0) break;  // a scan before this one is missing
+      decoder_of(jpeg).doubtful = true;
+      return;
+    default:
+      break;
+  }
+  give_up(jpeg);
+}
+
+// Whether every coefficient of a picture in several scans came to its last bit.
+bool has_all_data(const jpeg_decompress_struct& jpeg) {
+  for (int component = 0; component < jpeg.num_components; ++component) {
+    const int* bits = jpeg.coef_bits[component];  // that are still to come; -1: nothing came
+    if (std::any_of(bits, bits + DCTSIZE2, [](int left) { return left != 0; })) return false;
+  }
+  return true;
 }
 
 void say_nothing(j_common_ptr) {}
@@ -97,8 +122,10 @@ bool read_rows(Decoder& decoder) {
     jpeg_read_scanlines(&decoder.jpeg, &row, 1);
     if (cmyk) cmyk_to_rgb(row, static_cast<std::size_t>(decoder.image.width), out);
   }
+  const bool all = !decoder.doubtful || has_all_data(decoder.jpeg);  // finishing forgets it
   jpeg_finish_decompress(&decoder.jpeg);
-  return true;
+  if (!all) std::snprintf(decoder.words, JMSG_LENGTH_MAX, "a scan is missing");
+  return all;
 }
 
 [[noreturn]] void refuse(const Decoder& decoder, const std::string& name) {

@@ -21,7 +21,9 @@ struct Decoder {
   png_infop info = nullptr;
   std::span<const std::uint8_t> rest;  // not read yet
   std::array<char, 128> words{};       // why libpng gave up
+  bool ended = false;                  // libpng wanted more than there is
   png_uint_32 width = 0, height = 0;
+  std::uint64_t rows_left = 0;      // of all passes, not decoded yet
   int channels = 0;                 // as decoded: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha
   std::vector<std::uint8_t> bytes;  // (height, width, channels)
   std::vector<png_bytep> rows;      // (height)
@@ -38,9 +40,24 @@ void ignore_warning(png_structp, png_const_charp) {}
 
 void take(png_structp png, png_bytep out, png_size_t size) {
   auto* decoder = static_cast<Decoder*>(png_get_io_ptr(png));
-  if (size > decoder->rest.size()) png_error(png, "the file ends too early");
+  decoder->ended = size > decoder->rest.size();
+  if (decoder->ended) png_error(png, "the file ends too early");
   std::copy_n(decoder->rest.begin(), size, out);
   decoder->rest = decoder->rest.subspan(size);
+}
+
+void count_row(png_structp png, png_row_infop, png_bytep) {
+  --static_cast<Decoder*>(png_get_user_transform_ptr(png))->rows_left;
+}
+
+// That count_row will see: an interlaced picture comes in seven passes, of which small ones lack some.
+std::uint64_t rows_in_all(const Decoder& decoder) {
+  if (png_get_interlace_type(decoder.png, decoder.info) == PNG_INTERLACE_NONE) return decoder.height;
+  std::uint64_t rows = 0;
+  for (int pass = 0; pass < PNG_INTERLACE_ADAM7_PASSES; ++pass) {
+    if (PNG_PASS_COLS(decoder.width, pass) > 0) rows += PNG_PASS_ROWS(decoder.height, pass);
+  }
+  return rows;
 }
 
 bool read_header(Decoder& decoder) {
@@ -70,13 +87,17 @@ bool choose_form(Decoder& decoder) {
   png_set_expand(decoder.png);    // palettes, fewer than 8 bits, a transparent colour
   png_set_scale_16(decoder.png);  // rounded, not cut
   png_set_interlace_handling(decoder.png);
+  decoder.rows_left = rows_in_all(decoder);
+  png_set_read_user_transform_fn(decoder.png, count_row);
+  png_set_user_transform_info(decoder.png, &decoder, 0, 0);
   png_read_update_info(decoder.png, decoder.info);
   decoder.channels = png_get_channels(decoder.png, decoder.info);
   return true;
 }
 
+// A file that ends behind what is compressed has all of its pixels: what follows says nothing of them.
 bool read_rows(Decoder& decoder) {
-  if (setjmp(png_jmpbuf(decoder.png))) return false;
+  if (setjmp(png_jmpbuf(decoder.png))) return decoder.ended && decoder.rows_left == 0;
   png_read_image(decoder.png, decoder.rows.data());
   png_read_end(decoder.png, nullptr);
   return true;

@@ -105,21 +105,39 @@ void check(const ModelConfig& model) {
   check_hashes(model);
 }
 
-void check(const Config& config) {
-  check(config.model);
-  check_ranges(config, "data.");
-  check_ranges(config, "training.");
-  // The plan counts bytes in 64 bits: a few dozen buffers of layers x tokens x widest row at 4 bytes stay below 2^63.
+namespace {
+
+// Of what no machine holds nothing is planned: the plan counts bytes in 64 bits, and what is planned takes memory
+// itself.
+void check_size(const Config& config) {
   const ModelConfig& model = config.model;
+  const auto layers = static_cast<double>(model.layers), batch = static_cast<double>(config.training.batch);
+  const double rows = batch * static_cast<double>(model.context);
   const double widest = static_cast<double>(std::max({model.width, model.hidden_width(), model.query_width()}));
-  const double elements = static_cast<double>(model.layers) * static_cast<double>(config.training.batch) *
-                          static_cast<double>(model.context) * widest;
-  if (elements > 0x1p54) {
+  // A few dozen buffers of these elements at 4 bytes stay below 2^63.
+  if (layers * rows * widest > 0x1p54) {
     throw_invalid(
         fmt::format("training.batch: {} windows of {} tokens through {} layers of width {} are more than any machine "
                     "holds; smaller ones are needed",
                     config.training.batch, model.context, model.layers, model.width));
   }
+  // A head of a window takes some 300 bytes of a plan, 16,384 rows with their operations 40 times that: 2.5 GB in all.
+  constexpr double kRowsTogether = 16384, kHeadsOfRows = 40, kMostHeads = 1 << 23;
+  if (layers * (batch * static_cast<double>(model.heads) + rows / kRowsTogether * kHeadsOfRows) > kMostHeads) {
+    throw_invalid(fmt::format(
+        "training.batch: {} windows of {} tokens through {} layers of {} heads are more than can be planned; "
+        "smaller numbers are needed",
+        config.training.batch, model.context, model.layers, model.heads));
+  }
+}
+
+}  // namespace
+
+void check(const Config& config) {
+  check(config.model);
+  check_ranges(config, "data.");
+  check_ranges(config, "training.");
+  check_size(config);
 }
 
 }  // namespace longstride

@@ -49,6 +49,12 @@ std::int64_t whole_number(const json& value, double low, double high) {
 double real_number(const json& value, double low, double high) {
   const double number = value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN();
   if (!(number >= low && number <= high)) throw fmt::format("a number in {}", range_words(low, high));
+  // It is computed with in single precision, where 0 and 1 may mean something else than what lies beside them.
+  const float single = static_cast<float>(number);
+  const bool tiny = number != 0 && std::abs(single) < std::numeric_limits<float>::min();
+  if (tiny || (high == kBelowOne && single >= 1)) {
+    throw fmt::format("a number in {} that float32 tells from {}", range_words(low, high), tiny ? 0 : 1);
+  }
   return number;
 }
 

@@ -65,7 +65,7 @@ const std::string& HeldModel::sha256() {
   return sha256_ = hash.hex();
 }
 
-void HeldModel::check_tokens(const char* who, std::span<const std::int32_t> tokens) const {
+void HeldModel::check_tokens(const std::string& who, std::span<const std::int32_t> tokens) const {
   for (std::size_t at = 0; at < tokens.size(); ++at) {
     if (tokens[at] >= 0 && tokens[at] < model().vocabulary) continue;
     throw_invalid(

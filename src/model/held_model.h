@@ -38,7 +38,7 @@ struct HeldModel {
   const std::string& sha256();
 
   // Throws invalid_argument where one is outside the vocabulary; who: the beginning of the sentence.
-  void check_tokens(const char* who, std::span<const std::int32_t> tokens) const;
+  void check_tokens(const std::string& who, std::span<const std::int32_t> tokens) const;
 
   std::unique_ptr<Backend> backend;
   Descriptor file;  // open, so that its bytes stay there

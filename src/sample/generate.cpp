@@ -13,7 +13,7 @@
 namespace longstride {
 namespace {
 
-constexpr std::int64_t kBytes = 256;
+constexpr std::int64_t kBytes = 256;  // tokens beyond them stand for nothing and are never chosen
 
 Choice choice_of(const SampleOptions& options) {
   return {options.temperature, options.top_k, options.top_p, options.min_p};
@@ -133,7 +133,8 @@ class Generation {
 
   void append(Growing& one, const float* logits) {
     const double uniform = uniform_for(options_.seed, one.number, one.length());
-    const auto token = static_cast<std::uint8_t>(chooser_.choose(logits, engine_.model().vocabulary, uniform));
+    const auto token =
+        static_cast<std::uint8_t>(chooser_.choose(logits, std::min(engine_.model().vocabulary, kBytes), uniform));
     one.tokens.push_back(token);
     ++one.made;
     if (options_.made) options_.made(one.number, token);
@@ -175,9 +176,6 @@ void check(const SampleOptions& options, const ModelConfig& model) {
   };
   at_least("tokens", 0, options.tokens);
   at_least("count", 1, options.count);
-  if (model.vocabulary > kBytes) {
-    throw_invalid(fmt::format("sample: the model has {} tokens, bytes are {}", model.vocabulary, kBytes));
-  }
   for (const std::vector<std::uint8_t>& prompt : options.prompts) {
     const auto foreign =
         std::find_if(prompt.begin(), prompt.end(), [&](std::uint8_t byte) { return byte >= model.vocabulary; });

@@ -39,6 +39,7 @@ void Journal::step(const StepReport& r) {
                                  {"utilisation", r.utilisation},
                                  {"memory_bytes", r.memory_bytes}};
   if (r.skipped) line["skipped"] = true;
+  if (r.skipped) line["not_finite"] = r.not_finite;
   lines_.write(line.dump());
   events_.scalar("loss_bits", r.step, r.loss_bits);
   events_.scalar("learning_rate", r.step, r.learning_rate);

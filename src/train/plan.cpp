@@ -3,6 +3,9 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
+#include "longstride/error.h"
 #include "model/engine.h"
 #include "model/network.h"
 #include "model/precision.h"
@@ -27,17 +30,32 @@ void add_parameters(Plan& plan, const ParameterTable& table) {
   }
 }
 
-// Products of one forward pass over one sequence, multiply-adds.
-std::int64_t forward_multiply_adds(const ModelConfig& model) {
-  const std::int64_t n = model.context, C = model.width, Cq = model.query_width(), F = model.hidden_width();
-  std::int64_t sum = n * (model.layers * (C * (2 * Cq + C) + C * C + 2 * C * F) + model.vocabulary * C);
+// Products of one forward pass over one sequence, multiply-adds. A double: exact where there are fewer than 2^53, and
+// not to be overflowed by any sizes that a configuration may have.
+double forward_multiply_adds(const ModelConfig& model) {
+  const auto number = [](std::int64_t count) { return static_cast<double>(count); };
+  const double n = number(model.context), C = number(model.width), Cq = number(model.query_width()),
+               F = number(model.hidden_width());
+  double sum = n * (number(model.layers) * (C * (2 * Cq + C) + C * C + 2 * C * F) + number(model.vocabulary) * C);
   const auto cycle = static_cast<std::int64_t>(model.attention.blocks.size());
   for (std::int64_t first = 0; first < std::min(cycle, model.layers); ++first) {
     const std::int64_t times = (model.layers - first + cycle - 1) / cycle;  // blocks first, first + cycle, ...
     for (std::int64_t head = 0; head < model.heads; ++head)
-      sum += times * count_pairs(model.attention.head(first, head), n) * (model.query_head() + model.value_head());
+      sum += number(times) * number(count_pairs(model.attention.head(first, head), model.context)) *
+             number(model.query_head() + model.value_head());
   }
   return sum;
+}
+
+// The backward pass needs two products for each of the forward pass.
+std::int64_t multiply_adds_per_step(const Config& config) {
+  const double sum = 3 * forward_multiply_adds(config.model) * static_cast<double>(config.training.batch) *
+                     static_cast<double>(config.training.accumulate);
+  if (sum < 0x1p63) return static_cast<std::int64_t>(sum);
+  throw_invalid(
+      fmt::format("a step of {} x {} windows of {} tokens has {:.2g} multiply-adds, more than any "
+                  "machine makes; smaller sizes are needed",
+                  config.training.accumulate, config.training.batch, config.model.context, sum));
 }
 
 NetworkShape training_shape(const Config& config, DType type, bool recompute) {
@@ -75,6 +93,7 @@ Plan plan_training(const Config& config) {
   const Facts facts = backend->facts();
   const ParameterTable table(config.model);
   Plan plan;
+  plan.multiply_adds_per_step = multiply_adds_per_step(config);
   add_parameters(plan, table);
   plan.memory_available_bytes = facts.memory_available_bytes;
   plan.precision = resolved(config.training.precision, facts);
@@ -92,9 +111,6 @@ Plan plan_training(const Config& config) {
   }
   plan.fits = fits();
   if (!plan.fits) plan.advice = advice_for(plan, config);
-  // The backward pass needs two products for each of the forward pass.
-  plan.multiply_adds_per_step =
-      3 * forward_multiply_adds(config.model) * config.training.batch * config.training.accumulate;
   return plan;
 }
 

@@ -91,8 +91,8 @@ StepReport Session::report(const Trainer::Result& result, double rate, double st
   r.utilisation = static_cast<double>(plan_.multiply_adds_per_step) / step_s / peak_;
   r.time_left_s = config_.training.minutes > 0
                       ? std::max(0.0, 60 * config_.training.minutes - elapsed())
-                      : static_cast<double>((config_.training.steps - r.step) * trainer_.tokens_per_step()) /
-                            progress_.tokens_per_s;
+                      : static_cast<double>(config_.training.steps - r.step) *
+                            static_cast<double>(trainer_.tokens_per_step()) / progress_.tokens_per_s;
   r.memory_bytes = resident_bytes();
   r.skipped = result.skipped;
   return r;
@@ -102,12 +102,14 @@ void Session::step() {
   const double rate = this->rate();
   const Clock::time_point begun = Clock::now();
   const Trainer::Result result = trainer_.step(progress_, rate);
-  const StepReport r = report(result, rate, seconds_since(begun));
+  StepReport r = report(result, rate, seconds_since(begun));
+  if (result.skipped) r.not_finite = trainer_.first_not_finite(progress_.step - 1);
   journal_->step(r);
   if (observer_.stepped) observer_.stepped(r);
   if (!result.skipped) return;
-  note("step " + std::to_string(r.step) + ": loss or gradient is not finite; the step is skipped, the weights stay");
-  if (progress_.skipped_in_a_row >= kSkipsBeforeGivingUp) give_up();
+  note("step " + std::to_string(r.step) + ": loss or gradient is not finite, first " + r.not_finite +
+       "; the step is skipped, the weights stay");
+  if (progress_.skipped_in_a_row >= kSkipsBeforeGivingUp) give_up(r.not_finite);
 }
 
 // Data that cannot be read any more end the run, and not what it has learned: weights change only after a step's
@@ -121,16 +123,15 @@ void Session::step_or_save() {
   }
 }
 
-void Session::give_up() {
+void Session::give_up(const std::string& first) {
   journal_->event(progress_.step, "diverged");
   journal_->sync();
+  if (run_.checkpoints().empty()) save();  // what was learned before
   const std::vector<std::int64_t> checkpoints = run_.checkpoints();
-  const std::string last = checkpoints.empty()
-                               ? "there is no checkpoint yet"
-                               : "the last good checkpoint is \"" + run_.checkpoint_path(checkpoints.back()) + "\"";
+  const std::string last = "the last good checkpoint is \"" + run_.checkpoint_path(checkpoints.back()) + "\"";
   throw Error(ErrorKind::diverged, "train: losses or gradients were not finite " +
                                        std::to_string(kSkipsBeforeGivingUp) + " steps in a row, up to step " +
-                                       std::to_string(progress_.step) + "; " + last +
+                                       std::to_string(progress_.step) + ", first " + first + "; " + last +
                                        "; a lower training.learning_rate or a longer warm-up usually helps");
 }
 

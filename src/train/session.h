@@ -48,7 +48,7 @@ class Session {
   void step();
   void step_or_save();
   StepReport report(const Trainer::Result& result, double rate, double step_s);
-  void give_up();
+  void give_up(const std::string& first);  // what was not finite
   void between_steps();
 
   // Bits of the first `tokens` bytes of a part, as many as there are; none where it is empty or the run was stopped.

@@ -32,9 +32,15 @@ std::optional<Score> Session::score(Split split, std::int64_t tokens) {
   range.end = std::min(range.end, range.begin + tokens);
   if (range.size() == 0) return std::nullopt;
   TrainState::Averaged averaged(state_);
-  const Score score = score_range(trainer_.network(), data_, range, 0, {}, options_.stop);
-  if (score.tokens < range.size()) return std::nullopt;
-  return score;
+  try {
+    const Score score = score_range(trainer_.network(), data_, range, 0, {}, options_.stop);
+    if (score.tokens == range.size()) return score;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::diverged) throw;  // a loss that is not finite is no reason to end the run
+    note("the " + to_string(split) + " part has no figure at step " + std::to_string(progress_.step) + ": " +
+         error.what());
+  }
+  return std::nullopt;
 }
 
 void Session::validate(std::int64_t tokens) {
@@ -76,7 +82,13 @@ void Session::make_sample(double seconds) {
     enough = stopped() || std::chrono::duration<double>(Clock::now() - begun).count() >= seconds;
   };
   TrainState::Averaged averaged(state_);
-  const std::vector<std::vector<std::uint8_t>> made = sample_tokens(*engine_, options);
+  std::vector<std::vector<std::uint8_t>> made;
+  try {
+    made = sample_tokens(*engine_, options);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::diverged) throw;
+    return note(std::string("no sample is made: ") + error.what());
+  }
   const MadeSample sample = made_sample(config_.data, made);
   std::string name;
   try {

@@ -40,6 +40,11 @@ class TrainState {
   TrainingOutputs outputs() const { return {{&table_, gradients_.f32(), nullptr}, bits()}; }
   const ParameterTable& table() const { return table_; }
 
+  // Of what holds values that are not finite: the name of the first parameter, and of the last one that has such a
+  // gradient, where the backward pass met it first. Empty: none.
+  std::string first_weight_not_finite() const;
+  std::string last_gradient_not_finite() const;
+
   // While it lives, weights() hold the average (where it is on): for validation and samples.
   class Averaged {
    public:
@@ -65,6 +70,7 @@ class TrainState {
   Array<double> bits() const { return array(static_cast<double*>(sums_.data()), 1); }
   Array<double> norm() const { return array(static_cast<double*>(sums_.data()) + 1, 1); }
   Array<float> scale() const { return array(sums_.f32() + 4, 1); }
+  std::vector<std::string> not_finite(const Buffer& store) const;
   void make_programs();
   void exchange();
   const float* host(const Buffer& buffer, std::vector<std::byte>& staging) const;

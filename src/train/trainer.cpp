@@ -21,7 +21,8 @@ NetworkShape shape_of(const Config& config) {
 }  // namespace
 
 Trainer::Trainer(Backend& backend, const Config& config, const Dataset& data, TrainState& state)
-    : config_(config),
+    : backend_(backend),
+      config_(config),
       data_(data),
       state_(state),
       part_(data.part(Split::train)),

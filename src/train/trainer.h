@@ -27,6 +27,11 @@ class Trainer {
   // Step `progress.step` (0-based) at this learning rate. Advances progress.step, updates and the counts of skips.
   Result step(Progress& progress, double rate);
 
+  // After a step that was skipped, before the next: a sentence's end that names the weights, the layer and tensor of
+  // the forward pass, or else the gradient, that is not finite and comes first. Computes the step once more, without
+  // dropout.
+  std::string first_not_finite(std::int64_t step);
+
   std::int64_t windows_per_step() const { return config_.training.batch * config_.training.accumulate; }
   std::int64_t tokens_per_step() const { return windows_per_step() * config_.model.context; }
   Network& network() { return network_; }  // between steps: for scoring
@@ -34,7 +39,9 @@ class Trainer {
 
  private:
   void read_windows(std::int64_t first);
+  std::string activation_not_finite(std::int64_t step);
 
+  Backend& backend_;
   Config config_;
   const Dataset& data_;
   TrainState& state_;

@@ -289,6 +289,40 @@ TEST_F(Pictures, OfANumpyArrayThatIsWiderThanAnyAreRefused) {
             quoted("a.npy") + " is a picture of 3000000000 x 1; needs 1 to 100,000,000 pixels");
 }
 
+// Three extents may be grey pictures or one of colours: the size that is wanted decides, and what it leaves open is
+// refused.
+TEST_F(Pictures, OfThreeExtentsAreWhatTheSizeSays) {
+  std::string shape = "{'descr': '|u1', 'fortran_order': False, 'shape': (";
+  const auto found = [&](const std::vector<std::int64_t>& extents, const std::vector<std::int64_t>& size) {
+    const std::string words = fmt::format("{}, {}, {}", extents[0], extents[1], extents[2]);
+    const std::string bytes =
+        npy(1, shape + words + ")}", std::string(static_cast<std::size_t>(extents[0] * extents[1] * extents[2]), 'x'));
+    try {
+      const NpyPictures npy =
+          read_npy(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()), "a",
+                   static_cast<std::int64_t>(bytes.size()), size);
+      return fmt::format("{} of {} x {} x {}", npy.count, npy.height, npy.width, npy.channels);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::corrupt_data);
+      return std::string(error.what());
+    }
+  };
+  const std::string open_question =
+      "\"a\" has the shape (8, 8, 3), which may be 8 grey pictures or one with 3 channels; "
+      "save it as (8, 8, 3, 1) or (1, 8, 8, 3)";
+  EXPECT_EQ(found({8, 8, 3}, {8, 8}), "1 of 8 x 8 x 3");
+  EXPECT_EQ(found({8, 8, 1}, {8, 8}), "1 of 8 x 8 x 1");
+  EXPECT_EQ(found({8, 8, 3}, {8, 3}), "8 of 8 x 3 x 1");
+  EXPECT_EQ(found({8, 8, 3}, {}), open_question);
+  EXPECT_EQ(found({8, 8, 3}, {16, 16}), open_question);
+  EXPECT_NE(found({3, 3, 3}, {3, 3}).find("may be 3 grey pictures or one with 3 channels"), std::string::npos);
+  EXPECT_EQ(found({8, 8, 4}, {8, 8}), "\"a\" has the shape (8, 8, 4); needs (N, H, W) or (N, H, W, 3)");
+  EXPECT_EQ(found({8, 8, 7}, {8, 8}), "\"a\" has the shape (8, 8, 7); needs (N, H, W) or (N, H, W, 3)");
+  EXPECT_EQ(found({8, 8, 8}, {8, 8}), "8 of 8 x 8 x 1");
+  EXPECT_EQ(found({5, 9, 8}, {4, 4}), "5 of 9 x 8 x 1");
+  EXPECT_EQ(found({5, 9, 8}, {}), "5 of 9 x 8 x 1");
+}
+
 TEST_F(Pictures, MustFitTheModel) {
   put(scratch / "a.png", flat(4, 10));
   ModelConfig model;

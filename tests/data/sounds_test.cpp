@@ -108,6 +108,21 @@ TEST_F(Sounds, ThatCannotBeReadAreAnErrorOrLeftOutWithNothingOfThem) {
 
 #ifdef LONGSTRIDE_HAS_SOXR
 
+// A recording of which resampling leaves nothing is one that cannot be read.
+TEST_F(Sounds, OfTooFewSamplesAreAnErrorOrLeftOut) {
+  fs::create_directory(scratch / "d");
+  wav("d/long.wav", 12000, std::vector<double>(50, 0.25));
+  for (const int count : {1, 2, 3, 100})
+    wav(fmt::format("d/short{}.wav", count), 192000, std::vector<double>(static_cast<std::size_t>(count), 0.25));
+  DataConfig data = config(scratch / "d");
+  EXPECT_NE(error_words(ErrorKind::corrupt_data, [&] { open(data); }).find("short1.wav\" holds no samples"),
+            std::string::npos);
+  data.unreadable = Unreadable::skip;
+  const Dataset some = open(data);
+  EXPECT_NE(some.describe().find(" left out"), std::string::npos) << some.describe();
+  EXPECT_GE(some.size(), 50);
+}
+
 TEST_F(Sounds, AreResampledOnlyWhereTheirRateDiffers) {
   const std::vector<double> constant(44100, 0.25);
   wav("a.wav", 44100, constant);

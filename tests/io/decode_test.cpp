@@ -92,12 +92,35 @@ TEST(DecodePng, RefusesSidesThatItsBytesCannotFill) {
   EXPECT_EQ(decode(black).bytes, Bytes(8'000'000));
 }
 
-TEST(DecodePng, RefusesEveryCutFile) {
-  const Bytes whole = encode_png(ramp(9, 9, 3));
-  for (std::size_t size = 8; size + 1 < whole.size(); ++size) {
-    EXPECT_NE(refusal({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)}).find("damaged PNG"),
-              std::string::npos);
+Bytes head(const Bytes& bytes, std::size_t size) {
+  return {bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(size)};
+}
+
+// As Pillow does: what follows the compressed rows, a checksum and the end chunk, says nothing of the pixels.
+TEST(DecodePng, RefusesEveryFileThatIsCutBeforeItsLastRow) {
+  const Image image = ramp(9, 9, 3);
+  std::vector<Bytes> rows;
+  for (int y = 0; y < 9; ++y) rows.emplace_back(image.bytes.begin() + y * 27, image.bytes.begin() + (y + 1) * 27);
+  for (const int interlace : {PNG_INTERLACE_NONE, PNG_INTERLACE_ADAM7}) {
+    const Bytes whole = code_png({9, 9, 8, PNG_COLOR_TYPE_RGB, interlace}, rows);
+    const std::size_t end = whole.size() - 12 - 4;  // of what is compressed, before a checksum and the end chunk
+    for (std::size_t size = 8; size < end; ++size) {
+      EXPECT_NE(refusal(head(whole, size)).find("damaged PNG"), std::string::npos) << size;
+    }
+    for (std::size_t size = end; size <= whole.size(); ++size) {
+      EXPECT_EQ(decode(head(whole, size)).bytes, image.bytes) << size;
+    }
   }
+}
+
+TEST(DecodePng, RefusesMorePixelsThanItsBytesCanHold) {
+  Bytes bytes = encode_png(ramp(8, 8, 3));
+  const Bytes sides = {0, 0, 0x20, 0, 0, 0, 0x20, 0};  // 8,192 x 8,192
+  std::copy(sides.begin(), sides.end(), bytes.begin() + 16);
+  const png_uint_32 crc = static_cast<png_uint_32>(::crc32(0, bytes.data() + 12, 17));
+  for (int i = 0; i < 4; ++i) bytes[29 + static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(crc >> (24 - 8 * i));
+  EXPECT_EQ(refusal(bytes),
+            fmt::format("\"a\" is a damaged PNG: {} bytes are too few for 8192 x 8192 pixels", bytes.size()));
 }
 
 #ifdef LONGSTRIDE_HAS_JPEGLIB
@@ -130,11 +153,68 @@ TEST(DecodeJpeg, TurnsInvertedCmykIntoRgb) {
   EXPECT_LE(largest_difference(first, {200, 100, 0}), 2);
 }
 
-TEST(DecodeJpeg, RefusesACutFile) {
-  const Bytes whole = code_jpeg(ramp(64, 64, 3));
-  for (const std::size_t size : {std::size_t{20}, whole.size() / 2, whole.size() - 10}) {
-    EXPECT_NE(refusal({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size)}).find("damaged JPEG"),
-              std::string::npos);
+TEST(DecodeJpeg, RefusesEveryCutFile) {
+  for (const bool progressive : {false, true}) {
+    for (const int channels : {1, 3}) {
+      const Bytes whole = code_jpeg(ramp(64, 64, channels), 95, progressive);
+      for (std::size_t size = 3; size < whole.size(); ++size) {
+        ASSERT_NE(refusal(head(whole, size)).find("damaged JPEG"), std::string::npos) << size;
+      }
+    }
+  }
+}
+
+// Telephones write a spectral end of 0 or 1 in the scan of a sequential picture; nothing reads it.
+TEST(DecodeJpeg, TakesScanParametersThatSayNothingForNoDamage) {
+  const Bytes whole = code_jpeg(ramp(24, 16, 1));
+  const Bytes scan = {0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0};
+  const auto found = std::search(whole.begin(), whole.end(), scan.begin(), scan.end()) - whole.begin();
+  for (const Bytes& parameters : {Bytes{0, 0, 0}, Bytes{0, 1, 0}, Bytes{1, 63, 0}, Bytes{0, 63, 0x10}}) {
+    Bytes other = whole;
+    std::copy(parameters.begin(), parameters.end(), other.begin() + found + 7);
+    EXPECT_EQ(decode(other).bytes, decode(whole).bytes);
+  }
+}
+
+TEST(DecodeJpeg, TakesBytesThatBelongToNothingForNoDamage) {
+  const Bytes whole = code_jpeg(ramp(24, 16, 3));
+  Bytes longer = whole, between = whole;
+  longer.insert(longer.end(), 100, 7);
+  between.insert(between.begin() + 2, {1, 2, 3});  // before the second mark
+  EXPECT_EQ(decode(longer).bytes, decode(whole).bytes);
+  EXPECT_EQ(decode(between).bytes, decode(whole).bytes);
+  Bytes version = whole;
+  version[11] = 7;  // of JFIF: 7.1
+  EXPECT_EQ(decode(version).bytes, decode(whole).bytes);
+}
+
+TEST(DecodeJpeg, TakesTheScansOfAProgressivePictureInAnyOrderThatHasAllData) {
+  const Bytes whole = code_jpeg(ramp(64, 64, 1), 95, true);
+  const Bytes codes = {0xff, 0xc4};  // each of the first scans follows a table of codes
+  std::vector<Bytes::const_iterator> begins;
+  for (auto at = whole.begin(); begins.size() < 3; begins.push_back(at++))
+    at = std::search(at, whole.end(), codes.begin(), codes.end());
+  Bytes other(whole.begin(), begins[0]);
+  other.insert(other.end(), begins[1], begins[2]);  // details first, then the means of 8 x 8 pixels
+  other.insert(other.end(), begins[0], begins[1]);
+  other.insert(other.end(), begins[2], whole.end());
+  EXPECT_EQ(decode(other).bytes, decode(whole).bytes);
+  other.erase(other.begin() + (begins[0] - whole.begin()) + (begins[2] - begins[1]),
+              other.begin() + (begins[2] - whole.begin()));
+  EXPECT_NE(refusal(other).find("damaged JPEG"), std::string::npos);  // and the means are missing
+}
+
+TEST(DecodeJpeg, RefusesAProgressivePictureThatLacksAScan) {
+  const Bytes whole = code_jpeg(ramp(64, 64, 3), 95, true);
+  const Bytes mark = {0xff, 0xda};
+  std::vector<std::ptrdiff_t> scans;
+  for (auto at = whole.begin(); (at = std::search(at, whole.end(), mark.begin(), mark.end())) != whole.end(); ++at)
+    scans.push_back(at - whole.begin());
+  ASSERT_EQ(scans.size(), 10u);
+  for (std::size_t scan = 0; scan < 6; ++scan) {  // the first bits of all coefficients; the rest refines them
+    Bytes less(whole.begin(), whole.begin() + scans[scan]);
+    less.insert(less.end(), whole.begin() + scans[scan + 1], whole.end());
+    EXPECT_NE(refusal(less).find("damaged JPEG"), std::string::npos) << scan;
   }
 }
 

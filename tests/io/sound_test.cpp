@@ -28,6 +28,7 @@ std::string refusal(const std::string& path) {
   return error_words(ErrorKind::corrupt_data, [&] { read_all(path); });
 }
 
+constexpr int kLarge = SF_FORMAT_RF64 | SF_FORMAT_PCM_16;
 const std::vector<double> kSamples = {0, 0.5, -0.5, 0.25, -1, 0.125, 0.75, -0.25, 0.375, -0.125, 0.0625, -0.75};
 
 TEST(Sound, IsTheSameFromEveryFormatThatHoldsIt) {
@@ -90,8 +91,11 @@ TEST(Sound, ThatIsCutIsRefusedWhereverTheCutIs) {
   const Scratch scratch;
   const std::vector<double> samples(5000, 0.25);
   for (const auto& [name, format] :
-       {std::pair("wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16), std::pair("flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_16)}) {
+       {std::pair("wav", SF_FORMAT_WAV | SF_FORMAT_PCM_16), std::pair("flac", SF_FORMAT_FLAC | SF_FORMAT_PCM_16),
+        std::pair("rifx", SF_FORMAT_WAV | SF_FORMAT_PCM_16 | SF_ENDIAN_BIG), std::pair("rf64", kLarge),
+        std::pair("wavex", SF_FORMAT_WAVEX | SF_FORMAT_PCM_24)}) {
     put_sound(scratch / name, format, 12000, 1, samples);
+    EXPECT_EQ(read_all(scratch / name).size(), samples.size()) << name;
     const std::string whole = get(scratch / name);
     for (const std::size_t size :
          {whole.size() - 1, whole.size() / 2, std::size_t{50}, std::size_t{20}, std::size_t{3}}) {
@@ -116,14 +120,70 @@ TEST(Sound, OfABigEndianWavIsReadWholeAndRefusedCut) {
             std::string::npos);
 }
 
+// The file with this length of samples in its header.
+std::string with_length(std::string bytes, int format, std::uint64_t length) {
+  const bool large = format == kLarge, big = (format & SF_FORMAT_ENDMASK) == SF_ENDIAN_BIG;
+  const std::size_t at = large ? bytes.find("ds64") + 16 : bytes.find("data") + 4, size = large ? 8 : 4;
+  for (std::size_t i = 0; i < size; ++i) {
+    bytes[at + i] = static_cast<char>(length >> 8 * (big ? size - 1 - i : i));
+    if (large) bytes[at + 8 + i] = '\0';  // how many samples: not known either
+  }
+  return bytes;
+}
+
 TEST(Sound, OfUnknownLengthIsReadToTheEnd) {
   const Scratch scratch;
-  put_sound(scratch / "a", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 12000, 1, kSamples);
-  std::string streamed = get(scratch / "a");
-  streamed.replace(4, 4, "\xff\xff\xff\xff");
-  streamed.replace(streamed.find("data") + 4, 4, "\xff\xff\xff\xff");
-  put(scratch / "a", streamed);
+  for (const int format :
+       {SF_FORMAT_WAV | SF_FORMAT_PCM_16, SF_FORMAT_WAV | SF_FORMAT_PCM_16 | SF_ENDIAN_BIG, kLarge}) {
+    put_sound(scratch / "whole", format, 12000, 3, kSamples);
+    const std::vector<double> wanted = read_all(scratch / "whole");
+    ASSERT_EQ(wanted.size(), 4u);
+    // Of ffmpeg; sox, and sox where frames have 6 bytes; arecord; the most there can be, and less a header of 44 bytes;
+    // and what was to be written at the end.
+    for (const std::uint64_t mark :
+         {0xffffffffu, 0x7ffff000u, 0x7fffeffcu, 0x80000000u, 0x7fffffffu, 0xffffffd3u, 0u}) {
+      put(scratch / "a", with_length(get(scratch / "whole"), format, mark));
+      EXPECT_EQ(read_all(scratch / "a"), wanted) << format << " " << mark;
+    }
+  }
+  put_sound(scratch / "large", kLarge, 12000, 1, kSamples);
+  put(scratch / "a", with_length(get(scratch / "large"), kLarge, ~std::uint64_t{0}));
   EXPECT_EQ(read_all(scratch / "a").size(), kSamples.size());
+}
+
+// Encoders that write into a pipe leave 0 for the number of samples (36 bits from the 22nd byte's lower half on).
+TEST(Sound, OfFlacWithoutALengthIsReadToTheEndAndRefusedWhereItIsCut) {
+  const Scratch scratch;
+  std::vector<double> samples;
+  for (int i = 0; i < 20'000; ++i) samples.push_back(0.5 * std::sin(0.01 * i * i));
+  put_sound(scratch / "whole", SF_FORMAT_FLAC | SF_FORMAT_PCM_16, 12000, 1, samples);
+  std::string streamed = get(scratch / "whole");
+  streamed[21] = static_cast<char>(streamed[21] & 0xf0);
+  streamed.replace(22, 4, 4, '\0');
+  put(scratch / "a", streamed);
+  EXPECT_EQ(read_all(scratch / "a", 4096), read_all(scratch / "whole", 4096));
+  for (std::size_t size = streamed.size() - 1; size > 1000; size -= 1000) {
+    put(scratch / "a", streamed.substr(0, size));
+    EXPECT_NE(refusal(scratch / "a").find("is cut"), std::string::npos) << size;
+  }
+}
+
+TEST(Sound, OfNoSamplesIsNotTakenForOneOfUnknownLength) {
+  const Scratch scratch;
+  put_sound(scratch / "a", SF_FORMAT_WAV | SF_FORMAT_PCM_16, 12000, 1, {});
+  put(scratch / "b", get(scratch / "a") + "LIST" + std::string("\4\0\0\0", 4) + "INFO");
+  EXPECT_EQ(read_all(scratch / "a").size(), 0u);
+  EXPECT_EQ(read_all(scratch / "b").size(), 0u);
+}
+
+TEST(Sound, OfManyChannelsIsReadInPieces) {
+  const Scratch scratch;
+  std::vector<double> samples;
+  for (int i = 0; i < 256 * 700; ++i) samples.push_back((i / 256) / 1024.0);
+  put_sound(scratch / "a", SF_FORMAT_WAV | SF_FORMAT_FLOAT, 8000, 256, samples);
+  const std::vector<double> found = read_all(scratch / "a", 650);  // a piece is 256 samples
+  ASSERT_EQ(found.size(), 700u);
+  for (std::size_t i = 0; i < 700; ++i) EXPECT_EQ(found[i], static_cast<double>(i) / 1024) << i;
 }
 
 TEST(Sound, OfAnotherKindIsRefusedByName) {

@@ -118,6 +118,45 @@ TEST_F(State, CountsStepsThatItSkips) {
   EXPECT_NE(bytes(), before);
 }
 
+// The first number that is not finite, from the weights through the layers to the gradients, has a name.
+TEST_F(State, NamesWhatIsNotFiniteFirst) {
+  const Dataset data(config_.data);
+  for (const DType type : {DType::bfloat16, DType::float32}) {
+    config_.training.precision = type == DType::float32 ? Precision::float32 : Precision::bfloat16;
+    state_ = std::make_unique<TrainState>(*backend_, config_.model, config_.training, type);
+    Trainer trainer(*backend_, config_, data, *state_);
+    Progress progress;
+    const auto set = [&](const char* parameter, float value) {
+      state_->initialise(3);
+      const Parameter* p = state_->table().find(parameter);
+      std::vector<float> values(static_cast<std::size_t>(p->count), value);
+      backend_->upload(state_->weights().f32 + p->offset, values.data(), p->count * 4);
+      if (type == DType::float32) return;
+      run_once(*backend_, Round{array(state_->weights().f32, state_->table().store_elements()),
+                                array(state_->weights().bf16, state_->table().store_elements())});
+    };
+    const auto first = [&](const char* parameter, float value) {
+      set(parameter, value);
+      EXPECT_TRUE(trainer.step(progress, 0.01).skipped) << parameter;
+      return trainer.first_not_finite(progress.step - 1);
+    };
+    EXPECT_EQ(first("output.weight", kNaN), "output.weight");
+    EXPECT_EQ(first("blocks.0.attention.value.weight", kInfinity), "blocks.0.attention.value.weight");
+    EXPECT_EQ(first("blocks.1.attention.key.bias", 3e38f), "the output of attention in layer 1");
+    EXPECT_EQ(first("blocks.0.attention.query.weight", 3e38f), "the queries of attention in layer 0");
+    EXPECT_EQ(first("blocks.1.attention.value.weight", -3e38f), "the values of attention in layer 1");
+    EXPECT_EQ(first("blocks.0.feedforward.contract.bias", 3e38f), "the queries of attention in layer 1");
+    EXPECT_EQ(first("blocks.1.feedforward.contract.bias", 3e38f), "the logits, behind the last layer");
+    state_->initialise(3);
+    const double before = trainer.step(progress, 0.01).loss_bits;
+    EXPECT_EQ(before, 8) << "the run goes on";
+    update(kNaN, 12, 1);
+    EXPECT_EQ(trainer.first_not_finite(0), "the gradient of blocks.1.attention.key.weight");
+    update(0.25f, 12, 2);
+    EXPECT_EQ(trainer.first_not_finite(0), "nothing that stayed so");
+  }
+}
+
 // While it lives weights() hold the average, in float32 and rounded; afterwards all is as it was.
 TEST_F(State, HoldsItsAverageForAsLongAsItIsAskedTo) {
   for (std::int64_t number = 1; number <= 3; ++number) update(0.25f, 12, number);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include "longstride/checkpoint.h"
 #include "longstride/error.h"
 #include "longstride/evaluate.h"
+#include "model/checkpoint.h"
 #include "train/limits.h"
 #include "train/training.h"
 
@@ -123,7 +125,45 @@ TEST_F(Training, EndsWithAnExplanationAndItsLastCheckpointWhereGradientsStopBein
     EXPECT_NE(std::string(error.what()).find("000000004"), std::string::npos) << error.what();
   }
   EXPECT_TRUE(reports_.back().skipped);
+  EXPECT_NE(reports_.back().not_finite, "");
+  EXPECT_NE(notes_.find("loss or gradient is not finite, first " + reports_.back().not_finite), std::string::npos);
+  EXPECT_NE(read_text(path("run/log.jsonl")).find("\"not_finite\":\"" + reports_.back().not_finite), std::string::npos);
   EXPECT_EQ(model_bytes("run"), good);
+}
+
+TEST_F(Training, LeavesACheckpointOfFiniteWeightsWhereItDivergesBeforeTheFirst) {
+  Config c = config(90);
+  c.training.learning_rate = c.training.weight_decay = 100;
+  c.training.warmup_steps = 0;
+  try {
+    run(c, "run");
+    FAIL() << "nothing was said";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::diverged);
+    EXPECT_NE(std::string(error.what()).find(find_checkpoint(path("run"), "latest").substr(0, 20)), std::string::npos);
+  }
+  const auto backend = make_backend(Device::cpu);
+  const LoadedModel loaded = load_model(*backend, find_checkpoint(path("run"), "latest"), DType::float32);
+  const float* weights = loaded.weights().f32;
+  EXPECT_TRUE(std::all_of(weights, weights + loaded.table.store_elements(), [](float w) { return std::isfinite(w); }));
+}
+
+// Weights that are finite and whose losses are not: the run ends well, without figures.
+TEST_F(Training, GoesOnWhereAValidationIsNotFinite) {
+  Config c = config(90);
+  c.training.learning_rate = c.training.weight_decay = 100;
+  c.training.warmup_steps = 0;
+  c.training.final_rate = 1;  // so that fewer steps are the same ones
+  EXPECT_THROW(run(c, "run"), Error);
+  const auto skipped = std::find_if(reports_.begin(), reports_.end(), [](const StepReport& r) { return r.skipped; });
+  c.training.steps = skipped->step - 1;
+  const TrainResult result = run(c, "short");
+  EXPECT_FALSE(result.interrupted);
+  EXPECT_EQ(result.step, c.training.steps);
+  EXPECT_LT(result.valid_bits, 0);
+  EXPECT_LT(result.test_bits, 0);
+  for (const char* words : {"the valid part has no figure at step ", "the test part has no figure"})
+    EXPECT_NE(notes_.find(words), std::string::npos) << notes_;
 }
 
 TEST_F(Training, RefusesWhatCannotBeTrainedOnWithoutLeavingAnything) {

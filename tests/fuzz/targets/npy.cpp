@@ -7,7 +7,7 @@ namespace longstride::fuzz {
 namespace {
 
 void read_array(Input bytes) {
-  const NpyPictures npy = read_npy(bytes, "array.npy");
+  const NpyPictures npy = read_npy(bytes, "array.npy", static_cast<std::int64_t>(bytes.size()), {});
   const std::int64_t pixels = npy.count * npy.height * npy.width * npy.channels;
   require(npy.first_byte + pixels == static_cast<std::int64_t>(bytes.size()), "the pictures fill their file");
 }

@@ -10,10 +10,11 @@ void read_tensors(Input bytes) {
   const SafetensorsFile file(as_file(bytes, "tensors.safetensors"));
   std::int64_t total = 0;
   unsigned sum = 0;
-  for (const StoredTensor& tensor : file.tensors()) {
+  for (const TensorEntry& tensor : file.tensors()) {
     require(file.find(tensor.name) == &tensor, "a tensor is found by its name");
-    total += static_cast<std::int64_t>(tensor.bytes.size());
-    for (const std::uint8_t byte : tensor.bytes) sum += byte;  // within the map, or the process ends
+    const std::vector<std::uint8_t> read = file.read(tensor);
+    total += static_cast<std::int64_t>(read.size());
+    for (const std::uint8_t byte : read) sum += byte;
   }
   require(total <= file.size() && sum <= 255u * static_cast<unsigned>(file.size()), "tensors lie within their file");
   file.verify();

@@ -1,0 +1,76 @@
+// These tests give the program data, prompts and sizes that its numbers cannot hold: one sentence, before anything
+// runs.
+#include "apps/program.h"
+
+namespace longstride {
+namespace {
+
+class Numbers : public Commands {
+ protected:
+  std::vector<std::string> with(const std::string& command, const std::vector<std::string>& sets) const {
+    std::vector<std::string> more;
+    if (command == "train") more = {"--out", path("run"), "--steps", "3", "--quiet"};
+    for (const std::string& set : sets) more.insert(more.end(), {"--set", set});
+    return training(command, more);
+  }
+};
+
+TEST_F(Numbers, AByteBeyondTheVocabularyIsFoundBeforeTheFirstStep) {
+  const std::string text = read("text");
+  write("text", text + "\xe9 and more");
+  const std::string at = std::to_string(text.size());
+  EXPECT_EQ(refused(with("train", {"model.vocabulary=128"})),
+            "longstride train: \"/text\": byte 233 at " + at +
+                " is outside model.vocabulary, 128; other data or a larger one is needed, 256 for any\n");
+  EXPECT_FALSE(exists("run"));
+  write("text", text);
+  ASSERT_EQ(run(with("train", {"model.vocabulary=128"})).status, 0);
+  write("other", "abc\xe9");
+  EXPECT_EQ(
+      refused({"evaluate", path("run"), "--data", path("other"), "--quiet"}),
+      "longstride evaluate: \"/other\": byte 233 at 3 is outside model.vocabulary, 128; other data or a larger one "
+      "is needed, 256 for any\n");
+  EXPECT_EQ(run({"evaluate", path("run"), "--data", path("other"), "--bytes", "3", "--quiet"}).status, 0);
+  EXPECT_EQ(refused({"sample", path("run"), "--prime", path("other"), "--quiet"}),
+            "longstride sample: --prime: \"/other\": token 233 at 3 is outside the model's vocabulary of 128\n");
+  EXPECT_EQ(refused({"sample", path("run"), "--prompt", "ab\xe9", "--quiet"}),
+            "longstride sample: prompt: byte 233 at 2 is outside the model's vocabulary of 128\n");
+  EXPECT_EQ(refused({"attention", path("run"), "--prime", path("other"), "--query", "1"}),
+            "longstride attention: attention: \"/other\": token 233 at 3 is outside the vocabulary of 128\n");
+}
+
+TEST_F(Numbers, AVocabularyBeyondBytesTrainsAndSamplesBytes) {
+  ASSERT_EQ(run(with("train", {"model.vocabulary=300", "training.sample_minutes=10"})).status, 0);
+  EXPECT_TRUE(exists("run/samples"));
+  const Finished made = run({"sample", path("run"), "--tokens", "300", "--temperature", "5", "--quiet"});
+  EXPECT_EQ(made.status, 0) << made.err;
+  EXPECT_GE(made.out.size(), 300u);
+}
+
+// 2^63 multiply-adds were negative; and what plans take may itself be more memory than there is.
+TEST_F(Numbers, SizesThatNoMachineHoldsAreRefusedByPlan) {
+  const std::vector<std::string> long_one = {"model.context=1073741824", "model.positions=[32768,32768]",
+                                             "model.attention=dense"};
+  EXPECT_EQ(refused(with("plan", long_one)),
+            "longstride plan: a step of 1 x 2 windows of 1073741824 tokens has 1.1e+20 multiply-adds, more than any "
+            "machine makes; smaller sizes are needed\n");
+  EXPECT_NE(refused(with("plan", {"model.width=65536", "model.heads=65536", "model.layers=4096"}))
+                .find("are more than can be planned"),
+            std::string::npos);
+  const Finished done = run(with("plan", {"training.accumulate=65536", "training.batch=1024", "training.steps=1e12"}));
+  EXPECT_EQ(done.status, 0) << done.err;
+  EXPECT_LT(done.peak_bytes, 1'000'000'000);
+}
+
+TEST_F(Numbers, WhatSinglePrecisionCannotHoldIsRefusedByItsKey) {
+  EXPECT_EQ(refused(with("train", {"training.epsilon=1e-300"})),
+            "longstride train: training.epsilon: needs a number in (0, 1] that float32 tells from 0, got 1e-300 (from "
+            "--set)\n");
+  EXPECT_EQ(refused(with("plan", {"model.dropout=0.99999999"})),
+            "longstride plan: model.dropout: needs a number in [0, 1) that float32 tells from 1, got 0.99999999 (from "
+            "--set)\n");
+  EXPECT_FALSE(exists("run"));
+}
+
+}  // namespace
+}  // namespace longstride
