@@ -78,6 +78,13 @@ void take_modes(const std::string& place, const std::string& aside) {
 
 }  // namespace
 
+std::error_code remove_tree(const std::string& path) {
+  std::error_code code;
+  do fs::remove_all(path, code);
+  while (code == std::errc::interrupted);
+  return code;
+}
+
 NewFolder::NewFolder(const std::string& folder) {
   std::error_code code;
   for (fs::path path = absolute_path(without_slash(folder)); !fs::exists(path, code) && path.has_relative_path();
@@ -92,12 +99,17 @@ NewFolder::~NewFolder() {
   for (const std::string& path : made_) fs::remove(path, ignored);  // none that holds anything
 }
 
+void NewFolder::keep() {
+  for (const std::string& path : made_) sync_directory(parent_directory(path));
+  made_.clear();
+}
+
 void sync_directory(const std::string& path) { sync_path(path, O_DIRECTORY); }
 
 std::string begin_directory(const std::string& path) {
   const std::string aside = without_slash(path) + ".partial";
   std::error_code code;
-  fs::remove_all(aside, code);
+  code = remove_tree(aside);
   if (!code) fs::create_directories(aside, code);
   if (code) fail_filesystem("make the directory", aside, code);
   return aside;
@@ -115,9 +127,11 @@ void commit_directory(const std::string& path) {
       if (!is_unsupported(errno)) fail_system("write", place);
       replace_files(aside, place);
     }
+    sync_directory(parent_directory(place));  // before the old one is removed, whose name may come back otherwise
     std::error_code code;
-    fs::remove_all(aside, code);
+    code = remove_tree(aside);
     if (code) fail_filesystem("remove", aside, code);
+    return;
   }
   sync_directory(parent_directory(place));
 }

@@ -86,7 +86,7 @@ bool is_of_interrupted_start(const fs::path& entry) {
 void remove_run(const std::string& path) {
   for (const char* name : {kBestLink, kCheckpointFolder, "samples", "tensorboard", kLogFile, kConfigFile}) {
     std::error_code error;
-    fs::remove_all(path + "/" + name, error);
+    error = remove_tree(path + "/" + name);
     if (error) refuse(path, error);
   }
 }
@@ -94,7 +94,9 @@ void remove_run(const std::string& path) {
 void check_place(const std::string& path, bool overwrite) {
   if (!is_there(path)) return;
   std::error_code error;
-  if (!fs::is_directory(path, error))
+  const bool folder = fs::is_directory(path, error);
+  if (error) refuse(path, error);
+  if (!folder)
     throw Error(ErrorKind::invalid_argument, "--out: \"" + path + "\" is a file; name a folder that is new or empty");
   const bool run = is_there(path + "/" + kConfigFile);
   if (run && !overwrite)
@@ -145,10 +147,10 @@ void RunDirectory::begin(const Config& config) {
 }
 
 RunDirectory RunDirectory::open(const std::string& path) {
-  if (!is_there(path + "/" + kConfigFile))
+  RunDirectory run(path);
+  if (!is_there(run.config_path()) && run.checkpoints().empty())
     throw Error(ErrorKind::invalid_argument,
                 "--resume: \"" + path + "\" holds no run (no config.json); start one without --resume");
-  RunDirectory run(path);
   run.lock();
   run.remove_leftovers();
   make_directory(path + "/samples");
@@ -164,17 +166,14 @@ void RunDirectory::lock() {
 
 void RunDirectory::remove_leftovers() const {
   std::error_code ignored;  // what cannot be removed is in nobody's way
-  for (const fs::path& path : leftovers(path_)) fs::remove_all(path, ignored);
+  for (const fs::path& path : leftovers(path_)) ignored = remove_tree(path);
 }
 
 void RunDirectory::write_config(const Config& config) const {
-  write_file_atomically(path_ + "/" + kConfigFile, longstride::write_config(config));
+  write_file_atomically(config_path(), longstride::write_config(config));
 }
 
-Config RunDirectory::config() const {
-  const std::string file = path_ + "/" + kConfigFile;
-  return read_config({read_text(file)}, {file}, {});
-}
+Config RunDirectory::config() const { return read_config({read_text(config_path())}, {config_path()}, {}); }
 
 std::vector<std::int64_t> RunDirectory::named_checkpoints() const {
   std::vector<std::int64_t> steps;
@@ -202,7 +201,7 @@ void RunDirectory::save_checkpoint(std::int64_t step, const std::function<void(c
     write(aside);
   } catch (...) {
     std::error_code ignored;
-    fs::remove_all(aside, ignored);
+    ignored = remove_tree(aside);
     throw;
   }
   commit_directory(path);
@@ -211,7 +210,7 @@ void RunDirectory::save_checkpoint(std::int64_t step, const std::function<void(c
 std::string RunDirectory::set_aside(std::int64_t step) {
   const std::string path = checkpoint_path(step), aside = path + kDamaged;
   std::error_code error;
-  fs::remove_all(aside, error);  // an earlier one of the same step
+  error = remove_tree(aside);  // an earlier one of the same step
   if (!error) fs::rename(path, aside, error);
   if (error) refuse(path, error);
   sync_directory(path_ + "/" + kCheckpointFolder);
@@ -231,7 +230,7 @@ std::string RunDirectory::set_best(std::int64_t step) {
   } catch (const Error& error) {
     problem = error.what();
   }
-  if (is_copy) fs::remove_all(copy, none);  // it is the best no longer, with or without a link
+  if (is_copy) none = remove_tree(copy);  // it is the best no longer, with or without a link
   return problem;
 }
 
@@ -257,7 +256,7 @@ void RunDirectory::rotate(std::int64_t keep, std::int64_t best_step) {
     const std::string path = checkpoint_path(step);
     std::error_code error;
     fs::rename(path, path + kPartial, error);  // so that one half removed is never taken for a checkpoint
-    if (!error) fs::remove_all(path + kPartial, error);
+    if (!error) error = remove_tree(path + kPartial);
   }
 }
 
