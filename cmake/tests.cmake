@@ -24,6 +24,9 @@ foreach(room ${rooms})
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/fuzz/targets/*.cpp)
     list(APPEND sources ${CMAKE_SOURCE_DIR}/tests/fuzz/kept_test.cpp ${CMAKE_SOURCE_DIR}/tests/fuzz/harness.cpp)
   endif()
+  if(room STREQUAL "faults" AND LONGSTRIDE_SANITIZE)  # both want to be the first library that is loaded
+    continue()
+  endif()
   set(target ${room}_test)
   if(room MATCHES "^(pattern|io|data|house|fuzz)$")  # these know no device
     set(main GTest::gtest_main)
@@ -79,6 +82,22 @@ foreach(room pattern ops io data model)
   set_property(TEST ${room}_many_cases PROPERTY LABELS slow)
   set_property(TEST ${room}_many_cases APPEND PROPERTY ENVIRONMENT "RC_PARAMS=max_success=2000")
 endforeach()
+
+# File calls that fail, and processes that end at them: tests/faults/preload stands between the program and its files.
+if(TARGET faults_test)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/faults/preload/*.cpp)
+  add_library(file_calls SHARED ${sources})
+  set_target_properties(file_calls PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_link_libraries(file_calls PRIVATE longstride_options ${CMAKE_DL_LIBS})
+  target_compile_definitions(faults_test PRIVATE LONGSTRIDE_FILE_CALLS="$<TARGET_FILE:file_calls>")
+  target_link_libraries(faults_test PRIVATE file_calls)
+  longstride_test(faults_everywhere faults_test)
+  add_test(NAME damage_everywhere COMMAND train_test --gtest_filter=Damage*)
+  foreach(test faults_everywhere damage_everywhere)
+    set_property(TEST ${test} PROPERTY LABELS slow)
+    set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT "LONGSTRIDE_FAULTS=everywhere")
+  endforeach()
+endif()
 
 # Operations, network, training and decoder in a process that was told which instruction set to use, oneDNN included.
 foreach(isa scalar avx2 avx512 avx512_bf16)

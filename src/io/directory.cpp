@@ -78,6 +78,13 @@ void take_modes(const std::string& place, const std::string& aside) {
 
 }  // namespace
 
+std::error_code remove_tree(const std::string& path) {
+  std::error_code code;
+  do fs::remove_all(path, code);
+  while (code == std::errc::interrupted);
+  return code;
+}
+
 NewFolder::NewFolder(const std::string& folder) {
   std::error_code code;
   for (fs::path path = absolute_path(without_slash(folder)); !fs::exists(path, code) && path.has_relative_path();
@@ -90,6 +97,11 @@ NewFolder::NewFolder(const std::string& folder) {
 NewFolder::~NewFolder() {
   std::error_code ignored;
   for (const std::string& path : made_) fs::remove(path, ignored);  // none that holds anything
+}
+
+void NewFolder::keep() {
+  for (const std::string& path : made_) sync_directory(parent_directory(path));
+  made_.clear();
 }
 
 void sync_directory(const std::string& path) { sync_path(path, O_DIRECTORY); }
@@ -114,7 +126,9 @@ void commit_directory(const std::string& path) {
       if (!is_unsupported(errno)) fail_system("write", place);
       replace_files(aside, place);
     }
+    sync_directory(parent_directory(place));  // before the old one is removed, whose name may come back otherwise
     if (const std::error_code code = remove_tree(aside)) fail_filesystem("remove", aside, code);
+    return;
   }
   sync_directory(parent_directory(place));
 }

@@ -195,7 +195,8 @@ void write_file_atomically(const std::string& path, std::string_view text) {
 }
 
 LineWriter::LineWriter(const std::string& path, const std::function<bool(std::string_view line)>& keep) : path_(path) {
-  if (is_there(path)) {
+  const bool was_there = is_there(path);
+  if (was_there) {
     const std::string text = read_text(path);
     std::string kept;
     kept.reserve(text.size());
@@ -207,6 +208,7 @@ LineWriter::LineWriter(const std::string& path, const std::function<bool(std::st
   }
   descriptor_ = open_path(path, O_WRONLY | O_CREAT | O_APPEND);
   if (descriptor_ < 0) fail_system("write", path);
+  if (!was_there) sync_directory(parent_directory(path));  // its lines are no safer than its name
 }
 
 LineWriter::~LineWriter() {

@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "io/system.h"
@@ -99,11 +100,15 @@ class NewFolder {
   ~NewFolder();
   NewFolder(const NewFolder&) = delete;
   NewFolder& operator=(const NewFolder&) = delete;
-  void keep() { made_.clear(); }
+  void keep();  // and makes it survive a power cut
 
  private:
   std::vector<std::string> made_;  // the innermost first
 };
+
+// Removes a file, or a directory with all that is in it, as far as the system lets; returns what it said. Nothing there
+// is no error.
+std::error_code remove_tree(const std::string& path);
 
 // Makes what was renamed or made in a directory survive a power cut.
 void sync_directory(const std::string& path);

@@ -3,6 +3,7 @@
 #include "io/safetensors.h"
 
 #include <algorithm>
+#include <bit>
 #include <limits>
 #include <utility>
 
@@ -80,6 +81,13 @@ std::map<std::string, std::string> read_metadata(const std::string& path, const 
     metadata[key] = value.get<std::string>();
   }
   return metadata;
+}
+
+bool is_one_bit_from(std::string_view one, std::string_view other) {
+  int bits = one.size() == other.size() ? 0 : 2;
+  for (std::size_t i = 0; bits < 2 && i < one.size(); ++i)
+    bits += std::popcount(static_cast<unsigned char>(one[i] ^ other[i]));
+  return bits == 1;
 }
 
 // begin: still counted from the end of the header.
@@ -182,7 +190,12 @@ const TensorEntry& SafetensorsFile::tensor(std::string_view name) const {
 
 void SafetensorsFile::verify() const {
   const auto stored = metadata_.find("sha256");
-  if (stored == metadata_.end()) return;
+  if (stored == metadata_.end()) {
+    for (const auto& [key, value] : metadata_)
+      if (is_one_bit_from(key, "sha256"))
+        throw_corrupt_checkpoint(path(), fmt::format("is damaged: its metadata have \"{}\" for \"sha256\"", key));
+    return;
+  }
   const std::string quoted = fmt::format("\"sha256\":\"{}\"", stored->second);
   const std::size_t found = header_.find(quoted);
   bool same = found != std::string::npos && stored->second.size() == kSha256Digits;

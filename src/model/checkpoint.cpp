@@ -138,6 +138,7 @@ double valid_bits_beside(const std::string& model_path) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) return -1;
   const SafetensorsFile state(path.string());
+  state.verify();
   const auto found = state.metadata().find("valid_bits");
   if (found == state.metadata().end()) return -1;
   const std::optional<double> bits = parse_number<double>(found->second);

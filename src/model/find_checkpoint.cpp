@@ -42,19 +42,19 @@ std::string steps_text(const std::vector<Saved>& saved) {
   return fmt::format("{}", fmt::join(steps, ", "));
 }
 
-// The best step that the state beside a model knows of; nothing where there is no state, none that can be read, or none
-// that was validated.
-std::optional<std::int64_t> best_step_beside(const fs::path& model) {
+// The best step that the state beside a model knows of; nothing where there is no state, or none that was validated.
+// Error where it is damaged. linked: what the link says. Where the two agree the state is believed without reading all
+// of it.
+std::optional<std::int64_t> best_step_beside(const fs::path& model, std::optional<std::int64_t> linked) {
   const fs::path path = model.parent_path() / kTrainingStateFile;
   std::error_code error;
   if (!fs::is_regular_file(path, error)) return std::nullopt;
-  try {
-    const SafetensorsFile state(path.string());
-    const auto found = state.metadata().find("best_step");
-    return found == state.metadata().end() ? std::nullopt : parse_step(found->second);
-  } catch (const Error&) {
-    return std::nullopt;
-  }
+  const SafetensorsFile state(path.string());
+  const auto found = state.metadata().find("best_step");
+  const std::string text = found == state.metadata().end() ? "" : found->second;
+  const std::optional<std::int64_t> step = parse_step(text);
+  if (text != "-1" && (!step || step != linked)) state.verify();
+  return step;
 }
 
 [[noreturn]] void throw_none(const fs::path& run) {
@@ -64,16 +64,22 @@ std::optional<std::int64_t> best_step_beside(const fs::path& model) {
 // What the newest state that knows says is true; the link is for people and may be missing, behind, or a folder, as
 // copying makes one of it. Where nothing was validated the latest is all there is.
 fs::path find_best(const fs::path& run, const std::vector<Saved>& saved) {
+  std::error_code error;
+  const fs::path target = fs::read_symlink(run / kBestLink, error);
+  const std::optional<std::int64_t> linked = parse_step(target.filename().string());
   for (auto newest = saved.rbegin(); newest != saved.rend(); ++newest) {
-    const std::optional<std::int64_t> step = best_step_beside(newest->model);
+    std::optional<std::int64_t> step;
+    try {
+      step = best_step_beside(newest->model, linked);
+    } catch (const Error&) {  // the link knows more than an older state, unless it names what is gone
+      step = linked;
+    }
     if (!step) continue;
     for (const Saved& checkpoint : saved)
       if (checkpoint.step == *step) return checkpoint.model;
     break;
   }
-  std::error_code error;
-  const fs::path target = fs::read_symlink(run / kBestLink, error);
-  const fs::path best = error ? run / kBestLink : target.is_absolute() ? target : run / target;
+  const fs::path best = target.empty() ? run / kBestLink : target.is_absolute() ? target : run / target;
   if (fs::is_regular_file(best / kModelFile, error)) return best / kModelFile;
   if (saved.empty()) throw_none(run);
   return saved.back().model;

@@ -4,27 +4,64 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
+
+#include "io/system.h"
+#include "longstride/error.h"
 
 namespace longstride {
 
 namespace {
+
+constexpr const char* kFinished = "finished";
 
 // JSON has no NaN: what is not finite is written as null.
 nlohmann::ordered_json number(double value) {
   return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
 }
 
-}  // namespace
-
-bool is_up_to(std::int64_t step, std::string_view line) {
-  const auto json = nlohmann::json::parse(line, nullptr, false);
-  const auto found = json.is_object() ? json.find("step") : json.end();
-  return json.is_object() && found != json.end() && found->is_number_integer() && found->get<std::int64_t>() <= step;
+std::string event_line(std::int64_t step, const std::string& name) {
+  return nlohmann::ordered_json{{"step", step}, {"event", name}}.dump();
 }
 
-Journal::Journal(const RunDirectory& run, std::int64_t first_step)
-    : lines_(run.log_path(), [first_step](std::string_view line) { return is_up_to(first_step, line); }),
-      events_(run.tensorboard_path(), std::max<std::int64_t>(1, first_step + 1)) {}
+}  // namespace
+
+bool is_known(std::string_view line, const Progress& before) {
+  const auto json = nlohmann::json::parse(line, nullptr, false);
+  const auto step = json.is_object() ? json.find("step") : json.end();
+  if (!json.is_object() || step == json.end() || !step->is_number_integer()) return false;
+  const std::int64_t known = json.contains("valid_bits") ? before.validated_step
+                             : json.contains("sample")   ? before.sampled_step
+                                                         : before.step;
+  return step->get<std::int64_t>() <= known;
+}
+
+Journal::Journal(const RunDirectory& run, const Progress* before, Noted noted)
+    : lines_(run.log_path(), [before](std::string_view line) { return before != nullptr && is_known(line, *before); }),
+      noted_(std::move(noted)) {
+  try {
+    events_.emplace(run.tensorboard_path(), before != nullptr ? before->step + 1 : 1);
+  } catch (const Error& error) {
+    noted_(std::string("TensorBoard gets nothing of this session: ") + error.what());
+  }
+}
+
+bool Journal::says_finished(const RunDirectory& run, std::int64_t step) {
+  if (!is_there(run.log_path())) return false;
+  std::string line = event_line(step, kFinished);
+  line.push_back('\n');
+  return read_text(run.log_path()).find(line) != std::string::npos;
+}
+
+void Journal::show(const std::function<void(EventWriter&)>& write) {
+  if (!events_) return;
+  try {
+    write(*events_);
+  } catch (const Error& error) {
+    events_.reset();
+    noted_(std::string("TensorBoard gets nothing more of this session: ") + error.what());
+  }
+}
 
 void Journal::step(const StepReport& r) {
   nlohmann::ordered_json line = {{"step", r.step},
@@ -41,10 +78,12 @@ void Journal::step(const StepReport& r) {
   if (r.skipped) line["skipped"] = true;
   if (r.skipped) line["not_finite"] = r.not_finite;
   lines_.write(line.dump());
-  events_.scalar("loss_bits", r.step, r.loss_bits);
-  events_.scalar("learning_rate", r.step, r.learning_rate);
-  events_.scalar("gradient_norm", r.step, r.gradient_norm);
-  events_.scalar("tokens_per_s", r.step, r.tokens_per_s);
+  show([&](EventWriter& events) {
+    events.scalar("loss_bits", r.step, r.loss_bits);
+    events.scalar("learning_rate", r.step, r.learning_rate);
+    events.scalar("gradient_norm", r.step, r.gradient_norm);
+    events.scalar("tokens_per_s", r.step, r.tokens_per_s);
+  });
 }
 
 void Journal::validation(std::int64_t step, double bits, double standard_error, std::int64_t min_context,
@@ -55,18 +94,18 @@ void Journal::validation(std::int64_t step, double bits, double standard_error, 
                                        {"min_context", min_context},
                                        {"tokens_scored", tokens_scored}};
   lines_.write(line.dump());
-  events_.scalar("valid_bits", step, bits);
+  show([&](EventWriter& events) { events.scalar("valid_bits", step, bits); });
 }
 
 void Journal::sample(std::int64_t step, const std::string& name, const MadeSample& sample) {
   lines_.write(nlohmann::ordered_json{{"step", step}, {"sample", name}}.dump());
-  if (const auto* image = std::get_if<Image>(&sample)) events_.image("sample", step, *image);
-  if (const auto* sound = std::get_if<Sound>(&sample)) events_.audio("sample", step, *sound);
-  if (const auto* text = std::get_if<std::string>(&sample)) events_.text("sample", step, "```\n" + *text + "\n```");
+  show([&](EventWriter& events) {
+    if (const auto* image = std::get_if<Image>(&sample)) events.image("sample", step, *image);
+    if (const auto* sound = std::get_if<Sound>(&sample)) events.audio("sample", step, *sound);
+    if (const auto* text = std::get_if<std::string>(&sample)) events.text("sample", step, "```\n" + *text + "\n```");
+  });
 }
 
-void Journal::event(std::int64_t step, const std::string& name) {
-  lines_.write(nlohmann::ordered_json{{"step", step}, {"event", name}}.dump());
-}
+void Journal::event(std::int64_t step, const std::string& name) { lines_.write(event_line(step, name)); }
 
 }  // namespace longstride

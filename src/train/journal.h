@@ -2,25 +2,34 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "io/file.h"
 #include "io/tensorboard.h"
 #include "longstride/train.h"
+#include "train/config_changes.h"
 #include "train/made_sample.h"
 #include "train/run_directory.h"
+#include "train/state.h"
 
 namespace longstride {
 
-// Whether a line of log.jsonl tells of a step up to this one: what a run that goes on from there keeps of its log.
-bool is_up_to(std::int64_t step, std::string_view line);
+// Whether a line of log.jsonl tells of something that is a part of the run as it stood then: what a run that goes on from
+// there keeps of its log.
+bool is_known(std::string_view line, const Progress& before);
 
 class Journal {
  public:
-  static constexpr std::int64_t kNothing = -1;
-  // first_step: steps done before this session; lines beyond it, which a crash left, are dropped. kNothing: all lines.
-  Journal(const RunDirectory& run, std::int64_t first_step);
+  // before: where the run stood as this session began; lines that it does not know of, which a crash left, are dropped.
+  // Null: all lines. TensorBoard's files are a convenience: where they cannot be written, `noted` hears of it, and the
+  // log goes on without them.
+  Journal(const RunDirectory& run, const Progress* before, Noted noted);
+
+  // Whether the log says that the run ended with this step.
+  static bool says_finished(const RunDirectory& run, std::int64_t step);
 
   void step(const StepReport& report);
   void validation(std::int64_t step, double bits, double standard_error, std::int64_t min_context,
@@ -30,8 +39,11 @@ class Journal {
   void sync() { lines_.sync(); }
 
  private:
+  void show(const std::function<void(EventWriter&)>& write);
+
   LineWriter lines_;
-  EventWriter events_;
+  std::optional<EventWriter> events_;  // nothing where they could not be written
+  Noted noted_;
 };
 
 }  // namespace longstride

@@ -28,6 +28,15 @@ void each_number(Progress& p, Visit visit) {
   visit("tokens_per_s", p.tokens_per_s);
 }
 
+// Those that states of version 0.1.0 lack.
+template <typename Visit>
+void each_later_number(Progress& p, Visit visit) {
+  visit("validated_step", p.validated_step);
+  visit("sampled_step", p.sampled_step);
+  visit("validated_s", p.validated_s);
+  visit("sampled_s", p.sampled_s);
+}
+
 template <typename Visit>
 void each_number(DataMark& mark, Visit visit) {
   visit("data_bytes", mark.bytes);
@@ -48,6 +57,7 @@ std::map<std::string, std::string> progress_metadata(const Progress& progress) {
   Progress numbers = progress;
   const auto put_number = [&](const char* name, const auto& value) { metadata[name] = to_text(value); };
   each_number(numbers, put_number);
+  each_later_number(numbers, put_number);
   if (!progress.data.sha256.empty()) {
     each_number(numbers.data, put_number);
     metadata[kDataHash] = progress.data.sha256;
@@ -65,6 +75,12 @@ Progress read_progress(const SafetensorsFile& state) {
       throw Error(ErrorKind::corrupt_data, "train: \"" + state.path() + "\" lacks the number \"" + name + "\"");
   };
   each_number(progress, read_number);
+  if (state.metadata().contains("validated_step")) {
+    each_later_number(progress, read_number);
+  } else {  // what the log says of steps up to this one was done
+    progress.validated_step = progress.sampled_step = progress.step;
+    progress.validated_s = progress.sampled_s = progress.elapsed_s;
+  }
   if (const auto hash = state.metadata().find(kDataHash); hash != state.metadata().end()) {
     each_number(progress.data, read_number);
     progress.data.sha256 = hash->second;

@@ -23,7 +23,11 @@ struct Progress {
   double valid_bits = -1;         // the last validation; -1: none
   std::int64_t valid_tokens = 0;  // that a validation scores; 0: not chosen yet
   double tokens_per_s = 0;        // of training, smoothed
-  DataMark data;                  // that all of it was trained on; unknown in states of version 0.1.0
+  // The steps that were last validated and sampled, and elapsed_s as that began: so that an interruption neither
+  // repeats nor omits what is due between two steps.
+  std::int64_t validated_step = 0, sampled_step = 0;
+  double validated_s = 0, sampled_s = 0;
+  DataMark data;  // that all of it was trained on; unknown in states of version 0.1.0
 };
 
 // The metadata of a state. Numbers are the shortest texts that read back the same.

@@ -92,7 +92,9 @@ void remove_run(const std::string& path) {
 void check_place(const std::string& path, bool overwrite) {
   if (!is_there(path)) return;
   std::error_code error;
-  if (!fs::is_directory(path, error))
+  const bool folder = fs::is_directory(path, error);
+  if (error) refuse(path, error);
+  if (!folder)
     throw Error(ErrorKind::invalid_argument, "--out: \"" + path + "\" is a file; name a folder that is new or empty");
   const bool run = is_there(path + "/" + kConfigFile);
   if (run && !overwrite)
@@ -143,10 +145,10 @@ void RunDirectory::begin(const Config& config) {
 }
 
 RunDirectory RunDirectory::open(const std::string& path) {
-  if (!is_there(path + "/" + kConfigFile))
+  RunDirectory run(path);
+  if (!is_there(run.config_path()) && run.checkpoints().empty())
     throw Error(ErrorKind::invalid_argument,
                 "--resume: \"" + path + "\" holds no run (no config.json); start one without --resume");
-  RunDirectory run(path);
   run.lock();
   run.remove_leftovers();
   make_directory(path + "/samples");
@@ -165,13 +167,10 @@ void RunDirectory::remove_leftovers() const {
 }
 
 void RunDirectory::write_config(const Config& config) const {
-  write_file_atomically(path_ + "/" + kConfigFile, longstride::write_config(config));
+  write_file_atomically(config_path(), longstride::write_config(config));
 }
 
-Config RunDirectory::config() const {
-  const std::string file = path_ + "/" + kConfigFile;
-  return read_config({read_text(file)}, {file}, {});
-}
+Config RunDirectory::config() const { return read_config({read_text(config_path())}, {config_path()}, {}); }
 
 std::vector<std::int64_t> RunDirectory::named_checkpoints() const {
   std::vector<std::int64_t> steps;

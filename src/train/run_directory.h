@@ -29,11 +29,12 @@ class RunDirectory {
   static RunDirectory claim(const std::string& path, bool overwrite);
   void begin(const Config& config);  // makes an empty run with its config.json
 
-  // One that is there, without what killed processes left. Errors: invalid_argument where there is none or another
-  // process trains it.
+  // One that is there, without what killed processes left: it has a config.json, or checkpoints that know what was in
+  // it. Errors: invalid_argument where there is none or another process trains it.
   static RunDirectory open(const std::string& path);
 
   const std::string& path() const { return path_; }
+  std::string config_path() const { return path_ + "/config.json"; }
   Config config() const;
   void write_config(const Config& config) const;
   std::string log_path() const { return path_ + "/log.jsonl"; }

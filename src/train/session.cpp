@@ -102,6 +102,7 @@ void Session::step() {
   const double rate = this->rate();
   const Clock::time_point begun = Clock::now();
   const Trainer::Result result = trainer_.step(progress_, rate);
+  saved_ = false;
   StepReport r = report(result, rate, seconds_since(begun));
   if (result.skipped) r.not_finite = trainer_.first_not_finite(progress_.step - 1);
   journal_->step(r);
@@ -135,31 +136,46 @@ void Session::give_up(const std::string& first) {
                                        "; a lower training.learning_rate or a longer warm-up usually helps");
 }
 
-void Session::between_steps() {
-  const TrainingConfig& training = config_.training;
-  const auto due = [](Clock::time_point& since, double minutes) {
-    if (minutes <= 0 || seconds_since(since) < 60 * minutes) return false;
-    since = Clock::now();
-    return true;
-  };
-  if (due(validated_, training.validate_minutes))
-    validate(tokens_in(60 * training.validate_minutes * kValidationShare));
-  if (due(sampled_, training.sample_minutes)) make_sample(kSampleShare * 60 * training.sample_minutes);
-  if (due(saved_, training.checkpoint_minutes)) save();
+bool Session::due(std::int64_t last_step, double last_s, double minutes) const {
+  return minutes > 0 && last_step != progress_.step && elapsed() - last_s >= 60 * minutes;
 }
 
-TrainResult Session::run() {
-  started_ = validated_ = sampled_ = saved_ = Clock::now();
-  TrainResult result;
+// The checkpoint comes last, so that it knows of all that was done at its step: what a kill before it undoes is done
+// again, and nothing twice.
+void Session::between_steps() {
+  const TrainingConfig& training = config_.training;
+  if (due(progress_.validated_step, progress_.validated_s, training.validate_minutes))
+    validate(tokens_in(60 * training.validate_minutes * kValidationShare));
+  if (due(progress_.sampled_step, progress_.sampled_s, training.sample_minutes))
+    make_sample(kSampleShare * 60 * training.sample_minutes);
+  const bool best = progress_.best_step == progress_.step;
+  if (best || due(-1, saved_s_, training.checkpoint_minutes)) save();
+}
+
+void Session::go_on(TrainResult& result) {
+  if (progress_.step > 0 && !done() && !stopped()) between_steps();  // what an interruption kept from being done
   while (!done() && !stopped()) {
     step_or_save();
     if (!done() && !stopped()) between_steps();
   }
-  result.interrupted = !done();
-  if (!result.interrupted && progress_.step > 0) finish(result);
+  if (done() && progress_.step > 0) {
+    finish();
+    test(result);
+  }
+  result.interrupted = !done() || (stopped() && (!is_complete() || result.test_bits < 0));
   save();
   journal_->event(progress_.step, result.interrupted ? "interrupted" : "finished");
   journal_->sync();
+}
+
+TrainResult Session::run() {
+  started_ = Clock::now();
+  TrainResult result;
+  if (finished_) {
+    test(result);
+  } else {
+    go_on(result);
+  }
   result.step = progress_.step;
   result.valid_bits = progress_.valid_bits;
   result.checkpoint = run_.checkpoint_path(progress_.step);

@@ -49,16 +49,22 @@ class Session {
   void step_or_save();
   StepReport report(const Trainer::Result& result, double rate, double step_s);
   void give_up(const std::string& first);  // what was not finite
+  bool due(std::int64_t last_step, double last_s, double minutes) const;  // not at this step yet, and long ago
   void between_steps();
+  void go_on(TrainResult& result);  // to the end, or until the run is stopped
 
   // Bits of the first `tokens` bytes of a part, as many as there are; none where it is empty or the run was stopped.
   std::optional<Score> score(Split split, std::int64_t tokens);
   std::int64_t tokens_in(double seconds) const;
+  // Where the run is stopped meanwhile these two leave things as they were, for the session that goes on.
   void validate(std::int64_t tokens);
   void make_sample(double seconds);  // takes about so many at most
-  void save();
+  void save();                       // where anything is new
   void mark_best();
-  void finish(TrainResult& result);
+  void finish();
+  double final_seconds() const;  // for each of what is done at the end
+  bool is_complete() const;      // validated and sampled at its last step
+  void test(TrainResult& result);
   void note(const std::string& sentence) const;
 
   Backend& backend_;
@@ -74,10 +80,11 @@ class Session {
   std::optional<Engine> engine_;
   std::optional<Journal> journal_;
   Progress progress_;
-  std::int64_t saved_step_ = -1;
+  bool saved_ = false;        // all that there is
+  bool finished_ = false;     // by an earlier session: nothing is to be done
   bool link_failed_ = false;  // and it was said
-  Clock::time_point started_, validated_, sampled_, saved_;
-  double elapsed_before_ = 0;
+  Clock::time_point started_;
+  double elapsed_before_ = 0, saved_s_ = 0;  // elapsed() as the last checkpoint was begun
 };
 
 }  // namespace longstride

@@ -11,7 +11,7 @@ namespace longstride {
 void Session::start() {
   state_.initialise(config_.training.seed);
   progress_.data = data_.mark();
-  journal_.emplace(run_, Journal::kNothing);
+  journal_.emplace(run_, nullptr, [this](const std::string& sentence) { note(sentence); });
   journal_->event(0, "started");
 }
 
@@ -30,10 +30,13 @@ void Session::resume() {
   progress_.data = now;
   if (moved) run_.write_config(config_);
   set_aside(damaged);
+  saved_ = true;
   repair_best();
-  saved_step_ = progress_.step;
-  elapsed_before_ = progress_.elapsed_s;
-  journal_.emplace(run_, progress_.step);
+  elapsed_before_ = saved_s_ = progress_.elapsed_s;
+  started_ = Clock::now();
+  finished_ = saved_ && done() && is_complete() && Journal::says_finished(run_, progress_.step);
+  if (finished_) return;
+  journal_.emplace(run_, &progress_, [this](const std::string& sentence) { note(sentence); });
   journal_->event(progress_.step, "resumed");
 }
 
@@ -77,7 +80,11 @@ void Session::repair_best() {
   if (std::find(there.begin(), there.end(), progress_.best_step) != there.end()) {
     mark_best();
   } else if (!run_.has_best_folder()) {
-    progress_.best_step = -1;  // the next validation is the best of those that are there
+    // The next validation is the best of those that are there, or this one where it was validated.
+    const bool validated = progress_.validated_step == progress_.step && progress_.valid_bits >= 0;
+    progress_.best_step = validated ? progress_.step : -1;
+    progress_.best_bits = progress_.valid_bits;
+    saved_ = false;
     run_.unset_best();
   }
 }

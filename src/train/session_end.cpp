@@ -44,10 +44,16 @@ std::optional<Score> Session::score(Split split, std::int64_t tokens) {
 }
 
 void Session::validate(std::int64_t tokens) {
-  if (progress_.valid_tokens == 0)
-    progress_.valid_tokens = tokens;  // the same bytes every time, so that figures compare
-  const std::optional<Score> scored = score(Split::valid, progress_.valid_tokens);
+  const double begun = elapsed();
+  // The same bytes every time, so that figures compare.
+  const std::int64_t compared = progress_.valid_tokens > 0 ? progress_.valid_tokens : tokens;
+  const std::optional<Score> scored = score(Split::valid, compared);
+  if (!scored && stopped()) return;
+  progress_.validated_step = progress_.step;
+  progress_.validated_s = begun;
+  saved_ = false;
   if (!scored) return;
+  progress_.valid_tokens = compared;
   const double bits = scored->bits();
   const bool best = progress_.best_step < 0 || bits < progress_.best_bits;
   progress_.valid_bits = bits;
@@ -57,9 +63,6 @@ void Session::validate(std::int64_t tokens) {
   }
   journal_->validation(progress_.step, bits, scored->standard_error, 0, scored->tokens);
   if (observer_.validated) observer_.validated(progress_.step, bits, best);
-  if (!best) return;
-  saved_step_ = -1;  // the checkpoint shall know its bits
-  save();
 }
 
 void Session::mark_best() {
@@ -71,16 +74,14 @@ void Session::mark_best() {
 
 void Session::make_sample(double seconds) {
   if (!engine_) return;
-  const Clock::time_point begun = Clock::now();
+  const double begun = elapsed();
   std::atomic<bool> enough = false;
   SampleOptions options;
   options.tokens = engine_->shape().length;
   options.count = engine_->shape().sequences;
   options.seed = config_.training.seed;
   options.stop = &enough;
-  options.made = [&](std::int64_t, std::uint8_t) {
-    enough = stopped() || std::chrono::duration<double>(Clock::now() - begun).count() >= seconds;
-  };
+  options.made = [&](std::int64_t, std::uint8_t) { enough = stopped() || elapsed() - begun >= seconds; };
   TrainState::Averaged averaged(state_);
   std::vector<std::vector<std::uint8_t>> made;
   try {
@@ -89,6 +90,10 @@ void Session::make_sample(double seconds) {
     if (error.kind() != ErrorKind::diverged) throw;
     return note(std::string("no sample is made: ") + error.what());
   }
+  if (stopped()) return;
+  progress_.sampled_step = progress_.step;
+  progress_.sampled_s = begun;
+  saved_ = false;
   const MadeSample sample = made_sample(config_.data, made);
   std::string name;
   try {
@@ -107,24 +112,33 @@ void Session::make_sample(double seconds) {
 }
 
 void Session::save() {
-  if (saved_step_ == progress_.step) return;
-  progress_.elapsed_s = elapsed();
+  if (saved_) return;
+  progress_.elapsed_s = saved_s_ = elapsed();
+  journal_->sync();  // first: a checkpoint is never ahead of the log, not even where the power fails
   run_.save_checkpoint(progress_.step,
                        [&](const std::string& directory) { state_.save(directory, config_, progress_); });
-  saved_step_ = progress_.step;
-  journal_->sync();
+  saved_ = true;
   if (progress_.best_step == progress_.step) mark_best();  // before the one that it replaces is removed
   run_.rotate(config_.training.keep, progress_.best_step);
   if (observer_.saved) observer_.saved(progress_.step, run_.checkpoint_path(progress_.step));
 }
 
-void Session::finish(TrainResult& result) {
+double Session::final_seconds() const { return std::max(kFinalSeconds, kFinalShare * elapsed()); }
+
+void Session::finish() {
   save();  // first, so that whatever follows can be interrupted
-  const double seconds = std::max(kFinalSeconds, kFinalShare * elapsed());
-  validate(tokens_in(seconds));
-  make_sample(seconds);
+  if (progress_.validated_step != progress_.step) validate(tokens_in(final_seconds()));
+  if (progress_.sampled_step != progress_.step) make_sample(final_seconds());
+  save();
+}
+
+bool Session::is_complete() const {
+  return progress_.validated_step == progress_.step && (!engine_ || progress_.sampled_step == progress_.step);
+}
+
+void Session::test(TrainResult& result) {
   const ByteRange test = data_.part(Split::test);
-  const std::optional<Score> scored = score(Split::test, tokens_in(seconds));
+  const std::optional<Score> scored = score(Split::test, tokens_in(final_seconds()));
   if (!scored) return;
   result.test_bits = scored->bits();
   result.test_bytes = scored->tokens;

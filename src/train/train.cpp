@@ -5,6 +5,7 @@
 #include "longstride/error.h"
 #include "model/precision.h"
 #include "ops/backend.h"
+#include "train/config_changes.h"
 #include "train/run_directory.h"
 #include "train/session.h"
 
@@ -28,11 +29,14 @@ void require_memory(const Plan& plan) {
 
 TrainResult train(const Config& asked, const TrainOptions& options, const TrainObserver& observer) {
   Config config = asked;
+  const auto note = [&](const std::string& sentence) {
+    if (observer.noted) observer.noted(sentence);
+  };
   if (!options.resume) check(config);  // before a folder is made
   RunDirectory run =
       options.resume ? RunDirectory::open(options.out) : RunDirectory::claim(options.out, options.overwrite);
   if (options.resume) {
-    config = run.config();
+    config = config_to_resume(run, note);
     if (!asked.data.paths.empty()) config.data.paths = asked.data.paths;
     check(config);
   }
@@ -54,7 +58,10 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   require_memory(plan);
   config.training.precision = plan.precision;
   config.training.recompute = plan.recompute;
-  if (!options.resume) run.begin(config);
+  if (options.resume)
+    note_config_changes(run, config, note);
+  else
+    run.begin(config);
   const std::unique_ptr<Backend> backend = make_backend(device);
   const double peak = backend->product_rate(type_of(plan.precision));
   Session session(*backend, config, plan, peak, std::move(run), data, options, observer);

@@ -27,9 +27,10 @@ struct Finished {
   nlohmann::json json() const { return nlohmann::json::parse(out, nullptr, false); }
 };
 
-class Commands : public testing::Test {
- protected:
-  Commands() {
+// A folder of its own in which programs run: their streams go to `out` and `err`, and `text` is there to learn from.
+class Workplace {
+ public:
+  Workplace() {
     std::string pattern = (std::filesystem::temp_directory_path() / "longstride-apps-XXXXXX").string();
     root_ = ::mkdtemp(pattern.data());
     std::string text;
@@ -37,7 +38,9 @@ class Commands : public testing::Test {
       text += "line " + std::to_string(line * line % 97) + " of the text\n";
     write("text", text);
   }
-  ~Commands() override { std::filesystem::remove_all(root_); }
+  ~Workplace() { std::filesystem::remove_all(root_); }
+  Workplace(const Workplace&) = delete;
+  Workplace& operator=(const Workplace&) = delete;
 
   std::string path(const std::string& name) const { return (root_ / name).string(); }
   void write(const std::string& name, const std::string& bytes) const {
@@ -70,8 +73,12 @@ class Commands : public testing::Test {
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&usual, signal);
     posix_spawnattr_setsigdefault(&attributes, &usual);
     if (!ignoring_) posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    std::vector<char*> variables;
+    for (const std::string& variable : environment_) variables.push_back(const_cast<char*>(variable.c_str()));
+    for (char** variable = environ; *variable != nullptr; ++variable) variables.push_back(*variable);
+    variables.push_back(nullptr);
     pid_t process = -1;
-    EXPECT_EQ(posix_spawn(&process, argv[0], &files, &attributes, argv.data(), environ), 0);
+    EXPECT_EQ(posix_spawn(&process, argv[0], &files, &attributes, argv.data(), variables.data()), 0);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&files);
     return process;
@@ -123,6 +130,9 @@ class Commands : public testing::Test {
 
   std::filesystem::path root_;
   bool ignoring_ = false;  // programs are started with the signals ignored that this process ignores
+  std::vector<std::string> environment_;  // NAME=VALUE for programs, besides what this process has
 };
+
+class Commands : public testing::Test, public Workplace {};
 
 }  // namespace longstride

@@ -223,6 +223,19 @@ TEST_F(Resume, LeavesAFolderOfOtherFilesInPlaceOfTheLinkAndSaysItOnce) {
                         "\": Is a directory); the program's commands find it without one\n");
 }
 
+TEST_F(Resume, ChangesNothingOfARunThatIsFinished) {
+  Config c = every_step(true);
+  c.training.sample_minutes = 1e-9;
+  const double bits = run(c, "run").valid_bits;
+  const std::string before = contents("run");
+  const TrainResult again = run(c, "run", -1, true);
+  EXPECT_EQ(contents("run"), before);
+  EXPECT_EQ(again.step, 6);
+  EXPECT_EQ(again.valid_bits, bits);
+  EXPECT_GT(again.test_bits, 0);
+  EXPECT_FALSE(again.interrupted);
+}
+
 TEST_F(Resume, FindsAnotherBestWhereTheBestIsGone) {
   Config c = every_step(true);
   c.training.learning_rate = 1;  // the weights get worse with every step
