@@ -10,8 +10,13 @@
 #include "command.h"
 #include "command_line.h"
 #include "longstride/error.h"
+#include "longstride/origin.h"
 #include "output.h"
 #include "signals.h"
+
+namespace longstride::program {
+extern const char* const kCommit;  // cmake/commit.cmake makes the file that says it
+}  // namespace longstride::program
 
 namespace {
 
@@ -41,10 +46,13 @@ int run(const Command& command) {
 int main(int argc, char** argv) {
   using namespace longstride::program;
   report_refused_writes();
-  ProgramLine program("Sparse Transformers over bytes: train, measure in bits per byte, sample.", LONGSTRIDE_VERSION);
+  longstride::set_commit(kCommit);
+  const std::string commit = kCommit, version = "longstride " + std::string(longstride::version());
+  ProgramLine program("Sparse Transformers over bytes: train, measure in bits per byte, sample.",
+                      version + (commit.empty() ? "" : " (" + commit + ")"));
   const CommandLine line = program.line();
-  const std::vector<Command> commands = {train_command(line),    evaluate_command(line), sample_command(line),
-                                         pattern_command(line),  plan_command(line),     info_command(line),
+  const std::vector<Command> commands = {train_command(line),     evaluate_command(line), sample_command(line),
+                                         pattern_command(line),   plan_command(line),     info_command(line),
                                          attention_command(line)};
   if (const std::optional<int> status = program.parse(argc, argv)) return *status;
   for (const Command& command : commands)

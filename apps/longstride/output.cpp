@@ -32,6 +32,12 @@ void print_json(const nlohmann::ordered_json& object) {
   print(object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
 }
 
+nlohmann::ordered_json origin_json(const std::optional<Origin>& origin) {
+  nlohmann::ordered_json json;
+  if (origin) Origin::fields(*origin, [&](const char* name, const std::string& text) { json[name] = text; });
+  return json;
+}
+
 std::string read_file(const std::string& path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "longstride/device.h"
+
 namespace longstride {
 
 namespace {
@@ -64,8 +66,13 @@ void Journal::sample(std::int64_t step, const std::string& name, const MadeSampl
   if (const auto* text = std::get_if<std::string>(&sample)) events_.text("sample", step, "```\n" + *text + "\n```");
 }
 
-void Journal::event(std::int64_t step, const std::string& name) {
-  lines_.write(nlohmann::ordered_json{{"step", step}, {"event", name}}.dump());
+void Journal::event(std::int64_t step, const std::string& name, const std::optional<Origin>& origin) {
+  nlohmann::ordered_json line = {{"step", step}, {"event", name}};
+  if (origin) {
+    Origin::fields(*origin, [&](const char* key, const std::string& text) { line[key] = text; });
+    line["processor"] = machine_info().processor;
+  }
+  lines_.write(line.dump());
 }
 
 }  // namespace longstride

@@ -6,12 +6,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "data/dataset.h"
 #include "longstride/config.h"
+#include "longstride/origin.h"
 #include "model/network.h"
 #include "model/parameters.h"
 #include "ops/buffer.h"
@@ -33,6 +35,7 @@ struct Progress {
   std::int64_t valid_tokens = 0;  // that a validation scores; 0: not chosen yet
   double tokens_per_s = 0;        // of training, smoothed
   DataMark data;                  // that all of it was trained on; unknown in states of version 0.1.0
+  std::optional<Origin> origin;   // of what trained it last; unknown in older states
 };
 
 // Parameters in all their copies, in a backend's memory, and the programs that move them.

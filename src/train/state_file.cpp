@@ -60,7 +60,7 @@ void TrainState::save(const std::string& checkpoint, const Config& config, const
   const float* trained = host(weights_, w);
   // Nothing that depends on the clock (validations do) goes into this file: the same steps make the same bytes.
   save_model(checkpoint + "/" + kModelFile, config, progress.step, table_,
-             averaging ? host(average_, average) : trained);
+             averaging ? host(average_, average) : trained, progress.origin);
   std::map<std::string, std::string> metadata = {{"format", "longstride-state-1"}};
   Progress numbers = progress;
   const auto put_number = [&](const char* name, const auto& value) { metadata[name] = to_text(value); };
@@ -98,6 +98,7 @@ Progress TrainState::load(const std::string& checkpoint) {
     each_number(progress.data, read_number);
     progress.data.sha256 = hash->second;
   }
+  progress.origin = read_checkpoint_metadata(model).origin;
   std::vector<float> values(static_cast<std::size_t>(table_.store_elements()));
   const auto read = [&](const SafetensorsFile& file, const std::string& prefix, const Buffer& buffer) {
     load_tensors_into(file, table_, prefix, values.data());
