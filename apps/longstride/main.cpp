@@ -53,7 +53,7 @@ int main(int argc, char** argv) {
   const CommandLine line = program.line();
   const std::vector<Command> commands = {train_command(line),     evaluate_command(line), sample_command(line),
                                          pattern_command(line),   plan_command(line),     info_command(line),
-                                         attention_command(line)};
+                                         attention_command(line), doctor_command(line)};
   if (const std::optional<int> status = program.parse(argc, argv)) return *status;
   for (const Command& command : commands)
     if (command.line.was_chosen()) return run(command);

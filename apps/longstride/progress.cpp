@@ -61,6 +61,13 @@ void ProgressLine::print(const std::string& text) {
   std::fflush(stderr);
 }
 
+void ProgressLine::clear() {
+  if (drawn_) std::fprintf(stderr, "\r\x1b[K");
+  std::fflush(stderr);
+  drawn_ = false;
+  pending_.clear();
+}
+
 void ProgressLine::finish() {
   if (!pending_.empty()) draw(pending_);
   if (drawn_) std::fprintf(stderr, "\n");

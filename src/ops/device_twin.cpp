@@ -185,7 +185,7 @@ class DeviceTwin::Twin {
     return region.inside ? executable_->program().bound(region.inside).data : region.outside.data();
   }
   static std::string take_back(Region& region, const std::vector<std::byte>& image) {
-    std::string wrong;
+    const char* wrong = "";
     const auto differs = [](std::byte byte) { return byte != kAroundByte; };
     if (std::any_of(image.begin(), image.begin() + kAround, differs)) wrong = "something is written before operands";
     if (std::any_of(image.end() - kAround, image.end(), differs)) wrong = "something is written behind operands";
