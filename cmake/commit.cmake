@@ -1,6 +1,7 @@
 # The commit that the sources stand at, for what the program writes down: a file commit.cpp that is looked at in every
 # build and changes only where the commit does, so that nothing else is compiled anew. Empty where git cannot say.
 if(CMAKE_SCRIPT_MODE_FILE)
+  cmake_minimum_required(VERSION 3.25)
   execute_process(COMMAND git -C ${SOURCE} rev-parse --show-prefix OUTPUT_VARIABLE within ERROR_QUIET
                   OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE outside)
   set(commit "")

@@ -1,8 +1,11 @@
 // These tests let the doctor look at a device that is as it should be, and at devices whose results were spoiled.
 #include <gtest/gtest.h>
 
-#include <algorithm>
-#include <cstring>
+#include <stdlib.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <set>
