@@ -14,8 +14,8 @@
 #include "longstride/model.h"
 #include "model/checkpoint.h"
 #include "model/parameters.h"
+#include "model/random_weights.h"
 #include "ops/philox.h"
-#include "random_weights.h"
 
 namespace longstride::tests {
 

@@ -14,8 +14,9 @@ namespace longstride::tests {
 class WatchedBackend final : public Backend {
  public:
   explicit WatchedBackend(Backend& inner) : inner_(inner) {}
-  std::function<void()> uploaded;  // after memory was written from the host
-  std::function<void()> running;   // before a program runs; what it throws ends the run
+  std::function<void()> uploaded;                   // after memory was written from the host
+  std::function<void()> running;                    // before a program runs; what it throws ends the run
+  std::function<void(const Program& program)> ran;  // after a program ran: what it wrote may be changed
 
   void* allocate(std::int64_t bytes) override { return inner_.allocate(bytes); }
   void release(void* memory) noexcept override { inner_.release(memory); }
@@ -47,6 +48,7 @@ class WatchedBackend final : public Backend {
     void run(const StepInputs& inputs, const AtMark& at_mark) override {
       if (backend_.running) backend_.running();
       inner_->run(inputs, at_mark);
+      if (backend_.ran) backend_.ran(inner_->program());
     }
 
    private:

@@ -22,5 +22,6 @@ Command pattern_command(CommandLine program);
 Command plan_command(CommandLine program);
 Command info_command(CommandLine program);
 Command attention_command(CommandLine program);
+Command doctor_command(CommandLine program);
 
 }  // namespace longstride::program

@@ -92,7 +92,7 @@ void CommandLine::add_footer(const std::string& text) { app_->footer(text); }
 std::string CommandLine::name() const { return app_->get_name(); }
 bool CommandLine::was_chosen() const { return app_->parsed(); }
 
-ProgramLine::ProgramLine(const char* purpose, const char* version)
+ProgramLine::ProgramLine(const char* purpose, const std::string& version)
     : app_(std::make_unique<CLI::App>(purpose, "longstride")) {
   app_->set_version_flag("--version", version);
   app_->require_subcommand(1);

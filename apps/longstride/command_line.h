@@ -61,7 +61,7 @@ class CommandLine {
 // The whole line: `longstride COMMAND ...`.
 class ProgramLine {
  public:
-  ProgramLine(const char* purpose, const char* version);
+  ProgramLine(const char* purpose, const std::string& version);
   ~ProgramLine();
   ProgramLine(const ProgramLine&) = delete;
   ProgramLine& operator=(const ProgramLine&) = delete;

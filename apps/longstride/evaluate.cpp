@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "longstride/device.h"
 #include "longstride/error.h"
 #include "options.h"
 #include "output.h"
@@ -42,6 +43,10 @@ nlohmann::ordered_json to_json(const Evaluation& result) {
   json["checkpoint_sha256"] = result.checkpoint_sha256;
   json["step"] = result.step;
   json["precision"] = result.precision;
+  json["split"] = result.split;
+  json["origin"] = origin_json(result.origin);
+  json["trained_by"] = origin_json(result.trained_by);
+  json["processor"] = machine_info().processor;
   json["seconds"] = result.seconds;
   return json;
 }
@@ -62,11 +67,11 @@ std::string to_words(const Evaluation& result) {
                                  : fmt::format(" ± {:.4f} (standard error over windows)", result.standard_error);
   return fmt::format(
       "{:.4f} bits per {}{}\n"
-      "{} bytes of {} from offset {} on (sha256 {}); {}; {} at step {} (sha256 {}); {}; {}\n",
+      "{} bytes of {} from offset {} on (sha256 {}); {}; {} at step {} (sha256 {}); {}; {}; {}\n",
       result.bits_per_byte, result.kind == "image" ? "dim" : "byte", spread, with_commas(result.tokens_scored),
       escaped(result.data), with_commas(result.offset), result.data_sha256.substr(0, 12), protocol_words(result),
       escaped(result.checkpoint), with_commas(result.step), result.checkpoint_sha256.substr(0, 12), result.precision,
-      duration_words(result.seconds));
+      origin_words(result.origin), duration_words(result.seconds));
 }
 
 int run(EvaluateArguments& arguments) {

@@ -24,9 +24,19 @@ nlohmann::ordered_json to_json(const CheckpointInfo& info) {
   json["config"] = nlohmann::ordered_json::parse(write_config(info.config));
   json["step"] = info.step;
   json["parameters"] = info.parameters;
+  json["trained_by"] = origin_json(info.origin);
+  json["data_bytes"] = info.data_sha256.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(info.data_bytes);
+  json["data_sha256"] = info.data_sha256.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(info.data_sha256);
   json["tensors"] = nlohmann::ordered_json::object();
   for (const auto& [name, shape] : info.tensors) json["tensors"][name] = shape;
   return json;
+}
+
+std::string data_words(const CheckpointInfo& info) {
+  std::string words = fmt::format("{}", fmt::join(info.config.data.paths, ", "));
+  if (!info.data_sha256.empty())
+    words += fmt::format(" ({} bytes, sha256 {})", with_commas(info.data_bytes), info.data_sha256.substr(0, 12));
+  return words;
 }
 
 std::string to_words(const CheckpointInfo& info) {
@@ -37,7 +47,10 @@ std::string to_words(const CheckpointInfo& info) {
       {"model", model_words(config.model)},
       {"attention", attention_words(config.model)},
       {"parameters", fmt::format("{} in {} tensors", with_commas(info.parameters), info.tensors.size())},
-      {"data", fmt::format("{}", fmt::join(config.data.paths, ", "))}};
+      {"data", data_words(info)},
+      {"training", fmt::format("seed {}, {}", config.training.seed,
+                               config.training.precision == Precision::bfloat16 ? "bfloat16" : "float32")},
+      {"trained by", info.origin ? origin_words(*info.origin) : "not said"}};
   rows.emplace_back("validation", info.valid_bits < 0
                                       ? "none up to this step"
                                       : fmt::format("{:.4f} bits per byte, the last up to this step", info.valid_bits));

@@ -15,9 +15,14 @@
 #include "command.h"
 #include "command_line.h"
 #include "longstride/error.h"
+#include "longstride/origin.h"
 #include "output.h"
 #include "signals.h"
 #include "words.h"
+
+namespace longstride::program {
+extern const char* const kCommit;  // cmake/commit.cmake makes the file that says it
+}  // namespace longstride::program
 
 namespace {
 
@@ -74,11 +79,14 @@ int main(int argc, char** argv) {
   occupy_standard_descriptors();
   allow_many_files();
   report_refused_writes();
-  ProgramLine program("Sparse Transformers over bytes: train, measure in bits per byte, sample.", LONGSTRIDE_VERSION);
+  longstride::set_commit(kCommit);
+  const std::string commit = kCommit, version = "longstride " + std::string(longstride::version());
+  ProgramLine program("Sparse Transformers over bytes: train, measure in bits per byte, sample.",
+                      version + (commit.empty() ? "" : " (" + commit + ")"));
   const CommandLine line = program.line();
-  const std::vector<Command> commands = {train_command(line),    evaluate_command(line), sample_command(line),
-                                         pattern_command(line),  plan_command(line),     info_command(line),
-                                         attention_command(line)};
+  const std::vector<Command> commands = {train_command(line),     evaluate_command(line), sample_command(line),
+                                         pattern_command(line),   plan_command(line),     info_command(line),
+                                         attention_command(line), doctor_command(line)};
   if (const std::optional<int> status = program.parse(argc, argv)) return *status;
   for (const Command& command : commands)
     if (command.line.was_chosen()) return run(command);

@@ -55,4 +55,10 @@ void print_json(const nlohmann::ordered_json& object) {
   print(text + "\n");
 }
 
+nlohmann::ordered_json origin_json(const std::optional<Origin>& origin) {
+  nlohmann::ordered_json json;
+  if (origin) Origin::fields(*origin, [&](const char* name, const std::string& text) { json[name] = text; });
+  return json;
+}
+
 }  // namespace longstride::program

@@ -4,9 +4,12 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "longstride/origin.h"
 
 namespace longstride::program {
 
@@ -25,5 +28,8 @@ void say(std::string_view bytes);
 // One object, indented, with a line end. Text that is no UTF-8 is written with U+FFFD in the place of what is wrong,
 // and control characters are escaped, so that a terminal shows it as it is.
 void print_json(const nlohmann::ordered_json& object);
+
+// null where there is none.
+nlohmann::ordered_json origin_json(const std::optional<Origin>& origin);
 
 }  // namespace longstride::program

@@ -60,6 +60,13 @@ void ProgressLine::print(const std::string& text) {
   say(clear + escaped_lines(text) + (text.ends_with('\n') ? "" : "\n"));
 }
 
+void ProgressLine::clear() {
+  if (drawn_) say("\r\x1b[K");
+  std::fflush(stderr);
+  drawn_ = false;
+  pending_.clear();
+}
+
 void ProgressLine::finish() {
   if (!pending_.empty()) draw(pending_);
   if (drawn_) say("\n");

@@ -20,6 +20,7 @@ class ProgressLine {
   bool due() const;                     // one would be
   void print(const std::string& text);  // lines that stay, above the one that renews; a line end is added
   void finish();                        // shows the last state and leaves it
+  void clear();                         // takes the renewing line away: something else will be printed there
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -37,6 +37,9 @@ nlohmann::ordered_json to_json(const TrainResult& result, const std::string& out
   json["test_order0_bits"] = known(result.test_order0_bits);
   json["test_bytes"] = result.test_bytes;
   json["checkpoint"] = result.checkpoint;
+  json["data_bytes"] = result.data_bytes;
+  json["data_sha256"] = result.data_sha256;
+  json["origin"] = origin_json(result.origin);
   return json;
 }
 

@@ -105,6 +105,9 @@ std::string result_words(const TrainResult& result, const Config& config, const 
   }
   rows.emplace_back("run",
                     fmt::format("{}, {} steps; checkpoint {}", out, with_commas(result.step), result.checkpoint));
+  rows.emplace_back(
+      "by", fmt::format("{}; seed {}; {} bytes of data, sha256 {}", origin_words(result.origin), config.training.seed,
+                        with_commas(result.data_bytes), result.data_sha256.substr(0, 12)));
   std::vector<std::string> paths;
   for (const std::string& path : config.data.paths) paths.push_back(shell_word(path));
   const std::string run = shell_word(out);

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "longstride/config.h"
+#include "longstride/origin.h"
 
 namespace longstride {
 
@@ -16,7 +18,10 @@ struct CheckpointInfo {
   std::int64_t step = 0;
   std::int64_t parameters = 0;
   std::vector<std::pair<std::string, std::vector<std::int64_t>>> tensors;  // name, shape
-  double valid_bits = -1;  // the last validation up to that step; -1: none
+  double valid_bits = -1;        // the last validation up to that step; -1: none
+  std::optional<Origin> origin;  // of what trained it; none: it does not say
+  std::string data_sha256;       // that names what it was trained on (docs/training.md); empty: not known
+  std::int64_t data_bytes = 0;
 };
 
 // run: a run directory, a checkpoint directory or a .safetensors file. which: best | latest | a step.

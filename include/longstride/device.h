@@ -29,6 +29,21 @@ void set_threads(int threads);
 // bfloat16 products do not run natively they are float32's: operands are widened there.
 double measure_peak_multiply_adds(bool bfloat16);
 
+// What the processor gives at best with the instruction set and the threads in use, measured now in about two seconds.
+// Multiply-adds (not flops) a second are of vectors in registers, so that memory has no part in them.
+struct ProcessorRates {
+  double clock_hz = 0;           // of one thread
+  int lanes = 0;                 // float32 of a vector
+  double one_thread = 0;         // float32 multiply-adds of one, in seconds of its own on a core
+  double float32 = 0;            // of all threads, at best
+  double float32_sustained = 0;  // the same over a quarter of a second: less where others use the cores
+  double bfloat16 = 0;           // of all threads, by the instruction for it; 0: there is none
+  bool bfloat16_tiles = false;   // there are tile units (AMX) for it besides, which are not measured
+  double copy = 0;               // bytes read or written a second while all threads copy memory
+  std::int64_t copied_bytes = 0;
+};
+ProcessorRates measure_processor();
+
 // Resident memory of this process: now, and its largest so far.
 std::int64_t resident_bytes();
 std::int64_t peak_resident_bytes();

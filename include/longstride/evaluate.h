@@ -4,10 +4,12 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "longstride/config.h"
+#include "longstride/origin.h"
 
 namespace longstride {
 
@@ -42,6 +44,9 @@ struct Evaluation {
   std::string checkpoint_sha256;
   std::int64_t step = 0;
   std::string precision;
+  Origin origin;                     // of this evaluation
+  std::optional<Origin> trained_by;  // of the checkpoint; none: it does not say
+  std::string split;                 // train | valid | test | all
   double seconds = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "longstride/config.h"
+#include "longstride/origin.h"
 #include "longstride/plan.h"
 
 namespace longstride {
@@ -56,6 +57,10 @@ struct TrainResult {
   double test_order0_bits = -1;  // order-0 entropy of the test part's bytes
   std::int64_t test_bytes = 0;
   std::string checkpoint;  // the last one saved
+  // To get the same again, besides the configuration (RUN/config.json):
+  Origin origin;
+  std::string data_sha256;  // that names the data (docs/training.md)
+  std::int64_t data_bytes = 0;
 };
 
 struct TrainOptions {

@@ -117,6 +117,9 @@ Evaluation scored(HeldModel& held, const EvaluateOptions& options, const ToScore
   result.checkpoint_sha256 = held.sha256();
   result.step = held.loaded.step;
   result.precision = type == DType::bfloat16 ? "bfloat16" : "float32";
+  result.origin = this_origin(held.backend->facts().device);
+  result.trained_by = held.loaded.origin;
+  result.split = to_string(what.split);
   result.seconds = std::chrono::duration<double>(Clock::now() - started).count();
   return result;
 }

@@ -21,6 +21,8 @@
 namespace longstride {
 namespace {
 
+constexpr const char* kOrigin = "origin_";  // begins keys of the metadata
+
 std::string shape_text(const std::vector<std::int64_t>& shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
 // Index of the first value that is not finite, or -1. bytes: float32, little-endian.
@@ -132,21 +134,26 @@ ParameterTable table_for(const SafetensorsFile& file, const ModelConfig& model) 
 }
 
 // Training keeps its own numbers beside the model, so that the model's bytes do not depend on when it was validated.
-// -1 where there are none.
-double valid_bits_beside(const std::string& model_path) {
+void add_what_is_beside(const std::string& model_path, CheckpointInfo& info) {
   const std::filesystem::path path = std::filesystem::path(model_path).parent_path() / kTrainingStateFile;
   std::error_code error;
-  if (!std::filesystem::is_regular_file(path, error)) return -1;
+  if (!std::filesystem::is_regular_file(path, error)) return;
   const SafetensorsFile state(path.string());
   state.verify();
-  const auto found = state.metadata().find("valid_bits");
-  if (found == state.metadata().end()) return -1;
-  const std::optional<double> bits = parse_number<double>(found->second);
-  if (!bits || !std::isfinite(*bits)) {
-    throw_corrupt_checkpoint(state.path(),
-                             fmt::format("is damaged: its valid_bits are \"{}\", no number", found->second));
-  }
-  return *bits;
+  const auto number = [&](const char* name, auto& value) {
+    const auto found = state.metadata().find(name);
+    if (found == state.metadata().end()) return;
+    const auto parsed = parse_number<std::remove_reference_t<decltype(value)>>(found->second);
+    if (!parsed || !std::isfinite(static_cast<double>(*parsed))) {
+      throw_corrupt_checkpoint(state.path(),
+                               fmt::format("is damaged: its {} are \"{}\", no number", name, found->second));
+    }
+    value = *parsed;
+  };
+  number("valid_bits", info.valid_bits);
+  number("data_bytes", info.data_bytes);
+  if (const auto hash = state.metadata().find("data_sha256"); hash != state.metadata().end())
+    info.data_sha256 = hash->second;
 }
 
 }  // namespace
@@ -166,6 +173,14 @@ CheckpointInfo read_checkpoint_metadata(const SafetensorsFile& file) {
   info.step = parse_number<std::int64_t>(step).value_or(-1);
   if (info.step < 0)
     throw_corrupt_checkpoint(file.path(), fmt::format("is damaged: its step is \"{}\", no whole number", step));
+  Origin origin;
+  bool known = true;
+  Origin::fields(origin, [&](const char* name, std::string& text) {
+    const auto found = file.metadata().find(std::string(kOrigin) + name);
+    if (found == file.metadata().end()) return void(known = false);
+    text = found->second;
+  });
+  if (known) info.origin = origin;
   return info;
 }
 
@@ -196,7 +211,7 @@ LoadedModel load_one(Backend& backend, const std::string& safetensors_path, DTyp
   const SafetensorsFile file(safetensors_path);
   CheckpointInfo info = read_checkpoint_metadata(file);
   file.verify();
-  LoadedModel model{info.config, table_for(file, info.config.model), {}, {}, info.step, info.path};
+  LoadedModel model{info.config, table_for(file, info.config.model), {}, {}, info.step, info.path, info.origin};
   refuse_unknown(file, model.table);
   for (const Parameter& entry : model.table.entries()) checked_tensor(file, entry, "");  // before it gets memory
   const std::int64_t elements = model.table.store_elements();
@@ -231,7 +246,7 @@ CheckpointInfo describe_one(const std::string& path) {
     info.tensors.emplace_back(entry.name, tensor.shape);
   }
   info.parameters = table.count();
-  info.valid_bits = valid_bits_beside(path);
+  add_what_is_beside(path, info);
   return info;
 }
 
@@ -250,9 +265,12 @@ Config checkpoint_config(const std::string& path) {
 }
 
 void save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
-                const float* host_store) {
-  const std::map<std::string, std::string> metadata = {
+                const float* host_store, const std::optional<Origin>& origin) {
+  std::map<std::string, std::string> metadata = {
       {"format", kCheckpointFormat}, {"config", write_config(config)}, {"step", std::to_string(step)}};
+  if (origin)
+    Origin::fields(*origin,
+                   [&](const char* name, const std::string& text) { metadata[std::string(kOrigin) + name] = text; });
   std::vector<StoredTensor> tensors;
   tensors.reserve(table.entries().size());
   for (const Parameter& entry : table.entries()) {

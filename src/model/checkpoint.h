@@ -35,6 +35,7 @@ struct LoadedModel {
   Buffer bf16;  // the same rounded; empty unless activations are bfloat16
   std::int64_t step = 0;
   std::string path;
+  std::optional<Origin> origin;
   Weights weights() const { return {&table, f32.f32(), bf16.bf16()}; }  // valid while this lives where it is
 };
 
@@ -54,8 +55,9 @@ std::string other_checkpoints_words(const std::string& model_path);
 void load_tensors_into(const SafetensorsFile& file, const ParameterTable& table, const std::string& prefix,
                        float* host_store);
 
-// Writes model.safetensors at `path`, complete or not at all. host_store: (store_elements) in host memory.
+// Writes model.safetensors at `path`, complete or not at all. host_store: (store_elements) in host memory. origin: of
+// what trained it, where that is known.
 void save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
-                const float* host_store);
+                const float* host_store, const std::optional<Origin>& origin = {});
 
 }  // namespace longstride

@@ -61,6 +61,10 @@ struct AttentionGradients {
 AttentionGradients attention_backward(const AttentionBackward& op);
 // Keys and values of the cache are not written: reads of slots that this step writes take the new key and value.
 Values decode_attention(const DecodeAttention& op);
+struct CacheRowsValues {
+  Values k, v, keys, values;  // all of them, the elements that are not copied included
+};
+CacheRowsValues cache_rows(const CacheRows& op);
 
 struct VocabularyLossValues {
   Values losses;  // (N)

@@ -1,6 +1,7 @@
 // Attention from the definition of its pattern alone: list_keys, no tiles.
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "ops/definitions.h"
 
@@ -134,6 +135,25 @@ Values decode_attention(const DecodeAttention& op) {
     }
   }
   return out;
+}
+
+// Copy by copy.
+CacheRowsValues cache_rows(const CacheRows& op) {
+  CacheRowsValues of{values_of(op.k), values_of(op.v), values_of(op.keys), values_of(op.values)};
+  for (std::int64_t h = 0; h < op.H; ++h) {
+    const std::int64_t g = op.group[h], first = op.sequence[0] * op.slots + op.first_slot[h];
+    for (std::int64_t e = op.begin[g]; e < op.begin[g + 1]; ++e) {
+      for (const auto& [rows, store] : {std::pair(&of.k, &of.keys), std::pair(&of.v, &of.values)}) {
+        const std::int64_t D = rows == &of.k ? op.keys.cols : op.values.cols;
+        for (std::int64_t d = 0; d < D; ++d) {
+          double& in_row = (*rows)[index((op.row[e] * op.H + h) * D + d)];
+          double& in_slot = (*store)[index((first + op.slot[e]) * D + d)];
+          (op.recall ? in_row : in_slot) = op.recall ? in_slot : in_row;
+        }
+      }
+    }
+  }
+  return of;
 }
 
 }  // namespace longstride::definitions

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "io/system.h"
+#include "longstride/device.h"
 #include "longstride/error.h"
 
 namespace longstride {
@@ -20,8 +21,8 @@ nlohmann::ordered_json number(double value) {
   return std::isfinite(value) ? nlohmann::ordered_json(value) : nlohmann::ordered_json(nullptr);
 }
 
-std::string event_line(std::int64_t step, const std::string& name) {
-  return nlohmann::ordered_json{{"step", step}, {"event", name}}.dump();
+nlohmann::ordered_json event_of(std::int64_t step, const std::string& name) {
+  return {{"step", step}, {"event", name}};
 }
 
 }  // namespace
@@ -48,7 +49,7 @@ Journal::Journal(const RunDirectory& run, const Progress* before, Noted noted)
 
 bool Journal::says_finished(const RunDirectory& run, std::int64_t step) {
   if (!is_there(run.log_path())) return false;
-  std::string line = event_line(step, kFinished);
+  std::string line = event_of(step, kFinished).dump();
   line.push_back('\n');
   return read_text(run.log_path()).find(line) != std::string::npos;
 }
@@ -106,6 +107,13 @@ void Journal::sample(std::int64_t step, const std::string& name, const MadeSampl
   });
 }
 
-void Journal::event(std::int64_t step, const std::string& name) { lines_.write(event_line(step, name)); }
+void Journal::event(std::int64_t step, const std::string& name, const std::optional<Origin>& origin) {
+  nlohmann::ordered_json line = event_of(step, name);
+  if (origin) {
+    Origin::fields(*origin, [&](const char* key, const std::string& text) { line[key] = text; });
+    line["processor"] = machine_info().processor;
+  }
+  lines_.write(line.dump());
+}
 
 }  // namespace longstride

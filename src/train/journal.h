@@ -9,6 +9,7 @@
 
 #include "io/file.h"
 #include "io/tensorboard.h"
+#include "longstride/origin.h"
 #include "longstride/train.h"
 #include "train/config_changes.h"
 #include "train/made_sample.h"
@@ -35,7 +36,8 @@ class Journal {
   void validation(std::int64_t step, double bits, double standard_error, std::int64_t min_context,
                   std::int64_t tokens_scored);
   void sample(std::int64_t step, const std::string& name, const MadeSample& sample);  // name: of its file, below RUN
-  void event(std::int64_t step, const std::string& name);  // started, resumed, interrupted, finished
+  // started, resumed, interrupted, finished; origin: of what computes from now on.
+  void event(std::int64_t step, const std::string& name, const std::optional<Origin>& origin = {});
   void sync() { lines_.sync(); }
 
  private:

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "data/dataset.h"
 #include "io/safetensors.h"
+#include "longstride/origin.h"
 
 namespace longstride {
 
@@ -27,7 +29,8 @@ struct Progress {
   // repeats nor omits what is due between two steps.
   std::int64_t validated_step = 0, sampled_step = 0;
   double validated_s = 0, sampled_s = 0;
-  DataMark data;  // that all of it was trained on; unknown in states of version 0.1.0
+  DataMark data;                 // that all of it was trained on; unknown in states of version 0.1.0
+  std::optional<Origin> origin;  // of what trained it last; unknown in older states; kept in model.safetensors
 };
 
 // The metadata of a state. Numbers are the shortest texts that read back the same.

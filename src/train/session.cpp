@@ -179,6 +179,9 @@ TrainResult Session::run() {
   result.step = progress_.step;
   result.valid_bits = progress_.valid_bits;
   result.checkpoint = run_.checkpoint_path(progress_.step);
+  result.origin = *progress_.origin;
+  result.data_sha256 = progress_.data.sha256;
+  result.data_bytes = progress_.data.bytes;
   return result;
 }
 

@@ -41,6 +41,7 @@ class Session {
   void check_data(const DataMark& now) const;
   void set_aside(const std::vector<Damaged>& damaged);
   void repair_best();
+  void take_origin();
   bool done() const;
   double elapsed() const;  // seconds of training, earlier sessions included
   double share() const;    // of the run that is done

@@ -11,8 +11,9 @@ namespace longstride {
 void Session::start() {
   state_.initialise(config_.training.seed);
   progress_.data = data_.mark();
+  progress_.origin = this_origin(backend_.facts().device);
   journal_.emplace(run_, nullptr, [this](const std::string& sentence) { note(sentence); });
-  journal_->event(0, "started");
+  journal_->event(0, "started", progress_.origin);
 }
 
 void Session::resume() {
@@ -37,7 +38,17 @@ void Session::resume() {
   finished_ = saved_ && done() && is_complete() && Journal::says_finished(run_, progress_.step);
   if (finished_) return;
   journal_.emplace(run_, &progress_, [this](const std::string& sentence) { note(sentence); });
-  journal_->event(progress_.step, "resumed");
+  take_origin();
+  journal_->event(progress_.step, "resumed", progress_.origin);
+}
+
+// What was computed by another program or with other instructions goes on, but not to the bits of a whole run.
+void Session::take_origin() {
+  const Origin now = this_origin(backend_.facts().device);
+  if (progress_.origin && *progress_.origin != now)
+    note("the run goes on with " + origin_words(now) + "; up to step " + with_commas(progress_.step) + " it was " +
+         origin_words(*progress_.origin) + ": its bits may differ from those of a run by one of them");
+  progress_.origin = now;
 }
 
 std::vector<Session::Damaged> Session::load_newest(const std::vector<std::int64_t>& checkpoints) {

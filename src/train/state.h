@@ -6,11 +6,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "longstride/config.h"
+#include "longstride/origin.h"
 #include "model/network.h"
 #include "model/parameters.h"
 #include "ops/buffer.h"

@@ -27,7 +27,7 @@ void TrainState::save(const std::string& checkpoint, const Config& config, const
   const float* trained = host(weights_, w);
   // Nothing that depends on the clock (validations do) goes into this file: the same steps make the same bytes.
   save_model(checkpoint + "/" + kModelFile, config, progress.step, table_,
-             averaging ? host(average_, average) : trained);
+             averaging ? host(average_, average) : trained, progress.origin);
   std::vector<StoredTensor> tensors;
   if (averaging) add_tensors(tensors, table_, "weights.", trained);
   add_tensors(tensors, table_, "first_moment.", host(first_moment_, m));
@@ -43,7 +43,8 @@ Progress TrainState::load(const std::string& checkpoint) {
   const SafetensorsFile state(checkpoint + "/" + kTrainingStateFile);
   model.verify();
   state.verify();
-  const Progress progress = read_progress(state);
+  Progress progress = read_progress(state);
+  progress.origin = read_checkpoint_metadata(model).origin;
   std::vector<float> values(static_cast<std::size_t>(table_.store_elements()));
   const auto read = [&](const SafetensorsFile& file, const std::string& prefix, const Buffer& buffer) {
     load_tensors_into(file, table_, prefix, values.data());

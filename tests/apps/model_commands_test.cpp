@@ -46,8 +46,14 @@ TEST_F(ModelCommands, EvaluateTellsBitsWithTheirProtocol) {
   for (const auto& [key, value] : result.items()) names.push_back(key);
   std::sort(names.begin(), names.end());
   EXPECT_EQ(names, (std::vector<std::string>{"bits_per_byte", "checkpoint", "checkpoint_sha256", "context", "data",
-                                             "data_sha256", "kind", "min_context", "offset", "precision", "seconds",
-                                             "standard_error", "step", "tokens_scored", "windows"}));
+                                             "data_sha256", "kind", "min_context", "offset", "origin", "precision",
+                                             "processor", "seconds", "split", "standard_error", "step", "tokens_scored",
+                                             "trained_by", "windows"}));
+  EXPECT_EQ(result["split"], "all");
+  EXPECT_EQ(result["trained_by"], result["origin"]);  // one program did both
+  EXPECT_FALSE(result["origin"]["instruction_set"].get<std::string>().empty());
+  EXPECT_NE(run({"--version"}).out.find("longstride " + result["origin"]["version"].get<std::string>()),
+            std::string::npos);
   EXPECT_EQ(result["tokens_scored"], read("text").size());
   EXPECT_EQ(result["min_context"], 9);
   EXPECT_EQ(result["step"], 4);
@@ -190,11 +196,15 @@ TEST_F(ModelCommands, AFullStandardOutputIsAnErrorInOneSentence) {
 TEST_F(ModelCommands, InfoTellsWhatARunIs) {
   const Finished words = run({"info", path("run")});
   ASSERT_EQ(words.status, 0) << words.err;
-  for (const char* word : {"step", "fixed(7,2)", "parameters", "bits per byte", "context 40"}) {
+  for (const char* word : {"step", "fixed(7,2)", "parameters", "bits per byte", "context 40", "seed 1, float32",
+                           "trained by  longstride ", "bytes, sha256 "}) {
     EXPECT_NE(words.out.find(word), std::string::npos) << word << "\n" << words.out;
   }
   const json info = run({"info", path("run/checkpoints/000000004/model.safetensors"), "--json"}).json();
   EXPECT_EQ(info["step"], 4);
+  EXPECT_EQ(info["data_bytes"], read("text").size());
+  EXPECT_EQ(info["data_sha256"].get<std::string>().size(), 64u);
+  EXPECT_FALSE(info["trained_by"]["libraries"].get<std::string>().empty());
   EXPECT_EQ(info["config"]["model"]["context"], 40);
   EXPECT_EQ(info["tensors"]["output.weight"], json({256, 16}));
   std::int64_t parameters = 0;

@@ -36,8 +36,12 @@ TEST_F(TrainCommand, TellsItsResultAsOneObject) {
   ASSERT_EQ(done.status, 0) << done.err;
   EXPECT_EQ(done.err, "");
   const json result = done.json();
-  EXPECT_EQ(keys(result), (std::set<std::string>{"run", "step", "interrupted", "valid_bits", "test_bits",
-                                                 "test_order0_bits", "test_bytes", "checkpoint"}));
+  EXPECT_EQ(keys(result),
+            (std::set<std::string>{"run", "step", "interrupted", "valid_bits", "test_bits", "test_order0_bits",
+                                   "test_bytes", "checkpoint", "data_bytes", "data_sha256", "origin"}));
+  EXPECT_EQ(keys(result["origin"]),
+            (std::set<std::string>{"version", "commit", "device", "instruction_set", "libraries"}));
+  EXPECT_EQ(result["data_bytes"], read("text").size());
   EXPECT_EQ(result["step"], 2);
   EXPECT_EQ(result["interrupted"], false);
   EXPECT_GT(result["test_bits"], 0);
@@ -143,7 +147,7 @@ TEST_F(TrainCommand, TrainsAndPlansForTheDeviceThatIsNamed) {
 }
 
 TEST_F(TrainCommand, ShowsHelpWithAnExampleForEveryCommand) {
-  for (const char* command : {"train", "evaluate", "sample", "pattern", "plan", "info", "attention"}) {
+  for (const char* command : {"train", "evaluate", "sample", "pattern", "plan", "info", "attention", "doctor"}) {
     const Finished done = run({command, "--help"});
     EXPECT_EQ(done.status, 0);
     EXPECT_EQ(done.err, "");

@@ -35,7 +35,7 @@ struct Operand {
     floats.assign(format == NumberFormat::float32 ? count : 0, NAN);
     halves.assign(format == NumberFormat::bfloat16 ? count : 0, bfloat16_from_float(NAN));
     std::int64_t i = 0;
-    each([&](std::size_t e) { set(e, tests::random_value(seed, i++)); });
+    each([&](std::size_t e) { set(e, random_value(seed, i++)); });
   }
   void set(std::size_t e, float x) {
     if (format == NumberFormat::float32) floats[e] = float_from_bfloat16(bfloat16_from_float(x));

@@ -14,8 +14,8 @@
 #include "longstride/error.h"
 #include "model/checkpoint.h"
 #include "model/network.h"
+#include "model/random_weights.h"
 #include "ops/definitions.h"
-#include "random_weights.h"
 
 namespace longstride {
 namespace {
@@ -57,7 +57,7 @@ class LookingInside : public testing::Test {
     config.data = data;
     config = read_config({write_config(config)}, {"test"}, {});
     const ParameterTable table(config.model);
-    const std::vector<float> store = tests::random_weights(table, 4, 5, 2);
+    const std::vector<float> store = random_weights(table, 4, 5, 2);
     save_model(path("model.safetensors"), config, 7, table, store.data());
   }
 

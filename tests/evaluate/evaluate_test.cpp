@@ -16,8 +16,8 @@
 #include "longstride/error.h"
 #include "longstride/image.h"
 #include "model/checkpoint.h"
+#include "model/random_weights.h"
 #include "ops/philox.h"
-#include "random_weights.h"
 #include "stored_model.h"
 
 namespace longstride {
@@ -56,7 +56,7 @@ class Evaluate : public testing::Test {
   Evaluate() : config_(small_config()), table_(config_.model) {
     std::string pattern = (fs::temp_directory_path() / "longstride-evaluate-XXXXXX").string();
     root_ = ::mkdtemp(pattern.data());
-    store_ = tests::random_weights(table_, 4, 5, 0.5f);
+    store_ = random_weights(table_, 4, 5, 0.5f);
     save();
     text_ = some_text(203);
     write_file_atomically(path("text"), text_);

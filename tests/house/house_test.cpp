@@ -30,6 +30,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"evaluate", {"model", "data", "ops", "io", "pattern"}},
     {"sample", {"model", "data", "ops", "io", "pattern"}},
     {"train", {"sample", "evaluate", "model", "data", "ops", "io", "pattern"}},
+    {"doctor", {"train", "model", "ops", "io", "pattern"}},
 };
 
 // Headers from outside that only some rooms may know, by how their names begin. "apps": the program.
@@ -45,7 +46,7 @@ const std::vector<std::pair<std::string, std::set<std::string>>> kOnlyIn = {
     {"CLI/", {"apps"}},
     {"iostream", {"apps"}},
     {"csignal", {"apps"}},  // stopping is the program's affair; the library is given a flag
-    {"chrono", {"train", "evaluate", "sample", "cpu", "io", "apps"}},  // the model knows no clock
+    {"chrono", {"doctor", "train", "evaluate", "sample", "cpu", "io", "apps"}},  // the model knows no clock
 };
 
 constexpr int kMostLines = 400;

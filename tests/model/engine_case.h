@@ -13,8 +13,8 @@
 #include "longstride/error.h"
 #include "model/engine.h"
 #include "model/network.h"
+#include "model/random_weights.h"
 #include "ops/philox.h"
-#include "random_weights.h"
 
 namespace longstride {
 
@@ -80,7 +80,7 @@ inline const std::vector<std::string> kLayouts = {
 struct EngineCase {
   EngineCase(const ModelConfig& m, DType activations)
       : model(m), table(m), backend(make_cpu_backend()), type(activations) {
-    const std::vector<float> store = tests::random_weights(table, 3, 17, 0.6f);
+    const std::vector<float> store = random_weights(table, 3, 17, 0.6f);
     f32 = Buffer(*backend, table.store_elements() * 4);
     bf16 = Buffer(*backend, table.store_elements() * 2);
     backend->upload(f32.data(), store.data(), f32.bytes());

@@ -7,8 +7,8 @@
 
 #include "io/scratch.h"
 #include "longstride/device.h"
+#include "model/random_weights.h"
 #include "ops/philox.h"
-#include "random_weights.h"
 
 namespace longstride {
 namespace {
@@ -48,7 +48,7 @@ std::vector<ModelConfig> every_model() {
 struct Case {
   Case(const ModelConfig& m, DType activations) : model(m), table(m), backend(make_cpu_backend()), type(activations) {
     const std::int64_t elements = table.store_elements();
-    store = tests::random_weights(table, 5, 11, 0.2f);
+    store = random_weights(table, 5, 11, 0.2f);
     const PhiloxKey key = philox_key(11, Purpose::test);
     f32 = Buffer(*backend, elements * 4);
     bf16 = Buffer(*backend, elements * 2);

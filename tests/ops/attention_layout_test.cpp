@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "ops/attention_bounds.h"
 #include "ops/attention_memory.h"
 #include "ops/on_device.h"
 #include "pattern/random_patterns.h"

@@ -2,6 +2,7 @@
 // computes.
 #include <gtest/gtest.h>
 
+#include "ops/attention_bounds.h"
 #include "ops/attention_memory.h"
 #include "ops/on_device.h"
 

@@ -1,5 +1,5 @@
-// These tests hold the transfer of keys and values between a cache and rows against the sentence that defines it
-// (ops/ops.h), copy by copy.
+// These tests hold the transfer of keys and values between a cache and rows against its definition, and what
+// was stored against what is recalled.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -40,26 +40,10 @@ struct CacheRowsCase {
     for (HostMatrix* part : {&v, &keys, &values}) append(all, part->values());
     return all;
   }
-  // Rows of a matrix of heads, or the store of their slots, with what the operation copies there.
-  void copy(bool recall, definitions::Values& rows, definitions::Values& store, std::int64_t D) const {
-    for (std::size_t h = 0; h < kHeads; ++h) {
-      const auto g = static_cast<std::size_t>(group[h]);
-      for (auto e = static_cast<std::size_t>(begin[g]); e < static_cast<std::size_t>(begin[g + 1]); ++e) {
-        for (std::int64_t d = 0; d < D; ++d) {
-          double& in_row = rows.at(static_cast<std::size_t>((row[e] * kHeads + static_cast<std::int64_t>(h)) * D + d));
-          double& in_slot =
-              store.at(static_cast<std::size_t>((sequence[0] * kSlots + first_slot[h] + slot[e]) * D + d));
-          (recall ? in_row : in_slot) = recall ? in_slot : in_row;
-        }
-      }
-    }
-  }
   definitions::Values defined(bool recall) {
-    definitions::Values in_k = k.values(), in_v = v.values(), in_keys = keys.values(), in_values = values.values();
-    copy(recall, in_k, in_keys, kDq);
-    copy(recall, in_v, in_values, kDv);
-    for (const definitions::Values* part : {&in_v, &in_keys, &in_values}) append(in_k, *part);
-    return in_k;
+    definitions::CacheRowsValues of = definitions::cache_rows(op(recall));
+    for (const definitions::Values* part : {&of.v, &of.keys, &of.values}) append(of.k, *part);
+    return of.k;
   }
 };
 

@@ -38,7 +38,7 @@ class OnDevice : public ::testing::TestWithParam<Device> {
 
   // Operands lie in the host's memory; what the operations write is there afterwards.
   void run(std::vector<Operation> operations, const StepInputs& inputs = {}) {
-    DeviceTwin(backend(), std::move(operations)).run(inputs);
+    EXPECT_EQ(DeviceTwin(backend(), std::move(operations)).run(inputs), "");
   }
   void run(Operation operation, const StepInputs& inputs = {}) {
     run(std::vector<Operation>{std::move(operation)}, inputs);

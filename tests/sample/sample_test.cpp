@@ -12,7 +12,7 @@
 #include "longstride/sample.h"
 #include "model/checkpoint.h"
 #include "model/network.h"
-#include "random_weights.h"
+#include "model/random_weights.h"
 #include "sample/choose.h"
 #include "sample/generate.h"
 
@@ -43,7 +43,7 @@ class Sample : public testing::Test {
   Sample() : config_(small_config("fixed(4,1)")), table_(config_.model) {
     std::string pattern = (fs::temp_directory_path() / "longstride-sample-XXXXXX").string();
     root_ = ::mkdtemp(pattern.data());
-    store_ = tests::random_weights(table_, 4, 6, 0.8f);
+    store_ = random_weights(table_, 4, 6, 0.8f);
     save_model(model_path(), config_, 1, table_, store_.data());
   }
   ~Sample() override { fs::remove_all(root_); }

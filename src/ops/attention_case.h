@@ -1,4 +1,5 @@
-// This computes attention by its definition, in double, with bounds of what rounding may do to it.
+// This computes attention by its definition, in double, with bounds of what rounding may do to it: for tests and for
+// `doctor`.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +12,7 @@
 #include "longstride/pattern.h"
 #include "ops/tensor.h"
 
-namespace longstride::tests {
+namespace longstride {
 
 // Numbers of one attention: exact in bfloat16, so that both types compute the same thing. Layouts (B, H, T, D).
 struct AttentionCase {
@@ -172,4 +173,4 @@ inline AttentionResult define_attention(const AttentionCase& c, DType type, Atte
   return result;
 }
 
-}  // namespace longstride::tests
+}  // namespace longstride

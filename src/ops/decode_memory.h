@@ -10,7 +10,7 @@
 #include "ops/attention_memory.h"
 #include "pattern/cache.h"
 
-namespace longstride::tests {
+namespace longstride {
 
 struct DecodeRow {
   std::int64_t sequence, position;
@@ -197,4 +197,4 @@ inline std::vector<DecodeStep> in_pieces(const AttentionCase& c, std::int64_t mo
   return steps;
 }
 
-}  // namespace longstride::tests
+}  // namespace longstride

@@ -1,4 +1,4 @@
-// This makes weights that are random everywhere, also where training starts from zero: a test that passes with zeros in
+// This makes weights that are random everywhere, also where training starts from zero: a check that passes with zeros in
 // them says little.
 #pragma once
 
@@ -8,7 +8,7 @@
 #include "model/parameters.h"
 #include "ops/philox.h"
 
-namespace longstride::tests {
+namespace longstride {
 
 // (store_elements): initial weights of `seed`, and to each parameter's a number in [-spread / 2, spread / 2) that `key`
 // and its place decide. Gaps are 0.
@@ -24,4 +24,4 @@ inline std::vector<float> random_weights(const ParameterTable& table, std::int64
   return store;
 }
 
-}  // namespace longstride::tests
+}  // namespace longstride

@@ -1,8 +1,6 @@
 // This lays the operands of a case of attention out in the host's memory, in several ways, and reads what came out.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <functional>
 #include <initializer_list>
@@ -11,13 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "host_matrix.h"
 #include "ops/attention_case.h"
+#include "ops/host_matrix.h"
 #include "ops/ops.h"
 
-namespace longstride::tests {
+namespace longstride {
 
-// Runs operations whose operands lie in the host's memory (ops/on_device.h).
+// Runs operations whose operands lie in the host's memory (ops/device_twin.h).
 using RunAll = std::function<void(std::vector<Operation>)>;
 
 // How the operands of a case lie in memory.
@@ -145,23 +143,4 @@ inline AttentionResult run_attention(const RunAll& run, const AttentionCase& c, 
   return matrices.result();
 }
 
-// Every number within its bound; NaN is not.
-inline void expect_within(const char* name, const std::vector<double>& got, const std::vector<double>& wanted,
-                          const std::vector<double>& bound) {
-  ASSERT_EQ(got.size(), wanted.size()) << name;
-  for (std::size_t e = 0; e < got.size(); ++e) {
-    if (got[e] == wanted[e]) continue;  // infinities
-    const bool within = std::abs(got[e] - wanted[e]) <= bound[e];
-    ASSERT_TRUE(within) << name << "[" << e << "]: got " << got[e] << ", wanted " << wanted[e];
-  }
-}
-
-inline void expect_all_within(const AttentionResult& got, const AttentionResult& wanted, const AttentionResult& bound) {
-  expect_within("out", got.out, wanted.out, bound.out);
-  expect_within("lse", got.lse, wanted.lse, bound.lse);
-  expect_within("dq", got.dq, wanted.dq, bound.dq);
-  expect_within("dk", got.dk, wanted.dk, bound.dk);
-  expect_within("dv", got.dv, wanted.dv, bound.dv);
-}
-
-}  // namespace longstride::tests
+}  // namespace longstride

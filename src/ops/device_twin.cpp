@@ -1,8 +1,6 @@
 // This finds which bytes operations name, lays them out on a device, and looks at what came back.
 #include "ops/device_twin.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
@@ -11,7 +9,7 @@
 
 #include "ops/buffer.h"
 
-namespace longstride::tests {
+namespace longstride {
 
 namespace {
 
@@ -80,7 +78,8 @@ class DeviceTwin::Twin {
     executable_->bind(arena_.data());
   }
 
-  void run(const StepInputs& inputs, const Executable::AtMark& at_mark) {
+  std::string run(const StepInputs& inputs, const Executable::AtMark& at_mark) {
+    std::string wrong;
     for (Region& region : regions_) {
       std::vector<std::byte> image(static_cast<std::size_t>(region.bytes() + 2 * kAround), kAroundByte);
       std::copy(region.host.begin, region.host.end, image.begin() + kAround);
@@ -91,8 +90,10 @@ class DeviceTwin::Twin {
     for (Region& region : regions_) {
       std::vector<std::byte> image(static_cast<std::size_t>(region.bytes() + 2 * kAround));
       backend_.download(image.data(), on_device(region), static_cast<std::int64_t>(image.size()));
-      take_back(region, image);
+      const std::string of_region = take_back(region, image);
+      if (wrong.empty()) wrong = of_region;
     }
+    return wrong;
   }
 
  private:
@@ -183,23 +184,24 @@ class DeviceTwin::Twin {
   void* on_device(const Region& region) const {
     return region.inside ? executable_->program().bound(region.inside).data : region.outside.data();
   }
-  static void take_back(Region& region, const std::vector<std::byte>& image) {
+  static std::string take_back(Region& region, const std::vector<std::byte>& image) {
+    const char* wrong = "";
     const auto differs = [](std::byte byte) { return byte != kAroundByte; };
-    EXPECT_TRUE(std::none_of(image.begin(), image.begin() + kAround, differs))
-        << "something is written before operands";
-    EXPECT_TRUE(std::none_of(image.end() - kAround, image.end(), differs)) << "something is written behind operands";
+    if (std::any_of(image.begin(), image.begin() + kAround, differs)) wrong = "something is written before operands";
+    if (std::any_of(image.end() - kAround, image.end(), differs)) wrong = "something is written behind operands";
     std::byte* kept = region.host.begin;
     const auto came_back = [&](const std::byte* host) { return image.data() + kAround + (host - region.host.begin); };
-    const auto expect_kept = [&](std::byte* end) {
-      const bool same = std::memcmp(kept, came_back(kept), static_cast<std::size_t>(end - kept)) == 0;
-      EXPECT_TRUE(same) << "bytes changed that no operation says it writes";
+    const auto look_at_kept = [&](std::byte* end) {
+      if (std::memcmp(kept, came_back(kept), static_cast<std::size_t>(end - kept)) != 0)
+        wrong = "bytes changed that no operation says it writes";
     };
     for (const Bytes& row : region.written) {
-      expect_kept(row.begin);
+      look_at_kept(row.begin);
       std::copy(came_back(row.begin), came_back(row.end), row.begin);
       kept = row.end;
     }
-    expect_kept(region.host.end);
+    look_at_kept(region.host.end);
+    return wrong;
   }
 
   Backend& backend_;
@@ -214,6 +216,8 @@ DeviceTwin::DeviceTwin(Backend& backend, std::vector<Operation> operations)
     : twin_(std::make_unique<Twin>(backend, std::move(operations))) {}
 DeviceTwin::~DeviceTwin() = default;
 
-void DeviceTwin::run(const StepInputs& inputs, const Executable::AtMark& at_mark) { twin_->run(inputs, at_mark); }
+std::string DeviceTwin::run(const StepInputs& inputs, const Executable::AtMark& at_mark) {
+  return twin_->run(inputs, at_mark);
+}
 
-}  // namespace longstride::tests
+}  // namespace longstride
