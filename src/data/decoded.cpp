@@ -84,6 +84,15 @@ std::string write_manifest(const Manifest& manifest, const std::string& recipe) 
   return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";  // names need not be UTF-8
 }
 
+// get_ref where get would cast a fraction of any size.
+std::int64_t whole_number(const json& value) { return value.get_ref<const std::int64_t&>(); }
+
+Identity read_identity(const json& value) {
+  Identity identity;
+  for (std::size_t i = 0; i < identity.size(); ++i) identity[i] = whole_number(value.at(i));
+  return identity;
+}
+
 // None where there is none, or none that this version wrote whole.
 std::optional<Manifest> read_manifest(const std::string& path) {
   if (std::error_code ignored; !fs::is_regular_file(path, ignored)) return std::nullopt;
@@ -91,8 +100,8 @@ std::optional<Manifest> read_manifest(const std::string& path) {
     const json object = json::parse(read_text(path));
     if (object.at("format") != kFormat) return std::nullopt;
     Manifest manifest;
-    manifest.size = object.at("bytes").get<std::int64_t>();
-    manifest.identities = object.at("sources").at("identities").get<std::vector<Identity>>();
+    manifest.size = whole_number(object.at("bytes"));
+    for (const json& file : object.at("sources").at("identities")) manifest.identities.push_back(read_identity(file));
     manifest.hashes = object.at("sources").at("sha256").get<std::vector<std::string>>();
     for (const json& file : object.at("left_out")) manifest.decoding.left_out.push_back({file.at(0), file.at(1)});
     manifest.decoding.notes = object.at("notes").get<std::vector<std::string>>();

@@ -111,7 +111,7 @@ TEST_F(Pictures, ACacheOfAnotherFormIsMadeAgain) {
   std::string about;
   for (const std::string& name : scratch.names())
     if (name.ends_with(".json")) about = scratch / name;
-  for (const std::string other : {"5", "[]", "[1, 2]", "{}", "null", "[\"1\", 2, 3, 4]"}) {
+  for (const std::string other : {"5", "[]", "[1, 2]", "{}", "null", "[\"1\", 2, 3, 4]", "[1e300, 2, 3, 4]"}) {
     std::string text = get(about);
     const std::size_t begin = text.find("[[") + 1;  // the identity of the first file
     put(about, text.replace(begin, text.find(']', begin) + 1 - begin, other));
