@@ -41,7 +41,7 @@ class Matrix : public Everywhere {
     FaultedRun run(data_.path(kind.data));
     run.more_ = {"data.kind=" + std::string(kind.name), "training.precision=" + precision, "model.dropout=0.1"};
     if (std::string(kind.name) == "image")
-      run.more_.insert(run.more_.end(), {"data.channels=1", "data.image_size=[8,5]"});
+      run.more_.insert(run.more_.end(), {"data.channels=1", "data.image_size=[8,5]", "model.positions=[8,5,1]"});
     run.threads_ = threads;
     return run;
   }
