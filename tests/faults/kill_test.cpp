@@ -73,6 +73,8 @@ TEST_F(Kills, OfTheBuiltProgramLeaveARunThatEndsInTheSameBits) {
     if (problem.empty()) problem = unreadable(run, fault, false);
     if (problem.empty()) problem = goes_on(run);
     EXPECT_EQ(problem, "") << fault.words();
+    run.clear();
+    EXPECT_EQ(run.resume_run().status, 0);  // where its state was seen before it was not gone on with
     Finished done = run.run({"info", run.out(), "--checkpoint", "latest"});
     EXPECT_EQ(done.status, 0) << done.err;
     done = run.run({"evaluate", run.out(), "--data", data_path()});
