@@ -4,6 +4,7 @@
 #include "data/crop_resize.h"
 #include "data/dataset.h"
 #include "data/npy.h"
+#include "data/picture_files.h"
 #include "io/coded.h"
 #include "io/png.h"
 
@@ -208,6 +209,17 @@ TEST_F(Pictures, OfCifarComeInterleavedWithTheirOwnParts) {
       quoted("c/data_batch_3.bin") + " is cut: 3,000 bytes are no whole number of CIFAR-10's records of 3,073 bytes");
   data.paths = {scratch / "c/test_batch.bin"};
   EXPECT_EQ(open(data).part(Split::test), (ByteRange{0, 7 * 3072}));
+  data.paths.clear();
+  for (const int batch : {1, 2, 4, 5}) data.paths.push_back(scratch / fmt::format("c/data_batch_{}.bin", batch));
+  EXPECT_EQ(open(data).part(Split::valid), (ByteRange{38 * 3072, 40 * 3072}));  // 1.6 of 40, to the nearest
+}
+
+TEST(Cifar, HasFiveBatchesForTrainingAndOneForTest) {
+  for (const char* name : {"data_batch_1.bin", "folder/data_batch_5.bin", "test_batch.bin"})
+    EXPECT_TRUE(is_cifar_batch(name)) << name;
+  for (const char* name :
+       {"data_batch_0.bin", "data_batch_6.bin", "data_batch_11.bin", "data_batch_1", "a_test_batch.bin"})
+    EXPECT_FALSE(is_cifar_batch(name)) << name;
 }
 
 TEST_F(Pictures, OfRawArraysAreReadWhereTheyLie) {

@@ -273,6 +273,37 @@ TEST_F(Evaluate, ScoresAPartByTheRunsOwnShares) {
   const Evaluation result = evaluate(o);  // 203 bytes, 0.9 and 0.05: the test part begins at round(192.85)
   EXPECT_EQ(result.tokens_scored, 10);
   EXPECT_EQ(result.data_sha256, sha256_hex(as_bytes(std::string_view(text_).substr(193))));
+  config_.data.split = {0.5, 0.25, 0.25};
+  save();
+  EXPECT_EQ(evaluate(o).data_sha256, sha256_hex(as_bytes(std::string_view(text_).substr(152))));  // round(152.25)
+}
+
+TEST_F(Evaluate, ScoresNoMoreThanThePartHas) {
+  EvaluateOptions o = options();
+  o.split = "valid";  // from round(182.7) to 193
+  o.offset = 4;
+  o.bytes = 100;
+  const Evaluation result = evaluate(o);
+  EXPECT_EQ(result.tokens_scored, 6);
+  EXPECT_EQ(result.data_sha256, sha256_hex(as_bytes(std::string_view(text_).substr(187, 6))));
+}
+
+TEST_F(Evaluate, ScoresPicturesWhole) {
+  config_.data.kind = "image";
+  config_.data.image_size = {4, 3};
+  config_.data.channels = 1;
+  save();
+  write_file_atomically(path("pictures.bin"), some_text(5 * kContext));
+  EvaluateOptions o = options();
+  o.paths = {path("pictures.bin")};
+  o.split = "all";
+  o.offset = kContext;
+  EXPECT_EQ(evaluate(o).windows, 4);
+  o.offset = 5;
+  EXPECT_EQ(refused(o), "--offset: needs whole pictures, a multiple of 12 bytes, got 5");
+  o.offset = 0;
+  o.min_context = 3;
+  EXPECT_EQ(refused(o), "--min-context: pictures are scored whole, one window each; needs 0, got 3");
 }
 
 TEST_F(Evaluate, TellsProgressAndStopsWhereItIsAsked) {

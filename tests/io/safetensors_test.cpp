@@ -111,6 +111,11 @@ TEST(Safetensors, ForeignFilesAreCalledThat) {
   EXPECT_EQ(reading(scratch / "a"), name + "is not a safetensors file");
   put(scratch / "a", "It was the best of times, it was the worst of times");
   EXPECT_EQ(reading(scratch / "a"), name + "is not a safetensors file");
+  std::string header(8, '\0');
+  const std::uint64_t length = 100'000'001;  // one more than the most
+  for (int i = 0; i < 8; ++i) header[static_cast<std::size_t>(i)] = static_cast<char>(length >> (8 * i));
+  put(scratch / "a", header + "{}");
+  EXPECT_EQ(reading(scratch / "a"), name + "is not a safetensors file");
   put(scratch / "a", raw_file("[1, 2]  ", ""));
   EXPECT_EQ(reading(scratch / "a"), name + "is not a safetensors file");
   put(scratch / "a", raw_file("{\"a\": }", ""));

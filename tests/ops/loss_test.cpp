@@ -104,6 +104,20 @@ TEST_P(LossOperation, OfRowsThatAreNotScoredIsZeroAndHasNoGradient) {
   });
 }
 
+TEST_P(LossOperation, OfLogitsFarFromZeroIsThatOfTheirDifferences) {
+  every_way([&](const std::string& isa) {
+    for (const float around : {-1000.0f, 1000.0f}) {
+      LossCase t(DType::float32, 6, 1, 33);  // one logit more than whole vectors
+      t.x.fill(1);
+      for (std::int64_t v = 0; v < t.V; ++v) t.w.set(v, 0, around + static_cast<float>(v % 4));
+      run(t.op(false), kInputs);
+      const definitions::Values want = definitions::vocabulary_loss(t.op(false), kInputs).losses;
+      expect_close(as_values(t.losses), want, 1e-5, 1e-6,
+                   "losses of logits around " + std::to_string(around) + " " + isa);
+    }
+  });
+}
+
 TEST_P(LossOperation, OfLogitsThatAreNotNumbersIsNotANumber) {
   every_way([&](const std::string& isa) {
     for (const float bad : {NAN, INFINITY}) {
