@@ -78,13 +78,6 @@ void take_modes(const std::string& place, const std::string& aside) {
 
 }  // namespace
 
-std::error_code remove_tree(const std::string& path) {
-  std::error_code code;
-  do fs::remove_all(path, code);
-  while (code == std::errc::interrupted);
-  return code;
-}
-
 NewFolder::NewFolder(const std::string& folder) {
   std::error_code code;
   for (fs::path path = absolute_path(without_slash(folder)); !fs::exists(path, code) && path.has_relative_path();

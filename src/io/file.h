@@ -106,10 +106,6 @@ class NewFolder {
   std::vector<std::string> made_;  // the innermost first
 };
 
-// Removes a file, or a directory with all that is in it, as far as the system lets; returns what it said. Nothing there
-// is no error.
-std::error_code remove_tree(const std::string& path);
-
 // Makes what was renamed or made in a directory survive a power cut.
 void sync_directory(const std::string& path);
 

@@ -59,7 +59,7 @@ bool is_there(const std::string& path);
 // Names of what a folder holds, in no order. Errors: as fail_system.
 std::vector<std::string> names_in(const std::string& folder);
 
-// Removes a file or a folder and all that is in it, if it is there.
+// Removes a file or a folder and all that is in it, as far as the system lets, if it is there; returns what it said.
 std::error_code remove_tree(const std::string& path);
 
 // Writes all of it; a call that writes less or is interrupted goes on. Error exhausted where the system takes nothing.

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "io/file.h"
+#include "io/system.h"
 #include "longstride/error.h"
 #include "model/checkpoint.h"
 
