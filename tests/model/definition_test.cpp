@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "model/network.h"
-#include "random_weights.h"
+#include "model/random_weights.h"
 #include "stored_model.h"
 
 namespace longstride {
@@ -134,7 +134,7 @@ ModelConfig small_model(const std::string& attention) {
 // spread: of the weights; where it is small, so are activations, and an epsilon that is another is seen.
 void expect_definition(const ModelConfig& model, float spread) {
   const ParameterTable table(model);
-  const std::vector<float> store = tests::random_weights(table, 5, 11, spread);
+  const std::vector<float> store = random_weights(table, 5, 11, spread);
   const std::vector<std::int32_t> tokens = tests::some_tokens(model.context, model.vocabulary);
   const std::unique_ptr<Backend> backend = make_cpu_backend();
   const Buffer weights(*backend, table.store_elements() * 4);

@@ -5,7 +5,7 @@
 
 #include "longstride/error.h"
 #include "model/network.h"
-#include "random_weights.h"
+#include "model/random_weights.h"
 
 namespace longstride {
 namespace {
@@ -36,7 +36,7 @@ class NetworkEdge : public testing::TestWithParam<Edge> {
     model_.positions = edge.positions;
     model_.attention = read_attention(edge.attention);
     table_ = std::make_unique<ParameterTable>(model_);
-    store_ = tests::random_weights(*table_, 5, 11, 0.3f);
+    store_ = random_weights(*table_, 5, 11, 0.3f);
     weights_ = Buffer(*backend_, table_->store_elements() * 4);
     gradients_ = Buffer(*backend_, table_->store_elements() * 4);
     for (std::int64_t i = 0; i < kBatch * model_.context; ++i)

@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "ops/attention_bounds.h"
 #include "ops/attention_memory.h"
 #include "ops/definitions.h"
 #include "ops/on_device.h"
