@@ -91,6 +91,8 @@ if(TARGET faults_test)
   target_link_libraries(file_calls PRIVATE longstride_options ${CMAKE_DL_LIBS})
   target_compile_definitions(faults_test PRIVATE LONGSTRIDE_FILE_CALLS="$<TARGET_FILE:file_calls>")
   target_link_libraries(faults_test PRIVATE file_calls)
+  target_sources(faults_test PRIVATE ${CMAKE_BINARY_DIR}/commit.cpp)  # so that it writes what the program writes
+  add_dependencies(faults_test commit)
   longstride_test(faults_everywhere faults_test)
   add_test(NAME damage_everywhere COMMAND train_test --gtest_filter=Damage*)
   foreach(test faults_everywhere damage_everywhere)

@@ -125,23 +125,7 @@ int SoundReader::rate() const { return file_->info.samplerate; }
 
 std::size_t SoundReader::read(std::span<double> mono) {
   const auto channels = static_cast<std::size_t>(file_->info.channels);
-  const std::size_t at_once = std::max<std::size_t>(1, kBlock / channels);
-  std::size_t done = 0;
-  while (done < mono.size()) {
-    const std::size_t wanted = std::min(at_once, mono.size() - done);
-    const std::size_t got = read_block(mono.subspan(done, wanted));
-    done += got;
-    if (got < wanted) break;
-  }
-  if (done < mono.size() && file_->length_known() && file_->frames_read < file_->info.frames) {
-    throw_corrupt(file_->path, fmt::format("is cut: its header promises {} samples, {} are there",
-                                           with_commas(file_->info.frames), with_commas(file_->frames_read)));
-  }
-  return done;
-}
-
-std::size_t SoundReader::read_block(std::span<double> mono) {
-  const auto channels = static_cast<std::size_t>(file_->info.channels);
+  mono = mono.first(std::min(mono.size(), std::max<std::size_t>(1, kBlock / channels)));
   file_->block.resize(mono.size() * channels);
   const sf_count_t got = sf_readf_double(file_->sound, file_->block.data(), static_cast<sf_count_t>(mono.size()));
   file_->bytes.require_readable();
@@ -161,6 +145,10 @@ std::size_t SoundReader::read_block(std::span<double> mono) {
     }
   }
   file_->frames_read += static_cast<std::int64_t>(frames);
+  if (frames < mono.size() && file_->length_known() && file_->frames_read < file_->info.frames) {
+    throw_corrupt(file_->path, fmt::format("is cut: its header promises {} samples, {} are there",
+                                           with_commas(file_->info.frames), with_commas(file_->frames_read)));
+  }
   return frames;
 }
 

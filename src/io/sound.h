@@ -24,8 +24,6 @@ class SoundReader {
   std::size_t read(std::span<double> mono);
 
  private:
-  std::size_t read_block(std::span<double> mono);
-
   struct File;
   std::unique_ptr<File> file_;
 };

@@ -13,9 +13,14 @@
 #include "longstride/checkpoint.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
+#include "longstride/origin.h"
 #include "longstride/train.h"
 
 extern "C" void file_calls_begin();  // of tests/faults/preload, which this process is linked with
+
+namespace longstride::program {
+extern const char* const kCommit;  // cmake/commit.cmake makes the file that says it
+}
 
 namespace longstride {
 
@@ -119,6 +124,7 @@ Finished FaultedRun::run_copy(bool resume) const {
 }
 
 int FaultedRun::train_here(bool resume) const {
+  set_commit(program::kCommit);  // as the program does
   const auto say = [](const std::string& sentence) { std::cerr << "longstride train: " << sentence << std::endl; };
   const std::vector<std::string> words = command();
   std::vector<std::string> assignments = {"data.paths=[\"" + text_ + "\"]"};

@@ -113,16 +113,6 @@ TEST(DecodePng, RefusesEveryFileThatIsCutBeforeItsLastRow) {
   }
 }
 
-TEST(DecodePng, RefusesMorePixelsThanItsBytesCanHold) {
-  Bytes bytes = encode_png(ramp(8, 8, 3));
-  const Bytes sides = {0, 0, 0x20, 0, 0, 0, 0x20, 0};  // 8,192 x 8,192
-  std::copy(sides.begin(), sides.end(), bytes.begin() + 16);
-  const png_uint_32 crc = static_cast<png_uint_32>(::crc32(0, bytes.data() + 12, 17));
-  for (int i = 0; i < 4; ++i) bytes[29 + static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(crc >> (24 - 8 * i));
-  EXPECT_EQ(refusal(bytes),
-            fmt::format("\"a\" is a damaged PNG: {} bytes are too few for 8192 x 8192 pixels", bytes.size()));
-}
-
 #ifdef LONGSTRIDE_HAS_JPEGLIB
 
 int largest_difference(const Bytes& a, const Bytes& b) {
