@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 
@@ -119,6 +121,7 @@ TEST_F(State, CountsStepsThatItSkips) {
     EXPECT_EQ(bytes(), before);
   }
   state_->initialise(3);
+  const std::vector<float> initial = weights();
   const Trainer::Result good = trainer.step(progress, 0.01);
   EXPECT_FALSE(good.skipped);
   EXPECT_EQ(good.loss_bits, 8);
@@ -127,6 +130,12 @@ TEST_F(State, CountsStepsThatItSkips) {
   EXPECT_EQ(progress.skipped, 3);
   EXPECT_EQ(progress.skipped_in_a_row, 0);
   EXPECT_NE(bytes(), before);
+  const std::vector<float> moved = weights();  // as a first update does: the furthest by the rate
+  double furthest = 0;
+  for (std::int64_t e = output->offset; e < output->offset + output->count; ++e)
+    furthest = std::max(
+        furthest, std::abs(double{moved[static_cast<std::size_t>(e)]} - double{initial[static_cast<std::size_t>(e)]}));
+  EXPECT_NEAR(furthest, 0.01, 1e-4);
 }
 
 // Windows at the edges of the data overlap their neighbours: what those have is not scored again.
@@ -136,6 +145,22 @@ TEST_F(State, ScoresEachByteOfAnEpochOnce) {
   Progress progress;
   while (trainer.epoch(progress.step) < 1) EXPECT_NEAR(trainer.step(progress, 0).loss_bits, 8, 1e-6);
   EXPECT_GT(progress.step, 40);
+}
+
+TEST_F(State, ReadsInItsPartsTheWindowsOfALargerBatch) {
+  const Dataset data(config_.data);
+  config_.training.precision = Precision::float32;
+  std::vector<double> norms[2];
+  for (const std::int64_t parts : {1, 2}) {
+    config_.training.batch = 4 / parts;
+    config_.training.accumulate = parts;
+    TrainState state(*backend_, config_.model, config_.training, DType::float32);
+    state.initialise(3);
+    Trainer trainer(*backend_, config_, data, state);
+    Progress progress;
+    for (int step = 0; step < 5; ++step) norms[parts - 1].push_back(trainer.step(progress, 0).gradient_norm);
+  }
+  for (std::size_t step = 0; step < 5; ++step) EXPECT_NEAR(norms[1][step], norms[0][step], 1e-5 * norms[0][step]);
 }
 
 // The first update of a gradient that is the same everywhere moves each weight by the rate, and by its decay where it
