@@ -306,6 +306,23 @@ TEST_F(Evaluate, ScoresPicturesWhole) {
   EXPECT_EQ(refused(o), "--min-context: pictures are scored whole, one window each; needs 0, got 3");
 }
 
+TEST_F(Evaluate, TakesTheFormatThatIsAskedForOrThatTheRunTrainedWith) {
+  for (const Precision trained : {Precision::float32, Precision::bfloat16}) {
+    config_.training.precision = trained;
+    save();
+    EXPECT_EQ(evaluate(options()).precision, trained == Precision::float32 ? "float32" : "bfloat16");
+  }
+  Model model({.run = path("run")});
+  EvaluateOptions o = options();
+  double bits[2];
+  for (const Precision asked : {Precision::float32, Precision::bfloat16}) {  // of one model, one after the other
+    o.precision = asked;
+    bits[asked == Precision::bfloat16] = model.evaluate(o).bits_per_byte;
+    EXPECT_EQ(bits[asked == Precision::bfloat16], evaluate(o).bits_per_byte);
+  }
+  EXPECT_NE(bits[0], bits[1]);
+}
+
 TEST_F(Evaluate, TellsProgressAndStopsWhereItIsAsked) {
   std::atomic<bool> stop = false;
   EvaluateOptions o = options();

@@ -329,6 +329,15 @@ TEST(Symlink, PointsToItsNewTargetInOneStep) {
   EXPECT_EQ(scratch.names(), (std::vector<std::string>{"a", "b", "best"}));
 }
 
+TEST(Symlink, TakesThePlaceOfWhatAKilledWriterLeft) {
+  const Scratch scratch;
+  put(scratch / "a", "one");
+  fs::create_symlink("nowhere", scratch / "best.partial");
+  replace_symlink("a", scratch / "best");
+  EXPECT_EQ(get(scratch / "best"), "one");
+  EXPECT_EQ(scratch.names(), (std::vector<std::string>{"a", "best"}));
+}
+
 TEST(Symlink, DoesNotReplaceADirectory) {
   const Scratch scratch;
   fs::create_directory(scratch / "best");

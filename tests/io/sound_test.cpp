@@ -315,6 +315,8 @@ TEST(Resampler, MakesAsManySamplesAsTheTimeNeedsWhateverTheBlocks) {
     EXPECT_NEAR(static_cast<double>(whole.size()), static_cast<double>(count) * 12000 / 44100, 1) << count;
     EXPECT_EQ(resample(samples, 44100, 12000, 77), whole);
   }
+  // What waits in the filter at the end is many times what one call gives.
+  EXPECT_NEAR(static_cast<double>(resample(sine(40, 1000, 2000), 1000, 192000, 500).size()), 2000.0 * 192, 1);
   EXPECT_TRUE(resample({}, 44100, 12000, 1).empty());
 }
 

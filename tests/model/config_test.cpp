@@ -191,6 +191,9 @@ TEST(Config, SizesThatDoNotFitEachOtherAreErrors) {
   EXPECT_EQ(set_words("model.positions=[3, 4]"),
             "model.positions: the product of the extents must be at least model.context, got 3 x 4 = 12 for a context "
             "of 1024");
+  EXPECT_EQ(set_words("model.positions=[31, 33]"),
+            "model.positions: the product of the extents must be at least model.context, got 31 x 33 = 1023 for a "
+            "context of 1024");
   EXPECT_EQ(error_words(ErrorKind::invalid_argument,
                         [] {
                           from_set({"model.context=1000000000", "training.batch=60000"});

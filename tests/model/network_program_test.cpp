@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace longstride {
@@ -96,6 +97,57 @@ void expect_final(const ModelConfig& model, const NetworkShape& shape) {
       return change.begin <= p.offset && p.offset + p.count <= change.end;
     })) << p.name;
   }
+}
+
+// The paper drops from both branches of every block: each has random numbers of its own, on the way back the same.
+TEST(TrainingProgram, DropsFromEachBranchByNumbersOfItsOwn) {
+  ModelConfig model;
+  model.context = 16;
+  model.layers = 3;
+  model.width = 24;
+  model.heads = 3;
+  model.positions = {4, 4};
+  model.attention = read_attention("fixed(4,1)");
+  const ParameterTable table(model);
+  std::vector<float> store(static_cast<std::size_t>(table.store_elements()));
+  const HeadTilings tilings(model, model.context);
+  const Weights weights{&table, store.data(), nullptr};
+  NetworkShape shape{1, model.context, DType::float32, true};
+  shape.dropout = 0.5f;
+  const NetworkProgram made = training_program(model, shape, weights, {weights, {}}, tilings);
+  using Branch = std::pair<int, int>;  // block, and 0 attention or 1 feedforward
+  std::vector<Branch> forward, backward;
+  for (const Operation& operation : made.program.operations()) {
+    if (const auto* norm = std::get_if<ResidualNorm>(&operation); norm != nullptr && norm->branch)
+      forward.emplace_back(norm->dropout.layer, norm->dropout.site);
+    if (const auto* norm = std::get_if<ResidualNormBackward>(&operation); norm != nullptr && norm->dbranch)
+      backward.emplace_back(norm->dropout.layer, norm->dropout.site);
+  }
+  EXPECT_EQ(forward, (std::vector<Branch>{{0, 0}, {0, 1}, {1, 0}, {1, 1}, {2, 0}, {2, 1}}));
+  std::reverse(backward.begin(), backward.end());
+  EXPECT_EQ(backward, forward);
+}
+
+TEST(LossProgram, OfANetworkThatTrainsDropsNothing) {
+  ModelConfig model;
+  model.context = 16;
+  model.layers = 2;
+  model.width = 24;
+  model.heads = 3;
+  model.positions = {4, 4};
+  model.attention = read_attention("fixed(4,1)");
+  const ParameterTable table(model);
+  const HeadTilings tilings(model, model.context);
+  NetworkShape shape{1, model.context, DType::float32, true};
+  shape.dropout = 0.5f;
+  const NetworkProgram made = loss_program(model, shape, 1, {&table, nullptr, nullptr}, tilings);
+  int norms = 0;
+  for (const Operation& operation : made.program.operations())
+    if (const auto* norm = std::get_if<ResidualNorm>(&operation)) {
+      EXPECT_EQ(norm->dropout.rate, 0);
+      ++norms;
+    }
+  EXPECT_EQ(norms, 5);
 }
 
 TEST(TrainingProgram, ChangesNoGradientThatItHasSaidToBeFinal) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <string>
 
 #include "longstride/config.h"
 
@@ -163,6 +164,19 @@ TEST(Initialise, GivesTheSameValuesPieceByPiece) {
       initialise(table, index, 3, first, std::min<std::int64_t>(20, count - first), pieces.data() + first);
     EXPECT_EQ(pieces, whole) << table.entries()[index].name;
   }
+}
+
+TEST(Initialise, GivesTensorsOfOneShapeNumbersOfTheirOwn) {
+  const ParameterTable table(shape(2, 16, 2, 2, 1, {4, 4}));
+  std::vector<float> store(static_cast<std::size_t>(table.store_elements()));
+  initialise(table, 7, store.data());
+  std::set<std::vector<float>> tensors;
+  for (const std::string block : {"blocks.0.", "blocks.1."})
+    for (const std::string name : {"query", "key", "value"}) {
+      const Parameter& p = *table.find(block + "attention." + name + ".weight");
+      tensors.emplace(store.begin() + p.offset, store.begin() + p.offset + p.count);
+    }
+  EXPECT_EQ(tensors.size(), 6u);
 }
 
 TEST(Initialise, IsAFunctionOfTheSeed) {

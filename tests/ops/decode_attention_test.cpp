@@ -63,20 +63,6 @@ TEST_P(DecodeOperation, AnyNumberOfThreadsGivesTheSameBits) {
   });
 }
 
-// As layers are: each joins the chunks of its own, also the second of a program.
-TEST_P(DecodeOperation, OfManyChunksGivesItsBitsAfterAnother) {
-  const AttentionCase c = attention_case({"dense"}, 2, 333, 2, 16, 16);
-  every_way([&](const std::string& way) {
-    DecodeMemory memory(c, DType::float32);
-    for (const DecodeStep& rows : side_by_side(c, 332)) memory.step(run_all, rows);
-    const DecodeStep first = {{0, 332}}, second = {{1, 332}};  // two chunks each
-    DecodeMemory::Prepared of_first = memory.prepare(first), of_second = memory.prepare(second);
-    run({memory.operation(of_first), memory.operation(of_second)});
-    expect_same_bits(of_first.rows.out.values(), memory.step(run_all, first), way + ", the first");
-    expect_same_bits(of_second.rows.out.values(), memory.step(run_all, second), way + ", the second");
-  });
-}
-
 // All of them, however they are stepped through, for every thread count, and caches at the end.
 void DecodeOperation::expect_rows_are_alone(const AttentionCase& c,
                                             const std::vector<std::vector<DecodeStep>>& ways_to_step) {

@@ -149,7 +149,9 @@ TEST_P(Ops, VocabularyLossSaysWhatDoesNotFit) {
   expect_refused([&] { compile(op); }, "vocabulary_loss: w must be (7, 4), got (7, 5)");
   op.w = f32(7, 4), op.dx = f32(3, 4);
   expect_refused([&] { compile(op); }, "vocabulary_loss: dx and dw are given together or not at all");
-  op.dx = {}, op.losses = {};
+  op.dx = {}, op.targets = whole(2);
+  expect_refused([&] { compile(op); }, "vocabulary_loss: targets must have 3 elements, got 2");
+  op.targets = whole(3), op.losses = {};
   expect_refused([&] { compile(op); }, "vocabulary_loss: losses is missing");
 }
 
@@ -199,7 +201,7 @@ TEST_P(Ops, ElementOperationsSayWhatDoesNotFit) {
 }
 
 TEST_P(Ops, AttentionSaysWhatDoesNotFit) {
-  const Tiling six(parse_pattern("dense"), 6), five(parse_pattern("dense"), 5);
+  const Tiling six(parse_pattern("dense"), 6), five(parse_pattern("dense"), 5), seven(parse_pattern("dense"), 7);
   const Tiling* tilings[] = {&six, &six, &six};
   Attention op;
   op.B = 1, op.T = 6, op.H = 2, op.tilings = tilings, op.lse = floats(12);
@@ -235,6 +237,8 @@ TEST_P(Ops, AttentionSaysWhatDoesNotFit) {
                  "attention_backward: needs the queries of whole sequences, [0, 6), got [0, 5)");
   tilings[1] = &five;
   refused([](Attention&) {}, "tiling of head 1 must have length 6, got 5");
+  tilings[1] = &seven;
+  refused([](Attention&) {}, "tiling of head 1 must have length 6, got 7");
 }
 
 TEST_P(Ops, DecodeAttentionSaysWhatDoesNotFit) {

@@ -129,6 +129,12 @@ TEST(Drawings, OfAMillionPositionsAreNearTheirShares) {
   }
 }
 
+TEST(Drawings, TakeTheColourOfThePartThatAddsMost) {
+  const Shares shares(parse_pattern("window(2) | column(3)"), 8, 2, 2);
+  EXPECT_EQ(shares.cell(0, 0).part, 0);  // 7 pairs by the window, the column adds 1
+  EXPECT_EQ(shares.cell(1, 0).part, 1);  // 1, the column adds 5
+}
+
 TEST(Drawings, RefuseSizesOfNothing) {
   EXPECT_THROW(draw_text(parse_pattern("dense"), 0, 10), Error);
   EXPECT_THROW(draw_image(parse_pattern("dense"), 10, 0), Error);

@@ -78,6 +78,13 @@ TEST(Reach, OfWindowsGrowsStepByStep) {
             reach_forward(windows, 50).steps);
 }
 
+TEST(Reach, OfWindowsOfSeveralWidthsIsThatOfFollowingEachStep) {
+  for (const auto& blocks : {std::vector<std::vector<std::string>>{{"window(3)"}, {"window(5)"}},
+                             {{"window(4)"}, {"window(1)"}, {"window(2)", "window(3)"}}})
+    for (std::int64_t n = 1; n <= 40; ++n)
+      EXPECT_EQ(steps(blocks, n, 2), reach_forward(layers_of(layout_of(blocks), 2, n), n).steps) << n;
+}
+
 TEST(Reach, NeverComesOfColumnsRowsOrSummariesAlone) {
   for (const char* text : {"column(8)", "row(8)", "summary(8,2)", "previous_row(8)", "prefix(3)", "row(8) | column(8)"})
     for (const std::int64_t n : {64, 5000}) EXPECT_FALSE(reach(layout_of({{text}}), 1, n).all) << text << " " << n;

@@ -239,5 +239,11 @@ TEST(Tiles, RefuseAPatternThatCannotBe) {
   EXPECT_THROW(Tiling({{{Primitive::summary, 4, 5}}}, 10), Error);
 }
 
+TEST(Tiles, ReachAsFarAsTheirContiguousPartsAndNoFurther) {
+  for (const auto& [text, reach] : {std::pair("window(7)", 7), std::pair("row(6)", 6), std::pair("previous_row(5)", 10),
+                                    std::pair("window(3) | row(4) | previous_row(6)", 12), std::pair("prefix(2)", 40)})
+    EXPECT_EQ(Tiling(parse_pattern(text), 40).reach(), reach) << text;
+}
+
 }  // namespace
 }  // namespace longstride

@@ -39,6 +39,9 @@ TEST(Picture, IsItsTokensAndBlackWhereTheyAreMissing) {
   EXPECT_EQ(std::count(part.bytes.begin() + 7, part.bytes.end(), 0), 11);
   EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { token_picture(data_of(2, 3, 1), tokens); }),
             "a picture of 2 x 3 x 1 is 6 tokens, got 18");
+  EXPECT_EQ(
+      error_words(ErrorKind::invalid_argument, [&] { token_picture(data_of(2, 3, 1), std::span(tokens).first(7)); }),
+      "a picture of 2 x 3 x 1 is 6 tokens, got 7");
   EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { token_picture({}, tokens); }),
             "data.image_size: the configuration does not say which pictures the model makes; needs image_size and "
             "channels");

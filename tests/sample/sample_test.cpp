@@ -161,6 +161,24 @@ TEST_F(Sample, DrawsTokensAsOftenAsTheModelSays) {
   EXPECT_LT(chi2, 60);  // 22 degrees of freedom: one in 20,000 seeds would fail, this one is fixed
 }
 
+TEST_F(Sample, DrawsByTheNumbersOfSeedSequenceAndPosition) {
+  SampleOptions o = options(6, {3, 1});
+  o.count = 2;
+  o.seed = 5;
+  o.temperature = 2;
+  const std::vector<Bytes> made = sample(o);
+  Chooser chooser({o.temperature, o.top_k, o.top_p, o.min_p});
+  for (std::int64_t number = 0; number < 2; ++number) {
+    Bytes tokens = {3, 1};
+    while (tokens.size() < 8) {
+      const std::vector<float> logits = next_logits(tokens);
+      const double uniform = uniform_for(o.seed, number, std::ssize(tokens));
+      tokens.push_back(static_cast<std::uint8_t>(chooser.choose(logits.data(), config_.model.vocabulary, uniform)));
+    }
+    EXPECT_EQ(made[static_cast<std::size_t>(number)], tokens);
+  }
+}
+
 TEST_F(Sample, StopsWhereItIsAsked) {
   std::atomic<bool> stop = false;
   SampleOptions o = options(100);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <functional>
 #include <limits>
 
@@ -51,6 +53,17 @@ class State : public testing::Test {
     backend_->upload(gradients.f32 + state_->table().find("blocks.1.attention.key.weight")->offset + 5, &odd, 4);
     backend_->upload(state_->outputs().bits.data, &bits, 8);
     return state_->update(0.01, number);
+  }
+
+  // The weights, of which the rounded ones are a copy.
+  std::vector<float> weights() const {
+    const auto elements = static_cast<std::size_t>(state_->table().store_elements());
+    std::vector<float> values(elements);
+    backend_->download(values.data(), state_->weights().f32, std::ssize(values) * 4);
+    std::vector<std::uint16_t> rounded(elements);
+    backend_->download(rounded.data(), state_->weights().bf16, std::ssize(rounded) * 2);
+    for (std::size_t e = 0; e < elements; ++e) EXPECT_EQ(rounded[e], bfloat16_from_float(values[e]));
+    return values;
   }
 
   Scratch scratch_;
@@ -108,6 +121,7 @@ TEST_F(State, CountsStepsThatItSkips) {
     EXPECT_EQ(bytes(), before);
   }
   state_->initialise(3);
+  const std::vector<float> initial = weights();
   const Trainer::Result good = trainer.step(progress, 0.01);
   EXPECT_FALSE(good.skipped);
   EXPECT_EQ(good.loss_bits, 8);
@@ -116,6 +130,63 @@ TEST_F(State, CountsStepsThatItSkips) {
   EXPECT_EQ(progress.skipped, 3);
   EXPECT_EQ(progress.skipped_in_a_row, 0);
   EXPECT_NE(bytes(), before);
+  const std::vector<float> moved = weights();  // as a first update does: the furthest by the rate
+  double furthest = 0;
+  for (std::int64_t e = output->offset; e < output->offset + output->count; ++e)
+    furthest = std::max(
+        furthest, std::abs(double{moved[static_cast<std::size_t>(e)]} - double{initial[static_cast<std::size_t>(e)]}));
+  EXPECT_NEAR(furthest, 0.01, 1e-4);
+}
+
+// Windows at the edges of the data overlap their neighbours: what those have is not scored again.
+TEST_F(State, ScoresEachByteOfAnEpochOnce) {
+  const Dataset data(config_.data);
+  Trainer trainer(*backend_, config_, data, *state_);
+  Progress progress;
+  while (trainer.epoch(progress.step) < 1) EXPECT_NEAR(trainer.step(progress, 0).loss_bits, 8, 1e-6);
+  EXPECT_GT(progress.step, 40);
+}
+
+TEST_F(State, ReadsInItsPartsTheWindowsOfALargerBatch) {
+  const Dataset data(config_.data);
+  config_.training.precision = Precision::float32;
+  std::vector<double> norms[2];
+  for (const std::int64_t parts : {1, 2}) {
+    config_.training.batch = 4 / parts;
+    config_.training.accumulate = parts;
+    TrainState state(*backend_, config_.model, config_.training, DType::float32);
+    state.initialise(3);
+    Trainer trainer(*backend_, config_, data, state);
+    Progress progress;
+    for (int step = 0; step < 5; ++step) norms[parts - 1].push_back(trainer.step(progress, 0).gradient_norm);
+  }
+  for (std::size_t step = 0; step < 5; ++step) EXPECT_NEAR(norms[1][step], norms[0][step], 1e-5 * norms[0][step]);
+}
+
+// The first update of a gradient that is the same everywhere moves each weight by the rate, and by its decay where it
+// decays.
+TEST_F(State, MovesEachParameterByTheRateAndItsDecay) {
+  config_.training.weight_decay = 0.5;
+  state_ = std::make_unique<TrainState>(*backend_, config_.model, config_.training, DType::bfloat16);
+  state_->initialise(3);
+  const std::vector<float> before = weights();
+  {
+    const TrainState::Averaged averaged(*state_);
+    EXPECT_EQ(weights(), before);  // where the average begins
+  }
+  update(0.5f, 12, 1);
+  const std::vector<float> after = weights();
+  for (const Parameter& p : state_->table().entries())
+    for (std::size_t e = static_cast<std::size_t>(p.offset); e < static_cast<std::size_t>(p.offset + p.count); ++e)
+      ASSERT_NEAR(after[e], before[e] - 0.01f * (1 + (p.decay ? 0.5f * before[e] : 0)), 1e-5) << p.name;
+}
+
+TEST_F(State, ComesBackFromItsFilesWithItsRoundedWeights) {
+  update(0.25f, 12, 1);
+  const std::string before = bytes();
+  state_->initialise(9);
+  state_->load(scratch_.path());
+  EXPECT_EQ(bytes(), before);
 }
 
 // The first number that is not finite, from the weights through the layers to the gradients, has a name.
@@ -160,15 +231,6 @@ TEST_F(State, NamesWhatIsNotFiniteFirst) {
 // While it lives weights() hold the average, in float32 and rounded; afterwards all is as it was.
 TEST_F(State, HoldsItsAverageForAsLongAsItIsAskedTo) {
   for (std::int64_t number = 1; number <= 3; ++number) update(0.25f, 12, number);
-  const auto elements = static_cast<std::size_t>(state_->table().store_elements());
-  const auto weights = [&] {
-    std::vector<float> values(elements);
-    backend_->download(values.data(), state_->weights().f32, std::ssize(values) * 4);
-    std::vector<std::uint16_t> rounded(elements);
-    backend_->download(rounded.data(), state_->weights().bf16, std::ssize(rounded) * 2);
-    for (std::size_t e = 0; e < elements; ++e) EXPECT_EQ(rounded[e], bfloat16_from_float(values[e]));
-    return values;
-  };
   const std::vector<float> trained = weights();
   const std::string before = bytes();
   {
