@@ -1,4 +1,5 @@
 // Readers need no device: this is what the linker finds where it looks for one, so that none has to be built for them.
+#include "longstride/device.h"
 #include "longstride/error.h"
 #include "ops/backend.h"
 
@@ -7,5 +8,7 @@ namespace longstride {
 std::unique_ptr<Backend> make_cpu_backend() {
   throw Error(ErrorKind::unavailable, "this program was built without a device");
 }
+
+MachineInfo machine_info() { return {}; }
 
 }  // namespace longstride
