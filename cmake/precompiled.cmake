@@ -20,3 +20,12 @@ endfunction()
 function(longstride_reuse target name)
   target_precompile_headers(${target} REUSE_FROM ${name})
 endfunction()
+
+# longstride_join(target FILES): FILES of its sources are compiled as one, which saves what each would spend on headers
+# and on templates that others use too. Their names in unnamed namespaces must differ. As precompiled headers it hides a
+# missing #include, and is left out where those are.
+function(longstride_join target files)
+  if(NOT CMAKE_DISABLE_PRECOMPILE_HEADERS)
+    set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${files})
+  endif()
+endfunction()

@@ -69,6 +69,7 @@ foreach(room ${rooms})
   else()
     longstride_reuse(${target} longstride_test_headers)
   endif()
+  longstride_join(${target} 4)
   add_dependencies(test-programs ${target})
   longstride_test(${room} ${target})
   if(LONGSTRIDE_SANITIZE)  # tests ask for more memory than there is, and want the error rather than the sanitizer's end

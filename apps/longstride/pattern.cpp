@@ -183,7 +183,7 @@ int shown(const std::string& line) {
   return static_cast<int>(std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xc0) != 0x80; }));
 }
 
-int terminal_columns() {
+int output_columns() {
   winsize size{};
   return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 8 ? size.ws_col - 2 : kColumns;
 }
@@ -193,7 +193,7 @@ std::string drawings_text(const Report& report) {
   const bool terminal = isatty(STDOUT_FILENO) != 0;
   const int distinct = static_cast<int>(report.distinct.size());
   const int most = distinct == 1 ? kColumns : kColumnsOfSeveral;
-  const int total = terminal ? std::min(most, terminal_columns()) : most;
+  const int total = terminal ? std::min(most, output_columns()) : most;
   int drawn = std::min(kDrawings, distinct);
   // Short sequences are drawn pair by pair: as many as fit so.
   if (report.n <= kColumns) drawn = std::clamp((total + kGap) / (static_cast<int>(report.n) + kGap), 1, drawn);

@@ -75,8 +75,9 @@ TEST_F(DoctorCommand, LooksAtTheInstructionSetThatItIsTold) {
   const Finished done = run({"doctor", "--part", "computing", "--cases", "1", "--json", "--quiet"});
   ::unsetenv("LONGSTRIDE_ISA");
   EXPECT_EQ(done.status, 0) << done.err;
-  EXPECT_EQ(done.json()["checks"].size(), 18u);
-  for (const json& one : done.json()["checks"]) EXPECT_EQ(one["instruction_set"], "scalar");
+  const json result = done.json();
+  EXPECT_EQ(result["checks"].size(), 18u);
+  for (const json& one : result["checks"]) EXPECT_EQ(one["instruction_set"], "scalar");
 }
 
 TEST_F(DoctorCommand, RefusesWhatCannotBeInOneSentence) {

@@ -12,19 +12,19 @@ namespace {
 
 namespace fs = std::filesystem;
 
-DataConfig data_at(std::vector<std::string> paths) {
+DataConfig text_at(std::vector<std::string> paths) {
   DataConfig config;
   config.paths = std::move(paths);
   return config;
 }
 
-std::string all_bytes(const Dataset& data) {
+std::string bytes_in(const Dataset& data) {
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(data.size()));
   data.read(0, bytes);
   return {bytes.begin(), bytes.end()};
 }
 
-std::string opening(ErrorKind kind, const DataConfig& config) {
+std::string refusal_to_open(ErrorKind kind, const DataConfig& config) {
   return error_words(kind, [&] { Dataset data(config); });
 }
 
@@ -57,19 +57,19 @@ TEST(RefusedFiles, AreErrorsThatNameThemOrLeftOut) {
   const auto denied = [&](const char* action, const char* name) {
     return fmt::format("cannot {} \"{}\": Permission denied", action, scratch / name);
   };
-  EXPECT_EQ(opening(ErrorKind::exhausted, data_at({scratch / "d"})), denied("open", "d/a"));
-  DataConfig config = data_at({scratch / "d", scratch / "d/a"});
+  EXPECT_EQ(refusal_to_open(ErrorKind::exhausted, text_at({scratch / "d"})), denied("open", "d/a"));
+  DataConfig config = text_at({scratch / "d", scratch / "d/a"});
   config.unreadable = Unreadable::skip;
   std::string noted;
   const auto open = [&] {
     return Dataset(config, {"", nullptr, nullptr, [&](const std::string& sentence) { noted = sentence; }});
   };
-  EXPECT_EQ(all_bytes(open()), "d/b d/closed/c d/listed/d ");
+  EXPECT_EQ(bytes_in(open()), "d/b d/closed/c d/listed/d ");
   EXPECT_EQ(open().describe(), "3 files, 26 bytes, 2 files left out");
   EXPECT_EQ(noted, "2 files were left out because they cannot be read: " + denied("open", "d/a") + "; " +
                        denied("open", "d/a"));
   config.paths = {scratch / "d/a"};
-  EXPECT_EQ(opening(ErrorKind::exhausted, config), "nothing could be read: " + denied("open", "d/a"));
+  EXPECT_EQ(refusal_to_open(ErrorKind::exhausted, config), "nothing could be read: " + denied("open", "d/a"));
 }
 
 TEST(RefusedFiles, FoldersThatMayNotBeReadAreErrorsOrLeftOut) {
@@ -80,11 +80,11 @@ TEST(RefusedFiles, FoldersThatMayNotBeReadAreErrorsOrLeftOut) {
   ::chmod((scratch / "d/listed").c_str(), 0444);  // their names are, and no more
   {
     const Nobody nobody(scratch);
-    opening(ErrorKind::exhausted, data_at({scratch / "d"}));
-    opening(ErrorKind::exhausted, data_at({scratch / "d/listed"}));
-    DataConfig config = data_at({scratch / "d"});
+    refusal_to_open(ErrorKind::exhausted, text_at({scratch / "d"}));
+    refusal_to_open(ErrorKind::exhausted, text_at({scratch / "d/listed"}));
+    DataConfig config = text_at({scratch / "d"});
     config.unreadable = Unreadable::skip;
-    EXPECT_EQ(all_bytes(Dataset(config)), "d/b ");
+    EXPECT_EQ(bytes_in(Dataset(config)), "d/b ");
     EXPECT_EQ(Dataset(config).describe(), "1 file, 4 bytes, 2 files left out");
   }
   for (const char* folder : {"d/closed", "d/listed"}) ::chmod((scratch / folder).c_str(), 0755);  // to be removed

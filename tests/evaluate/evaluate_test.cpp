@@ -25,11 +25,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kContext = 12;
+constexpr std::int64_t kTrainedContext = 12;
 
 Config small_config() {
   Config config;
-  config.model.context = kContext;
+  config.model.context = kTrainedContext;
   config.model.layers = 2;
   config.model.width = 16;
   config.model.heads = 2;
@@ -100,8 +100,8 @@ class Evaluate : public testing::Test {
     const LoadedModel loaded = load_model(*backend_, find_checkpoint(path("run"), "latest"), DType::float32);
     std::vector<double> all;
     const auto size = static_cast<std::int64_t>(text.size());
-    for (std::int64_t begin = 0; static_cast<std::int64_t>(all.size()) < size; begin += kContext - m) {
-      const std::int64_t end = std::min(begin + kContext, size);
+    for (std::int64_t begin = 0; static_cast<std::int64_t>(all.size()) < size; begin += kTrainedContext - m) {
+      const std::int64_t end = std::min(begin + kTrainedContext, size);
       Network network(*backend_, config_.model, {1, end - begin, DType::float32, false, false}, loaded.weights());
       std::vector<std::int32_t> tokens;
       for (std::int64_t at = begin; at < end; ++at) {
@@ -175,7 +175,7 @@ TEST_F(Evaluate, DecodesBesideTheRunAndNotWhereACheckpointSays) {
   EvaluateOptions o = options();
   o.paths = {path("a.png")};
   o.split = "all";
-  EXPECT_EQ(evaluate(o).tokens_scored, kContext);
+  EXPECT_EQ(evaluate(o).tokens_scored, kTrainedContext);
   EXPECT_FALSE(fs::exists(path("elsewhere")));
   EXPECT_TRUE(fs::is_directory(path("run/checkpoints/000000042/cache")));
 }
@@ -206,7 +206,7 @@ TEST_F(Evaluate, ScoresFilesShorterThanAContextAndAroundOne) {
     o.min_context = 7;
     const Evaluation result = evaluate(o);
     EXPECT_EQ(result.tokens_scored, static_cast<std::int64_t>(size));
-    EXPECT_EQ(result.context, kContext);
+    EXPECT_EQ(result.context, kTrainedContext);
     EXPECT_NEAR(result.bits_per_byte, sum(bits_by_window(text_.substr(0, size), 7)) / static_cast<double>(size), 2e-6);
     if (size <= 12) {
       EXPECT_EQ(result.standard_error, -1);  // one window
@@ -221,10 +221,10 @@ TEST_F(Evaluate, GivesTheSameBitsForAnyNumberOfWindowsAtOnce) {
   const Dataset data(data_config);
   std::vector<double> sums;
   for (const std::int64_t batch : {1, 2, 7, 40}) {
-    Network network(*backend_, config_.model, {batch, kContext, DType::float32, false, false}, loaded.weights());
+    Network network(*backend_, config_.model, {batch, kTrainedContext, DType::float32, false, false}, loaded.weights());
     const Score score = score_range(network, data, {3, 200}, 4);
     EXPECT_EQ(score.tokens, 197);
-    EXPECT_EQ(score.windows, count_windows(197, kContext, 4));
+    EXPECT_EQ(score.windows, count_windows(197, kTrainedContext, 4));
     sums.push_back(score.bits_sum);
   }
   for (const double bits : sums) EXPECT_NEAR(bits, sums.front(), 1e-6 * sums.front());
@@ -293,11 +293,11 @@ TEST_F(Evaluate, ScoresPicturesWhole) {
   config_.data.image_size = {4, 3};
   config_.data.channels = 1;
   save();
-  write_file_atomically(path("pictures.bin"), some_text(5 * kContext));
+  write_file_atomically(path("pictures.bin"), some_text(5 * kTrainedContext));
   EvaluateOptions o = options();
   o.paths = {path("pictures.bin")};
   o.split = "all";
-  o.offset = kContext;
+  o.offset = kTrainedContext;
   EXPECT_EQ(evaluate(o).windows, 4);
   o.offset = 5;
   EXPECT_EQ(refused(o), "--offset: needs whole pictures, a multiple of 12 bytes, got 5");

@@ -7,14 +7,14 @@
 namespace longstride {
 namespace {
 
-std::string text_of(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
+std::string wav_text(const std::vector<std::uint8_t>& bytes) { return {bytes.begin(), bytes.end()}; }
 
 TEST(Wav, IsAHeaderOf44BytesAndTheSamples) {
   const std::string expected(
       "RIFF\x2a\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\xe0\x2e\0\0\xc0\x5d\0\0\x02\0\x10\0data\x06\0\0\0"
       "\0\0\xff\x7f\0\x80",
       50);
-  EXPECT_EQ(text_of(encode_wav({12000, {0, 32767, -32768}})), expected);
+  EXPECT_EQ(wav_text(encode_wav({12000, {0, 32767, -32768}})), expected);
   EXPECT_EQ(encode_wav({8000, {}}).size(), 44u);
 }
 
@@ -23,12 +23,12 @@ TEST(Wav, IsWholeAtEveryMomentWhileItGrows) {
   const std::string path = scratch / "a.wav";
   Sound so_far{11025, {}};
   WavWriter writer(path, so_far.rate);
-  EXPECT_EQ(get(path), text_of(encode_wav(so_far)));
+  EXPECT_EQ(get(path), wav_text(encode_wav(so_far)));
   for (const std::vector<std::int16_t>& part :
        {std::vector<std::int16_t>{1, -2, 300}, {}, std::vector<std::int16_t>(1000, -7), {5}}) {
     writer.append(part);
     so_far.samples.insert(so_far.samples.end(), part.begin(), part.end());
-    EXPECT_EQ(get(path), text_of(encode_wav(so_far)));
+    EXPECT_EQ(get(path), wav_text(encode_wav(so_far)));
   }
   writer.sync();
   EXPECT_EQ(scratch.names(), std::vector<std::string>{"a.wav"});
@@ -44,7 +44,7 @@ TEST(Wav, TakesThePlaceOfWhatWasThereAndLeavesItsReadersAlone) {
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(reader), {}), "an older recording");
   WavWriter second = std::move(first);
   second.append(std::vector<std::int16_t>{3});
-  EXPECT_EQ(get(path), text_of(encode_wav({8000, {1, 2, 3}})));
+  EXPECT_EQ(get(path), wav_text(encode_wav({8000, {1, 2, 3}})));
 }
 
 TEST(Wav, SaysWhereItCannotBeWritten) {

@@ -11,7 +11,7 @@ constexpr std::int64_t kWidths[] = {1, 7, 16, 33, 64, 200};
 LONGSTRIDE_DEVICE_TESTS(NormOperation);
 
 // Of a step beyond 32 bits.
-const StepInputs kInputs{.dropout_step = (std::int64_t{1} << 33) + 7};
+const StepInputs kNormInputs{.dropout_step = (std::int64_t{1} << 33) + 7};
 Dropout dropout_of(float rate) { return {rate, 42, 3, 1}; }
 
 TEST_P(NormOperation, IsItsDefinition) {
@@ -28,12 +28,12 @@ TEST_P(NormOperation, IsItsDefinition) {
                                 array_of(bias), 1e-5f,         y.view(),         array_of(mean), array_of(rstd)};
           const std::string what = "residual_norm " + isa + " " + word(type) + " C " + std::to_string(C);
           const definitions::Values got = same_for_any_threads(what, [&] {
-            run(op, kInputs);
+            run(op, kNormInputs);
             definitions::Values all = h_out.values();
             append(all, as_values(mean));
             return all;
           });
-          definitions::ResidualNormValues want = definitions::residual_norm(op, kInputs);
+          definitions::ResidualNormValues want = definitions::residual_norm(op, kNormInputs);
           append(want.h_out, want.mean);
           // |h| <= 1 + 1 / (1 - rate) < 2.7: three roundings of h, C + 1 of the mean.
           expect_close(got, want.h_out, sum_bound(C + 3, 2.7), 0, what);
@@ -59,9 +59,9 @@ TEST_P(NormOperation, WithoutABranchLeavesH) {
     ResidualNorm op{
         h.view(),      {}, dropout_of(0.4f), {}, array_of(weight), array_of(bias), 1e-5f, y.view(), array_of(mean),
         array_of(rstd)};
-    run(op, kInputs);
+    run(op, kNormInputs);
     expect_same_bits(before, h.values(), "h");
-    expect_close(y.values(), definitions::residual_norm(op, kInputs).y, 2e-6, 1e-6, "y");
+    expect_close(y.values(), definitions::residual_norm(op, kNormInputs).y, 2e-6, 1e-6, "y");
   });
 }
 
@@ -78,7 +78,7 @@ TEST_P(NormOperation, GivesTheGradientsOfItsDefinition) {
           HostMatrix y(DType::float32, N, C, 7);
           ResidualNorm forward{
               h.view(), {}, {}, {}, array_of(weight), array_of(zeros), 1e-5f, y.view(), array_of(mean), array_of(rstd)};
-          run(forward, kInputs);
+          run(forward, kNormInputs);
           const ResidualNormBackward op{dy.view(),         h.view(),          array_of(mean), array_of(rstd),
                                         array_of(weight),  above.view(),      dh.view(),      dbranch.view(),
                                         dropout_of(0.25f), array_of(dweight), array_of(dbias)};
@@ -86,13 +86,13 @@ TEST_P(NormOperation, GivesTheGradientsOfItsDefinition) {
           const definitions::Values got = same_for_any_threads(what, [&] {
             dweight.assign(dweight.size(), 1);
             dbias.assign(dbias.size(), 2);
-            run(op, kInputs);
+            run(op, kNormInputs);
             definitions::Values all = dh.values();
             append(all, as_values(dweight));
             append(all, as_values(dbias));
             return all;
           });
-          definitions::ResidualNormGradients want = definitions::residual_norm_backward(op, 1e-5, kInputs);
+          definitions::ResidualNormGradients want = definitions::residual_norm_backward(op, 1e-5, kNormInputs);
           for (double& v : want.dweight) v += 1;
           for (double& v : want.dbias) v += 2;
           definitions::Values all = want.dh;
@@ -119,9 +119,9 @@ TEST_P(NormOperation, MayWriteItsGradientOverTheGradientFromAbove) {
     ResidualNormBackward op{
         dy.view(), h.view(), array_of(mean),    array_of(rstd), array_of(weight), above.view(), dh.view(),
         {},        {},       array_of(dweight), array_of(dbias)};
-    run(op, kInputs);
+    run(op, kNormInputs);
     op.dh = above.view();
-    run(op, kInputs);
+    run(op, kNormInputs);
     expect_same_bits(dh.values(), above.values(), "in place");
   });
 }
@@ -134,10 +134,10 @@ TEST_P(NormOperation, MayWriteItsGradientsOverTheirInputs) {
       std::vector<float> dweight(40), dbias(40);
       ResidualNormBackward op{dy.view(), h.view(),       array_of(mean),    array_of(rstd),    array_of(weight), {},
                               dh.view(), dbranch.view(), dropout_of(0.25f), array_of(dweight), array_of(dbias)};
-      run(op, kInputs);
+      run(op, kNormInputs);
       op.dh = h.view();
       op.dbranch = dy.view();
-      run(op, kInputs);
+      run(op, kNormInputs);
       expect_same_bits(dh.values(), h.values(), "h in place " + isa);
       expect_same_bits(dbranch.values(), dy.values(), "dy in place " + isa);
     }
@@ -175,10 +175,10 @@ TEST_P(NormOperation, DropsWhatPhiloxSays) {
       dropout.first_row = C;
       run(ResidualNorm{h.view(), branch.view(), dropout, out.view(), array_of(weight), array_of(bias), 1e-5f, y.view(),
                        array_of(mean), array_of(rstd)},
-          kInputs);
+          kNormInputs);
       const definitions::Values got = out.values();
       for (std::int64_t e = 0; e < N * C; ++e) {
-        const double want = definitions::dropout_scale(dropout, kInputs.dropout_step, dropout.first_row * C + e);
+        const double want = definitions::dropout_scale(dropout, kNormInputs.dropout_step, dropout.first_row * C + e);
         ASSERT_NEAR(got[static_cast<std::size_t>(e)], want, want * 0x1p-23) << isa << " C " << C << " element " << e;
       }
     }

@@ -11,9 +11,9 @@ namespace {
 
 LONGSTRIDE_DEVICE_TESTS(AdamWOperation);
 
-constexpr std::int64_t kCounts[] = {1, 7, 16, 33, 4095, 4096, 4097, 10000};  // around vectors and chunks
+constexpr std::int64_t kUpdateCounts[] = {1, 7, 16, 33, 4095, 4096, 4097, 10000};  // around vectors and chunks
 
-const StepInputs kInputs{.rate = 0.01f, .correction1 = 0.4f, .correction2 = 0.3f};
+const StepInputs kUpdateInputs{.rate = 0.01f, .correction1 = 0.4f, .correction2 = 0.3f};
 
 struct AdamWCase {
   std::vector<float> w, m, v, dw, ema, scale = {0.5f};
@@ -48,15 +48,15 @@ void expect_updated(const AdamWCase& got, const definitions::AdamWValues& want, 
 
 TEST_P(AdamWOperation, IsItsDefinition) {
   every_way([&](const std::string& way) {
-    for (const std::int64_t count : kCounts) {
+    for (const std::int64_t count : kUpdateCounts) {
       AdamWCase start(count), t = start;
       const std::string what = "adamw " + way + " " + std::to_string(count);
       same_for_any_threads(what, [&] {
         t = start;
-        run(t.op(), kInputs);
+        run(t.op(), kUpdateInputs);
         return as_values(t.w);
       });
-      expect_updated(t, definitions::adamw(start.op(), kInputs), what);
+      expect_updated(t, definitions::adamw(start.op(), kUpdateInputs), what);
       for (std::size_t i = 0; i < t.w.size(); ++i) ASSERT_EQ(t.copy[i], bfloat16_from_float(t.w[i])) << what;
     }
   });
@@ -80,10 +80,10 @@ TEST_P(AdamWOperation, ByRowsLeavesRowsWithoutAGradientAlone) {
       const std::string what = "adamw by rows " + way + " " + std::to_string(row);
       same_for_any_threads(what, [&] {
         t = start;
-        run(op_of(t), kInputs);
+        run(op_of(t), kUpdateInputs);
         return as_values(t.w);
       });
-      expect_updated(t, definitions::adamw(op_of(start), kInputs), what);
+      expect_updated(t, definitions::adamw(op_of(start), kUpdateInputs), what);
       const auto second = static_cast<std::size_t>(row), third = static_cast<std::size_t>(2 * row);
       EXPECT_TRUE(std::equal(start.w.begin() + 2 * row, start.w.begin() + 3 * row, t.w.begin() + 2 * row)) << what;
       EXPECT_EQ(t.v[third], start.v[third]) << what;  // its gradient is 0
@@ -118,7 +118,7 @@ TEST_P(AdamWOperation, ChangesNothingWhereTheScaleIsNotFinite) {
         AdamWCase t = start;
         AdamW op = t.op();
         op.row = row;
-        run(op, kInputs);
+        run(op, kUpdateInputs);
         const std::string what = way + " scale " + std::to_string(scale);
         EXPECT_EQ(t.w, start.w) << what;
         EXPECT_EQ(t.m, start.m) << what;
@@ -141,7 +141,7 @@ TEST_P(AdamWOperation, IsSkippedByAGradientThatIsNotFinite) {
       GradientNorm of_gradient;
       of_gradient.x = array_of(t.dw), of_gradient.norm = array_of(norm), of_gradient.scale = array_of(t.scale);
       of_gradient.clip = 1;
-      run({of_gradient, t.op()}, kInputs);
+      run({of_gradient, t.op()}, kUpdateInputs);
       EXPECT_EQ(t.w == start.w, !std::isfinite(bad)) << bad;
       EXPECT_EQ(t.m == start.m, !std::isfinite(bad)) << bad;
       EXPECT_EQ(std::isnan(t.scale[0]), !std::isfinite(bad)) << bad;

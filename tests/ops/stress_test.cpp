@@ -35,11 +35,11 @@ class Stress : public OnDevice {
 };
 LONGSTRIDE_ON_EVERY_DEVICE(Stress);
 
-const std::vector<std::string> kPatterns = {"dense", "strided(16)", "fixed(16,4)", "window(40)", "column(9)"};
+const std::vector<std::string> kStressPatterns = {"dense", "strided(16)", "fixed(16,4)", "window(40)", "column(9)"};
 
 // Scores of exactly +-10,000, which of them by position: weights are 0, 1, or shares among equals.
 TEST_P(Stress, ScoresOfTenThousand) {
-  AttentionCase c = attention_case(kPatterns, 1, 200, 5, 16, 20);
+  AttentionCase c = attention_case(kStressPatterns, 1, 200, 5, 16, 20);
   c.scale = 1;
   for (std::int64_t row = 0; row < c.B * c.H * c.T; ++row) {
     std::fill_n(c.q.begin() + row * c.Dq, c.Dq, 0.0), std::fill_n(c.k.begin() + row * c.Dq, c.Dq, 0.0);
@@ -51,7 +51,7 @@ TEST_P(Stress, ScoresOfTenThousand) {
 
 TEST_P(Stress, ScoresThatAreAllEqual) {
   for (const double level : {0.0, 3.0, -100.0}) {
-    AttentionCase c = attention_case(kPatterns, 2, 150, 5, 8, 9);
+    AttentionCase c = attention_case(kStressPatterns, 2, 150, 5, 8, 9);
     std::fill(c.q.begin(), c.q.end(), 1.0);
     std::fill(c.k.begin(), c.k.end(), level);
     check(c);
@@ -61,7 +61,7 @@ TEST_P(Stress, ScoresThatAreAllEqual) {
 // One key of thousands among small ones takes all weight of some queries and none of others, wherever it stands.
 TEST_P(Stress, OneHugeKey) {
   for (const std::int64_t at : {0, 63, 64, 149}) {
-    AttentionCase c = attention_case(kPatterns, 1, 150, 5, 16, 16);
+    AttentionCase c = attention_case(kStressPatterns, 1, 150, 5, 16, 16);
     for (std::int64_t h = 0; h < c.H; ++h)
       for (std::int64_t d = 0; d < c.Dq; ++d) c.k[static_cast<std::size_t>(c.row(0, h, at) * c.Dq + d)] *= 4096;
     check(c);
@@ -70,7 +70,7 @@ TEST_P(Stress, OneHugeKey) {
 
 // Numbers below the smallest normal one may count as 0, and neither more nor less.
 TEST_P(Stress, Denormals) {
-  AttentionCase c = attention_case(kPatterns, 1, 150, 5, 16, 20);
+  AttentionCase c = attention_case(kStressPatterns, 1, 150, 5, 16, 20);
   for (std::vector<double>* values : {&c.q, &c.k, &c.v, &c.dout})
     for (double& value : *values) value = float_from_bfloat16(bfloat16_from_float(static_cast<float>(value * 1e-39)));
   check(c, 8 * std::numeric_limits<float>::min());
