@@ -9,6 +9,7 @@
 
 #include "model/network.h"
 #include "model/random_weights.h"
+#include "model/small_model.h"
 #include "stored_model.h"
 
 namespace longstride {
@@ -117,20 +118,6 @@ class Definition {
   const std::vector<float>& store_;
 };
 
-ModelConfig small_model(const std::string& attention) {
-  ModelConfig model;
-  model.vocabulary = 19;
-  model.context = 45;
-  model.layers = 2;
-  model.width = 24;
-  model.heads = 3;
-  model.feedforward = 2;
-  model.query_key = 0.5;
-  model.positions = {6, 8};
-  model.attention = read_attention(attention);
-  return model;
-}
-
 // spread: of the weights; where it is small, so are activations, and an epsilon that is another is seen.
 void expect_definition(const ModelConfig& model, float spread) {
   const ParameterTable table(model);
@@ -158,7 +145,7 @@ void expect_definition(const ModelConfig& model, float spread) {
 TEST(Network, GivesTheLogitsOfItsDefinition) {
   for (const char* attention :
        {"fixed(8,2)", R"x(["local(6)", "column(7)"])x", R"x([["local(5)", "column(6)"], "strided(7)"])x"})
-    for (const float spread : {0.02f, 1.0f}) expect_definition(small_model(attention), spread);
+    for (const float spread : {0.02f, 1.0f}) expect_definition(small_model(attention, 2), spread);
 }
 
 }  // namespace

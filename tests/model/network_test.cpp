@@ -8,6 +8,7 @@
 #include "io/scratch.h"
 #include "longstride/device.h"
 #include "model/random_weights.h"
+#include "model/small_model.h"
 #include "ops/philox.h"
 
 namespace longstride {
@@ -16,22 +17,8 @@ namespace {
 const char* const kLayouts[] = {"fixed(8,2)", R"x(["local(6)", "column(7)"])x",
                                 R"x([["local(5)", "column(6)"], "strided(7)"])x", "summary(9,2)"};
 
-ModelConfig network_model(const std::string& attention) {
-  ModelConfig model;
-  model.vocabulary = 19;
-  model.context = 45;
-  model.layers = 3;
-  model.width = 24;
-  model.heads = 3;
-  model.feedforward = 2;
-  model.query_key = 0.5;
-  model.positions = {6, 8};
-  model.attention = read_attention(attention);
-  return model;
-}
-
 ModelConfig hashed_model() {
-  ModelConfig model = network_model("window(4)");
+  ModelConfig model = small_model("window(4)", 3);
   model.hash_orders = {2, 4};
   model.hash_buckets = 23;
   model.convolution = 3;
@@ -40,7 +27,7 @@ ModelConfig hashed_model() {
 
 std::vector<ModelConfig> every_model() {
   std::vector<ModelConfig> models = {hashed_model()};
-  for (const char* layout : kLayouts) models.push_back(network_model(layout));
+  for (const char* layout : kLayouts) models.push_back(small_model(layout, 3));
   return models;
 }
 
@@ -178,7 +165,7 @@ TEST(Network, RecomputationGivesTheSameBits) {
 }
 
 TEST(Network, GivesTheSameForAnyNumberOfRowsAtOnce) {
-  Case c(network_model(kLayouts[1]), DType::float32);
+  Case c(small_model(kLayouts[1], 3), DType::float32);
   std::vector<float> whole_bits, kept_bits, again_bits;
   const std::vector<float> whole = c.gradient(false, &whole_bits);
   for (const std::int64_t rows : {20, 64, 95}) {  // of 96
@@ -207,7 +194,7 @@ TEST(Network, GivesTheSameBitsForAnyNumberOfThreads) {
 }
 
 TEST(Network, StartsAtExactlyTheBitsOfOneSymbol) {
-  ModelConfig model = network_model("fixed(8,2)");
+  ModelConfig model = small_model("fixed(8,2)", 3);
   model.vocabulary = 256;
   for (const DType type : {DType::float32, DType::bfloat16}) {
     Case c(model, type);
