@@ -66,7 +66,7 @@ std::int64_t bytes_of(const Network::Bytes& bytes) { return bytes.activations + 
 
 void sum_memory(Plan& plan, const Config& config, Backend& backend, const ParameterTable& table, DType type) {
   auto& parts = plan.bytes_by_part;
-  parts = TrainState::memory(table, config.training.ema > 0, type);
+  parts = TrainState::memory(table, config.training, type, 1, 0);
   const Network::Bytes training =
       Network::bytes(backend, config.model, training_shape(config, type, plan.recompute == Recompute::block));
   parts.emplace_back("activations", training.activations);

@@ -25,11 +25,12 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"cpu", {"ops", "pattern"}},  // implements ops/backend.h; no room includes it
     {"attention", {"ops", "pattern"}},
     {"io", {}},
+    {"parallel", {}},
     {"data", {"io", "ops"}},
     {"model", {"pattern", "ops", "io"}},
     {"evaluate", {"model", "data", "ops", "io", "pattern"}},
     {"sample", {"model", "data", "ops", "io", "pattern"}},
-    {"train", {"sample", "evaluate", "model", "data", "ops", "io", "pattern"}},
+    {"train", {"sample", "evaluate", "model", "data", "parallel", "ops", "io", "pattern"}},
     {"doctor", {"train", "model", "ops", "io", "pattern"}},
 };
 
