@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "longstride/processes.h"
+
 namespace longstride {
 
 namespace {
@@ -36,6 +38,10 @@ void World::broadcast(void* data, std::int64_t bytes, int root) {
   receives[static_cast<std::size_t>(root)] = {data, bytes};
   exchange(pieces(size(), rank() == root ? Piece{data, bytes} : Piece{}), receives);
 }
+
+int rank_of(const World& world) { return world.rank(); }
+int size_of(const World& world) { return world.size(); }
+void end_all(World& world, int status) noexcept { world.end_all(status); }
 
 World& world_of_one() {
   static WorldOfOne world;

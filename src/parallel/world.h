@@ -34,6 +34,8 @@ class World {
   // Waits for an exchange. Each is finished once, in the order in which they were begun. Error unavailable where a rank
   // has ended: it names it.
   virtual void finish(Ticket exchange) = 0;
+  // Ends all other ranks too, as far as there are any, without waiting for them.
+  virtual void end_all(int) noexcept {}
 
   // Sends and receives, done when this returns.
   void exchange(std::span<const Piece> sends, std::span<const Piece> receives) {

@@ -63,21 +63,21 @@ NetworkShape training_shape(const Config& config, DType type, bool recompute) {
   return {config.training.batch, config.model.context, type, true, recompute};
 }
 
-struct Place {
+struct Share {
   int processes, rank;
 };
 
 std::int64_t bytes_of(const Network::Bytes& bytes) { return bytes.activations + bytes.workspace; }
 
 void sum_memory(Plan& plan, const Config& config, Backend& backend, const ParameterTable& table, DType type,
-                const Place& place) {
+                const Share& share) {
   auto& parts = plan.bytes_by_part;
-  parts = TrainState::memory(table, config.training, type, place.processes, place.rank);
+  parts = TrainState::memory(table, config.training, type, share.processes, share.rank);
   const Network::Bytes training =
       Network::bytes(backend, config.model, training_shape(config, type, plan.recompute == Recompute::block));
   parts.emplace_back("activations", training.activations);
   parts.emplace_back("workspace", training.workspace);
-  if (samples(config) && place.rank == 0)
+  if (samples(config) && share.rank == 0)
     for (const auto& part : Engine::memory(backend, config.model, engine_shape(config, type))) parts.push_back(part);
   parts.emplace_back("program", kProgramBytes);
   plan.total_bytes = 0;
@@ -106,7 +106,7 @@ void check_processes(const TrainingConfig& training, int processes) {
 Plan plan_training(const Config& config, int processes, int rank) {
   check(config);
   check_processes(config.training, processes);
-  const Place place{processes, rank};
+  const Share share{processes, rank};
   const std::unique_ptr<Backend> backend = make_backend(config.training.device);
   const Facts facts = backend->facts();
   const ParameterTable table(config.model);
@@ -118,14 +118,14 @@ Plan plan_training(const Config& config, int processes, int rank) {
   const DType type = type_of(plan.precision);
   const auto fits = [&] { return plan.total_bytes <= plan.memory_available_bytes; };
   plan.recompute = config.training.recompute == Recompute::automatic ? Recompute::none : config.training.recompute;
-  sum_memory(plan, config, *backend, table, type, place);
+  sum_memory(plan, config, *backend, table, type, share);
   plan.bytes_without_recomputation =
       bytes_of(Network::bytes(*backend, config.model, training_shape(config, type, false)));
   plan.bytes_with_recomputation = bytes_of(Network::bytes(*backend, config.model, training_shape(config, type, true)));
   const auto spare = kShareOfFreeMemory * static_cast<double>(plan.memory_available_bytes);
   if (config.training.recompute == Recompute::automatic && static_cast<double>(plan.total_bytes) > spare) {
     plan.recompute = Recompute::block;
-    sum_memory(plan, config, *backend, table, type, place);
+    sum_memory(plan, config, *backend, table, type, share);
   }
   plan.fits = fits();
   if (!plan.fits) plan.advice = advice_for(plan, config);

@@ -239,7 +239,7 @@ void TrainState::share_weights() {
 }
 
 void TrainState::exchange() {
-  if (!average_) return;
+  if (!averages()) return;
   if (exchange_) exchange_->run();
   if (world_.size() > 1)
     share_weights();

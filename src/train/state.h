@@ -93,6 +93,7 @@ class TrainState {
   void gather_sums();
   void share_weights();
   void exchange();
+  bool averages() const { return training_.ema > 0; }  // also where this process moves nothing
   Array<float> moved(const Buffer& mine, int segment) const;  // of what this process keeps
   const float* host(const Buffer& buffer, std::vector<std::byte>& staging) const;
   void put_mine(const Buffer& mine, const std::vector<float>& values);
@@ -106,7 +107,7 @@ class TrainState {
   Shards shards_;
   Buffer weights_;
   Buffer first_moment_, second_moment_;  // of the elements that this process moves
-  Buffer average_;                       // of the same; empty: off
+  Buffer average_;                       // of the same; empty where there is none
   GradientSum gradients_;
   Buffer rounded_;    // bfloat16; empty with float32 activations
   Buffer sums_;       // bits, norm (double), scale (float)

@@ -31,7 +31,7 @@ void TrainState::save(const std::string& checkpoint, const Config& config, const
   const auto values = [&](const std::vector<float>& all, const Buffer& mine, std::vector<std::byte>& staging) {
     return alone ? host(mine, staging) : all.data();
   };
-  const bool averaging = static_cast<bool>(average_);
+  const bool averaging = averages();
   const float* trained = host(weights_, w);
   // Nothing that depends on the clock (validations do) goes into this file: the same steps make the same bytes.
   save_model(checkpoint + "/" + kModelFile, config, progress.step, table_,
@@ -44,7 +44,7 @@ void TrainState::save(const std::string& checkpoint, const Config& config, const
 }
 
 Progress TrainState::load(const std::string& checkpoint) {
-  const bool averaging = static_cast<bool>(average_);
+  const bool averaging = averages();
   for (const char* name : {kModelFile, kTrainingStateFile})
     if (!is_there(checkpoint + "/" + name)) throw_corrupt_checkpoint(checkpoint, std::string("lacks its ") + name);
   const SafetensorsFile model(checkpoint + "/" + kModelFile);

@@ -47,7 +47,7 @@ const std::vector<std::pair<std::string, std::set<std::string>>> kOnlyIn = {
     {"CLI/", {"apps"}},
     {"iostream", {"apps"}},
     {"csignal", {"apps"}},  // stopping is the program's affair; the library is given a flag
-    {"chrono", {"doctor", "train", "evaluate", "sample", "cpu", "io", "apps"}},  // the model knows no clock
+    {"chrono", {"doctor", "train", "evaluate", "sample", "parallel", "cpu", "io", "apps"}},  // the model knows no clock
 };
 
 constexpr int kMostLines = 400;
