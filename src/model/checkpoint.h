@@ -19,6 +19,7 @@ namespace longstride {
 inline constexpr const char* kCheckpointFormat = "longstride-1";
 inline constexpr const char* kModelFile = "model.safetensors";          // within a checkpoint directory
 inline constexpr const char* kTrainingStateFile = "state.safetensors";  // beside it, where training can go on
+inline constexpr const char* kModelHash = "model_sha256";               // in a state's metadata
 inline constexpr const char* kCheckpointFolder = "checkpoints";         // within a run directory
 inline constexpr const char* kBestLink = "best";                        // within a run directory
 
@@ -47,6 +48,10 @@ LoadedModel load_model(Backend& backend, const std::string& safetensors_path, DT
 // The metadata of a verified file: path, config, step; counts left 0. Error corrupt_data as above.
 CheckpointInfo read_checkpoint_metadata(const SafetensorsFile& file);
 
+// Error corrupt_data where a state is not the one that was saved with this model: it has another step, or its
+// kModelHash is another model's sha256. States and models without one are known by the step alone.
+void check_together(const SafetensorsFile& model, const SafetensorsFile& state);
+
 // For the error of one that is damaged: "; --checkpoint takes others of the run: 4, 5"; empty where there is none.
 std::string other_checkpoints_words(const std::string& model_path);
 
@@ -56,8 +61,8 @@ void load_tensors_into(const SafetensorsFile& file, const ParameterTable& table,
                        float* host_store);
 
 // Writes model.safetensors at `path`, complete or not at all. host_store: (store_elements) in host memory. origin: of
-// what trained it, where that is known.
-void save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
-                const float* host_store, const std::optional<Origin>& origin = {});
+// what trained it, where that is known. Returns the sha256 in its metadata.
+std::string save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
+                       const float* host_store, const std::optional<Origin>& origin = {});
 
 }  // namespace longstride

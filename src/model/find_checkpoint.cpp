@@ -43,13 +43,14 @@ std::string steps_text(const std::vector<Saved>& saved) {
 }
 
 // The best step that the state beside a model knows of; nothing where there is no state, or none that was validated.
-// Error where it is damaged. linked: what the link says. Where the two agree the state is believed without reading all
-// of it.
+// Error where it is damaged or another model's. linked: what the link says. Where the two agree the state is believed
+// without reading all of it.
 std::optional<std::int64_t> best_step_beside(const fs::path& model, std::optional<std::int64_t> linked) {
   const fs::path path = model.parent_path() / kTrainingStateFile;
   std::error_code error;
   if (!fs::is_regular_file(path, error)) return std::nullopt;
   const SafetensorsFile state(path.string());
+  check_together(SafetensorsFile(model.string()), state);
   const auto found = state.metadata().find("best_step");
   const std::string text = found == state.metadata().end() ? "" : found->second;
   const std::optional<std::int64_t> step = parse_step(text);
