@@ -80,7 +80,7 @@ struct ToScore {
       : split(parse_split(options.split)), data(open(options, config, checkpoint)) {
     if (data.unit() > 1) check_pictures(options, data.unit());
     range = scored_range(options, data, split);
-    data.require_vocabulary(range, config.model.vocabulary);
+    data.require_vocabulary(range, config.model.vocabulary, options.stop);
   }
 
   static Dataset open(const EvaluateOptions& options, const Config& config, const std::string& checkpoint) {

@@ -57,7 +57,7 @@ std::vector<float> Model::next_logits(std::span<const std::int32_t> tokens, cons
   Decoder decoder(*this, {.sequences = 1, .length = static_cast<std::int64_t>(tokens.size()) + 1});
   Decoder::Sequence sequence = decoder.join();
   const std::span<const float> logits = sequence.read(tokens, stop);
-  if (logits.empty()) throw Error(ErrorKind::exhausted, "logits: stopped before all tokens were read");
+  if (logits.empty()) throw Error(ErrorKind::stopped, "logits: stopped before all tokens were read");
   return {logits.begin(), logits.end()};
 }
 
