@@ -23,14 +23,22 @@ struct Saved {
   fs::path model;
 };
 
-// The complete checkpoints of a run, ascending by step.
+// The complete checkpoints of a run, ascending by step. Training may remove one after its name was read, when it has
+// made another: where none is left of those that were named, the folder is read again.
 std::vector<Saved> saved_checkpoints(const fs::path& run) {
+  constexpr int kMostTries = 100;
   std::vector<Saved> saved;
   const fs::path folder = run / kCheckpointFolder;
-  for (const std::string& name : names_in(folder.string())) {
-    const std::optional<std::int64_t> step = parse_step(name);
-    const fs::path model = folder / name / kModelFile;
-    if (step && is_there(model.string())) saved.push_back({*step, model});
+  bool removed = true;
+  for (int tries = 0; saved.empty() && removed && tries < kMostTries; ++tries) {
+    removed = false;
+    for (const std::string& name : names_in(folder.string())) {
+      const std::optional<std::int64_t> step = parse_step(name);
+      const fs::path model = folder / name / kModelFile;
+      if (!step) continue;
+      if (is_there(model.string())) saved.push_back({*step, model});
+      removed = removed || !is_there((folder / name).string());
+    }
   }
   std::sort(saved.begin(), saved.end(), [](const Saved& a, const Saved& b) { return a.step < b.step; });
   return saved;

@@ -75,7 +75,7 @@ TEST(Memory, IsNoMoreThanTheProcessMayTake) {
   ASSERT_EQ(::setrlimit(RLIMIT_AS, &limit), 0);
   const std::int64_t available = machine_info().memory_available_bytes;
   ASSERT_EQ(::setrlimit(RLIMIT_AS, &before), 0);
-  EXPECT_LE(available, kMore);
+  EXPECT_LE(available, kMore + (1 << 20));  // what was read of the file is given back
   EXPECT_GT(available, kMore / 2);
 }
 
