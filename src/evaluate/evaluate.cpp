@@ -135,10 +135,11 @@ Evaluation evaluate(const EvaluateOptions& options) {
   const Clock::time_point started = Clock::now();
   parse_split(options.split);
   check_device(options.device);
-  const std::string path = find_checkpoint(options.run, options.checkpoint);
-  const ToScore what(options, checkpoint_config(path), path);
-  HeldModel held(path, options.device);
-  return scored(held, options, what, started);
+  return with_checkpoint(options.run, options.checkpoint, [&](const std::string& path) {
+    const ToScore what(options, checkpoint_config(path), path);
+    HeldModel held(path, options.device);
+    return scored(held, options, what, started);
+  });
 }
 
 }  // namespace longstride

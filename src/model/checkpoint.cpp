@@ -291,6 +291,14 @@ Config checkpoint_config(const std::string& path) {
   return naming_others(path, [&] { return read_checkpoint_metadata(SafetensorsFile(path)).config; });
 }
 
+CheckpointInfo describe_checkpoint(const std::string& run, const std::string& which) {
+  return with_checkpoint(run, which, [](const std::string& path) { return describe_checkpoint(path); });
+}
+
+Config checkpoint_config(const std::string& run, const std::string& which) {
+  return with_checkpoint(run, which, [](const std::string& path) { return checkpoint_config(path); });
+}
+
 std::string save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
                        const float* host_store, const std::optional<Origin>& origin) {
   std::map<std::string, std::string> metadata = {

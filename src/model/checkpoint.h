@@ -8,8 +8,10 @@
 #include <string>
 
 #include "io/safetensors.h"
+#include "io/system.h"
 #include "longstride/checkpoint.h"
 #include "longstride/config.h"
+#include "longstride/error.h"
 #include "model/parameters.h"
 #include "model/weights.h"
 #include "ops/buffer.h"
@@ -39,6 +41,21 @@ struct LoadedModel {
   std::optional<Origin> origin;
   Weights weights() const { return {&table, f32.f32(), bf16.bf16()}; }  // valid while this lives where it is
 };
+
+// What `use` makes of the path of a checkpoint; training that goes on may remove it after it was found: then of the one
+// that is found next.
+template <typename Use>
+auto with_checkpoint(const std::string& run, const std::string& which, Use use) {
+  constexpr int kMostTries = 10;
+  for (int tries = 1;; ++tries) {
+    const std::string path = find_checkpoint(run, which);
+    try {
+      return use(path);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::invalid_argument || tries == kMostTries || is_there(path)) throw;
+    }
+  }
+}
 
 // Reads and verifies a checkpoint. activations: bfloat16 adds the rounded copy.
 // Errors: invalid_argument where there is no such file; corrupt_data where it is damaged, of another format, lacks a

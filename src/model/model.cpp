@@ -28,7 +28,8 @@ void check_given(const HeldModel& held, std::span<const std::int32_t> tokens) {
 
 Model::Model(const ModelOptions& options) {
   check_device(options.device);
-  held_ = std::make_shared<HeldModel>(find_checkpoint(options.run, options.checkpoint), options.device);
+  held_ = with_checkpoint(options.run, options.checkpoint,
+                          [&](const std::string& path) { return std::make_shared<HeldModel>(path, options.device); });
   held_->type = held_->type_as_trained(options.precision);
 }
 
