@@ -56,6 +56,14 @@ std::string log_contents(const fs::path& path) {
   return lines + "started " + std::to_string(started) + ", finished " + std::to_string(finished) + "\n";
 }
 
+// Decoded data, or what is said of them without times and inodes.
+std::string decoded_contents(const fs::path& path) {
+  if (path.extension() != ".json") return bytes_of(path);
+  nlohmann::json about = nlohmann::json::parse(bytes_of(path));
+  about.at("files").erase("identities");
+  return about.dump();
+}
+
 std::string state_contents(const fs::path& path) {
   const SafetensorsFile state(path.string());
   state.verify();
@@ -275,6 +283,7 @@ RunContents FaultedRun::contents() const {
     } else if (entry.is_regular_file() && !name.starts_with("tensorboard/")) {
       found[name] = name == "log.jsonl"                    ? log_contents(entry.path())
                     : name.ends_with("/state.safetensors") ? state_contents(entry.path())
+                    : name.starts_with("cache/")           ? decoded_contents(entry.path())
                                                            : bytes_of(entry.path());
     }
   }
