@@ -51,7 +51,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
                      {RunDirectory::cache_path(options.out), &config.model, options.stop, observer.noted, options.out});
   config.data = data.config();
   data.require_context(Split::train, config.model.context);
-  data.require_vocabulary(data.part(Split::all), config.model.vocabulary);
+  data.require_vocabulary(data.part(Split::all), config.model.vocabulary, options.stop);
   Config here = config;
   here.training.device = device;
   const Plan plan = plan_training(here);
