@@ -1,9 +1,12 @@
 // The command line by CLI11: what the commands say of their options, handed on.
 #include "command_line.h"
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <charconv>
 #include <sstream>
+#include <type_traits>
 
 #include "longstride/error.h"
 #include "output.h"
@@ -28,13 +31,42 @@ int report_parsing(const CLI::App& program, const CLI::ParseError& error, const 
   program.exit(error, text, text);
   try {
     print(text.str());
-  } catch (const ReaderGone&) {
-    return kReaderGone;
   } catch (const Error& unwritten) {
+    if (unwritten.kind() == ErrorKind::reader_gone) return kReaderGone;
     say(command + ": " + unwritten.what() + "\n");
     return 1;
   }
   return 0;
+}
+
+void read_value(const char* name, const std::string& word, std::string& value) {
+  if (word.empty()) throw CLI::ValidationError(name, "needs a word, got none");
+  value = word;
+}
+
+template <typename Number>
+void read_value(const char* name, const std::string& word, Number& value) {
+  const char* end = word.data() + word.size();
+  const auto [stop, error] = std::from_chars(word.data() + (word.starts_with('+') ? 1 : 0), end, value);
+  if (error == std::errc() && stop == end) return;
+  const char* needs = std::is_integral_v<Number> ? "a whole number" : "a number";
+  const char* range = error == std::errc::result_out_of_range ? " that 64 bits hold" : "";
+  throw CLI::ValidationError(name, fmt::format("needs {}{}, got \"{}\"", needs, range, word));
+}
+
+template <typename T>
+void read_value(const char* name, const std::string& word, std::optional<T>& value) {
+  read_value(name, word, value.emplace());
+}
+
+template <typename T>
+std::string default_words(const T& value) {
+  return fmt::format("{}", value);
+}
+
+template <typename T>
+std::string default_words(const std::optional<T>& value) {
+  return value ? default_words(*value) : "";
 }
 
 }  // namespace
@@ -48,9 +80,15 @@ CommandLine CommandLine::add_command(const char* name, const char* purpose) {
   return CommandLine(*app_->add_subcommand(name, purpose));
 }
 
+// One value of an option by its own rules: numbers are decimal, where CLI11 takes 010 for 8 and what is too large for
+// the largest there is; and nothing at all, as a shell makes of a variable that is not set, is no value.
 template <typename T>
 Option CommandLine::add(const char* name, T& value, const std::string& purpose) {
-  return Option(app_->add_option(name, value, purpose));
+  const auto take = [name, &value](const CLI::results_t& words) {
+    read_value(name, words.front(), value);
+    return true;
+  };
+  return Option(app_->add_option(name, take, purpose, false, [&value] { return default_words(value); }));
 }
 
 Option CommandLine::add_option(const char* name, std::string& value, const std::string& purpose) {

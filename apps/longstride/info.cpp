@@ -58,7 +58,7 @@ std::string to_words(const CheckpointInfo& info) {
 }
 
 int run(const InfoOptions& options) {
-  const CheckpointInfo info = describe_checkpoint(find_checkpoint(options.run.run, options.run.checkpoint));
+  const CheckpointInfo info = describe_checkpoint(options.run.run, options.run.checkpoint);
   if (options.output.json) {
     print_json(to_json(info));
   } else {

@@ -10,6 +10,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "command.h"
@@ -28,13 +29,17 @@ namespace {
 
 using longstride::program::Command;
 using longstride::program::escaped;
-using longstride::program::ReaderGone;
 
 constexpr const char* kNoMemory = "there is not enough memory for this; `longstride plan` says how much it needs";
 
 int report(const Command& command, const std::string& sentence, int status) {
   longstride::program::say("longstride " + command.line.name() + ": " + escaped(sentence) + "\n");
   return status;
+}
+
+int status_of(longstride::ErrorKind kind) {
+  if (kind == longstride::ErrorKind::stopped) return longstride::program::kInterrupted;
+  return kind == longstride::ErrorKind::invalid_argument ? 2 : 1;
 }
 
 // Where one of the standard descriptors is closed, the next file that is opened would get its number, and with it what
@@ -58,15 +63,16 @@ int run(const Command& command) {
   try {
     return command.run();
   } catch (const longstride::Error& error) {
-    return report(command, error.what(), error.kind() == longstride::ErrorKind::invalid_argument ? 2 : 1);
-  } catch (const ReaderGone&) {
-    return longstride::program::kReaderGone;
+    if (error.kind() == longstride::ErrorKind::reader_gone) return longstride::program::kReaderGone;
+    return report(command, error.what(), status_of(error.kind()));
   } catch (const std::bad_alloc&) {
     return report(command, kNoMemory, 1);
   } catch (const std::length_error&) {  // more than any memory has
     return report(command, kNoMemory, 1);
   } catch (const std::filesystem::filesystem_error& error) {
     return report(command, "cannot use \"" + error.path1().string() + "\": " + error.code().message(), 1);
+  } catch (const std::system_error& error) {  // of a thread that is not given
+    return report(command, "the system gives no more threads or memory: " + error.code().message(), 1);
   } catch (const std::exception& error) {
     return report(command, std::string("a fault of the program itself, please report it: ") + error.what(), 1);
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "longstride/device.h"
 #include "longstride/error.h"
@@ -25,6 +26,13 @@ Config with_data(Config config, const ConfigOptions& options) {
 // The small preset of what the data are: text-small, image-small or sound-small.
 std::string default_preset(const ConfigOptions& options, const std::vector<std::string>& assignments) {
   return find_kind(with_data(read_config({}, {}, assignments), options).data, options.run) + "-small";
+}
+
+// So that what is wrong with --steps is said of --steps.
+void check_alone(const char* key, const std::string& word) {
+  nlohmann::json value = nlohmann::json::parse(word, nullptr, false);
+  if (value.is_discarded()) value = word;
+  read_config({nlohmann::json{{"training", {{key, value}}}}.dump()}, {fmt::format("--{}", key)}, {});
 }
 
 std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), ", ")); }
@@ -60,7 +68,9 @@ Config read_options(const ConfigOptions& options) {
     throw Error(ErrorKind::invalid_argument, "--steps and --minutes: a run ends by one of them, got both");
   }
   const auto assign = [&](const char* key, const auto& value) {
-    if (value) assignments.push_back(fmt::format("training.{}={}", key, *value));
+    if (!value) return;
+    check_alone(key, fmt::format("{}", *value));
+    assignments.push_back(fmt::format("training.{}={}", key, *value));
   };
   if (options.steps) assignments.push_back("training.minutes=0");  // a preset may go by the clock
   assign("steps", options.steps);

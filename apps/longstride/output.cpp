@@ -34,8 +34,8 @@ bool write_whole(int descriptor, std::string_view bytes) {
 
 void print(std::string_view bytes) {
   if (write_whole(STDOUT_FILENO, bytes)) return;
-  if (errno == EPIPE) throw ReaderGone();
-  throw Error(ErrorKind::exhausted, fmt::format("cannot write standard output: {}", std::strerror(errno)));
+  throw Error(errno == EPIPE ? ErrorKind::reader_gone : ErrorKind::exhausted,
+              fmt::format("cannot write standard output: {}", std::strerror(errno)));
 }
 
 void say(std::string_view bytes) { write_whole(STDERR_FILENO, bytes); }

@@ -13,12 +13,10 @@
 
 namespace longstride::program {
 
-// Thrown by print where nobody reads standard output any more (`| head`): nothing is wrong, the program ends. main
-// answers with the status that the signal would have given.
-struct ReaderGone {};
-inline constexpr int kReaderGone = 141;  // 128 + SIGPIPE
+// Exit status where nobody reads a result any more (`| head`): nothing is wrong, the program ends without a word.
+inline constexpr int kReaderGone = 141;  // 128 + SIGPIPE, as the signal would have given
 
-// Writes to standard output, at once. Error exhausted where it is closed or full.
+// Writes to standard output, at once. Error reader_gone where nobody reads it, exhausted where it is closed or full.
 void print(std::string_view bytes);
 void print_words(std::string_view lines);  // as a terminal may show them (escaped_lines)
 

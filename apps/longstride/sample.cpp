@@ -60,8 +60,9 @@ int run(SampleArguments& arguments) {
   SampleOptions& options = arguments.what;
   options.precision = parse_precision(arguments.precision);
   options.device = parse_device(arguments.device);
-  options.run = find_checkpoint(arguments.run.run, arguments.run.checkpoint);
-  const Config config = checkpoint_config(options.run);
+  options.run = arguments.run.run;
+  options.checkpoint = arguments.run.checkpoint;
+  const Config config = checkpoint_config(options.run, options.checkpoint);
   const DataConfig& data = config.data;
   const Beginning beginning = read_beginning(arguments.begin, config);
   options.prompts = beginning.prompts;

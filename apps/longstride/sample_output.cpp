@@ -8,6 +8,7 @@
 #include <climits>
 
 #include "longstride/error.h"
+#include "longstride/file.h"
 
 namespace longstride::program {
 namespace {
@@ -42,6 +43,10 @@ SamplePlace::SamplePlace(const std::string& out, const std::string& ending, std:
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("--out: needs a name that ends in {}, or a folder that is there or ends in /, got \"{}\"",
                             ending, out));
+  }
+  if (count_ > 1 && is_written_in_place(out)) {
+    throw_invalid(
+        fmt::format("--out: {} samples are as many files; needs a name for them or a folder, got \"{}\"", count_, out));
   }
   for (const std::string& file : {whole(), single(count_ - 1)}) {
     const std::size_t length = fs::path(file).filename().string().size();

@@ -7,6 +7,8 @@
 #include <cctype>
 #include <cmath>
 
+#include "longstride/utf8.h"
+
 namespace longstride::program {
 
 std::string with_commas(std::int64_t number) {
@@ -32,24 +34,12 @@ std::string scaled(double number, const std::vector<const char*>& units) {
   return fmt::format("{:.{}f}{}", number, decimals, units[unit]);
 }
 
-// Length of the UTF-8 sequence at the front of `bytes`, or 0 where it is none.
-std::size_t utf8_length(std::string_view bytes) {
-  const auto first = static_cast<unsigned char>(bytes[0]);
-  const std::size_t length = first < 0x80                    ? 1
-                             : first >= 0xc2 && first < 0xe0 ? 2
-                             : first >= 0xe0 && first < 0xf0 ? 3
-                             : first >= 0xf0 && first < 0xf5 ? 4
-                                                             : 0;
-  if (length == 0 || bytes.size() < length) return 0;
-  const auto second = length > 1 ? static_cast<unsigned char>(bytes[1]) : 0x80;
-  if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second > 0x9f) || (first == 0xf0 && second < 0x90) ||
-      (first == 0xf4 && second > 0x8f) || (first == 0xc2 && second < 0xa0)) {
-    return 0;  // overlong, a surrogate, beyond Unicode, or a control character of Latin-1
-  }
-  for (std::size_t at = 1; at < length; ++at) {
-    if ((static_cast<unsigned char>(bytes[at]) & 0xc0) != 0x80) return 0;
-  }
-  return length;
+// Length of the UTF-8 sequence at the front of `bytes`, or 0 where it is none or one that terminals obey: a control
+// character of Latin-1, U+0080 to U+009F.
+std::size_t shown_length(std::string_view bytes) {
+  const std::size_t length = utf8_length(bytes);
+  const bool control = length == 2 && bytes[0] == '\xc2' && static_cast<unsigned char>(bytes[1]) < 0xa0;
+  return control ? 0 : length;
 }
 
 }  // namespace
@@ -89,7 +79,7 @@ template <typename Shown>
 std::string replace_controls(std::string_view text, std::string_view kept, Shown shown) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
-    const std::size_t length = utf8_length(text.substr(at));
+    const std::size_t length = shown_length(text.substr(at));
     const auto byte = static_cast<unsigned char>(text[at]);
     const bool ascii = length == 1 && (byte < 0x20 || byte == 0x7f) && kept.find(text[at]) == std::string_view::npos;
     if (length == 0 || ascii) {

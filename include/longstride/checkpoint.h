@@ -30,4 +30,8 @@ std::string find_checkpoint(const std::string& run, const std::string& which);
 CheckpointInfo describe_checkpoint(const std::string& path);
 Config checkpoint_config(const std::string& path);  // the configuration alone: no tensor is looked at
 
+// The same of what find_checkpoint finds; looked for again where training removes it before it is read.
+CheckpointInfo describe_checkpoint(const std::string& run, const std::string& which);
+Config checkpoint_config(const std::string& run, const std::string& which);
+
 }  // namespace longstride

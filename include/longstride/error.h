@@ -12,6 +12,8 @@ enum class ErrorKind {
   corrupt_data,      // a file that is cut, damaged or of another kind
   unavailable,       // this machine or build lacks it: an instruction set, a device, a library
   exhausted,         // memory or disk is full, or the system refused a read or a write
+  stopped,           // the caller's flag was raised before there was a result
+  reader_gone,       // a pipe or a socket that a result goes into is read no more
   diverged,          // training met losses or gradients that are not finite, too often to go on
 };
 

@@ -16,7 +16,10 @@ namespace longstride {
 void write_file_atomically(const std::string& path, std::span<const std::uint8_t> bytes);
 void write_file_atomically(const std::string& path, std::string_view text);
 
-// All that a file, a pipe or a device gives until its end. Errors: as above.
+// True for what is no file but takes bytes: a pipe, a device, a descriptor under /proc (where /dev/stdout leads).
+bool is_written_in_place(const std::string& path);
+
+// All that a file, a pipe or a device gives until its end. Errors: as above; corrupt_data beyond 1 GiB.
 std::string read_text(const std::string& path);
 
 }  // namespace longstride

@@ -6,6 +6,7 @@
 
 #include "cpu/isa.h"
 #include "longstride/device.h"
+#include "longstride/error.h"
 
 namespace longstride::cpu {
 
@@ -56,6 +57,15 @@ double CpuBackend::product_rate(DType type) const {
 
 namespace longstride {
 
-std::unique_ptr<Backend> make_cpu_backend() { return std::make_unique<cpu::CpuBackend>(); }
+// oneDNN makes its programs in memory, and where it gets none the process ends by a signal, without a word.
+std::unique_ptr<Backend> make_cpu_backend() {
+  constexpr std::int64_t kForPrograms = std::int64_t{16} << 20;
+  const std::int64_t free = machine_info().memory_available_bytes;
+  if (free < kForPrograms) {
+    throw Error(ErrorKind::exhausted,
+                "cpu: needs 16 MiB of memory to begin with, " + std::to_string(free >> 20) + " MiB are free");
+  }
+  return std::make_unique<cpu::CpuBackend>();
+}
 
 }  // namespace longstride

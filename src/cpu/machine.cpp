@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cpu/isa.h"
+#include "cpu/memory.h"
 #include "cpu/product.h"
 #include "cpu/row_product.h"
 #include "cpu/threads.h"
@@ -64,7 +65,8 @@ MachineInfo machine_info() {
   info.instruction_set = to_string(isa());
   info.threads = threads();
   info.memory_bytes = kilobytes("/proc/meminfo", "MemTotal");
-  info.memory_available_bytes = kilobytes("/proc/meminfo", "MemAvailable");
+  const std::int64_t free = kilobytes("/proc/meminfo", "MemAvailable");
+  info.memory_available_bytes = within_limits(free > 0 ? free : sysconf(_SC_AVPHYS_PAGES) * sysconf(_SC_PAGESIZE));
   info.bfloat16 = native_bfloat16_products();
   const dnnl_version_t* version = dnnl_version();
   info.libraries = {"oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + "." +

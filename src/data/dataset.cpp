@@ -30,6 +30,16 @@ std::string runs_words(const std::vector<std::string>& runs) {
                           : fmt::format("{} runs among the data are left out, \"{}\" first", runs.size(), runs.front());
 }
 
+std::string again_words(const std::vector<std::pair<std::string, std::string>>& again) {
+  const auto& [path, first] = again.front();
+  const std::string others =
+      again.size() == 1 ? "" : fmt::format(", and so are {} more", with_commas(std::ssize(again) - 1));
+  return fmt::format(
+      "\"{}\" is read again, it is the same file as \"{}\"{}: what is learned from one may be scored in "
+      "the other",
+      path, first, others);
+}
+
 }  // namespace
 
 Split parse_split(const std::string& word) {
@@ -78,6 +88,7 @@ Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : conf
   refused_ = std::move(listed.refused);
   std::vector<std::string>& files = listed.files;
   if (!listed.runs.empty() && options.noted) options.noted(runs_words(listed.runs));
+  if (!listed.again.empty() && options.noted) options.noted(again_words(listed.again));
   if (kind != "text") files = without_companions(files);
   if (files.empty()) throw_invalid("data.paths: only CIFAR-10's descriptions are there; name its batches");
   if (kind.empty()) kind = find_kind(files, !config_.image_size.empty());
@@ -134,11 +145,12 @@ const Dataset::Piece& Dataset::piece_at(std::int64_t offset) const {
            1);
 }
 
-void Dataset::require_vocabulary(ByteRange range, std::int64_t vocabulary) const {
+void Dataset::require_vocabulary(ByteRange range, std::int64_t vocabulary, const std::atomic<bool>* stop) const {
   constexpr std::int64_t kBlock = 1 << 20;
   if (vocabulary > 255) return;
   std::vector<std::uint8_t> block(static_cast<std::size_t>(std::min(kBlock, range.size())));
   for (std::int64_t at = range.begin; at < range.end; at += kBlock) {
+    if (stop != nullptr && stop->load()) throw Error(ErrorKind::stopped, "data: stopped before all was looked at");
     const auto bytes = std::span(block).first(static_cast<std::size_t>(std::min(kBlock, range.end - at)));
     read(at, bytes);
     std::uint8_t largest = 0;  // of a block first: one pass without a branch

@@ -60,7 +60,7 @@ class Dataset {
   // config.kind: found from the files' names where it is empty.
   // Errors: invalid_argument where a path is missing, nothing is to read, files are of several kinds, pictures do not
   // fit the model, or `split` is not shares that sum to 1; corrupt_data where a picture or a sound cannot be read;
-  // unavailable where the build cannot read it; exhausted where `stop` was set while decoding.
+  // unavailable where the build cannot read it; stopped where `stop` was set while decoding.
   explicit Dataset(const DataConfig& config, const DatasetOptions& options = {});
 
   std::int64_t size() const { return size_; }  // tokens, one byte each, at least 1
@@ -79,7 +79,8 @@ class Dataset {
 
   // Throws invalid_argument, naming file and place, where a byte of the range is no token of a smaller vocabulary than
   // 256: a run must not meet it after hours. Reads the whole range, and nothing where the vocabulary has every byte.
-  void require_vocabulary(ByteRange range, std::int64_t vocabulary) const;
+  // Error stopped where `stop` was set meanwhile.
+  void require_vocabulary(ByteRange range, std::int64_t vocabulary, const std::atomic<bool>* stop = nullptr) const;
 
   // Fills `bytes` from joined offset `offset` on; crosses files. Must lie within [0, size()). Safe for many threads.
   void read(std::int64_t offset, std::span<std::uint8_t> bytes) const;

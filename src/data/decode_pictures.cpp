@@ -60,7 +60,7 @@ Decoding decode_pictures(const PictureFiles& pictures, Unreadable unreadable, co
     std::vector<std::string> reasons(places.size());
     in_parallel(static_cast<std::int64_t>(places.size()), [&](std::int64_t slot) {
       const auto at = static_cast<std::size_t>(slot);
-      if (stop != nullptr && stop->load()) throw Error(ErrorKind::exhausted, "data: stopped before all was decoded");
+      if (stop != nullptr && stop->load()) throw Error(ErrorKind::stopped, "data: stopped before all was decoded");
       try {
         made[at] = decode_picture(*places[at].file, places[at].index, shape).bytes;
       } catch (const Error& error) {

@@ -76,7 +76,7 @@ void decode(const std::string& path, std::int64_t rate, std::int64_t most, const
   };
   std::vector<double> block(block_size(reader.rate(), rate));
   for (std::size_t count; codes.written - before < most && (count = reader.read(block)) > 0;) {
-    if (stop != nullptr && stop->load()) throw Error(ErrorKind::exhausted, "data: stopped before all was decoded");
+    if (stop != nullptr && stop->load()) throw Error(ErrorKind::stopped, "data: stopped before all was decoded");
     const std::span<const double> samples(block.data(), count);
     if (resampler) {
       resampler->feed(samples, append);

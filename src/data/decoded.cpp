@@ -5,6 +5,7 @@
 
 #include <array>
 #include <filesystem>
+#include <numeric>
 #include <optional>
 
 #include <fmt/format.h>
@@ -22,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr const char* kFormat = "longstride-data-1";
+constexpr const char* kFormat = "longstride-data-2";
 
 // What the system says of a file (size, times, inode): as long as it stays, so do the bytes.
 using Identity = std::array<std::int64_t, 4>;
@@ -68,19 +69,19 @@ std::string key_of(const std::string& recipe, const std::vector<std::string>& fi
 }
 
 struct Manifest {
-  std::int64_t size = 0;
-  std::vector<Identity> identities;  // of the sources, in order
-  std::vector<std::string> hashes;   // of the sources
+  std::vector<Identity> identities;  // of the sources, in order, and last of the decoded data
+  std::vector<std::string> hashes;   // of the same
   Decoding decoding;
 };
 
 std::string write_manifest(const Manifest& manifest, const std::string& recipe) {
   json left_out = json::array();
   for (const LeftOut& file : manifest.decoding.left_out) left_out.push_back({file.path, file.reason});
-  const json object = {
-      {"format", kFormat},      {"recipe", recipe},
-      {"bytes", manifest.size}, {"sources", {{"identities", manifest.identities}, {"sha256", manifest.hashes}}},
-      {"left_out", left_out},   {"notes", manifest.decoding.notes}};
+  const json object = {{"format", kFormat},
+                       {"recipe", recipe},
+                       {"files", {{"identities", manifest.identities}, {"sha256", manifest.hashes}}},
+                       {"left_out", left_out},
+                       {"notes", manifest.decoding.notes}};
   return object.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";  // names need not be UTF-8
 }
 
@@ -100,9 +101,8 @@ std::optional<Manifest> read_manifest(const std::string& path) {
     const json object = json::parse(read_text(path));
     if (object.at("format") != kFormat) return std::nullopt;
     Manifest manifest;
-    manifest.size = whole_number(object.at("bytes"));
-    for (const json& file : object.at("sources").at("identities")) manifest.identities.push_back(read_identity(file));
-    manifest.hashes = object.at("sources").at("sha256").get<std::vector<std::string>>();
+    for (const json& file : object.at("files").at("identities")) manifest.identities.push_back(read_identity(file));
+    manifest.hashes = object.at("files").at("sha256").get<std::vector<std::string>>();
     for (const json& file : object.at("left_out")) manifest.decoding.left_out.push_back({file.at(0), file.at(1)});
     manifest.decoding.notes = object.at("notes").get<std::vector<std::string>>();
     return manifest;
@@ -111,8 +111,8 @@ std::optional<Manifest> read_manifest(const std::string& path) {
   }
 }
 
-// Whether the files are still those of the manifest. Those that look different are hashed; where all prove the same,
-// the manifest is written again, so that it costs once.
+// Whether the files, sources and decoded data, are still those of the manifest. Those that look different are hashed;
+// where all prove the same, the manifest is written again, so that it costs once.
 bool is_of(Manifest& manifest, const std::vector<std::string>& files, const std::string& path,
            const std::string& recipe) {
   const std::vector<Identity> found = identities(files);
@@ -137,6 +137,12 @@ bool is_of(Manifest& manifest, const std::vector<std::string>& files, const std:
   return true;
 }
 
+// What was decoded from one state of a file must not be kept as made from another.
+void refuse_changed(const std::vector<std::string>& files, const std::vector<Identity>& before) {
+  for (std::size_t i = 0; i < files.size(); ++i)
+    if (identity(files[i]) != before[i]) throw_corrupt(files[i], "changed while it was decoded");
+}
+
 }  // namespace
 
 bool is_decoded_name(const std::string& name) {
@@ -151,8 +157,10 @@ DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe,
   const std::string data = stem + ".data", about = stem + ".json";
   std::optional<Manifest> earlier = read_manifest(about);
   std::error_code missing;
-  const bool whole = earlier && static_cast<std::int64_t>(fs::file_size(data, missing)) == earlier->size && !missing;
-  if (whole && is_of(*earlier, files, about, recipe)) return {data, earlier->decoding};
+  std::vector<std::string> all = files;
+  all.push_back(data);
+  const bool whole = earlier && fs::is_regular_file(data, missing);
+  if (whole && is_of(*earlier, all, about, recipe)) return {data, earlier->decoding};
 
   if (place.noted) {
     place.noted(fmt::format(
@@ -166,11 +174,13 @@ DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe,
   manifest.identities = identities(files);  // before they are read
   AtomicFile out(data);
   manifest.decoding = decode(out);
-  std::vector<std::size_t> all(files.size());
-  for (std::size_t i = 0; i < all.size(); ++i) all[i] = i;
-  manifest.hashes = hash_files(files, all);
+  std::vector<std::size_t> each(files.size());
+  std::iota(each.begin(), each.end(), std::size_t{0});
+  manifest.hashes = hash_files(files, each);
+  refuse_changed(files, manifest.identities);
   out.commit();
-  manifest.size = InputFile(data).size();
+  manifest.identities.push_back(identity(data));
+  manifest.hashes.push_back(hash_file(data));
   write_file_atomically(about, write_manifest(manifest, recipe));
   folder.keep();
   return {data, manifest.decoding};

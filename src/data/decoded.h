@@ -38,9 +38,9 @@ struct DecodedPlace {
 };
 
 // The file made earlier by the same `recipe` from the same `files`, or a new one that `decode` fills. Files are the
-// same where size, times and inode are, or else where the SHA-256 of their bytes is.
-// Errors: those of `decode`; exhausted or invalid_argument where the folder cannot be written. Nothing stays of a
-// decoding that failed.
+// same where size, times and inode are, or else where the SHA-256 of their bytes is; so is the decoded one.
+// Errors: those of `decode`; corrupt_data where a file changed meanwhile; exhausted or invalid_argument where the
+// folder cannot be written. Nothing stays of a decoding that failed.
 DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe, const std::vector<std::string>& files,
                            const std::function<Decoding(AtomicFile& out)>& decode);
 

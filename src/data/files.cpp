@@ -9,6 +9,7 @@
 #include <cctype>
 #include <cerrno>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -111,6 +112,19 @@ class Walk {
   std::vector<std::string>& runs_;
 };
 
+// Copies of a file are other files; links to it, and folders that were named beside what is in them, are not.
+std::vector<std::pair<std::string, std::string>> named_again(const std::vector<std::string>& files) {
+  std::vector<std::pair<std::string, std::string>> again;
+  std::map<Identity, std::string> known;
+  for (const std::string& path : files) {
+    const std::optional<Identity> found = identity(path);
+    if (!found) continue;
+    const auto [first, is_new] = known.try_emplace(*found, path);
+    if (!is_new) again.emplace_back(path, first->second);
+  }
+  return again;
+}
+
 }  // namespace
 
 FileList list_files(const std::vector<std::string>& paths, const Outputs& outputs, Unreadable unreadable) {
@@ -141,6 +155,7 @@ FileList list_files(const std::vector<std::string>& paths, const Outputs& output
   if (all.files.empty() && !all.refused.empty()) {
     throw Error(ErrorKind::exhausted, fmt::format("nothing could be read: {}", all.refused.front().reason));
   }
+  all.again = named_again(all.files);
   return all;
 }
 

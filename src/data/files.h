@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/decoded.h"
@@ -18,7 +19,9 @@ struct Outputs {
 struct FileList {
   std::vector<std::string> files;
   std::vector<std::string> runs;  // folders of runs, other than the one of Outputs, that were met and left out
-  std::vector<LeftOut> refused;   // files and folders that this user may not read, left out where that was asked for
+  std::vector<std::pair<std::string, std::string>>
+      again;                     // a file that one before it is, by this or another name: both
+  std::vector<LeftOut> refused;  // files and folders that this user may not read, left out where that was asked for
 };
 
 // Files as given, and for a folder all files below it sorted by path, without files and folders whose name begins with

@@ -119,7 +119,7 @@ void AttentionView::rows(const std::vector<std::int64_t>& layers, const std::vec
     for (const std::int64_t head : heads) {
       for (const std::int64_t query : queries) {
         if (state_->options.stop != nullptr && state_->options.stop->load()) {
-          throw Error(ErrorKind::exhausted, "attention: stopped before all was looked at");
+          throw Error(ErrorKind::stopped, "attention: stopped before all was looked at");
         }
         keys.clear();
         list_keys(attention.tilings[head]->pattern(), query, keys);

@@ -80,7 +80,7 @@ struct ToScore {
       : split(parse_split(options.split)), data(open(options, config, checkpoint)) {
     if (data.unit() > 1) check_pictures(options, data.unit());
     range = scored_range(options, data, split);
-    data.require_vocabulary(range, config.model.vocabulary);
+    data.require_vocabulary(range, config.model.vocabulary, options.stop);
   }
 
   static Dataset open(const EvaluateOptions& options, const Config& config, const std::string& checkpoint) {
@@ -135,10 +135,11 @@ Evaluation evaluate(const EvaluateOptions& options) {
   const Clock::time_point started = Clock::now();
   parse_split(options.split);
   check_device(options.device);
-  const std::string path = find_checkpoint(options.run, options.checkpoint);
-  const ToScore what(options, checkpoint_config(path), path);
-  HeldModel held(path, options.device);
-  return scored(held, options, what, started);
+  return with_checkpoint(options.run, options.checkpoint, [&](const std::string& path) {
+    const ToScore what(options, checkpoint_config(path), path);
+    HeldModel held(path, options.device);
+    return scored(held, options, what, started);
+  });
 }
 
 }  // namespace longstride

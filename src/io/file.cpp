@@ -48,6 +48,12 @@ std::vector<std::uint8_t> InputFile::read(std::int64_t offset, std::int64_t coun
 
 std::vector<std::uint8_t> InputFile::beginning(std::int64_t most) const { return read(0, std::min(most, size_)); }
 
+std::string InputFile::text() const {
+  std::string text(static_cast<std::size_t>(size_), '\0');
+  read(0, {reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+  return text;
+}
+
 void InputFile::each_block(std::int64_t begin, std::int64_t end,
                            const std::function<void(std::span<const std::uint8_t> block)>& take) const {
   constexpr std::int64_t kBlock = 1 << 20;
@@ -60,6 +66,7 @@ void InputFile::each_block(std::int64_t begin, std::int64_t end,
 }
 
 std::string read_text(const std::string& path) {
+  constexpr std::size_t kMostText = std::size_t{1} << 30;  // a device may give bytes for ever
   const Descriptor file(open_path(path, O_RDONLY));
   if (file.get() < 0) fail_system("read", path);
   std::string text;
@@ -68,6 +75,7 @@ std::string read_text(const std::string& path) {
     const ssize_t got = uninterrupted([&] { return ::read(file.get(), block.data(), block.size()); });
     if (got < 0) fail_system("read", path);
     if (got == 0) return text;
+    if (text.size() >= kMostText) throw_corrupt(path, "does not end; needs at most 1 GiB of text");
     text.append(block.data(), static_cast<std::size_t>(got));
   }
 }
@@ -197,7 +205,7 @@ void write_file_atomically(const std::string& path, std::string_view text) {
 LineWriter::LineWriter(const std::string& path, const std::function<bool(std::string_view line)>& keep) : path_(path) {
   const bool was_there = is_there(path);
   if (was_there) {
-    const std::string text = read_text(path);
+    const std::string text = InputFile(path).text();
     std::string kept;
     kept.reserve(text.size());
     for (std::size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {

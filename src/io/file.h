@@ -34,6 +34,7 @@ class InputFile {
   std::vector<std::uint8_t> read(std::int64_t offset, std::int64_t count) const;
   std::vector<std::uint8_t> beginning(std::int64_t most) const;
   std::vector<std::uint8_t> all() const { return beginning(size_); }
+  std::string text() const;  // all of it
   // Calls `take` with block after block of [begin, end).
   void each_block(std::int64_t begin, std::int64_t end,
                   const std::function<void(std::span<const std::uint8_t> block)>& take) const;
@@ -71,9 +72,6 @@ class AtomicFile {
 // Removes what AtomicFiles of this path left whose processes were killed; what one is writing stays, and so does all
 // where the file system knows no locks.
 void remove_abandoned(const std::string& path);
-
-// True for what is no file but takes bytes: a pipe, a device, a descriptor under /proc (where /dev/stdout leads).
-bool is_written_in_place(const std::string& path);
 
 // Appends lines to a file, one system call a line, so that a crash cuts at most the last one.
 class LineWriter {

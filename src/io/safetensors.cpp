@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <filesystem>
 #include <limits>
 #include <utility>
 
@@ -28,6 +29,18 @@ constexpr std::size_t kSha256Digits = 64;
   throw_corrupt_checkpoint(path, fmt::format("is damaged: tensor \"{}\" {}", name, what));
 }
 
+// What is there and is no file is as good as damaged.
+InputFile open_file(const std::string& path) {
+  try {
+    return InputFile(path);
+  } catch (const Error& error) {
+    std::error_code none;
+    const std::filesystem::file_status status = std::filesystem::status(path, none);
+    if (!std::filesystem::exists(status) || std::filesystem::is_regular_file(status)) throw;
+    throw_corrupt_checkpoint(path, "is no file");
+  }
+}
+
 // The JSON between the length and the data.
 std::string header_text(const InputFile& file) {
   if (file.size() == 0) throw_corrupt_checkpoint(file.path(), "is empty");
@@ -43,25 +56,9 @@ std::string header_text(const InputFile& file) {
     throw_corrupt_checkpoint(file.path(), fmt::format("ends after {} bytes, within its header of {}; it was cut short",
                                                       with_commas(file.size()), with_commas(end)));
   }
-  const std::vector<std::uint8_t> text = file.read(kLengthBytes, static_cast<std::int64_t>(length));
-  return {text.begin(), text.end()};
-}
-
-// Refuses while it is parsed what is nested deeper than the numbers of a shape, and lists longer than any: they would
-// take up to a hundred times the header's bytes before they were looked at.
-json::parser_callback_t watch_header(const std::string& path) {
-  constexpr int kMostDepth = 3, kMostNumbers = 64;
-  return [&path, in_list = false, numbers = 0](int depth, json::parse_event_t event, json&) mutable {
-    using Event = json::parse_event_t;
-    if (event == Event::array_start || event == Event::array_end) {
-      in_list = event == Event::array_start;
-      numbers = 0;
-    }
-    numbers += in_list && event == Event::value ? 1 : 0;
-    if (depth > kMostDepth || numbers > kMostNumbers)
-      throw_corrupt_checkpoint(path, "is damaged: its header is no description of tensors");
-    return true;
-  };
+  std::string text(length, ' ');
+  file.read(kLengthBytes, {reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+  return text;
 }
 
 // A whole number in [0, 2^63), or -1.
@@ -70,17 +67,6 @@ std::int64_t natural(const json& value) {
   const auto number = value.get<std::uint64_t>();
   constexpr auto kMost = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
   return number > kMost ? -1 : static_cast<std::int64_t>(number);
-}
-
-std::map<std::string, std::string> read_metadata(const std::string& path, const json& entries) {
-  std::map<std::string, std::string> metadata;
-  if (!entries.is_object()) throw_corrupt_checkpoint(path, "is damaged: its __metadata__ is no object");
-  for (const auto& [key, value] : entries.items()) {
-    if (!value.is_string())
-      throw_corrupt_checkpoint(path, fmt::format("is damaged: its metadata \"{}\" is no text", key));
-    metadata[key] = value.get<std::string>();
-  }
-  return metadata;
 }
 
 bool is_one_bit_from(std::string_view one, std::string_view other) {
@@ -124,6 +110,63 @@ TensorEntry read_tensor(const std::string& path, const std::string& name, const 
   return tensor;
 }
 
+// Takes the header apart while it is parsed, a tensor and a text at a time: one tree of all of it would take fifteen
+// times its bytes. What is nested deeper than the numbers of a shape, and lists longer than any, are refused at once.
+class HeaderParts {
+ public:
+  HeaderParts(const std::string& path, std::map<std::string, std::string>& metadata, std::vector<TensorEntry>& tensors)
+      : path_(path), metadata_(metadata), tensors_(tensors) {}
+
+  // A json::parser_callback_t; true: `parsed` is kept in the tree. depth: 1 in the header, 2 in what describes a
+  // tensor.
+  bool take(int depth, json::parse_event_t event, json& parsed) {
+    using Event = json::parse_event_t;
+    const bool is_start = event == Event::object_start || event == Event::array_start, is_key = event == Event::key;
+    if (is_start || (is_key && depth == 1)) count_ = 0;
+    count_ += event == Event::value || is_key ? 1 : 0;
+    if (depth > kMostDepth || (count_ > kMostTogether && !in_metadata_)) fail("header is no description of tensors");
+    if (is_key && depth == 1) {
+      name_ = parsed.get<std::string>();
+      in_metadata_ = name_ == "__metadata__";
+    } else if (in_metadata_ && depth == 1 && (event == Event::value || event == Event::array_start)) {
+      fail("__metadata__ is no object");
+    } else if (depth == 1 && (event == Event::value || event == Event::array_end)) {
+      fail_tensor(path_, name_, "has no description");
+    } else if (in_metadata_ && depth == 2) {
+      return take_text(is_key, parsed);
+    } else if (event == Event::object_end && depth == 1) {
+      if (!in_metadata_) tensors_.push_back(read_tensor(path_, name_, parsed));
+      return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr int kMostDepth = 3, kMostTogether = 64;
+  static constexpr std::size_t kMostTexts = 1 << 16;
+
+  // A key that is not kept keeps its value from being kept.
+  bool take_text(bool is_key, const json& parsed) {
+    if (is_key) {
+      key_ = parsed.get<std::string>();
+      return false;
+    }
+    if (!parsed.is_string()) fail(fmt::format("metadata \"{}\" is no text", key_));
+    metadata_[key_] = parsed.get<std::string>();
+    if (metadata_.size() > kMostTexts) fail(fmt::format("metadata have more than {} texts", with_commas(kMostTexts)));
+    return true;
+  }
+
+  [[noreturn]] void fail(const std::string& what) const { throw_corrupt_checkpoint(path_, "is damaged: its " + what); }
+
+  const std::string& path_;
+  std::map<std::string, std::string>& metadata_;
+  std::vector<TensorEntry>& tensors_;
+  std::string name_, key_;
+  bool in_metadata_ = false;
+  int count_ = 0;  // values and keys since the innermost list or object began
+};
+
 }  // namespace
 
 void throw_corrupt_checkpoint(const std::string& path, const std::string& what) {
@@ -138,20 +181,15 @@ std::int64_t dtype_bytes(std::string_view dtype) {
   return found == kBytes.end() ? 0 : found->second;
 }
 
-SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path), header_(header_text(file_)) {
-  json header;
+SafetensorsFile::SafetensorsFile(const std::string& path) : file_(open_file(path)), header_(header_text(file_)) {
+  HeaderParts parts(path, metadata_, tensors_);
+  const auto take = [&](int depth, json::parse_event_t event, json& parsed) {
+    return parts.take(depth, event, parsed);
+  };
   try {
-    header = json::parse(header_, watch_header(path));
+    const json rest = json::parse(header_, take);  // nothing is kept in it
   } catch (const json::exception&) {
     throw_corrupt_checkpoint(path, "is damaged: its header is not valid JSON");
-  }
-  if (!header.is_object()) throw_corrupt_checkpoint(path, "is not a safetensors file");
-  for (const auto& [name, entry] : header.items()) {
-    if (name == "__metadata__") {
-      metadata_ = read_metadata(path, entry);
-    } else {
-      tensors_.push_back(read_tensor(path, name, entry));
-    }
   }
   std::sort(tensors_.begin(), tensors_.end(), [](const TensorEntry& a, const TensorEntry& b) {
     return std::pair(a.begin, a.bytes) < std::pair(b.begin, b.bytes);
@@ -173,7 +211,7 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path), header_
   }
   for (std::size_t i = 0; i < tensors_.size(); ++i) {
     tensors_[i].begin += data_begin;
-    by_name_[tensors_[i].name] = i;
+    if (!by_name_.emplace(tensors_[i].name, i).second) fail_tensor(path, tensors_[i].name, "comes twice");
   }
 }
 

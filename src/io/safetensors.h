@@ -70,8 +70,9 @@ class SafetensorsFile {
 
 // Writes the tensors in the order given, complete or not at all, without a second copy in memory. `sha256` is added to
 // the metadata: of all bytes of the file, its own 64 digits counted as zeros. Give dtypes of 8 bytes first, then 4, 2,
-// 1 where readers shall find them aligned. Error invalid_argument where bytes and shape disagree or a name comes twice.
-void write_safetensors(const std::string& path, const std::map<std::string, std::string>& metadata,
-                       const std::vector<StoredTensor>& tensors);
+// 1 where readers shall find them aligned. Returns that sha256. Error invalid_argument where bytes and shape disagree
+// or a name comes twice.
+std::string write_safetensors(const std::string& path, const std::map<std::string, std::string>& metadata,
+                              const std::vector<StoredTensor>& tensors);
 
 }  // namespace longstride

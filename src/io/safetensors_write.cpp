@@ -59,8 +59,8 @@ std::string make_header(const std::string& path, const std::map<std::string, std
 
 }  // namespace
 
-void write_safetensors(const std::string& path, const std::map<std::string, std::string>& metadata,
-                       const std::vector<StoredTensor>& tensors) {
+std::string write_safetensors(const std::string& path, const std::map<std::string, std::string>& metadata,
+                              const std::vector<StoredTensor>& tensors) {
   std::set<std::string> names;
   for (const StoredTensor& tensor : tensors) check_tensor(path, tensor, names);
   const std::string header = make_header(path, metadata, tensors);
@@ -75,8 +75,10 @@ void write_safetensors(const std::string& path, const std::map<std::string, std:
   // A quote inside a JSON text is escaped, so that only the metadata's own key matches.
   const std::string key = "\"sha256\":\"";
   const std::size_t digits = header.find(key + kPlaceholder) + key.size();
-  file.overwrite(static_cast<std::int64_t>(digits), as_bytes(hash.hex()));
+  const std::string sha256 = hash.hex();
+  file.overwrite(static_cast<std::int64_t>(digits), as_bytes(sha256));
   file.commit();
+  return sha256;
 }
 
 }  // namespace longstride

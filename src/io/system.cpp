@@ -36,7 +36,9 @@ void fail_system(std::string_view action, const std::string& path) {
   const int reason = errno;
   const bool wrong_path = reason == ENOENT || reason == ENOTDIR || reason == EISDIR || reason == ENAMETOOLONG ||
                           reason == ELOOP || reason == EINVAL || reason == EEXIST;
-  throw Error(wrong_path ? ErrorKind::invalid_argument : ErrorKind::exhausted,
+  throw Error(wrong_path        ? ErrorKind::invalid_argument
+              : reason == EPIPE ? ErrorKind::reader_gone
+                                : ErrorKind::exhausted,
               fmt::format("cannot {} \"{}\": {}", action, path, std::generic_category().message(reason)));
 }
 

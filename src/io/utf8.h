@@ -1,16 +1,13 @@
 // What is UTF-8 and what is not: file names and samples are bytes, JSON and protocol buffers want text.
 #pragma once
 
-#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
 
-namespace longstride {
+#include "longstride/utf8.h"
 
-// Length of the valid UTF-8 sequence at the front of a text that is not empty, 0 where there is none (RFC 3629,
-// section 4).
-std::size_t utf8_length(std::string_view text);
+namespace longstride {
 
 std::string valid_utf8(std::string_view text);  // with U+FFFD for each byte that is in no valid sequence
 

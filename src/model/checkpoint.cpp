@@ -133,13 +133,23 @@ ParameterTable table_for(const SafetensorsFile& file, const ModelConfig& model) 
   return ParameterTable(model);
 }
 
+// The folder of a checkpoint in a run says its step: one that was renamed or copied over another would count as that.
+void check_name(const std::string& model_path, std::int64_t step) {
+  const std::filesystem::path folder = std::filesystem::path(model_path).parent_path();
+  const std::optional<std::int64_t> named = parse_step(folder.filename().string());
+  if (!named || *named == step || folder.parent_path().filename() != kCheckpointFolder) return;
+  throw_corrupt_checkpoint(model_path, fmt::format("is of step {}, its folder says {}; give it its name back, {}", step,
+                                                   *named, checkpoint_name(step)));
+}
+
 // Training keeps its own numbers beside the model, so that the model's bytes do not depend on when it was validated.
-void add_what_is_beside(const std::string& model_path, CheckpointInfo& info) {
-  const std::filesystem::path path = std::filesystem::path(model_path).parent_path() / kTrainingStateFile;
+void add_what_is_beside(const SafetensorsFile& model, CheckpointInfo& info) {
+  const std::filesystem::path path = std::filesystem::path(model.path()).parent_path() / kTrainingStateFile;
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) return;
   const SafetensorsFile state(path.string());
   state.verify();
+  check_together(model, state);
   const auto number = [&](const char* name, auto& value) {
     const auto found = state.metadata().find(name);
     if (found == state.metadata().end()) return;
@@ -160,6 +170,22 @@ void add_what_is_beside(const std::string& model_path, CheckpointInfo& info) {
 
 std::string checkpoint_name(std::int64_t step) { return fmt::format("{:09}", step); }
 
+void check_together(const SafetensorsFile& model, const SafetensorsFile& state) {
+  const auto of = [](const SafetensorsFile& file, const char* key) {
+    const auto found = file.metadata().find(key);
+    return found == file.metadata().end() ? std::string() : found->second;
+  };
+  const std::string trained = of(state, kModelHash), there = of(model, "sha256");
+  const bool same_model = trained.empty() || there.empty() || trained == there;
+  const bool same_step = of(state, "step").empty() || of(state, "step") == of(model, "step");
+  if (same_model && same_step) return;
+  throw_corrupt_checkpoint(
+      state.path(),
+      fmt::format("was not saved with the \"{}\" beside it (of step {}, that one of step {}): one of them "
+                  "was copied there",
+                  std::filesystem::path(model.path()).filename().string(), of(state, "step"), of(model, "step")));
+}
+
 CheckpointInfo read_checkpoint_metadata(const SafetensorsFile& file) {
   const std::string& format = metadata_of(file, "format");
   if (format != kCheckpointFormat) {
@@ -173,6 +199,7 @@ CheckpointInfo read_checkpoint_metadata(const SafetensorsFile& file) {
   info.step = parse_number<std::int64_t>(step).value_or(-1);
   if (info.step < 0)
     throw_corrupt_checkpoint(file.path(), fmt::format("is damaged: its step is \"{}\", no whole number", step));
+  check_name(file.path(), info.step);
   Origin origin;
   bool known = true;
   Origin::fields(origin, [&](const char* name, std::string& text) {
@@ -246,7 +273,7 @@ CheckpointInfo describe_one(const std::string& path) {
     info.tensors.emplace_back(entry.name, tensor.shape);
   }
   info.parameters = table.count();
-  add_what_is_beside(path, info);
+  add_what_is_beside(file, info);
   return info;
 }
 
@@ -264,8 +291,16 @@ Config checkpoint_config(const std::string& path) {
   return naming_others(path, [&] { return read_checkpoint_metadata(SafetensorsFile(path)).config; });
 }
 
-void save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
-                const float* host_store, const std::optional<Origin>& origin) {
+CheckpointInfo describe_checkpoint(const std::string& run, const std::string& which) {
+  return with_checkpoint(run, which, [](const std::string& path) { return describe_checkpoint(path); });
+}
+
+Config checkpoint_config(const std::string& run, const std::string& which) {
+  return with_checkpoint(run, which, [](const std::string& path) { return checkpoint_config(path); });
+}
+
+std::string save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
+                       const float* host_store, const std::optional<Origin>& origin) {
   std::map<std::string, std::string> metadata = {
       {"format", kCheckpointFormat}, {"config", write_config(config)}, {"step", std::to_string(step)}};
   if (origin)
@@ -277,7 +312,7 @@ void save_model(const std::string& path, const Config& config, std::int64_t step
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(host_store + entry.offset);
     tensors.push_back({entry.name, "F32", entry.shape, {bytes, static_cast<std::size_t>(entry.count) * sizeof(float)}});
   }
-  write_safetensors(path, metadata, tensors);
+  return write_safetensors(path, metadata, tensors);
 }
 
 }  // namespace longstride

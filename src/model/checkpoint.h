@@ -8,8 +8,10 @@
 #include <string>
 
 #include "io/safetensors.h"
+#include "io/system.h"
 #include "longstride/checkpoint.h"
 #include "longstride/config.h"
+#include "longstride/error.h"
 #include "model/parameters.h"
 #include "model/weights.h"
 #include "ops/buffer.h"
@@ -19,6 +21,7 @@ namespace longstride {
 inline constexpr const char* kCheckpointFormat = "longstride-1";
 inline constexpr const char* kModelFile = "model.safetensors";          // within a checkpoint directory
 inline constexpr const char* kTrainingStateFile = "state.safetensors";  // beside it, where training can go on
+inline constexpr const char* kModelHash = "model_sha256";               // in a state's metadata
 inline constexpr const char* kCheckpointFolder = "checkpoints";         // within a run directory
 inline constexpr const char* kBestLink = "best";                        // within a run directory
 
@@ -39,6 +42,21 @@ struct LoadedModel {
   Weights weights() const { return {&table, f32.f32(), bf16.bf16()}; }  // valid while this lives where it is
 };
 
+// What `use` makes of the path of a checkpoint; training that goes on may remove it after it was found: then of the one
+// that is found next.
+template <typename Use>
+auto with_checkpoint(const std::string& run, const std::string& which, Use use) {
+  constexpr int kMostTries = 10;
+  for (int tries = 1;; ++tries) {
+    const std::string path = find_checkpoint(run, which);
+    try {
+      return use(path);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::invalid_argument || tries == kMostTries || is_there(path)) throw;
+    }
+  }
+}
+
 // Reads and verifies a checkpoint. activations: bfloat16 adds the rounded copy.
 // Errors: invalid_argument where there is no such file; corrupt_data where it is damaged, of another format, lacks a
 // tensor, has one too many, one of another shape or type, or a value that is not finite.
@@ -46,6 +64,10 @@ LoadedModel load_model(Backend& backend, const std::string& safetensors_path, DT
 
 // The metadata of a verified file: path, config, step; counts left 0. Error corrupt_data as above.
 CheckpointInfo read_checkpoint_metadata(const SafetensorsFile& file);
+
+// Error corrupt_data where a state is not the one that was saved with this model: it has another step, or its
+// kModelHash is another model's sha256. States and models without one are known by the step alone.
+void check_together(const SafetensorsFile& model, const SafetensorsFile& state);
 
 // For the error of one that is damaged: "; --checkpoint takes others of the run: 4, 5"; empty where there is none.
 std::string other_checkpoints_words(const std::string& model_path);
@@ -56,8 +78,8 @@ void load_tensors_into(const SafetensorsFile& file, const ParameterTable& table,
                        float* host_store);
 
 // Writes model.safetensors at `path`, complete or not at all. host_store: (store_elements) in host memory. origin: of
-// what trained it, where that is known.
-void save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
-                const float* host_store, const std::optional<Origin>& origin = {});
+// what trained it, where that is known. Returns the sha256 in its metadata.
+std::string save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
+                       const float* host_store, const std::optional<Origin>& origin = {});
 
 }  // namespace longstride

@@ -23,14 +23,22 @@ struct Saved {
   fs::path model;
 };
 
-// The complete checkpoints of a run, ascending by step.
+// The complete checkpoints of a run, ascending by step. Training may remove one after its name was read, when it has
+// made another: where none is left of those that were named, the folder is read again.
 std::vector<Saved> saved_checkpoints(const fs::path& run) {
+  constexpr int kMostTries = 100;
   std::vector<Saved> saved;
   const fs::path folder = run / kCheckpointFolder;
-  for (const std::string& name : names_in(folder.string())) {
-    const std::optional<std::int64_t> step = parse_step(name);
-    const fs::path model = folder / name / kModelFile;
-    if (step && is_there(model.string())) saved.push_back({*step, model});
+  bool removed = true;
+  for (int tries = 0; saved.empty() && removed && tries < kMostTries; ++tries) {
+    removed = false;
+    for (const std::string& name : names_in(folder.string())) {
+      const std::optional<std::int64_t> step = parse_step(name);
+      const fs::path model = folder / name / kModelFile;
+      if (!step) continue;
+      if (is_there(model.string())) saved.push_back({*step, model});
+      removed = removed || !is_there((folder / name).string());
+    }
   }
   std::sort(saved.begin(), saved.end(), [](const Saved& a, const Saved& b) { return a.step < b.step; });
   return saved;
@@ -43,13 +51,14 @@ std::string steps_text(const std::vector<Saved>& saved) {
 }
 
 // The best step that the state beside a model knows of; nothing where there is no state, or none that was validated.
-// Error where it is damaged. linked: what the link says. Where the two agree the state is believed without reading all
-// of it.
+// Error where it is damaged or another model's. linked: what the link says. Where the two agree the state is believed
+// without reading all of it.
 std::optional<std::int64_t> best_step_beside(const fs::path& model, std::optional<std::int64_t> linked) {
   const fs::path path = model.parent_path() / kTrainingStateFile;
   std::error_code error;
   if (!fs::is_regular_file(path, error)) return std::nullopt;
   const SafetensorsFile state(path.string());
+  check_together(SafetensorsFile(model.string()), state);
   const auto found = state.metadata().find("best_step");
   const std::string text = found == state.metadata().end() ? "" : found->second;
   const std::optional<std::int64_t> step = parse_step(text);

@@ -28,7 +28,8 @@ void check_given(const HeldModel& held, std::span<const std::int32_t> tokens) {
 
 Model::Model(const ModelOptions& options) {
   check_device(options.device);
-  held_ = std::make_shared<HeldModel>(find_checkpoint(options.run, options.checkpoint), options.device);
+  held_ = with_checkpoint(options.run, options.checkpoint,
+                          [&](const std::string& path) { return std::make_shared<HeldModel>(path, options.device); });
   held_->type = held_->type_as_trained(options.precision);
 }
 
@@ -57,7 +58,7 @@ std::vector<float> Model::next_logits(std::span<const std::int32_t> tokens, cons
   Decoder decoder(*this, {.sequences = 1, .length = static_cast<std::int64_t>(tokens.size()) + 1});
   Decoder::Sequence sequence = decoder.join();
   const std::span<const float> logits = sequence.read(tokens, stop);
-  if (logits.empty()) throw Error(ErrorKind::exhausted, "logits: stopped before all tokens were read");
+  if (logits.empty()) throw Error(ErrorKind::stopped, "logits: stopped before all tokens were read");
   return {logits.begin(), logits.end()};
 }
 

@@ -51,7 +51,7 @@ bool Journal::says_finished(const RunDirectory& run, std::int64_t step) {
   if (!is_there(run.log_path())) return false;
   std::string line = event_of(step, kFinished).dump();
   line.push_back('\n');
-  return read_text(run.log_path()).find(line) != std::string::npos;
+  return InputFile(run.log_path()).text().find(line) != std::string::npos;
 }
 
 void Journal::show(const std::function<void(EventWriter&)>& write) {

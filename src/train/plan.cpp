@@ -70,11 +70,9 @@ struct Share {
 std::int64_t bytes_of(const Network::Bytes& bytes) { return bytes.activations + bytes.workspace; }
 
 void sum_memory(Plan& plan, const Config& config, Backend& backend, const ParameterTable& table, DType type,
-                const Share& share) {
+                const Network::Bytes& training, const Share& share) {
   auto& parts = plan.bytes_by_part;
   parts = TrainState::memory(table, config.training, type, share.processes, share.rank);
-  const Network::Bytes training =
-      Network::bytes(backend, config.model, training_shape(config, type, plan.recompute == Recompute::block));
   parts.emplace_back("activations", training.activations);
   parts.emplace_back("workspace", training.workspace);
   if (samples(config) && share.rank == 0)
@@ -118,14 +116,17 @@ Plan plan_training(const Config& config, int processes, int rank) {
   const DType type = type_of(plan.precision);
   const auto fits = [&] { return plan.total_bytes <= plan.memory_available_bytes; };
   plan.recompute = config.training.recompute == Recompute::automatic ? Recompute::none : config.training.recompute;
-  sum_memory(plan, config, *backend, table, type, share);
-  plan.bytes_without_recomputation =
-      bytes_of(Network::bytes(*backend, config.model, training_shape(config, type, false)));
-  plan.bytes_with_recomputation = bytes_of(Network::bytes(*backend, config.model, training_shape(config, type, true)));
+  const auto bytes = [&](bool recompute) {
+    return Network::bytes(*backend, config.model, training_shape(config, type, recompute));
+  };
+  const Network::Bytes keeping = bytes(false), recomputing = bytes(true);
+  sum_memory(plan, config, *backend, table, type, plan.recompute == Recompute::block ? recomputing : keeping, share);
+  plan.bytes_without_recomputation = bytes_of(keeping);
+  plan.bytes_with_recomputation = bytes_of(recomputing);
   const auto spare = kShareOfFreeMemory * static_cast<double>(plan.memory_available_bytes);
   if (config.training.recompute == Recompute::automatic && static_cast<double>(plan.total_bytes) > spare) {
     plan.recompute = Recompute::block;
-    sum_memory(plan, config, *backend, table, type, share);
+    sum_memory(plan, config, *backend, table, type, recomputing, share);
   }
   plan.fits = fits();
   if (!plan.fits) plan.advice = advice_for(plan, config);

@@ -34,7 +34,8 @@ void make_directory(const std::string& path) {
 
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> found;
-  if (!is_there(folder.string())) return found;
+  std::error_code none;
+  if (!fs::is_directory(folder, none)) return found;
   for (const std::string& name : names_in(folder.string())) found.push_back(folder / name);
   return found;
 }
@@ -83,12 +84,37 @@ bool is_of_interrupted_start(const fs::path& entry) {
                      [&](const fs::path& path) { return is_leftover(name, path.filename().string()); });
 }
 
-// Removes what a run consists of and leaves anything else in the folder alone.
-void remove_run(const std::string& path) {
-  for (const char* name : {kBestLink, kCheckpointFolder, "samples", "tensorboard", kLogFile, kConfigFile}) {
-    if (const std::error_code error = remove_tree(path + "/" + name)) refuse(path, error);
-  }
+void remove(const std::string& run, const std::string& name) {
+  if (const std::error_code error = remove_tree(run + "/" + name)) refuse(run, error);
 }
+
+// Removes what a run consists of and leaves anything else in the folder alone. Whatever stops it, the folder holds the
+// old run, which can be gone on with, or none, and from then on its checkpoints have another name until all is gone:
+// never the old configuration without its checkpoints.
+void remove_run(const std::string& run) {
+  const std::string checkpoints = run + "/" + kCheckpointFolder;
+  remove(run, kConfigFile);  // the checkpoints know what was in it
+  sync_directory(run);       // or a power cut brings it back without them
+  std::error_code missing, error;
+  if (fs::exists(fs::symlink_status(checkpoints, missing)) && !is_there(checkpoints + kPartial))
+    fs::rename(checkpoints, checkpoints + kPartial, error);
+  if (error) refuse(run, error);
+  sync_directory(run);
+  for (const std::string name : {kBestLink, kCheckpointFolder, "samples", "tensorboard", kLogFile}) remove(run, name);
+  remove(run, std::string(kCheckpointFolder) + kPartial);
+}
+
+// Whether there is a run to go on with or to replace. One that is being replaced is none any more.
+bool holds_run(const std::string& path) {
+  std::error_code error;
+  const fs::file_status config = fs::symlink_status(path + "/" + kConfigFile, error);
+  const std::vector<fs::path> saved = entries(fs::path(path) / kCheckpointFolder);
+  return fs::exists(config) || std::any_of(saved.begin(), saved.end(), [](const fs::path& entry) {
+           return parse_step(entry.filename().string()) && is_there(entry.string() + "/" + kModelFile);
+         });
+}
+
+bool is_being_replaced(const std::string& path) { return is_there(path + "/" + kCheckpointFolder + kPartial); }
 
 void check_place(const std::string& path, bool overwrite) {
   if (!is_there(path)) return;
@@ -97,11 +123,11 @@ void check_place(const std::string& path, bool overwrite) {
   if (error) refuse(path, error);
   if (!folder)
     throw Error(ErrorKind::invalid_argument, "--out: \"" + path + "\" is a file; name a folder that is new or empty");
-  const bool run = is_there(path + "/" + kConfigFile);
+  const bool run = holds_run(path);
   if (run && !overwrite)
     throw Error(ErrorKind::invalid_argument,
                 "--out: \"" + path + "\" holds a run already; --resume goes on with it, --overwrite replaces it");
-  for (const fs::path& entry : run ? std::vector<fs::path>() : entries(path)) {
+  for (const fs::path& entry : run || is_being_replaced(path) ? std::vector<fs::path>() : entries(path)) {
     if (is_of_interrupted_start(entry)) continue;
     throw Error(ErrorKind::invalid_argument,
                 "--out: \"" + path + "\" holds other files; name a folder that is new or empty");
@@ -171,7 +197,7 @@ void RunDirectory::write_config(const Config& config) const {
   write_file_atomically(config_path(), longstride::write_config(config));
 }
 
-Config RunDirectory::config() const { return read_config({read_text(config_path())}, {config_path()}, {}); }
+Config RunDirectory::config() const { return read_config({InputFile(config_path()).text()}, {config_path()}, {}); }
 
 std::vector<std::int64_t> RunDirectory::named_checkpoints() const {
   std::vector<std::int64_t> steps;

@@ -34,13 +34,16 @@ void TrainState::save(const std::string& checkpoint, const Config& config, const
   const bool averaging = averages();
   const float* trained = host(weights_, w);
   // Nothing that depends on the clock (validations do) goes into this file: the same steps make the same bytes.
-  save_model(checkpoint + "/" + kModelFile, config, progress.step, table_,
-             averaging ? values(all_average, average_, average) : trained, progress.origin);
+  const std::string model_hash =
+      save_model(checkpoint + "/" + kModelFile, config, progress.step, table_,
+                 averaging ? values(all_average, average_, average) : trained, progress.origin);
   std::vector<StoredTensor> tensors;
   if (averaging) add_tensors(tensors, table_, "weights.", trained);
   add_tensors(tensors, table_, "first_moment.", values(all_m, first_moment_, m));
   add_tensors(tensors, table_, "second_moment.", values(all_v, second_moment_, v));
-  write_safetensors(checkpoint + "/" + kTrainingStateFile, progress_metadata(progress), tensors);
+  std::map<std::string, std::string> metadata = progress_metadata(progress);
+  metadata[kModelHash] = model_hash;
+  write_safetensors(checkpoint + "/" + kTrainingStateFile, metadata, tensors);
 }
 
 Progress TrainState::load(const std::string& checkpoint) {
@@ -51,6 +54,7 @@ Progress TrainState::load(const std::string& checkpoint) {
   const SafetensorsFile state(checkpoint + "/" + kTrainingStateFile);
   model.verify();
   state.verify();
+  check_together(model, state);
   Progress progress = read_progress(state);
   progress.origin = read_checkpoint_metadata(model).origin;
   std::vector<float> values(static_cast<std::size_t>(table_.store_elements()));

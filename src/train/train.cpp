@@ -90,7 +90,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   const std::unique_ptr<Dataset> data = open_data(world, config, options, note);
   config.data = data->config();
   data->require_context(Split::train, config.model.context);
-  if (first) data->require_vocabulary(data->part(Split::all), config.model.vocabulary);
+  if (first) data->require_vocabulary(data->part(Split::all), config.model.vocabulary, options.stop);
   Config here = config;
   here.training.device = device;
   const Plan plan = plan_training(here, world.size(), world.rank());

@@ -192,6 +192,18 @@ TEST_F(Names, AResultThatNobodyReadsEndsTheProgramWithoutAWord) {
   EXPECT_EQ(read("err"), "longstride plan: cannot write standard output: No space left on device\n");
 }
 
+TEST_F(Names, OfWhatTakesBytesInPlaceAreForOneSample) {
+  ASSERT_EQ(shell(train_words("--data text --out run --steps 1 --quiet >out")), 0);
+  write("long", std::string(300'000, 'x'));  // more than a pipe holds
+  EXPECT_EQ(shell("mkfifo pipe; { \"$P\" sample run --prime long --tokens 0 --out pipe 2>err; echo $? >status; } & "
+                  "head -c 1 pipe >out; wait"),
+            0);
+  EXPECT_EQ(read("status") + read("err"), "141\n");
+  EXPECT_EQ(shell("\"$P\" sample run --tokens 5 --count 2 --out pipe 2>err"), 2);
+  EXPECT_EQ(read("err"),
+            "longstride sample: --out: 2 samples are as many files; needs a name for them or a folder, got \"pipe\"\n");
+}
+
 TEST_F(Names, OfOutputsMayBeLongAndTheirFilesPrivate) {
   const std::string name = std::string(248, 'n') + ".svg";  // 252 bytes
   write(name, "old");

@@ -62,6 +62,35 @@ TEST_F(Numbers, SizesThatNoMachineHoldsAreRefusedByPlan) {
   EXPECT_LT(done.peak_bytes, 1'000'000'000);
 }
 
+// 010 was 8, and what is too large the largest there is; a variable that is not set was 0, or as if it were not there.
+TEST_F(Numbers, OfOptionsAreDecimalAndWhole) {
+  ASSERT_EQ(run(with("train", {})).status, 0);
+  const auto evaluate = [&](const std::string& option, const std::string& word) {
+    return std::vector<std::string>{"evaluate", path("run"), "--data", path("text"), "--json", "--quiet", option, word};
+  };
+  EXPECT_EQ(run(evaluate("--offset", "010")).json()["offset"], 10);
+  EXPECT_EQ(run(evaluate("--offset", "+8")).json()["offset"], 8);
+  const std::string help = "; `longstride evaluate --help` lists what there is\n";
+  for (const std::string word : {"", "1.5", "0x10", "1_000", " 5", "5 ", "1e3", "nan", "--"}) {
+    EXPECT_EQ(refused(evaluate("--offset", word)),
+              "longstride evaluate: --offset: needs a whole number, got \"" + word + "\"" + help);
+  }
+  EXPECT_EQ(
+      refused(evaluate("--bytes", "99999999999999999999")),
+      "longstride evaluate: --bytes: needs a whole number that 64 bits hold, got \"99999999999999999999\"" + help);
+  EXPECT_EQ(refused(evaluate("--checkpoint", "")), "longstride evaluate: --checkpoint: needs a word, got none" + help);
+  EXPECT_EQ(refused({"sample", path("run"), "--temperature", ""}),
+            "longstride sample: --temperature: needs a number, got \"\"; `longstride sample --help` lists what there "
+            "is\n");
+}
+
+TEST_F(Numbers, OfOptionsAreRefusedByTheOptionsName) {
+  EXPECT_EQ(refused(training("plan", {"--steps", "-1"})),
+            "longstride plan: training.steps: needs a whole number in [0, 1000000000000], got -1 (from --steps)\n");
+  EXPECT_EQ(refused(training("plan", {"--minutes", "nan"})),
+            "longstride plan: training.minutes: needs a number in [0, 1000000], got \"nan\" (from --minutes)\n");
+}
+
 TEST_F(Numbers, WhatSinglePrecisionCannotHoldIsRefusedByItsKey) {
   EXPECT_EQ(refused(with("train", {"training.epsilon=1e-300"})),
             "longstride train: training.epsilon: needs a number in (0, 1] that float32 tells from 0, got 1e-300 (from "

@@ -232,6 +232,12 @@ TEST(Dataset, NamesTheFirstByteThatIsNoTokenAndItsFile) {
   data.require_vocabulary({0, 5'500'000}, 99);  // what is not read may hold anything
   data.require_vocabulary({0, data.size()}, 256);
   data.require_vocabulary({0, data.size()}, 65536);
+  const std::atomic<bool> stop = true;
+  EXPECT_EQ(error_words(ErrorKind::stopped,
+                        [&] {
+                          data.require_vocabulary({0, 1}, 128, &stop);
+                        }),
+            "data: stopped before all was looked at");
 }
 
 TEST(Dataset, ReadsFilesBeyondTheNumberOfMaps) {

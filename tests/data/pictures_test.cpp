@@ -363,7 +363,7 @@ TEST_F(Pictures, MustFitTheModel) {
 TEST_F(Pictures, StoppedWhileTheyAreDecodedLeaveNothing) {
   put(scratch / "a.png", flat(4, 10));
   const std::atomic<bool> stop = true;
-  EXPECT_EQ(error_words(ErrorKind::exhausted,
+  EXPECT_EQ(error_words(ErrorKind::stopped,
                         [&] {
                           Dataset(config(scratch / "a.png"), {"", nullptr, &stop, {}});
                         }),

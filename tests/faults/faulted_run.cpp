@@ -57,6 +57,14 @@ std::string log_contents(const fs::path& path) {
   return lines + "started " + std::to_string(started) + ", finished " + std::to_string(finished) + "\n";
 }
 
+// Decoded data, or what is said of them without times and inodes.
+std::string decoded_contents(const fs::path& path) {
+  if (path.extension() != ".json") return bytes_of(path);
+  nlohmann::json about = nlohmann::json::parse(bytes_of(path));
+  about.at("files").erase("identities");
+  return about.dump();
+}
+
 std::string state_contents(const fs::path& path) {
   const SafetensorsFile state(path.string());
   state.verify();
@@ -101,15 +109,24 @@ std::vector<std::string> FaultedRun::command() const {
         "training.validate_minutes=1e-9", "training.sample_minutes=1e-9", "training.checkpoint_minutes=1e-9"})
     words.insert(words.end(), {"--set", set});
   for (const std::string& set : more_) words.insert(words.end(), {"--set", set});
+  if (replaces_) words.push_back("--overwrite");
   return words;
 }
 
 Finished FaultedRun::start_run() { return by_ == By::program ? run(command()) : run_copy(false); }
 
 Finished FaultedRun::resume_run() {
-  if (!fs::exists(out() + "/config.json")) return start_run();
+  if (!holds_run()) return start_run();
   if (by_ == By::program) return run({"train", "--resume", "--out", out(), "--quiet", "--threads", "1"});
   return run_copy(true);
+}
+
+bool FaultedRun::holds_run() const {
+  if (fs::exists(out() + "/config.json")) return true;
+  if (!fs::exists(out() + "/checkpoints")) return false;
+  for (const fs::path& checkpoint : fs::directory_iterator(out() + "/checkpoints"))
+    if (checkpoint.extension().empty() && fs::exists(checkpoint / "model.safetensors")) return true;
+  return false;
 }
 
 Finished FaultedRun::run_copy(bool resume) const {
@@ -134,6 +151,7 @@ int FaultedRun::train_here(bool resume) const {
   TrainOptions options;
   options.out = out();
   options.resume = resume;
+  options.overwrite = replaces_ && !resume;
   std::atomic<bool> stop = false;
   options.stop = &stop;
   TrainObserver observer;
@@ -266,6 +284,7 @@ RunContents FaultedRun::contents() const {
     } else if (entry.is_regular_file() && !name.starts_with("tensorboard/")) {
       found[name] = name == "log.jsonl"                    ? log_contents(entry.path())
                     : name.ends_with("/state.safetensors") ? state_contents(entry.path())
+                    : name.starts_with("cache/")           ? decoded_contents(entry.path())
                                                            : bytes_of(entry.path());
     }
   }

@@ -34,6 +34,7 @@ class FaultedRun : public Workplace {
 
   Finished start_run();   // from nothing to the end
   Finished resume_run();  // where there is a run; else from nothing
+  bool holds_run() const;
   // The next of the two with this fault ("kill", "cut", "short" or an errno) at call `at`; "every" for each call.
   void set_fault(const std::string& at, const std::string& action);
   void set_durable();                   // keeps what would survive a power cut
@@ -52,6 +53,7 @@ class FaultedRun : public Workplace {
   std::vector<std::string> damages(const FileCall& fault, bool certain = false) const;
   std::string signature() const;  // equal for two states of the folder that differ in times and process numbers alone
 
+  bool replaces_ = false;          // --overwrite
   std::vector<std::string> more_;  // assignments of the configuration, besides those that all runs have
   int threads_ = 1;                // of a copy of this process
   int stop_at_ = -1;               // the step after which it is asked to stop

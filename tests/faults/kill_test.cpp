@@ -58,6 +58,47 @@ TEST_F(Kills, OfTheWholeMachineLeaveARunThatEndsInTheSameBits) {
   }
 }
 
+// --overwrite: until the new run is there the folder holds the old one, which goes on as if nothing had happened, or
+// none; and the same command replaces it.
+TEST_F(Kills, WhileARunIsReplacedLeaveTheOldOneOrNone) {
+  whole();
+  FaultedRun old(data_path());
+  old.more_ = {"training.seed=3", "training.steps=3"};
+  ASSERT_EQ(old.start_run().status, 0);
+  const RunContents contents = old.contents();
+  const auto replacing = [&] {
+    FaultedRun run(old);
+    run.more_.clear();
+    run.replaces_ = true;
+    return run;
+  };
+  FaultedRun probe = replacing();
+  probe.set_fault("0", "kill");
+  ASSERT_EQ(probe.start_run().status, 0);
+  std::vector<Fault> faults;
+  for (const FileCall& call : probe.calls()) {
+    if (call.changes()) faults.push_back({call, "kill"});
+    if (call.other == "/run/config.json") break;
+  }
+  ASSERT_GT(faults.size(), 20u);
+  int kept = 0;
+  for (const Fault& fault : chosen(faults, 8)) {
+    FaultedRun run = replacing();
+    EXPECT_EQ(killed(run, fault, false), "") << fault.words();
+    run.clear();
+    if (run.holds_run()) {
+      ++kept;
+      FaultedRun again(run);
+      EXPECT_EQ(again.resume_run().status, 0) << fault.words();
+      EXPECT_EQ(differences(contents, again.contents()), "") << fault.words();
+    }
+    const Finished done = run.start_run();
+    EXPECT_EQ(done.status, 0) << fault.words() << done.err;
+    EXPECT_EQ(differences(whole().contents, run.contents()), "") << fault.words();
+  }
+  EXPECT_GT(kept, 0);
+}
+
 // By the built program: what copies of this process do is what it does.
 TEST_F(Kills, OfTheBuiltProgramLeaveARunThatEndsInTheSameBits) {
   FaultedRun same(data_path(), FaultedRun::By::program);

@@ -296,6 +296,14 @@ TEST(Safetensors, AHeaderOfOtherThingsThanTensorsIsRefusedWhileItIsParsed) {
     put(scratch / "a", raw_file("{\"a\":" + value + "}", ""));
     EXPECT_EQ(reading(scratch / "a"), words);
   }
+  put(scratch / "a", raw_file(R"({"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)"
+                              R"("a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})",
+                              ""));
+  EXPECT_EQ(reading(scratch / "a"), "checkpoint \"" + (scratch / "a") + "\" is damaged: tensor \"a\" comes twice");
+  std::filesystem::remove(scratch / "a");
+  std::filesystem::create_directory(scratch / "a");
+  EXPECT_EQ(reading(scratch / "a"), "checkpoint \"" + (scratch / "a") + "\" is no file");
+  std::filesystem::remove(scratch / "a");
   std::string metadata = "{\"__metadata__\":{\"0\":\"\"";  // of these there may be more
   for (int i = 1; i < 100; ++i) metadata += ",\"" + std::to_string(i) + "\":\"\"";
   put(scratch / "a", raw_file(metadata + "}}", ""));

@@ -221,6 +221,21 @@ TEST_F(Checkpoint, OfARunIsTheBestOrTheLatestOrTheOneOfAStep) {
   EXPECT_EQ(found("best"), "000000100");  // the link leads nowhere
 }
 
+TEST_F(Checkpoint, ThatTrainingRemovesBeforeItIsReadGivesWayToTheNext) {
+  for (const std::int64_t step : {8, 9}) save_step("run", step);
+  std::vector<std::string> tried;
+  const auto use = [&](const std::string& found) {
+    tried.push_back(fs::path(found).parent_path().filename());
+    if (tried.size() == 1) fs::remove_all(fs::path(found).parent_path());
+    return describe_checkpoint(found).step;
+  };
+  EXPECT_EQ(with_checkpoint(path("run"), "latest", use), 8);
+  EXPECT_EQ(tried, (std::vector<std::string>{"000000009", "000000008"}));
+  const auto refuse = [](const std::string&) { throw_invalid("of something else"); };
+  EXPECT_EQ(words(ErrorKind::invalid_argument, [&] { with_checkpoint(path("run"), "latest", refuse); }),
+            "of something else");
+}
+
 // The state beside the newest model says which is the best; the link may be missing, behind, or a folder in a copy.
 TEST_F(Checkpoint, ThatIsTheBestIsKnownToTheNewestState) {
   const auto state = [&](std::int64_t step, const std::string& best) {

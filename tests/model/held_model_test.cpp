@@ -145,7 +145,7 @@ TEST(HeldModel, StopsReadingWhereItIsToldAndGoesOn) {
   Decoder::Sequence sequence = decoder.join();
   EXPECT_TRUE(sequence.read(tokens, &stop).empty());
   EXPECT_EQ(sequence.tokens_read(), 0);
-  EXPECT_EQ(words_of_error(ErrorKind::exhausted, [&] { model.next_logits(tokens, &stop); }),
+  EXPECT_EQ(words_of_error(ErrorKind::stopped, [&] { model.next_logits(tokens, &stop); }),
             "logits: stopped before all tokens were read");
   stop = false;
   EXPECT_EQ(copied(sequence.read(tokens, &stop)), model.next_logits(tokens));

@@ -8,6 +8,7 @@
 #include <memory>
 #include <numeric>
 
+#include "error_words.h"
 #include "longstride/error.h"
 #include "longstride/sample.h"
 #include "model/checkpoint.h"
@@ -225,6 +226,19 @@ TEST_F(Sample, LeavesTheEngineFreeWhateverEndedIt) {
   thrown.made = [](std::int64_t, std::uint8_t) { throw Error(ErrorKind::exhausted, "full"); };
   EXPECT_THROW(sample_tokens(engine, thrown), Error);
   EXPECT_EQ(sample_tokens(engine, o), expected);
+}
+
+TEST_F(Sample, OfAModelThatOverflowsIsAnErrorThatSaysWhere) {
+  for (const Parameter& entry : table_.entries())  // finite weights whose products are not
+    if (entry.name == "output.weight") std::fill_n(store_.begin() + entry.offset, entry.count, 3e38f);
+  save_model(model_path(), config_, 1, table_, store_.data());
+  for (const double temperature : {0.0, 1.0}) {
+    SampleOptions o = options(3);
+    o.temperature = temperature;
+    const std::string words = error_words(ErrorKind::diverged, [&] { sample(o); });
+    EXPECT_TRUE(words.starts_with("sample: the logit of token 0 is ")) << words;
+    EXPECT_TRUE(words.ends_with("; the model's values overflow, another checkpoint may be sound")) << words;
+  }
 }
 
 TEST_F(Sample, OfNoTokensIsThePrompt) { EXPECT_EQ(sample(options(0, {3, 4})).front(), (Bytes{3, 4})); }

@@ -51,6 +51,59 @@ TEST_F(Damage, OfAnyBitIsFoundAndAnotherCheckpointOffered) {
   EXPECT_EQ(describe_checkpoint(path("run/checkpoints/000000002/model.safetensors")).step, 2);
 }
 
+// Each file is whole, but they are not of one checkpoint: a model or a state of another step or another run, a folder
+// with another's name.
+TEST_F(Damage, OfFilesThatDoNotBelongTogetherIsFound) {
+  Config c = config(3);
+  c.training.checkpoint_minutes = 1e-9;
+  run(c, "run");
+  c.training.seed = 7;
+  run(c, "other");
+  const auto file = [&](const std::string& run, int step, const std::string& name) {
+    return path(run + "/checkpoints/00000000" + std::to_string(step) + "/" + name + ".safetensors");
+  };
+  c = config(4);
+  for (const std::string name : {"model", "state"}) {
+    for (const std::string& strange : {file("run", 2, name), file("other", 3, name)}) {
+      fs::remove_all(path("mixed"));
+      fs::copy(path("run"), path("mixed"), fs::copy_options::recursive);
+      const std::string whole = get(file("mixed", 3, name));
+      put(file("mixed", 3, name), get(strange));
+      const std::string words =
+          error_words(ErrorKind::corrupt_data, [&] { describe_checkpoint(file("mixed", 3, "model")); });
+      EXPECT_NE(words.find("; --checkpoint takes others of the run: 1, 2"), std::string::npos) << words;
+      EXPECT_NE(
+          words.find(strange == file("run", 2, "model") ? "is of step 2, its folder says 3" : "was not saved with"),
+          std::string::npos)
+          << words;
+      notes_.clear();
+      run({}, "mixed", -1, true);
+      EXPECT_NE(notes_.find("it is set aside"), std::string::npos) << notes_;
+      EXPECT_EQ(model_bytes("mixed"), model_bytes("run"));
+      EXPECT_TRUE(fs::exists(path("mixed/checkpoints/000000003.damaged")));
+    }
+  }
+}
+
+TEST_F(Damage, OfAFolderThatWasRenamedIsFound) {
+  Config c = config(3);
+  c.training.checkpoint_minutes = 1e-9;
+  run(c, "run");
+  const std::string bits = model_bytes("run");
+  fs::rename(path("run/checkpoints/000000002"), path("run/checkpoints/000000009"));
+  const std::string model = path("run/checkpoints/000000009/model.safetensors");
+  EXPECT_EQ(
+      error_words(ErrorKind::corrupt_data, [&] { describe_checkpoint(model); }),
+      "checkpoint \"" + model +
+          "\" is of step 2, its folder says 9; give it its name back, 000000002; --checkpoint takes others of the "
+          "run: 1, 3");
+  run({}, "run", -1, true);
+  EXPECT_NE(notes_.find("it is set aside"), std::string::npos) << notes_;
+  EXPECT_EQ(model_bytes("run"), bits);
+  fs::copy(path("run/checkpoints/000000001"), path("000000005"), fs::copy_options::recursive);  // of no run any more
+  EXPECT_EQ(describe_checkpoint(path("000000005/model.safetensors")).step, 1);
+}
+
 // What the state says of the best checkpoint is a digit in its header.
 TEST_F(Damage, OfTheNewestStateNamesNoOtherCheckpointTheBest) {
   Config c = config(4);

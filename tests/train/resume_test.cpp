@@ -249,6 +249,22 @@ TEST_F(Resume, FindsAnotherBestWhereTheBestIsGone) {
 }
 
 // While the old best is removed the link names the new one already, and it is there at any moment.
+TEST_F(Training, SaysAtItsEndThatTheDataChangedMeanwhile) {
+  TrainObserver observer;
+  observer.stepped = [&](const StepReport& report) {
+    if (report.step == 2) std::fstream(path("data.txt"), std::ios::in | std::ios::out) << "other bytes";  // in place
+  };
+  observer.noted = [&](const std::string& sentence) { notes_ += sentence + "\n"; };
+  TrainOptions options;
+  options.out = path("run");
+  train(config(3), options, observer);
+  EXPECT_NE(notes_.find("the data changed while they were trained on"), std::string::npos) << notes_;
+  notes_.clear();
+  options.out = path("other");
+  train(config(1), options, observer);
+  EXPECT_EQ(notes_, "");
+}
+
 TEST_F(Training, LinksTheBestBeforeTheOneThatItReplacesIsRemoved) {
   Config c = config(8);
   c.training.validate_minutes = c.training.checkpoint_minutes = 1e-9;

@@ -2,6 +2,7 @@
 #include "train/run_directory.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
@@ -84,6 +85,53 @@ TEST_F(Run, DoesNotBeginAmongFilesOfOthers) {
     EXPECT_TRUE(there(name));
     fs::remove_all(path());
   }
+}
+
+// As kills leave it at each point of --overwrite: the old run without its config.json, which its checkpoints know, or
+// none from the moment on when its checkpoints have another name.
+TEST_F(Run, ThatIsBeingReplacedIsTheOldOneOrNone) {
+  begin();
+  file("log.jsonl");
+  file("checkpoints/000000003/model.safetensors");
+  fs::remove(path() + "/config.json");
+  EXPECT_EQ(RunDirectory::open(path()).checkpoints(), std::vector<std::int64_t>{3});
+  EXPECT_EQ(refused(false),
+            "--out: \"" + path() + "\" holds a run already; --resume goes on with it, --overwrite replaces it");
+  fs::rename(path() + "/checkpoints", path() + "/checkpoints.partial");
+  const auto open = [&] { RunDirectory::open(path()); };
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, open),
+            "--resume: \"" + path() + "\" holds no run (no config.json); start one without --resume");
+  for (const char* old : {"samples/000000003.txt", "tensorboard/events", "notes"}) file(old);
+  begin();
+  EXPECT_TRUE(there("config.json"));
+  EXPECT_TRUE(there("notes"));
+  for (const char* old : {"log.jsonl", "samples/000000003.txt", "tensorboard/events", "checkpoints.partial"})
+    EXPECT_FALSE(there(old)) << old;
+}
+
+TEST_F(Run, WithoutItsConfigurationIsReplacedToo) {
+  begin();
+  file("checkpoints/000000003/model.safetensors");
+  fs::remove(path() + "/config.json");
+  fs::create_symlink("nowhere", path() + "/config.json");
+  begin(true);
+  EXPECT_FALSE(fs::is_symlink(path() + "/config.json"));
+  EXPECT_FALSE(there("checkpoints/000000003"));
+}
+
+// A pipe in the place of a file would be waited for, for ever.
+TEST_F(Run, ReadsNoPipesAndGoesPastWhatIsNoCheckpoint) {
+  begin();
+  file("checkpoints/000000003");
+  const RunDirectory run = RunDirectory::open(path());
+  EXPECT_EQ(run.checkpoints(), std::vector<std::int64_t>{});
+  fs::remove(run.config_path());
+  ASSERT_EQ(::mkfifo(run.config_path().c_str(), 0600), 0);
+  ASSERT_EQ(::mkfifo(run.log_path().c_str(), 0600), 0);
+  const std::string words = "\" is neither a file nor a directory; copy what it gives into a file first";
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { run.config(); }), "\"" + run.config_path() + words);
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { const LineWriter lines(run.log_path()); }),
+            "\"" + run.log_path() + words);
 }
 
 TEST_F(Run, IsOpenedWithoutWhatKilledProcessesLeft) {

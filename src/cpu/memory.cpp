@@ -1,0 +1,83 @@
+// This asks the kernel for limits of memory: RLIMIT_AS, and those of control groups of version 1 and 2.
+#include "cpu/memory.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+namespace longstride::cpu {
+
+namespace {
+
+// A hierarchy's names of what a group may take, has taken, and begins the lines of its file caches with.
+struct Names {
+  const char *limit, *used, *cached;
+};
+constexpr Names kVersion1 = {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_"};
+constexpr Names kVersion2 = {"memory.max", "memory.current", ""};
+
+// None where there is no such file, or a word: "max".
+std::optional<std::int64_t> number_in(const std::string& file) {
+  std::ifstream text(file);
+  std::int64_t number = 0;
+  return text >> number ? std::optional(number) : std::nullopt;
+}
+
+std::int64_t file_caches(const std::string& group, const std::string& begin) {
+  std::ifstream lines(group + "/memory.stat");
+  std::int64_t sum = 0, bytes = 0;
+  for (std::string key; lines >> key >> bytes;)
+    if (key == begin + "inactive_file" || key == begin + "active_file") sum += bytes;
+  return sum;
+}
+
+std::optional<std::int64_t> left_by(const std::string& group, const Names& names) {
+  const std::optional<std::int64_t> limit = number_in(group + "/" + names.limit);
+  const std::optional<std::int64_t> used = number_in(group + "/" + names.used);
+  if (!limit || !used) return std::nullopt;
+  return std::max<std::int64_t>(0, *limit - *used + std::min(*used, file_caches(group, names.cached)));
+}
+
+std::optional<std::int64_t> left_by_process() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
+  const std::int64_t taken = number_in("/proc/self/statm").value_or(0) * ::sysconf(_SC_PAGESIZE);
+  return std::max<std::int64_t>(0, static_cast<std::int64_t>(limit.rlim_cur) - taken);
+}
+
+}  // namespace
+
+// A container sees its own group at the root, whatever path it is told.
+std::optional<std::int64_t> left_by_groups(const std::string& groups, const std::string& root) {
+  std::optional<std::int64_t> least;
+  std::istringstream lines(groups);
+  for (std::string line; std::getline(lines, line);) {  // "4:memory:/a/b", of version 2 "0::/a/b"
+    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    std::string kinds = line.substr(first, second - first + 1);
+    std::replace(kinds.begin(), kinds.end(), ':', ',');
+    const bool version2 = kinds == ",,";
+    if (!version2 && kinds.find(",memory,") == std::string::npos) continue;
+    const std::string top = version2 ? root : root + "/memory";
+    for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
+      const std::optional<std::int64_t> left = left_by(top + path, version2 ? kVersion2 : kVersion1);
+      if (left) least = std::min(least.value_or(*left), *left);
+      if (path.find('/') == std::string::npos) break;
+    }
+  }
+  return least;
+}
+
+std::int64_t within_limits(std::int64_t available) {
+  std::ifstream file("/proc/self/cgroup");
+  const std::string groups((std::istreambuf_iterator<char>(file)), {});
+  for (const std::optional<std::int64_t>& left : {left_by_process(), left_by_groups(groups, "/sys/fs/cgroup")})
+    if (left) available = std::min(available, *left);
+  return available;
+}
+
+}  // namespace longstride::cpu
