@@ -11,9 +11,10 @@
 #include <vector>
 
 #include "longstride/config.h"
+#include "longstride/export.h"
 #include "longstride/image.h"
 
-namespace longstride {
+namespace longstride LONGSTRIDE_PUBLIC {
 
 class Model;  // longstride/model.h
 

@@ -8,9 +8,10 @@
 #include <vector>
 
 #include "longstride/config.h"
+#include "longstride/export.h"
 #include "longstride/origin.h"
 
-namespace longstride {
+namespace longstride LONGSTRIDE_PUBLIC {
 
 struct CheckpointInfo {
   std::string path;  // of model.safetensors

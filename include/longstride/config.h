@@ -6,9 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "longstride/export.h"
 #include "longstride/pattern.h"
 
-namespace longstride {
+namespace longstride LONGSTRIDE_PUBLIC {
 
 enum class Device { automatic, cpu, cuda };  // automatic: the best there is
 enum class Precision { automatic, float32, bfloat16 };

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
-namespace longstride {
+#include "longstride/export.h"
+
+namespace longstride LONGSTRIDE_PUBLIC {
 
 struct MachineInfo {
   std::string processor;

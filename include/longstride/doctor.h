@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "longstride/config.h"
+#include "longstride/export.h"
 
-namespace longstride {
+namespace longstride LONGSTRIDE_PUBLIC {
 
 enum class Verdict {
   ok,

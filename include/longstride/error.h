@@ -5,7 +5,9 @@
 #include <stdexcept>
 #include <string>
 
-namespace longstride {
+#include "longstride/export.h"
+
+namespace longstride LONGSTRIDE_PUBLIC {
 
 enum class ErrorKind {
   invalid_argument,  // what the caller asked for cannot be: an option, a shape, a pattern, a path that does not exist

@@ -9,9 +9,10 @@
 #include <vector>
 
 #include "longstride/config.h"
+#include "longstride/export.h"
 #include "longstride/origin.h"
 
-namespace longstride {
+namespace longstride LONGSTRIDE_PUBLIC {
 
 struct EvaluateOptions {
   std::string run;                  // run directory, checkpoint directory or .safetensors file

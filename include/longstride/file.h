@@ -7,7 +7,9 @@
 #include <string>
 #include <string_view>
 
-namespace longstride {
+#include "longstride/export.h"
+
+namespace longstride LONGSTRIDE_PUBLIC {
 
 // Writes a file under another name in the same directory, syncs it and renames it: whatever happens, PATH is what it
 // was before or all of `bytes`. A link stays one, and what it names is replaced. What is no file but takes bytes, a

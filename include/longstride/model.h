@@ -18,9 +18,10 @@
 
 #include "longstride/config.h"
 #include "longstride/evaluate.h"
+#include "longstride/export.h"
 #include "longstride/sample.h"
 
-namespace longstride {
+namespace longstride LONGSTRIDE_PUBLIC {
 
 struct HeldModel;  // the library's own
 

@@ -4,7 +4,9 @@
 
 #include <string>
 
-namespace longstride {
+#include "longstride/export.h"
+
+namespace longstride LONGSTRIDE_PUBLIC {
 
 struct Origin {
   std::string version;  // "0.1.0"

@@ -8,9 +8,10 @@
 #include <string_view>
 #include <vector>
 
+#include "longstride/export.h"
 #include "longstride/image.h"
 
-namespace longstride {
+namespace longstride LONGSTRIDE_PUBLIC {
 
 // The key sets S_i of a query i (0-based; always within 0 <= j <= i).
 enum class Primitive : std::uint8_t {

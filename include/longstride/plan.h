@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "longstride/config.h"
+#include "longstride/export.h"
 
-namespace longstride {
+namespace longstride LONGSTRIDE_PUBLIC {
 
 struct Plan {
   std::int64_t parameters = 0;

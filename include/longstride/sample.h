@@ -8,8 +8,9 @@
 #include <vector>
 
 #include "longstride/config.h"
+#include "longstride/export.h"
 
-namespace longstride {
+namespace longstride LONGSTRIDE_PUBLIC {
 
 struct SampleOptions {
   std::string run;

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
-namespace longstride {
+#include "longstride/export.h"
+
+namespace longstride LONGSTRIDE_PUBLIC {
 
 struct DataConfig;  // longstride/config.h
 

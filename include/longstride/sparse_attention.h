@@ -11,9 +11,10 @@
 #include <memory>
 #include <vector>
 
+#include "longstride/export.h"
 #include "longstride/pattern.h"
 
-namespace longstride {
+namespace longstride LONGSTRIDE_PUBLIC {
 
 enum class NumberFormat : std::uint8_t { float32, bfloat16 };  // bfloat16: the upper half of a float32
 

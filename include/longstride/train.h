@@ -7,10 +7,11 @@
 #include <string>
 
 #include "longstride/config.h"
+#include "longstride/export.h"
 #include "longstride/origin.h"
 #include "longstride/plan.h"
 
-namespace longstride {
+namespace longstride LONGSTRIDE_PUBLIC {
 
 struct StepReport {
   std::int64_t step = 0;    // steps done, this one included
