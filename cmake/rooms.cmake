@@ -32,7 +32,8 @@ endif()
 add_library(longstride_quick_options INTERFACE)
 target_compile_options(longstride_quick_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
 
-# Code that is fit for a shared library, and shows it what include/longstride/export.h says.
+# Code that is fit for a shared library. All of it is hidden but for what public headers declare: they say so by a pragma,
+# which g++ and clang++ both take for what is defined elsewhere too.
 set(LONGSTRIDE_SHARED_CODE POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 
 include(precompiled)

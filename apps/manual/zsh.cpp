@@ -28,9 +28,11 @@ std::string arguments(const program::LineWords& line) {
       text += " \\\n        " + in_quotes("1" + value_spec(option.names[0]));
       continue;
     }
-    for (const std::string& name : option.names)
-      text += " \\\n        " + in_quotes((option.repeated ? "*" : "") + name + explanation(option.purpose) +
-                                          (option.value.empty() ? "" : value_spec(option.value)));
+    for (const std::string& name : option.names) {
+      const bool by_sign = !option.value.empty() && name.starts_with("--");  // --option=value too
+      const std::string spec = (option.repeated ? "*" : "") + name + (by_sign ? "=" : "") + explanation(option.purpose);
+      text += " \\\n        " + in_quotes(spec + (option.value.empty() ? "" : value_spec(option.value)));
+    }
   }
   return text;
 }

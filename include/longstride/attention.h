@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "longstride/config.h"
-#include "longstride/export.h"
 #include "longstride/image.h"
 
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 class Model;  // longstride/model.h
 
@@ -78,3 +78,4 @@ Image draw_attention_matrix(const AttentionView& view, const AttentionDrawing& d
                             std::int64_t count);
 
 }  // namespace longstride
+#pragma GCC visibility pop

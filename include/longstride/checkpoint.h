@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "longstride/config.h"
-#include "longstride/export.h"
 #include "longstride/origin.h"
 
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 struct CheckpointInfo {
   std::string path;  // of model.safetensors
@@ -32,3 +32,4 @@ CheckpointInfo describe_checkpoint(const std::string& path);
 Config checkpoint_config(const std::string& path);  // the configuration alone: no tensor is looked at
 
 }  // namespace longstride
+#pragma GCC visibility pop

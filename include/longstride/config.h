@@ -6,10 +6,10 @@
 #include <string>
 #include <vector>
 
-#include "longstride/export.h"
 #include "longstride/pattern.h"
 
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 enum class Device { automatic, cpu, cuda };  // automatic: the best there is
 enum class Precision { automatic, float32, bfloat16 };
@@ -110,3 +110,4 @@ void check(const ModelConfig& model);
 void check(const Config& config);
 
 }  // namespace longstride
+#pragma GCC visibility pop

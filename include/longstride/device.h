@@ -5,9 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "longstride/export.h"
-
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 struct MachineInfo {
   std::string processor;
@@ -51,3 +50,4 @@ std::int64_t resident_bytes();
 std::int64_t peak_resident_bytes();
 
 }  // namespace longstride
+#pragma GCC visibility pop

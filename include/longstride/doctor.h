@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "longstride/config.h"
-#include "longstride/export.h"
 
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 enum class Verdict {
   ok,
@@ -54,3 +54,4 @@ std::vector<Finding> examine_storage(const DoctorOptions& options);
 std::vector<Finding> examine_speed(const DoctorOptions& options);
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -5,9 +5,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "longstride/export.h"
-
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 enum class ErrorKind {
   invalid_argument,  // what the caller asked for cannot be: an option, a shape, a pattern, a path that does not exist
@@ -37,3 +36,4 @@ class Error : public std::runtime_error {
 }
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "longstride/config.h"
-#include "longstride/export.h"
 #include "longstride/origin.h"
 
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 struct EvaluateOptions {
   std::string run;                  // run directory, checkpoint directory or .safetensors file
@@ -54,3 +54,4 @@ struct Evaluation {
 Evaluation evaluate(const EvaluateOptions& options);
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -7,9 +7,8 @@
 #include <string>
 #include <string_view>
 
-#include "longstride/export.h"
-
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 // Writes a file under another name in the same directory, syncs it and renames it: whatever happens, PATH is what it
 // was before or all of `bytes`. A link stays one, and what it names is replaced. What is no file but takes bytes, a
@@ -22,3 +21,4 @@ void write_file_atomically(const std::string& path, std::string_view text);
 std::string read_text(const std::string& path);
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -6,9 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "longstride/export.h"
-
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 struct DataConfig;  // longstride/config.h
 
@@ -34,3 +33,4 @@ Image read_picture(const std::string& path, const DataConfig& data);
 Image picture_grid(const std::vector<Image>& pictures, std::int64_t columns);
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -18,12 +18,14 @@
 
 #include "longstride/config.h"
 #include "longstride/evaluate.h"
-#include "longstride/export.h"
 #include "longstride/sample.h"
 
-namespace longstride LONGSTRIDE_PUBLIC {
-
+namespace longstride {
 struct HeldModel;  // the library's own
+}  // namespace longstride
+
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 struct ModelOptions {
   std::string run;                  // run directory, checkpoint directory or .safetensors file
@@ -163,3 +165,4 @@ class Decoder {
 };
 
 }  // namespace longstride
+#pragma GCC visibility pop

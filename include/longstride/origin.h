@@ -4,9 +4,8 @@
 
 #include <string>
 
-#include "longstride/export.h"
-
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 struct Origin {
   std::string version;  // "0.1.0"
@@ -36,3 +35,4 @@ void set_commit(const std::string& commit);
 std::string origin_words(const Origin& origin);  // "longstride 0.1.0 (32b0433f5a1c), avx2, oneDNN 2.6.3, ..."
 
 }  // namespace longstride
+#pragma GCC visibility pop

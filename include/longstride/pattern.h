@@ -8,10 +8,10 @@
 #include <string_view>
 #include <vector>
 
-#include "longstride/export.h"
 #include "longstride/image.h"
 
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 // The key sets S_i of a query i (0-based; always within 0 <= j <= i).
 enum class Primitive : std::uint8_t {
@@ -99,3 +99,4 @@ Image draw_image(const Pattern& pattern, std::int64_t n, int pixels);
 std::string draw_svg(const Pattern& pattern, std::int64_t n, int pixels);
 
 }  // namespace longstride
+#pragma GCC visibility pop

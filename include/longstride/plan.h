@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "longstride/config.h"
-#include "longstride/export.h"
 
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 struct Plan {
   std::int64_t parameters = 0;
@@ -31,3 +31,4 @@ struct Plan {
 Plan plan_training(const Config& config);
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "longstride/config.h"
-#include "longstride/export.h"
 
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 struct SampleOptions {
   std::string run;
@@ -46,3 +46,4 @@ struct SampleOptions {
 std::vector<std::vector<std::uint8_t>> sample(const SampleOptions& options);
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -7,9 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "longstride/export.h"
-
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 struct DataConfig;  // longstride/config.h
 
@@ -49,3 +48,4 @@ std::vector<std::uint8_t> read_sound(const std::string& path, const DataConfig& 
                                      std::int64_t most = std::numeric_limits<std::int64_t>::max());
 
 }  // namespace longstride
+#pragma GCC visibility pop

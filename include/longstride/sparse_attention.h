@@ -11,10 +11,10 @@
 #include <memory>
 #include <vector>
 
-#include "longstride/export.h"
 #include "longstride/pattern.h"
 
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 enum class NumberFormat : std::uint8_t { float32, bfloat16 };  // bfloat16: the upper half of a float32
 
@@ -68,3 +68,4 @@ class SparseAttention {
 };
 
 }  // namespace longstride
+#pragma GCC visibility pop

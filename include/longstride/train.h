@@ -7,11 +7,11 @@
 #include <string>
 
 #include "longstride/config.h"
-#include "longstride/export.h"
 #include "longstride/origin.h"
 #include "longstride/plan.h"
 
-namespace longstride LONGSTRIDE_PUBLIC {
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 struct StepReport {
   std::int64_t step = 0;    // steps done, this one included
@@ -78,3 +78,4 @@ struct TrainOptions {
 TrainResult train(const Config& config, const TrainOptions& options, const TrainObserver& observer);
 
 }  // namespace longstride
+#pragma GCC visibility pop

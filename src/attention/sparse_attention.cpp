@@ -47,7 +47,7 @@ void check(const SparseAttentionShape& shape) {
 
 }  // namespace
 
-struct LONGSTRIDE_HIDDEN SparseAttention::State {
+struct SparseAttention::State {
   SparseAttentionShape shape;
   std::deque<Tiling> tilings;           // one a distinct pattern
   std::vector<const Tiling*> of_heads;  // (H)

@@ -65,7 +65,7 @@ struct Looked {
 
 }  // namespace
 
-struct LONGSTRIDE_HIDDEN AttentionView::State {
+struct AttentionView::State {
   State(std::shared_ptr<HeldModel> of, const AttentionOptions& asked)
       : options(asked),
         held(std::move(of)),

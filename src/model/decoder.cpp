@@ -28,7 +28,7 @@ EngineShape engine_shape(const HeldModel& held, const DecoderOptions& options) {
 
 }  // namespace
 
-struct LONGSTRIDE_HIDDEN Decoder::State {
+struct Decoder::State {
   State(std::shared_ptr<HeldModel> model, const DecoderOptions& options)
       : held(std::move(model)),
         engine(*held->backend, held->model(), engine_shape(*held, options), held->weights(held->type)),

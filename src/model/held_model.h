@@ -13,7 +13,7 @@
 
 namespace longstride {
 
-struct LONGSTRIDE_HIDDEN HeldModel {
+struct HeldModel {
   // path: of a .safetensors file. Errors: as load_model; unavailable where this build lacks the device.
   HeldModel(const std::string& path, Device device);
   HeldModel(const HeldModel&) = delete;

@@ -233,6 +233,15 @@ TEST(House, FilesOpenWithWhatTheyAreFor) {
   }
 }
 
+// All of the library is compiled hidden (cmake/rooms.cmake): a header without these would link nowhere but in the tree.
+TEST(House, NamesOfPublicHeadersLeaveTheSharedLibrary) {
+  for (const fs::path& file : sources("include")) {
+    const std::string text = read(file);
+    EXPECT_NE(text.find("\n#pragma GCC visibility push(default)"), std::string::npos) << file;
+    EXPECT_TRUE(text.ends_with("\n#pragma GCC visibility pop\n")) << file;
+  }
+}
+
 TEST(House, NothingIsLeftForLater) {
   for (const char* folder : {"src", "apps", "include"}) {
     for (const fs::path& file : sources(folder)) {
