@@ -68,3 +68,5 @@ configure_file(${PROJECT_SOURCE_DIR}/cmake/longstride.pc.in longstride.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/longstride-config.cmake ${PROJECT_BINARY_DIR}/longstride-config-version.cmake
         DESTINATION ${config} COMPONENT development)
 install(FILES ${PROJECT_BINARY_DIR}/longstride.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
+
+include(packages)
