@@ -51,8 +51,10 @@ int main(int count, char** words) try {
   options.prompts = {{'T', 'h', 'e', ' '}};
   options.tokens = 200;
   options.temperature = 0.8;
-  for (const std::vector<std::uint8_t>& made : model.sample(options))
-    std::printf("%s\n", std::string(made.begin(), made.end()).c_str());
+  for (const std::vector<std::uint8_t>& made : model.sample(options)) {
+    std::fwrite(made.data(), 1, made.size(), stdout);  // any bytes, zero among them
+    std::puts("");
+  }
 } catch (const Error& error) {
   std::fprintf(stderr, "%s\n", error.what());
   return error.kind() == ErrorKind::invalid_argument ? 2 : 1;
