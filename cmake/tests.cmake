@@ -114,7 +114,7 @@ endforeach()
 # What was installed, from outside: libraries, an example of its own, manual and completions.
 if(LONGSTRIDE_INSTALL AND NOT LONGSTRIDE_SANITIZE)
   add_test(NAME install COMMAND ${PROJECT_SOURCE_DIR}/tests/install/run ${PROJECT_BINARY_DIR})
-  set_tests_properties(install PROPERTIES LABELS slow ENVIRONMENT "OMP_WAIT_POLICY=passive")
+  set_tests_properties(install PROPERTIES LABELS slow)
 endif()
 
 # Gradients and decoded data in files, for the checks against other implementations (tests/reference).

@@ -17,9 +17,10 @@ using namespace longstride;
 namespace {
 
 Config small_model(const std::string& text, double seconds) {
-  Config config = read_config({preset_json("text-small")}, {"preset text-small"},
-                              {"model.layers=2", "model.width=64", "model.heads=2", "model.context=256",
-                               "model.positions=[16,16]", "model.attention=fixed(16,4)", "training.batch=4"});
+  Config config =
+      read_config({preset_json("text-small")}, {"preset text-small"},
+                  {"model.layers=2", "model.width=64", "model.heads=2", "model.context=256", "model.positions=[16,16]",
+                   "model.attention=fixed(16,4)", "model.hash_orders=[]", "training.batch=4"});
   config.data.paths = {text};
   config.training.minutes = seconds / 60;
   return config;
