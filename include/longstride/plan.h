@@ -8,6 +8,7 @@
 
 #include "longstride/config.h"
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 struct Plan {
@@ -30,3 +31,4 @@ struct Plan {
 Plan plan_training(const Config& config);
 
 }  // namespace longstride
+#pragma GCC visibility pop
