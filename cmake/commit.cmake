@@ -16,6 +16,6 @@ const char* const kCommit = \"@commit@\";
 }  // namespace longstride::program
 " @ONLY)
 else()
-  add_custom_target(commit COMMAND ${CMAKE_COMMAND} -DSOURCE=${CMAKE_SOURCE_DIR} -DOUTPUT=${CMAKE_BINARY_DIR}/commit.cpp
-                    -P ${CMAKE_CURRENT_LIST_FILE} BYPRODUCTS ${CMAKE_BINARY_DIR}/commit.cpp)
+  add_custom_target(commit COMMAND ${CMAKE_COMMAND} -DSOURCE=${PROJECT_SOURCE_DIR} -DOUTPUT=${PROJECT_BINARY_DIR}/commit.cpp
+                    -P ${CMAKE_CURRENT_LIST_FILE} BYPRODUCTS ${PROJECT_BINARY_DIR}/commit.cpp)
 endif()

@@ -10,11 +10,13 @@ set(LONGSTRIDE_STANDARD_HEADERS <algorithm> <array> <atomic> <cmath> <cstdint> <
 # NAME) takes them from. PIC, LINKS: as those are compiled, for the compiler takes the headers only under the same flags.
 function(longstride_precompile name)
   cmake_parse_arguments(ARG "PIC" "" "HEADERS;LINKS" ${ARGN})
-  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/${name}.cpp CONTENT "// nothing: its target owns the precompiled headers\n")
-  add_library(${name} OBJECT ${CMAKE_BINARY_DIR}/${name}.cpp)
+  file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/${name}.cpp CONTENT "// nothing: its target owns the precompiled headers\n")
+  add_library(${name} OBJECT ${PROJECT_BINARY_DIR}/${name}.cpp)
   target_link_libraries(${name} PRIVATE longstride_options fmt::fmt nlohmann_json::nlohmann_json ${ARG_LINKS})
   target_precompile_headers(${name} PRIVATE ${ARG_HEADERS})
-  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ${ARG_PIC})
+  if(ARG_PIC)
+    set_target_properties(${name} PROPERTIES ${LONGSTRIDE_SHARED_CODE})
+  endif()
 endfunction()
 
 function(longstride_reuse target name)

@@ -7,7 +7,7 @@ if(LONGSTRIDE_SANITIZE)
   target_link_options(longstride_options INTERFACE -fsanitize=${LONGSTRIDE_SANITIZE})
 endif()
 if(LONGSTRIDE_SANITIZE STREQUAL "thread")  # libgomp's order of threads is told to the sanitizer
-  add_library(longstride_openmp_order STATIC ${CMAKE_SOURCE_DIR}/tests/openmp_order.cpp)
+  add_library(longstride_openmp_order STATIC ${PROJECT_SOURCE_DIR}/tests/openmp_order.cpp)
   target_compile_options(longstride_openmp_order PRIVATE -fsanitize=thread)
   set(wrapped GOMP_parallel GOMP_barrier GOMP_loop_end)
   list(TRANSFORM wrapped PREPEND "-Wl,--wrap=")
@@ -32,6 +32,10 @@ endif()
 add_library(longstride_quick_options INTERFACE)
 target_compile_options(longstride_quick_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
 
+# Code that is fit for a shared library. All of it is hidden but for what public headers declare: they say so by a pragma,
+# which g++ and clang++ both take for what is defined elsewhere too.
+set(LONGSTRIDE_SHARED_CODE POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+
 include(precompiled)
 longstride_precompile(longstride_headers PIC LINKS longstride_hardened HEADERS ${LONGSTRIDE_STANDARD_HEADERS})
 
@@ -39,14 +43,14 @@ longstride_precompile(longstride_headers PIC LINKS longstride_hardened HEADERS $
 # OPTIONAL: pairs; where the target `library` is missing, src/NAME/FILE_none.cpp takes the place of src/NAME/FILE.cpp.
 function(longstride_room name)
   cmake_parse_arguments(ROOM "" "" "LINKS;PRIVATE;OPTIONAL" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cpp)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
   while(ROOM_OPTIONAL)
     list(POP_FRONT ROOM_OPTIONAL file library)
     if(TARGET ${library})
       list(APPEND ROOM_PRIVATE ${library})
-      list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/src/${name}/${file}_none.cpp)
+      list(REMOVE_ITEM sources ${PROJECT_SOURCE_DIR}/src/${name}/${file}_none.cpp)
     else()
-      list(REMOVE_ITEM sources ${CMAKE_SOURCE_DIR}/src/${name}/${file}.cpp)
+      list(REMOVE_ITEM sources ${PROJECT_SOURCE_DIR}/src/${name}/${file}.cpp)
     endif()
   endwhile()
   set(target longstride_${name})
@@ -54,8 +58,8 @@ function(longstride_room name)
     message(FATAL_ERROR "src/${name} has no source")
   endif()
   add_library(${target} STATIC ${sources})
-  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)  # fit for a shared library
-  target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR}/include PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  set_target_properties(${target} PROPERTIES ${LONGSTRIDE_SHARED_CODE})
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR}/include PRIVATE ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(${target} PRIVATE longstride_options fmt::fmt ${ROOM_PRIVATE})
   if(NOT name STREQUAL "cpu")
     target_link_libraries(${target} PRIVATE longstride_hardened)
@@ -70,6 +74,31 @@ endfunction()
 function(longstride_library)
   get_property(rooms GLOBAL PROPERTY LONGSTRIDE_ROOMS)
   add_library(longstride INTERFACE)
-  target_include_directories(longstride INTERFACE ${CMAKE_SOURCE_DIR}/include)
+  add_library(longstride::longstride ALIAS longstride)  # the name that an installed one has
+  target_include_directories(longstride INTERFACE ${PROJECT_SOURCE_DIR}/include)
+  target_compile_features(longstride INTERFACE cxx_std_20)
   target_link_libraries(longstride INTERFACE -Wl,--start-group ${rooms} -Wl,--end-group)
+
+  # The same as one file, for those who install it. Of the shared one only names of the public headers leave, under a
+  # version: what inline functions of the standard library brought along stays inside.
+  foreach(room ${rooms})
+    list(APPEND objects $<TARGET_OBJECTS:${room}>)
+  endforeach()
+  add_library(longstride_static STATIC EXCLUDE_FROM_ALL ${objects})
+  add_library(longstride_shared SHARED EXCLUDE_FROM_ALL ${objects})
+  set_target_properties(longstride_static longstride_shared PROPERTIES OUTPUT_NAME longstride LINKER_LANGUAGE CXX
+                        LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR} ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}
+                        VERSION ${PROJECT_VERSION} SOVERSION ${LONGSTRIDE_SOVERSION})
+  set(map ${PROJECT_BINARY_DIR}/longstride.map)
+  set(names longstride::* typeinfo?for?longstride::* typeinfo?name?for?longstride::* vtable?for?longstride::*)
+  list(JOIN names "; " names)
+  file(CONFIGURE OUTPUT ${map} CONTENT
+       "LONGSTRIDE_@LONGSTRIDE_SOVERSION@ { global: extern \"C++\" { @names@; }; local: *; };\n" @ONLY)
+  target_link_libraries(longstride_shared PRIVATE ${rooms} longstride_options)  # their archives give nothing any more
+  target_link_options(longstride_shared PRIVATE -Wl,-z,text -Wl,--version-script=${map})
+  set_target_properties(longstride_shared PROPERTIES LINK_DEPENDS ${map})
+  foreach(library longstride_static longstride_shared)
+    target_include_directories(${library} INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+    target_compile_features(${library} INTERFACE cxx_std_20)
+  endforeach()
 endfunction()

@@ -24,4 +24,7 @@ Command info_command(CommandLine program);
 Command attention_command(CommandLine program);
 Command doctor_command(CommandLine program);
 
+inline constexpr const char* kPurpose = "Sparse Transformers over bytes: train, measure in bits per byte, sample.";
+std::vector<Command> add_commands(CommandLine program);  // all of them
+
 }  // namespace longstride::program

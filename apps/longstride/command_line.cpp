@@ -127,6 +127,26 @@ void CommandLine::add_flag(const char* name, bool& value, const std::string& pur
 void CommandLine::add_example(const std::string& examples) { add_footer("Example:\n  " + examples + "\n"); }
 void CommandLine::add_footer(const std::string& text) { app_->footer(text); }
 
+LineWords CommandLine::words() const {
+  LineWords words = {app_->get_name(), app_->get_description(), app_->get_footer(), {}};
+  for (const CLI::Option* option : app_->get_options()) {
+    OptionWords one;
+    one.by_place = option->get_positional();
+    one.names = option->get_lnames();
+    for (std::string& name : one.names) name = "--" + name;
+    for (const std::string& name : option->get_snames()) one.names.push_back("-" + name);
+    if (one.by_place) one.names = {option->get_name(true)};
+    if (option->get_items_expected_max() > 0) one.value = one.by_place ? one.names[0] : option->get_type_name();
+    one.purpose = option->get_description();
+    one.preset = option->get_default_str();
+    one.required = option->get_required();
+    one.repeated =
+        option->get_items_expected_max() > 1 || option->get_multi_option_policy() == CLI::MultiOptionPolicy::TakeAll;
+    words.options.push_back(one);
+  }
+  return words;
+}
+
 std::string CommandLine::name() const { return app_->get_name(); }
 bool CommandLine::was_chosen() const { return app_->parsed(); }
 

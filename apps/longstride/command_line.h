@@ -15,6 +15,20 @@ class Option;
 
 namespace longstride::program {
 
+// What help says of an option.
+struct OptionWords {
+  std::vector<std::string> names;  // "--help", "-h"; of a word by its place its name alone
+  std::string value;               // what stands in the value's place; empty: a flag
+  std::string purpose, preset;     // preset: the value that it has where none is given; empty: help shows none
+  bool by_place = false, required = false, repeated = false;  // repeated: takes several values
+};
+
+// What help says of a line.
+struct LineWords {
+  std::string name, purpose, footer;
+  std::vector<OptionWords> options;
+};
+
 // One option, for what is said about it beside its name; valid as long as its CommandLine.
 class Option {
  public:
@@ -49,6 +63,7 @@ class CommandLine {
   void add_footer(const std::string& text);
 
   std::string name() const;
+  LineWords words() const;
   bool was_chosen() const;  // after parsing
 
  private:

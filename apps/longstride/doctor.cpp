@@ -171,7 +171,9 @@ int run(const DoctorArguments& arguments) {
 Command doctor_command(CommandLine program) {
   CommandLine app = program.add_command("doctor", "Say whether this machine computes, keeps and moves numbers rightly");
   auto arguments = std::make_shared<DoctorArguments>();
-  app.add_option("--part", arguments->part, "all, computing, storage or speed").type_name("PART").capture_default_str();
+  app.add_option("--part", arguments->part, "What is looked at")
+      .type_name("all|computing|storage|speed")
+      .capture_default_str();
   app.add_option("--folder", arguments->what.folder,
                  "Where runs will be written: a checkpoint is written and read there")
       .type_name("FOLDER")

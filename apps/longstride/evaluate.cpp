@@ -112,8 +112,8 @@ Command evaluate_command(CommandLine program) {
   EvaluateOptions& what = arguments->what;
   add_run_options(app, arguments->run);
   app.add_option("--data", what.paths, "Files and folders to score").type_name("PATH");
-  app.add_option("--split", what.split, "train, valid, test or all of the data, by the run's own shares")
-      .type_name("PART")
+  app.add_option("--split", what.split, "Of the data, by the run's own shares")
+      .type_name("train|valid|test|all")
       .capture_default_str();
   app.add_option("--offset", what.offset, "Bytes of the part to skip").type_name("N").capture_default_str();
   app.add_option("--bytes", what.bytes, "Bytes to score at most (default all)").type_name("N");
@@ -123,8 +123,7 @@ Command evaluate_command(CommandLine program) {
       .capture_default_str();
   app.add_option("--cache", what.cache, "Folder for decoded pictures and sound (default: the run's own)")
       .type_name("FOLDER");
-  app.add_option("--precision", arguments->precision, "auto (what the run trained with), float32 or bfloat16")
-      .type_name("P");
+  app.add_option("--precision", arguments->precision, "auto: what the run trained with").type_name(kPrecisions);
   add_threads_option(app, arguments->threads);
   add_device_option(app, arguments->device);
   add_output_options(app, arguments->output);

@@ -87,12 +87,8 @@ int main(int argc, char** argv) {
   report_refused_writes();
   longstride::set_commit(kCommit);
   const std::string commit = kCommit, version = "longstride " + std::string(longstride::version());
-  ProgramLine program("Sparse Transformers over bytes: train, measure in bits per byte, sample.",
-                      version + (commit.empty() ? "" : " (" + commit + ")"));
-  const CommandLine line = program.line();
-  const std::vector<Command> commands = {train_command(line),     evaluate_command(line), sample_command(line),
-                                         pattern_command(line),   plan_command(line),     info_command(line),
-                                         attention_command(line), doctor_command(line)};
+  ProgramLine program(kPurpose, version + (commit.empty() ? "" : " (" + commit + ")"));
+  const std::vector<Command> commands = add_commands(program.line());
   if (const std::optional<int> status = program.parse(argc, argv)) return *status;
   for (const Command& command : commands)
     if (command.line.was_chosen()) return run(command);

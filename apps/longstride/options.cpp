@@ -14,6 +14,7 @@
 namespace longstride::program {
 namespace {
 
+constexpr const char* kDevices = "auto|cpu|cuda";
 constexpr std::int64_t kMostThreads = 4096;
 
 bool sets_model(const std::string& assignment) { return assignment.starts_with("model."); }
@@ -46,7 +47,7 @@ void add_config_options(CommandLine app, ConfigOptions& options) {
          fmt::format("Where the configuration starts: {} (default, without --config or --set model...: text-small, "
                      "image-small or sound-small, as the data are)",
                      preset_list()))
-      .type_name("NAME");
+      .type_name("PRESET");
   app.add_option("--config", options.config, "A configuration in JSON, over the preset").type_name("FILE");
   app.add_option("--set", options.sets, "Any key, over preset and file, e.g. model.width=512")
       .type_name("KEY=VALUE")
@@ -57,9 +58,9 @@ void add_config_options(CommandLine app, ConfigOptions& options) {
       .type_name("M");
   app.add_option("--batch", options.batch, "Sequences a step (training.batch)").type_name("B");
   app.add_option("--seed", options.seed, "Of weights, data order and dropout (training.seed)").type_name("S");
-  app.add_option("--precision", options.precision, "auto, float32 or bfloat16 (training.precision)").type_name("P");
+  app.add_option("--precision", options.precision, "Of activations (training.precision)").type_name(kPrecisions);
   app.add_option("--threads", options.threads, "0: every core (training.threads)").type_name("N");
-  app.add_option("--device", options.device, "auto, cpu or cuda (training.device)").type_name("D");
+  app.add_option("--device", options.device, "What computes (training.device)").type_name(kDevices);
 }
 
 Config read_options(const ConfigOptions& options) {
@@ -121,8 +122,8 @@ void add_output_options(CommandLine app, OutputOptions& options) {
 
 void add_run_options(CommandLine app, RunOptions& options) {
   app.add_option("RUN", options.run, "A run directory, a checkpoint directory or a .safetensors file").required();
-  app.add_option("--checkpoint", options.checkpoint, "Of a run directory: best, latest or a step")
-      .type_name("WHICH")
+  app.add_option("--checkpoint", options.checkpoint, "Of a run directory")
+      .type_name("best|latest|STEP")
       .capture_default_str();
 }
 
@@ -140,7 +141,7 @@ void apply_threads(std::int64_t threads) {
 }
 
 void add_device_option(CommandLine app, std::string& device) {
-  app.add_option("--device", device, "auto, cpu or cuda").type_name("D").capture_default_str();
+  app.add_option("--device", device, "What computes").type_name(kDevices).capture_default_str();
 }
 
 Device parse_device(const std::string& word) {

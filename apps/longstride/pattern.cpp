@@ -301,9 +301,10 @@ Command pattern_command(CommandLine program) {
                  "dense, window(w), local(l), column(l), strided(l), row(l), summary(l,c[,o]),\n"
                  "fixed(l,c), previous_row(l), prefix(p), digits(l,m); a union is written a | b")
       .required();
-  app.add_option("--length", options->length, "Positions of the sequence, n").required();
-  app.add_option("--heads", options->heads, "Heads that share the layer (default: as many as a list names)");
-  app.add_option("--picture", options->picture, "Writes a picture too: FILE.png or FILE.svg");
+  app.add_option("--length", options->length, "Positions of the sequence, n").type_name("N").required();
+  app.add_option("--heads", options->heads, "Heads that share the layer (default: as many as a list names)")
+      .type_name("H");
+  app.add_option("--picture", options->picture, "Writes a picture too: FILE.png or FILE.svg").type_name("FILE");
   app.add_flag("--json", options->json, "One JSON object on standard output");
   app.add_flag("--quiet", options->quiet, "No messages on standard error");
   app.add_footer(

@@ -127,7 +127,7 @@ Command sample_command(CommandLine program) {
   app.add_option("--precision", arguments->precision,
                  "float32 (greedy is the argmax of the model as stored), bfloat16 (faster, rounded) or auto (bfloat16 "
                  "where the machine multiplies it natively)")
-      .type_name("P")
+      .type_name(kPrecisions)
       .capture_default_str();
   add_threads_option(app, arguments->threads);
   add_device_option(app, arguments->device);

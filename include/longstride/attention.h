@@ -13,6 +13,7 @@
 #include "longstride/config.h"
 #include "longstride/image.h"
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 class Model;  // longstride/model.h
@@ -77,3 +78,4 @@ Image draw_attention_matrix(const AttentionView& view, const AttentionDrawing& d
                             std::int64_t count);
 
 }  // namespace longstride
+#pragma GCC visibility pop

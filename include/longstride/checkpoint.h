@@ -10,6 +10,7 @@
 #include "longstride/config.h"
 #include "longstride/origin.h"
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 struct CheckpointInfo {
@@ -35,3 +36,4 @@ CheckpointInfo describe_checkpoint(const std::string& run, const std::string& wh
 Config checkpoint_config(const std::string& run, const std::string& which);
 
 }  // namespace longstride
+#pragma GCC visibility pop

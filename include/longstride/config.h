@@ -8,6 +8,7 @@
 
 #include "longstride/pattern.h"
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 enum class Device { automatic, cpu, cuda };  // automatic: the best there is
@@ -110,3 +111,4 @@ void check(const ModelConfig& model);
 void check(const Config& config);
 
 }  // namespace longstride
+#pragma GCC visibility pop

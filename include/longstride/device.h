@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 struct MachineInfo {
@@ -49,3 +50,4 @@ std::int64_t resident_bytes();
 std::int64_t peak_resident_bytes();
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -10,6 +10,7 @@
 
 #include "longstride/config.h"
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 enum class Verdict {
@@ -53,3 +54,4 @@ std::vector<Finding> examine_storage(const DoctorOptions& options);
 std::vector<Finding> examine_speed(const DoctorOptions& options);
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 enum class ErrorKind {
@@ -37,3 +38,4 @@ class Error : public std::runtime_error {
 }
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -11,6 +11,7 @@
 #include "longstride/config.h"
 #include "longstride/origin.h"
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 struct EvaluateOptions {
@@ -53,3 +54,4 @@ struct Evaluation {
 Evaluation evaluate(const EvaluateOptions& options);
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 // Writes a file under another name in the same directory, syncs it and renames it: whatever happens, PATH is what it
@@ -23,3 +24,4 @@ bool is_written_in_place(const std::string& path);
 std::string read_text(const std::string& path);
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 struct DataConfig;  // longstride/config.h
@@ -32,3 +33,4 @@ Image read_picture(const std::string& path, const DataConfig& data);
 Image picture_grid(const std::vector<Image>& pictures, std::int64_t columns);
 
 }  // namespace longstride
+#pragma GCC visibility pop

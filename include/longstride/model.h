@@ -21,8 +21,11 @@
 #include "longstride/sample.h"
 
 namespace longstride {
-
 struct HeldModel;  // the library's own
+}  // namespace longstride
+
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
+namespace longstride {
 
 struct ModelOptions {
   std::string run;                  // run directory, checkpoint directory or .safetensors file
@@ -162,3 +165,4 @@ class Decoder {
 };
 
 }  // namespace longstride
+#pragma GCC visibility pop

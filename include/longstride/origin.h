@@ -4,6 +4,7 @@
 
 #include <string>
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 struct Origin {
@@ -34,3 +35,4 @@ void set_commit(const std::string& commit);
 std::string origin_words(const Origin& origin);  // "longstride 0.1.0 (32b0433f5a1c), avx2, oneDNN 2.6.3, ..."
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -10,6 +10,7 @@
 
 #include "longstride/image.h"
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 // The key sets S_i of a query i (0-based; always within 0 <= j <= i).
@@ -98,3 +99,4 @@ Image draw_image(const Pattern& pattern, std::int64_t n, int pixels);
 std::string draw_svg(const Pattern& pattern, std::int64_t n, int pixels);
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -8,6 +8,7 @@
 
 #include "longstride/config.h"
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 struct Plan {
@@ -31,3 +32,4 @@ struct Plan {
 Plan plan_training(const Config& config, int processes = 1, int rank = 0);
 
 }  // namespace longstride
+#pragma GCC visibility pop

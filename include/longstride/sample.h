@@ -9,6 +9,7 @@
 
 #include "longstride/config.h"
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 struct SampleOptions {
@@ -45,3 +46,4 @@ struct SampleOptions {
 std::vector<std::vector<std::uint8_t>> sample(const SampleOptions& options);
 
 }  // namespace longstride
+#pragma GCC visibility pop

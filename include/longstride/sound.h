@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 struct DataConfig;  // longstride/config.h
@@ -47,3 +48,4 @@ std::vector<std::uint8_t> read_sound(const std::string& path, const DataConfig& 
                                      std::int64_t most = std::numeric_limits<std::int64_t>::max());
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -13,6 +13,7 @@
 
 #include "longstride/pattern.h"
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 enum class NumberFormat : std::uint8_t { float32, bfloat16 };  // bfloat16: the upper half of a float32
@@ -67,3 +68,4 @@ class SparseAttention {
 };
 
 }  // namespace longstride
+#pragma GCC visibility pop

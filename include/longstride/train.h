@@ -10,6 +10,7 @@
 #include "longstride/origin.h"
 #include "longstride/plan.h"
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 class World;  // longstride/processes.h makes one
@@ -83,3 +84,4 @@ struct TrainOptions {
 TrainResult train(const Config& config, const TrainOptions& options, const TrainObserver& observer);
 
 }  // namespace longstride
+#pragma GCC visibility pop

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <string_view>
 
+#pragma GCC visibility push(default)
+
 namespace longstride {
 
 // Length of the valid UTF-8 sequence at the front of a text that is not empty, 0 where there is none (RFC 3629,
@@ -11,3 +13,5 @@ namespace longstride {
 std::size_t utf8_length(std::string_view text);
 
 }  // namespace longstride
+
+#pragma GCC visibility pop
