@@ -1,6 +1,7 @@
 // Sparse attention over memory that Python's tensors own: addresses and strides in, nothing copied. The objects that
 // longstride/sparse_attention.h has made once for a shape are kept here between calls.
-#include <nanobind/nanobind.h>
+#include "longstride/sparse_attention.h"
+
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
@@ -8,24 +9,21 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <cstdint>
 #include <list>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
+#include "bindings.h"
 #include "longstride/error.h"
 #include "longstride/pattern.h"
-#include "longstride/sparse_attention.h"
 
-namespace nb = nanobind;
-
+namespace longstride::python {
 namespace {
-
-using namespace longstride;
 
 // Idle objects: at most so many, and so many bytes of scratch together. The one that was used last always stays.
 constexpr std::size_t kMostIdle = 32;
@@ -119,11 +117,16 @@ Operand operand(const char* name, std::uintptr_t address, const Strides& strides
   return x;
 }
 
-Key key_of(const std::array<std::int64_t, 4>& q_shape, std::int64_t Dv, bool bfloat16, const std::string& patterns,
+Key key_of(const Strides& q_shape, std::int64_t Dv, bool bfloat16, const std::string& patterns,
            std::optional<float> scale, int threads) {
   if (scale && !(*scale > 0)) throw_invalid("sparse_attention: scale must be above 0, got " + std::to_string(*scale));
   const auto [B, H, T, Dq] = q_shape;
   return {B, H, T, Dq, Dv, bfloat16, threads, scale.value_or(0), patterns};
+}
+
+// A process that was forked has one thread, and may use that.
+void check_process(int threads) {
+  if (threads != 1) refuse_after_fork();
 }
 
 constexpr const char* kForwardDoc =
@@ -132,10 +135,11 @@ constexpr const char* kForwardDoc =
 q_shape: (B, H, T, Dq). patterns: one for all heads, or one a head with ';' between them. scale: None for 1 / sqrt(Dq).
 threads: at most so many; 0: set_threads. The GIL is released meanwhile.)";
 
-void forward(std::array<std::int64_t, 4> q_shape, std::int64_t Dv, bool bfloat16, const std::string& patterns,
-             std::optional<float> scale, int threads, std::uintptr_t q, const Strides& q_strides, std::uintptr_t k,
-             const Strides& k_strides, std::uintptr_t v, const Strides& v_strides, std::uintptr_t out,
-             const Strides& out_strides, std::uintptr_t lse) {
+void forward(Strides q_shape, std::int64_t Dv, bool bfloat16, const std::string& patterns, std::optional<float> scale,
+             int threads, std::uintptr_t q, const Strides& q_strides, std::uintptr_t k, const Strides& k_strides,
+             std::uintptr_t v, const Strides& v_strides, std::uintptr_t out, const Strides& out_strides,
+             std::uintptr_t lse) {
+  check_process(threads);
   const std::int64_t Dq = q_shape[3];
   Idle::Loan loan = idle().take(key_of(q_shape, Dv, bfloat16, patterns, scale, threads));
   loan.front().attention.forward(
@@ -145,12 +149,13 @@ void forward(std::array<std::int64_t, 4> q_shape, std::int64_t Dv, bool bfloat16
   idle().give_back(std::move(loan));
 }
 
-void backward(std::array<std::int64_t, 4> q_shape, std::int64_t Dv, bool bfloat16, const std::string& patterns,
-              std::optional<float> scale, int threads, std::uintptr_t q, const Strides& q_strides, std::uintptr_t k,
-              const Strides& k_strides, std::uintptr_t v, const Strides& v_strides, std::uintptr_t out,
-              const Strides& out_strides, std::uintptr_t lse, std::uintptr_t dout, const Strides& dout_strides,
-              std::uintptr_t dq, const Strides& dq_strides, std::uintptr_t dk, const Strides& dk_strides,
-              std::uintptr_t dv, const Strides& dv_strides) {
+void backward(Strides q_shape, std::int64_t Dv, bool bfloat16, const std::string& patterns, std::optional<float> scale,
+              int threads, std::uintptr_t q, const Strides& q_strides, std::uintptr_t k, const Strides& k_strides,
+              std::uintptr_t v, const Strides& v_strides, std::uintptr_t out, const Strides& out_strides,
+              std::uintptr_t lse, std::uintptr_t dout, const Strides& dout_strides, std::uintptr_t dq,
+              const Strides& dq_strides, std::uintptr_t dk, const Strides& dk_strides, std::uintptr_t dv,
+              const Strides& dv_strides) {
+  check_process(threads);
   const std::int64_t Dq = q_shape[3];
   Idle::Loan loan = idle().take(key_of(q_shape, Dv, bfloat16, patterns, scale, threads));
   loan.front().attention.backward(
@@ -164,12 +169,21 @@ void backward(std::array<std::int64_t, 4> q_shape, std::int64_t Dv, bool bfloat1
 
 }  // namespace
 
-void bind_attention(nb::module_& m) {
+void bind_attention(nb::module_& module) {
+  using namespace nb::literals;
   const auto unlocked = nb::call_guard<nb::gil_scoped_release>();
-  m.def("attention_forward", &forward, unlocked, kForwardDoc);
-  m.def("attention_backward", &backward, unlocked,
-        "dq, dk and dv, all overwritten, of what attention_forward took and gave and of dout, the gradient of out.");
-  m.def("attention_held", [] { return idle().held(); },
-        "Objects kept for the next call of the same shape, and the bytes of their scratch memory together.");
-  m.def("attention_release", [] { idle().clear(); }, unlocked, "Gives back what attention_held says.");
+  module.def("attention_forward", &forward, unlocked, kForwardDoc, "q_shape"_a, "Dv"_a, "bfloat16"_a, "patterns"_a,
+             "scale"_a.none(), "threads"_a, "q"_a, "q_strides"_a, "k"_a, "k_strides"_a, "v"_a, "v_strides"_a, "out"_a,
+             "out_strides"_a, "lse"_a);
+  module.def("attention_backward", &backward, unlocked,
+             "dq, dk and dv, all overwritten, of what attention_forward took and gave and of dout, the gradient of out.",
+             "q_shape"_a, "Dv"_a, "bfloat16"_a, "patterns"_a, "scale"_a.none(), "threads"_a, "q"_a, "q_strides"_a, "k"_a,
+             "k_strides"_a, "v"_a, "v_strides"_a, "out"_a, "out_strides"_a, "lse"_a, "dout"_a, "dout_strides"_a, "dq"_a,
+             "dq_strides"_a, "dk"_a, "dk_strides"_a, "dv"_a, "dv_strides"_a);
+  module.def(
+      "attention_held", [] { return idle().held(); },
+      "Objects kept for the next call of the same shape, and the bytes of their scratch memory together.");
+  module.def("attention_release", [] { idle().clear(); }, unlocked, "Gives back what attention_held says.");
 }
+
+}  // namespace longstride::python

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import _core
+from longstride import _core
+from longstride.errors import InvalidArgument, Unavailable
 
 _FORMATS = {torch.float32: False, torch.bfloat16: True}  # whether it is bfloat16
 
@@ -42,7 +43,7 @@ def _text(pattern: Any, heads: int) -> str:
     if not isinstance(pattern, Sequence):
         return str(pattern)
     if len(pattern) != heads:
-        raise ValueError(f"attention: needs one pattern, or one for each of {heads} heads, got {len(pattern)}")
+        raise InvalidArgument(f"attention: needs one pattern, or one for each of {heads} heads, got {len(pattern)}")
     return ";".join([str(of_head) for of_head in pattern])
 
 
@@ -50,10 +51,10 @@ def _check(q: Tensor, k: Tensor, v: Tensor) -> None:
     shape, of_values = q.shape, v.shape
     if shape != k.shape or len(shape) != 4 or len(of_values) != 4 or shape[:3] != of_values[:3]:
         shapes = ", ".join(str(tuple(x.shape)) for x in (q, k, v))
-        raise ValueError(f"attention: needs q and k of shape (B, H, T, Dq) and v of shape (B, H, T, Dv), got {shapes}")
+        raise InvalidArgument(f"attention: needs q and k of shape (B, H, T, Dq) and v of shape (B, H, T, Dv), got {shapes}")
     if not (q.dtype is k.dtype is v.dtype) or q.dtype not in _FORMATS:
         formats = ", ".join(str(x.dtype) for x in (q, k, v))
-        raise ValueError(f"attention: needs q, k and v all float32 or all bfloat16, got {formats}")
+        raise InvalidArgument(f"attention: needs q, k and v all float32 or all bfloat16, got {formats}")
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -124,8 +125,9 @@ _library.impl("attention", _forward_cpu, "CPU")
 _library.impl("attention_backward", _backward_cpu, "CPU")
 
 
-def _elsewhere(q, *_):
-    raise NotImplementedError(f"attention: computes on tensors of the CPU, got some of {q.device.type}; .cpu() brings them")
+def _elsewhere(q, k, v, *_):
+    places = ", ".join(f"{x.device.type} ({str(x.layout).removeprefix('torch.')})" for x in (q, k, v))
+    raise Unavailable(f"attention: computes on dense tensors of the CPU, got {places}; Tensor.cpu() brings them there")
 
 
 _library.impl("attention", _elsewhere, "CompositeExplicitAutograd")
@@ -168,7 +170,7 @@ class _RecordedBackward(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *_):
-        raise NotImplementedError("attention: has a first derivative only; its gradients cannot be differentiated again")
+        raise Unavailable("attention: has a first derivative only; its gradients cannot be differentiated again")
 
 
 # Function.apply is for calls from outside of an operator; here the tape is torch's own.
@@ -178,7 +180,7 @@ _record_backward = super(torch.autograd.Function, _RecordedBackward).apply
 
 def _autograd(q, k, v, pattern, scale=None):
     if torch._C._are_functorch_transforms_active():
-        raise NotImplementedError("attention: torch.func cannot differentiate it; torch.autograd.grad and backward can")
+        raise Unavailable("attention: torch.func cannot differentiate it; torch.autograd.grad and backward can")
     return _record(q, k, v, pattern, scale)
 
 
