@@ -14,6 +14,7 @@ void bind_errors(nb::module_& module);
 void bind_files(nb::module_& module);
 void bind_pattern(nb::module_& module);
 void bind_attention(nb::module_& module);
+void bind_config(nb::module_& module);
 
 // Threads of OpenMP do not live on in a forked process, and a computation there would wait for them for ever. Throws
 // unavailable in such a process, and remembers the process that computes first.

@@ -15,4 +15,5 @@ NB_MODULE(_core, module) {
   bind_files(module);
   bind_pattern(module);
   bind_attention(module);
+  bind_config(module);
 }
