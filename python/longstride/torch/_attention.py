@@ -35,16 +35,20 @@ def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Any, scale: float | None
     are cast to bfloat16. Errors: ValueError; NotImplementedError for tensors of another device and for a second
     derivative.
     """
-    text = pattern if isinstance(pattern, str) else _text(pattern, q.shape[1] if q.ndim > 1 else 0)
-    return _attention(q, k, v, text, scale)[0]
+    return _attention(q, k, v, pattern if isinstance(pattern, str) else _text(pattern, q.shape), scale)[0]
 
 
-def _text(pattern: Any, heads: int) -> str:
+def _text(pattern: Any, shape: torch.Size) -> str:
     if not isinstance(pattern, Sequence):
-        return str(pattern)
-    if len(pattern) != heads:
-        raise InvalidArgument(f"attention: needs one pattern, or one for each of {heads} heads, got {len(pattern)}")
-    return ";".join([str(of_head) for of_head in pattern])
+        return _text_of(pattern)
+    if len(shape) == 4 and len(pattern) != shape[1]:
+        raise InvalidArgument(f"attention: needs one pattern, or one for each of {shape[1]} heads, got {len(pattern)}")
+    return ";".join([of_head if isinstance(of_head, str) else _text_of(of_head) for of_head in pattern])
+
+
+@torch.compiler.assume_constant_result  # torch.compile cannot look into a Pattern
+def _text_of(pattern: Any) -> str:
+    return str(pattern)
 
 
 def _check(q: Tensor, k: Tensor, v: Tensor) -> None:

@@ -1,0 +1,250 @@
+"""longstride.torch.SparseTransformer against the program: logits, gradients of every tensor, checkpoints both ways.
+
+Needs the program and its test programs, built in build/release or where LONGSTRIDE_BUILD says; skips where they are not.
+"""
+import math
+import pathlib
+import sys
+
+import pytest
+
+torch = pytest.importorskip("torch")
+safetensors_torch = pytest.importorskip("safetensors.torch")
+
+import longstride
+from longstride.torch import SparseTransformer
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "reference"))
+program = pytest.importorskip("program")  # how the reference checks run the program
+if not program.PROGRAM.is_file():
+    pytest.skip(f"there is no program at {program.PROGRAM}", allow_module_level=True)
+from conftest import CONFIGURATIONS
+from network import Network
+from shapes import parameter_shapes
+from test_gradients import DUMP, TOLERANCE, dump
+
+BYTES = bytes(range(256)) + pathlib.Path(__file__).read_bytes()
+
+
+def configuration(name):
+    """What the reference checks train under this name."""
+    config = {"model": {}, "training": {}}
+    for key, value in {**program.TINY, **CONFIGURATIONS[name]}.items():
+        section, key = key.split("__")
+        config[section][key] = value
+    return config
+
+
+def stirred(name):
+    """Every weight random and far from 0, so that every gradient is."""
+    model, noise = SparseTransformer(configuration(name)), torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for key, w in model.named_parameters():
+            w.copy_((1.0 if "norm.weight" in key else 0.0) + 0.2 * torch.randn(w.shape, generator=noise))
+    return model
+
+
+def windows(model, count):
+    n = model.context
+    return torch.tensor([list(BYTES[i * n : (i + 1) * n]) for i in range(count)])
+
+
+def loss_of(model, x):
+    return torch.nn.functional.cross_entropy(model(x[:, :-1]).flatten(0, 1), x.flatten())
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_the_state_dict_is_the_table_of_parameters(name):
+    model = SparseTransformer(configuration(name))
+    shapes = {key: list(w.shape) for key, w in model.state_dict().items()}
+    assert shapes == parameter_shapes(model.config["model"])
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_gradients_of_every_tensor_are_the_program_s(name, tmp_path):
+    model = stirred(name)
+    model.save(tmp_path)
+    (tmp_path / "bytes").write_bytes(BYTES[: 3 * model.context])
+    found = dump(tmp_path / "model.safetensors", tmp_path / "bytes", tmp_path / "gradients.safetensors")
+    loss = loss_of(model, windows(model, 3))
+    loss.backward()
+    assert loss.item() == pytest.approx(found["loss"].item(), abs=1e-5)
+    gradients = {key: w.grad for key, w in model.named_parameters()}
+    assert {"d." + key for key in gradients} == {key for key in found if key.startswith("d.")}
+    for key, gradient in gradients.items():
+        # A key's bias has gradient 0 but for rounding: it is compared on the scale of its weight's.
+        scale = found["d." + key.replace(".key.bias", ".key.weight")].norm()
+        error = (gradient - found["d." + key]).norm() / scale
+        assert error <= TOLERANCE, f"{key}: {error:.2e}"
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_logits_are_the_definition_s_and_the_program_s(name, tmp_path):
+    model = stirred(name).eval()
+    model.save(tmp_path)
+    x = windows(model, 2)
+    with torch.no_grad():
+        found = model(x[:, :-1])
+    expected = Network(tmp_path / "model.safetensors", torch.float64).logits(x)
+    assert (found - expected).abs().max() <= 1e-5 * max(1, expected.abs().max())
+    of_program = longstride.load(tmp_path / "model.safetensors", precision="float32").logits(x[0, :-1].numpy())
+    assert (found[0] - torch.from_numpy(of_program)).abs().max() <= 1e-5 * max(1, expected.abs().max())
+
+
+@pytest.mark.parametrize("T", [0, 1, 2, 3])
+def test_short_texts(T, tmp_path):
+    for name in ("hashed", "convolved"):
+        model = stirred(name).eval()
+        x = windows(model, 2)
+        assert torch.allclose(model(x[:, :T]), model(x[:, :-1])[:, : T + 1], atol=1e-5)
+
+
+def test_a_run_of_the_program_is_loaded_and_gives_its_bits(tmp_path):
+    corpus = tmp_path / "corpus"
+    corpus.write_bytes(BYTES * 4)
+    path = program.train(tmp_path / "run", corpus, 5, **CONFIGURATIONS["fixed"])
+    scored = tmp_path / "scored"
+    scored.write_bytes(BYTES[: 5 * 101])
+    said = program.run_json("evaluate", tmp_path / "run", "--data", scored)
+    model = SparseTransformer.load(tmp_path / "run", "latest").eval()
+    assert model.step == 5
+    with torch.no_grad():
+        bits = loss_of(model, windows(model, 5)).item() / math.log(2)
+    assert bits == pytest.approx(said["bits_per_byte"], abs=1e-5)
+    stored = safetensors_torch.load_file(path)
+    assert stored.keys() == model.state_dict().keys()
+    assert all(torch.equal(stored[key], w) for key, w in model.state_dict().items())
+
+
+def test_what_is_trained_here_the_program_measures_and_samples(tmp_path):
+    torch.manual_seed(1)
+    model = SparseTransformer(configuration("multi-head"))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    x = windows(model, 4)
+    losses = []
+    for _ in range(30):
+        loss = loss_of(model, x)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item() / math.log(2))
+    model.step = 30
+    assert losses[0] == pytest.approx(8, abs=1e-5)  # the output begins at 0
+    assert losses[-1] < 6
+    model.save(tmp_path / "trained")
+    data = tmp_path / "data"
+    data.write_bytes(BYTES[: 4 * model.context])
+    said = program.run_json("evaluate", tmp_path / "trained", "--data", data)
+    with torch.no_grad():
+        assert said["bits_per_byte"] == pytest.approx(loss_of(model.eval(), x).item() / math.log(2), abs=1e-5)
+    assert said["step"] == 30
+    info = program.run_json("info", tmp_path / "trained")
+    assert info["step"] == 30 and info["parameters"] == sum(w.numel() for w in model.parameters())
+    sample = ("sample", tmp_path / "trained", "--tokens", 20, "--seed", 1)
+    assert len(program.run(*sample).stdout) >= 20
+
+
+@pytest.mark.parametrize("initialisation, first_bits", [("variance", 8), ("paper", 8), ("gpt2", None)])
+def test_initial_weights_have_the_deviations_of_the_specification(initialisation, first_bits):
+    config = {"model": dict(width=256, heads=4, layers=3, context=256, hash_orders=[2], convolution=64,
+                            positions=[16, 16], attention="fixed(16,4)", initialisation=initialisation)}  # fmt: skip
+    torch.manual_seed(0)
+    weights = SparseTransformer(config).state_dict()
+    linear = {"variance": math.sqrt(0.125 / 256), "paper": 0.125 / 16, "gpt2": 0.02}[initialisation]
+    embedding = 0.02 if initialisation == "gpt2" else 0.125 / 16
+    expected = {
+        "blocks.1.attention.query.weight": linear,
+        "blocks.1.attention.projection.weight": linear / math.sqrt(6),
+        "blocks.1.feedforward.contract.weight": (linear if initialisation == "gpt2" else
+                                                 linear / 2 if initialisation == "variance" else linear / 2) / math.sqrt(6),
+        "token_embedding.weight": embedding,
+        "hash_embedding.2.weight": embedding,
+        "position_embedding.1.weight": 0.02 if initialisation == "gpt2" else embedding / math.sqrt(2),
+        "token_convolution.weight": 1 / 8,
+        "output.weight": 0.02 if initialisation == "gpt2" else 0,
+    }  # fmt: skip
+    for key, std in expected.items():
+        assert weights[key].std().item() == pytest.approx(std, rel=0.1), key
+    assert weights["final_norm.weight"].eq(1).all() and weights["blocks.0.attention.query.bias"].eq(0).all()
+
+
+def test_dropout_drops_while_training_alone():
+    config = configuration("fixed")
+    config["model"]["dropout"] = 0.5
+    model = SparseTransformer(config)
+    torch.nn.init.normal_(model.output.weight)
+    x = windows(model, 1)[:, :-1]
+    assert not torch.equal(model(x), model(x))
+    model.eval()
+    assert torch.equal(model(x), model(x))
+
+
+def test_the_module_compiles_whole_and_takes_autocast():
+    model = stirred("multi-head")
+    x = windows(model, 2)
+    torch._dynamo.reset()
+    expected = loss_of(model, x)
+    compiled = torch.compile(model, fullgraph=True)
+    loss = loss_of(compiled, x)
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-5)
+    loss.backward()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert loss_of(model, x).item() == pytest.approx(expected.item(), abs=0.05)
+
+
+def test_a_preset_is_a_configuration():
+    with torch.device("meta"):
+        model = SparseTransformer("enwik8")
+    assert sum(w.numel() for w in model.parameters()) == 94_949_888
+
+
+# --- what cannot be -------------------------------------------------------------------------------------------------------
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    model = stirred("fixed")
+    model.save(path)
+    whole = bytearray(path.read_bytes())
+    whole[-3] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(longstride.CorruptData, match="SHA-256 differs"):
+        SparseTransformer.load(path)
+    path.write_bytes(whole[:-4])
+    with pytest.raises(longstride.CorruptData, match="no whole safetensors file"):
+        SparseTransformer.load(path)
+    tensors = model.state_dict()
+    del tensors["start"]
+    safetensors_torch.save_file(tensors, path, {"format": "longstride-1", "step": "1", "config": str_of(model.config)})
+    with pytest.raises(longstride.CorruptData, match="start"):
+        SparseTransformer.load(path)
+    safetensors_torch.save_file(tensors, path)
+    with pytest.raises(longstride.CorruptData, match="is not a model of longstride"):
+        SparseTransformer.load(path)
+
+
+def str_of(config):
+    import json
+
+    return json.dumps(config)
+
+
+@pytest.mark.parametrize(
+    "config, words",
+    [
+        ({"model": {"widht": 3}}, "the nearest is model.width"),
+        ({"model": {"width": 30, "heads": 4}}, "heads"),
+        ("enwik9", "enwik8"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_a_value_error(config, words):
+    with pytest.raises(ValueError, match=words):
+        SparseTransformer(config)
+
+
+def test_a_text_that_is_too_long_is_a_value_error():
+    model = SparseTransformer(configuration("fixed"))
+    with pytest.raises(ValueError, match=r"less than the context of 101, got \(1, 101\)"):
+        model(torch.zeros(1, 101, dtype=torch.long))
+    with pytest.raises(ValueError, match="no checkpoint|is no|does not exist|there is no"):
+        SparseTransformer.load("/nowhere")
