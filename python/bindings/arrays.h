@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bindings.h"
+#include "longstride/image.h"
 
 namespace longstride::python {
 
@@ -35,6 +36,12 @@ template <class T>
 ArrayOut<T> array_of(std::vector<T> values) {
   const std::size_t size = values.size();
   return array_of(std::move(values), {size});
+}
+
+// (height, width, channels)
+inline ArrayOut<std::uint8_t> array_of(Image image) {
+  const auto size = [](int number) { return static_cast<std::size_t>(number); };
+  return array_of(std::move(image.bytes), {size(image.height), size(image.width), size(image.channels)});
 }
 
 }  // namespace longstride::python

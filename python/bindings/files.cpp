@@ -12,6 +12,7 @@
 namespace longstride::python {
 
 void bind_files(nb::module_& module) {
+  module.def("read_text", [](const Path& path) { return said(without_lock([&] { return read_text(path.name); })); });
   module.def("write_text", [](const Path& path, const std::string& text) {
     without_lock([&] { write_file_atomically(path.name, text); });
   });

@@ -15,5 +15,11 @@ NB_MODULE(_core, module) {
   bind_files(module);
   bind_pattern(module);
   bind_attention(module);
+  bind_machine(module);
   bind_config(module);
+  bind_model(module);
+  bind_decoder(module);
+  bind_sample(module);
+  bind_view(module);
+  bind_train(module);
 }

@@ -4,7 +4,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <algorithm>
+#include <memory>
 #include <string>
 
 #include "arrays.h"
@@ -67,9 +67,7 @@ ArrayOut<std::int64_t> keys_of(const Pattern& pattern, std::int64_t i) {
 ArrayOut<std::uint8_t> drawn_image(const Pattern& pattern, std::int64_t length, int pixels) {
   check_length(length);
   check_pixels(pixels);
-  Image image = without_lock([&] { return draw_image(pattern, length, pixels); });
-  return array_of(std::move(image.bytes), {static_cast<std::size_t>(image.height),
-                                           static_cast<std::size_t>(image.width), std::size_t{3}});
+  return array_of(without_lock([&] { return draw_image(pattern, length, pixels); }));
 }
 
 void bind_one_pattern(nb::module_& module) {

@@ -5,6 +5,10 @@ Their text is one sentence: where, what was needed, what was found instead, what
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
+
 
 class Error(Exception):
     """Anything that the library refuses or cannot do."""
@@ -32,3 +36,14 @@ class Exhausted(Error, MemoryError):
 
 class Diverged(Error, ArithmeticError):
     """Training met losses or gradients that are not finite, too often to go on; or a score is not finite."""
+
+
+@contextlib.contextmanager
+def naming_missing(*paths: str | os.PathLike[str]) -> Iterator[None]:
+    """Errors of what was asked for become MissingFile where one of the paths does not exist."""
+    try:
+        yield
+    except InvalidArgument as error:
+        if any(not os.path.lexists(path) for path in paths):
+            raise MissingFile(*error.args) from None
+        raise

@@ -13,10 +13,6 @@ from longstride.errors import CorruptData
 _NO_DIGITS = "0" * 64  # what the hash counts in its own place
 
 
-def corrupt(path: str, what: str) -> CorruptData:
-    return CorruptData(f'checkpoint "{path}" {what}')
-
-
 def _needs_safetensors() -> Any:
     try:
         import safetensors
@@ -26,23 +22,17 @@ def _needs_safetensors() -> Any:
     return safetensors
 
 
-def read(path: str) -> tuple[dict[str, Any], int, dict[str, Tensor]]:
-    """Configuration, step and tensors. Errors: CorruptData."""
+def read(path: str) -> dict[str, Tensor]:
+    """The tensors of a file whose header was checked. Errors: CorruptData."""
     safetensors = _needs_safetensors()
     with open(path, "rb") as file:
         content = file.read()
-    try:
-        tensors = safetensors.torch.load(content)
-        size = int.from_bytes(content[:8], "little")
-        metadata = json.loads(content[8 : 8 + size]).get("__metadata__", {})
-    except (safetensors.SafetensorError, ValueError) as error:
-        raise corrupt(path, f"is no whole safetensors file: {error}") from None
-    if metadata.get("format") != "longstride-1":
-        raise corrupt(path, f"is not a model of longstride: its metadata have the format {metadata.get('format')!r}")
-    digits = metadata.get("sha256", "")
-    if digits and _hash(content, digits) != digits:
-        raise corrupt(path, "has other bytes than were written: its SHA-256 differs")
-    return json.loads(metadata["config"]), int(metadata["step"]), tensors
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    digits = header["__metadata__"].get("sha256")
+    if digits is not None and _hash(content, digits) != digits:
+        raise CorruptData(f'checkpoint "{path}" has other bytes than were written: its SHA-256 differs')
+    tensors: dict[str, Tensor] = safetensors.torch.load(content)
+    return tensors
 
 
 def write(path: str, config: dict[str, Any], step: int, tensors: dict[str, Tensor]) -> None:

@@ -4,7 +4,6 @@ Indices begin at 0. B sequences, T tokens, C channels, V tokens in the vocabular
 """
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from longstride import _core
+from longstride.config import Config, info, resolve
 from longstride.errors import InvalidArgument
 from longstride.torch import _checkpoint
 from longstride.torch._attention import attention
@@ -26,8 +25,8 @@ _HASH = 0x9E3779B97F4A7C15 - 2**64  # as a signed number; products wrap around
 class SparseTransformer(nn.Module):
     """The network that the program trains, over longstride.torch.attention. Its state_dict is model.safetensors.
 
-    config: a configuration as a dictionary, {"model": {"width": 256, ...}}, or the name of a preset; what it leaves out
-        is filled in. The whole of it is the attribute `config`. Weights begin as `initialisation` says, from torch's
+    config: as for longstride.train: a dictionary, {"model": {"width": 256, ...}}, a preset's name, a file, or several of
+        them. What they leave out is filled in, and the whole is the attribute `config`. Weights begin as `initialisation` says, from torch's
         random numbers; dropout is torch's too, so that a run trained here is another sample of the same distribution.
 
     Float32. Under torch.autocast("cpu", torch.bfloat16) products and attention are bfloat16, the residual stream and
@@ -36,10 +35,9 @@ class SparseTransformer(nn.Module):
 
     step: int  # of the optimiser that `load` found; what `save` writes
 
-    def __init__(self, config: Mapping[str, Any] | str) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
-        text = _core.preset_json(config) if isinstance(config, str) else json.dumps(config)
-        self.config: dict[str, Any] = json.loads(_core.whole_config([text], ["config"], []))
+        self.config: dict[str, Any] = resolve(config)
         self.step = 0
         model = self.config["model"]
         C, V, self.context = model["width"], model["vocabulary"], model["context"]
@@ -114,18 +112,14 @@ class SparseTransformer(nn.Module):
     def load(cls, run: str | os.PathLike[str], checkpoint: str | int = "best") -> SparseTransformer:
         """The model of a run directory, a checkpoint directory or a .safetensors file, every byte verified.
 
-        checkpoint: "best", "latest" or a step, of a run directory. Errors: ValueError where there is none,
-        longstride.CorruptData where the file is damaged.
+        checkpoint: "best", "latest" or a step, of a run directory. Errors: FileNotFoundError, ValueError where a name is
+        wrong, longstride.CorruptData where the file is damaged.
         """
-        path = _core.find_checkpoint(run, str(checkpoint))
-        config, step, tensors = _checkpoint.read(path)
+        found = info(run, checkpoint)
         with torch.device("meta"):  # no weights are drawn to be thrown away
-            model = cls(config)
-        try:
-            model.load_state_dict(tensors, assign=True)
-        except RuntimeError as error:
-            raise _checkpoint.corrupt(path, f"has other tensors than its configuration: {error}") from None
-        model.step = step
+            model = cls(found.config)
+        model.load_state_dict(_checkpoint.read(found.path), assign=True)
+        model.step = found.step
         return model
 
     def save(self, path: str | os.PathLike[str]) -> None:
