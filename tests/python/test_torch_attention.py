@@ -1,6 +1,8 @@
 """longstride.torch.attention against its definition: softmax with a mask, in double."""
 import gc
 import random
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -327,3 +329,13 @@ def test_tensors_of_a_gpu_are_refused():
     x = torch.randn(1, 1, 5, 4, device="cuda")
     with pytest.raises(NotImplementedError, match="dense tensors of the CPU, got cuda"):
         attention(x, x, x, "dense")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+@pytest.mark.parametrize("first", ["torch", "longstride"])
+def test_torch_and_longstride_share_one_pool_of_threads(first):
+    """Two copies of libgomp would each keep its threads, which wait for work by spinning on the other's cores."""
+    program = f"import {first}, longstride.torch\nprint(open('/proc/self/maps').read())"
+    maps = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    copies = {line.split()[-1] for line in maps.splitlines() if "gomp" in line}
+    assert len(copies) == 1, copies
