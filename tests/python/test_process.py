@@ -222,14 +222,7 @@ def test_errors_are_pythons_own_too(kind, python):
 
 def test_more_memory_than_there_is_is_a_memory_error(corpus, tmp_path):
     huge = {
-        "model": {
-            "context": 2**20,
-            "width": 16384,
-            "layers": 200,
-            "heads": 64,
-            "attention": "dense",
-            "positions": [2**20],
-        }
+        "model": {"context": 64, "width": 65536, "layers": 200, "heads": 512, "attention": "dense", "positions": [64]}
     }
     with pytest.raises(MemoryError, match="free"):
         longstride.train(huge, np.__file__, out=tmp_path / "run")
