@@ -133,13 +133,13 @@ struct StreamHandle {
 };
 
 // The bytes that were made since; none once it is done.
-nb::object next(const StreamHandle& self, const nb::callable& noted) {
+nb::bytes next(const StreamHandle& self, const nb::callable& noted) {
   refuse_after_fork();
   while (true) {
     const Stream::News news = without_lock([&] { return self.stream->wait(std::chrono::milliseconds(50)); });
     for (const std::string& sentence : news.notes) noted(said(sentence));
     if (!news.bytes.empty()) return nb::bytes(news.bytes.data(), news.bytes.size());
-    if (news.done) return nb::none();
+    if (news.done) return nb::bytes("", 0);
     if (PyErr_CheckSignals() != 0) nb::raise_python_error();
   }
 }

@@ -86,7 +86,9 @@ def resolved_json(config: Config | None, data: list[str], run: str) -> str:
         layers = list(config)
     read = [_read(layer) for layer in layers]
     if not any(_says_model(layer, text) for layer, (_, text) in zip(layers, read, strict=True)):
-        paths = data or json.loads(_core.resolve([text for _, text in read], [name for name, _ in read]))["data"]["paths"]
+        paths = (
+            data or json.loads(_core.resolve([text for _, text in read], [name for name, _ in read]))["data"]["paths"]
+        )
         with naming_missing(*paths):
             preset = _core.kind_of(paths, run) + "-small"
         read.insert(0, _read(preset))

@@ -50,7 +50,9 @@ class Model(Sampler):
         return f'<longstride.Model "{self.path}", step {self.step}, {self.parameters:,} parameters>'
 
     def __reduce__(self) -> str:
-        raise TypeError("longstride.Model cannot be pickled: it holds memory of its own; pickle its path and load it there")
+        raise TypeError(
+            "longstride.Model cannot be pickled: it holds memory of its own; pickle its path and load it there"
+        )
 
     @property
     def path(self) -> str:
@@ -131,10 +133,11 @@ class Model(Sampler):
         input: the path of a file, read as the run's data are (one picture, or one context of text or sound); or the
         tokens themselves, at most n, as bytes or an array.
         """
-        named = isinstance(input, (str, os.PathLike))
-        path, tokens = (input, b"") if named else ("", input)
-        with naming_missing(path or "."):
-            return AttentionView(_core.AttentionView(self._handle, path, as_bytes(tokens)), self.config)
+        if not isinstance(input, (str, os.PathLike)):
+            tokens = as_bytes(input if isinstance(input, bytes) else np.asarray(input))
+            return AttentionView(_core.AttentionView(self._handle, "", tokens), self.config)
+        with naming_missing(input):
+            return AttentionView(_core.AttentionView(self._handle, input, as_bytes(b"")), self.config)
 
     def decoder(self, sequences: int = 1, length: int = 0, exact: bool = False) -> Decoder:
         """Decoding by hand, several sequences in one pass.

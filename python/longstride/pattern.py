@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from longstride import _core
+from longstride.errors import InvalidArgument
 from longstride.files import write_png, write_text
 
 # A pattern, or as in a configuration a list over blocks, whose inner lists go over heads.
@@ -70,7 +71,7 @@ class Drawing:
         elif name.endswith(".png"):
             write_png(name, self.array)
         else:
-            raise ValueError(f'draw: needs a name that ends in .png or .svg, got "{name}"')
+            raise InvalidArgument(f'draw: needs a name that ends in .png or .svg, got "{name}"')
 
     def _repr_svg_(self) -> str:
         return self.svg

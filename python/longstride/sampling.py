@@ -60,11 +60,11 @@ class TextStream(Iterator[bytes]):
 
     def __next__(self) -> bytes:
         try:
-            made: bytes | None = self._stream.next(note) if self.close.alive else None
+            made = self._stream.next(note) if self.close.alive else b""
         except BaseException:
             self.close()
             raise
-        if made is None:
+        if not made:
             self.close()
             raise StopIteration
         return made

@@ -40,14 +40,14 @@ def train(
     Ctrl-C, and an exception of a callback, let the step finish and the checkpoint be written; then KeyboardInterrupt,
     or that exception, is raised. Either way resume=True goes on to the same bits.
 
-    Raises ValueError (FileNotFoundError, FileExistsError is none of them) where what was asked for cannot be,
-    CorruptData, MemoryError where the run does not fit or the disk is full, Diverged.
+    Raises ValueError where what was asked for cannot be, FileNotFoundError, CorruptData, MemoryError where the run does
+    not fit or the disk is full, Diverged.
     """
     paths = as_paths(data)
     if resume and config is not None:
         raise InvalidArgument("train: resume=True goes on with the run's own configuration; leave out config")
     asked = "{}" if resume else resolved_json(config, paths, os.fspath(out))
-    with Progress(progress, "train") as line, naming_missing(*paths):
+    with Progress(progress, "train") as line, naming_missing(*paths, *([out] if resume else [])):
         watcher = _Watcher(line, on_step, on_validation, on_sample)
         fields = _core.train(asked, paths, out, resume, overwrite, watcher)
     return TrainResult(run=os.fspath(out), **fields)
@@ -70,7 +70,9 @@ class _Watcher:
 
     def stepped(self, fields: dict[str, Any]) -> bool:
         step = Step(**fields)
-        self._line.show(step.share, f"step {step.step}, {step.smoothed_bits:.3f} bits, {step.tokens_per_s:,.0f} tokens/s")
+        self._line.show(
+            step.share, f"step {step.step}, {step.smoothed_bits:.3f} bits, {step.tokens_per_s:,.0f} tokens/s"
+        )
         return self._on_step is None or self._on_step(step) is not False
 
     def validated(self, step: int, bits: float, best: bool) -> None:

@@ -81,7 +81,9 @@ class AttentionView:
             return self._handle.matrix(*chosen, panel, 0, len(self.tokens))
         height, width = self.config["data"]["image_size"]
         middle = (height // 2 * width + width // 2) * self.config["data"]["channels"]
-        return self._handle.over_picture(*chosen, panel, self._numbers(middle if queries is None else queries, "queries"))
+        return self._handle.over_picture(
+            *chosen, panel, self._numbers(middle if queries is None else queries, "queries")
+        )
 
     def _chosen(
         self, layers: int | Iterable[int] | None, heads: int | Iterable[int] | None
