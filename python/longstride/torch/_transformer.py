@@ -180,10 +180,12 @@ class _Attention(nn.Module):
             self.pattern = [of_block[h % len(of_block)] for h in range(self.heads)]
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = (
-            f(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for f in (self.query, self.key, self.value)
-        )
-        return self.projection(attention(q, k, v, self.pattern).transpose(1, 2).flatten(2))
+        q, k, v = (f(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for f in (self.query, self.key, self.value))
+        return self.projection(self.attend(q, k, v).transpose(1, 2).flatten(2))
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """(B, H, T, D), as all attentions of torch."""
+        return attention(q, k, v, self.pattern)
 
     def extra_repr(self) -> str:
         return f"heads={self.heads}, pattern={self.pattern!r}"
