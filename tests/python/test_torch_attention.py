@@ -324,6 +324,13 @@ def test_what_it_does_not_do_it_says():
         attention(*[x.detach().to_sparse()] * 3, "dense")
 
 
+def test_the_backward_operator_reads_no_memory_that_is_not_there():
+    x, short = zeros(1, 1, 9, 4), zeros(1, 1, 5, 4)
+    for out, lse in ((short, zeros(1, 1, 9)), (x, zeros(1, 1, 5)), (x.bfloat16(), zeros(1, 1, 9))):
+        with pytest.raises(ValueError, match="needs out and dout as the forward pass made out"):
+            torch.ops.longstride.attention_backward(x, x, x, x, out, lse, "dense")
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_tensors_of_a_gpu_are_refused():
     x = torch.randn(1, 1, 5, 4, device="cuda")
@@ -339,3 +346,25 @@ def test_torch_and_longstride_share_one_pool_of_threads(first):
     maps = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     copies = {line.split()[-1] for line in maps.splitlines() if "gomp" in line}
     assert len(copies) == 1, copies
+
+
+def test_a_forked_process_computes_on_one_thread_and_refuses_more():
+    program = """
+import os, torch, longstride.torch
+x = torch.randn(1, 2, 50, 8)
+torch.set_num_threads(2)
+expected = longstride.torch.attention(x, x, x, "strided(7)")
+child = os.fork()
+if child == 0:
+    torch.set_num_threads(1)
+    same = torch.equal(longstride.torch.attention(x, x, x, "strided(7)"), expected)
+    torch.set_num_threads(2)
+    try:
+        longstride.torch.attention(x, x, x, "strided(7)")
+    except NotImplementedError as error:
+        os._exit(0 if same and "forked" in str(error) else 1)
+    os._exit(2)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

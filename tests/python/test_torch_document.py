@@ -17,7 +17,7 @@ def test_the_page_does_what_it_says(corpus, tmp_path, monkeypatch):
     torch.manual_seed(1)
     page = (ROOT / "docs" / "torch.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
-    assert len(blocks) == page.count("```python") == 5
+    assert len(blocks) == page.count("```python") == 6
     names = {}
     for block in blocks:
         exec(compile(block, "docs/torch.md", "exec"), names)
@@ -26,4 +26,5 @@ def test_the_page_does_what_it_says(corpus, tmp_path, monkeypatch):
     assert names["weights"].keys() == names["model"].state_dict().keys()
     assert program_json("info", "trained")["step"] == names["model"].step == 20
     assert program_json("evaluate", "trained", "--data", "book.txt", "--bytes", 2048)["bits_per_byte"] < 8
+    assert program_json("info", "runs/ours")["step"] == 20
     assert len(program("sample", "trained", "--tokens", 10)) >= 10

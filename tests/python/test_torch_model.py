@@ -152,6 +152,35 @@ def test_what_is_trained_here_the_program_measures_and_samples(tmp_path):
     assert len(program(*sample)) >= 20
 
 
+@pytest.mark.parametrize("ema", [0, 0.9])
+def test_the_program_goes_on_with_a_run_that_began_here(ema, tmp_path):
+    data = tmp_path / "data"
+    data.write_bytes(BYTES * 4)
+    config = configuration("multi-head")
+    config["data"] = {"paths": [str(data)]}
+    config["training"] |= {"ema": ema, "steps": 24, "learning_rate": 1e-3, "warmup_steps": 0}
+    torch.manual_seed(1)
+    model = SparseTransformer(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    x = torch.tensor(list(data.read_bytes()[: 20 * model.context])).view(20, -1)
+    for model.step in range(1, 21):
+        loss = loss_of(model, x)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.save_run(tmp_path / "run", optimizer)
+    program("train", "--resume", "--out", tmp_path / "run", "--quiet")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    steps = {line["step"]: line["loss_bits"] for line in lines if "loss_bits" in line}
+    assert list(steps) == [21, 22, 23, 24]
+    assert all(bits < 6.5 for bits in steps.values())  # a model that knows nothing: 8
+    assert SparseTransformer.load(tmp_path / "run", "latest").step == 24
+    state = safetensors_torch.load_file(tmp_path / "run" / "checkpoints" / "000000020" / "state.safetensors")
+    assert torch.equal(state["first_moment.start"], optimizer.state[model.start]["exp_avg"])
+    with pytest.raises(ValueError, match="holds files"):
+        model.save_run(tmp_path / "run")
+
+
 @pytest.mark.parametrize("initialisation, first_bits", [("variance", 8), ("paper", 8), ("gpt2", None)])
 def test_initial_weights_have_the_deviations_of_the_specification(initialisation, first_bits):
     config = {"model": dict(width=256, heads=4, layers=3, context=256, hash_orders=[2], convolution=64,

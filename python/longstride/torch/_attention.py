@@ -13,11 +13,14 @@ from torch import Tensor
 
 from longstride import _core
 from longstride.errors import InvalidArgument, Unavailable
+from longstride.pattern import Pattern
 
 _FORMATS = {torch.float32: False, torch.bfloat16: True}  # whether it is bfloat16
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Any, scale: float | None = None) -> Tensor:
+def attention(
+    q: Tensor, k: Tensor, v: Tensor, pattern: str | Pattern | Sequence[str | Pattern], scale: float | None = None
+) -> Tensor:
     """Softmax attention in which a pattern says which query reads which key. Differentiable once, on the CPU.
 
         out[b, h, i] = sum_j p_ij v[b, h, j],  p_ij = softmax over the keys j that query i reads of scale q_i . k_j
@@ -38,8 +41,8 @@ def attention(q: Tensor, k: Tensor, v: Tensor, pattern: Any, scale: float | None
     return _attention(q, k, v, pattern if isinstance(pattern, str) else _text(pattern, q.shape), scale)[0]
 
 
-def _text(pattern: Any, shape: torch.Size) -> str:
-    if not isinstance(pattern, Sequence):
+def _text(pattern: Pattern | Sequence[str | Pattern], shape: torch.Size) -> str:
+    if isinstance(pattern, Pattern) or not isinstance(pattern, Sequence):
         return _text_of(pattern)
     if len(shape) == 4 and len(pattern) != shape[1]:
         raise InvalidArgument(f"attention: needs one pattern, or one for each of {shape[1]} heads, got {len(pattern)}")
@@ -47,7 +50,7 @@ def _text(pattern: Any, shape: torch.Size) -> str:
 
 
 @torch.compiler.assume_constant_result  # torch.compile cannot look into a Pattern
-def _text_of(pattern: Any) -> str:
+def _text_of(pattern: Pattern) -> str:
     return str(pattern)
 
 
@@ -113,6 +116,9 @@ def _forward_cpu(q: Tensor, k: Tensor, v: Tensor, pattern: str, scale: float | N
 def _backward_cpu(
     dout: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, pattern: str, scale: float | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
+    _check(q, k, v)
+    if not (out.shape == dout.shape == v.shape and lse.shape == q.shape[:3] and out.dtype is dout.dtype is q.dtype):
+        raise InvalidArgument("attention_backward: needs out and dout as the forward pass made out, and its lse")
     q, k, v, out, dout = _rows(q), _rows(k), _rows(v), _rows(out), _rows(dout)
     lse = lse.contiguous()
     dq, dk, dv = _empty(q, q.shape[3]), _empty(q, q.shape[3]), _empty(v, v.shape[3])

@@ -4,6 +4,7 @@ Indices begin at 0. B sequences, T tokens, C channels, V tokens in the vocabular
 """
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Mapping
@@ -132,8 +133,39 @@ class SparseTransformer(nn.Module):
         if not path.endswith(".safetensors"):
             os.makedirs(path, exist_ok=True)
             path = os.path.join(path, "model.safetensors")
-        tensors = {name: x.detach().float().cpu().contiguous() for name, x in self.state_dict().items()}
-        _checkpoint.write(path, self.config, self.step, tensors)
+        _checkpoint.write_model(path, self.config, self.step, self._weights())
+
+    def save_run(self, path: str | os.PathLike[str], optimizer: torch.optim.Optimizer | None = None) -> None:
+        """Writes a run directory whose one checkpoint is this model: `longstride train --resume --out PATH` goes on from
+        `step` with the configuration's `data` and `training`, and every other command takes it too.
+
+        optimizer: an Adam or AdamW over the parameters, whose moments the program goes on with; None: they begin anew.
+        Errors: ValueError where PATH holds files.
+        """
+        path = os.fspath(path)
+        if os.path.isdir(path) and os.listdir(path):
+            raise InvalidArgument(f'SparseTransformer.save_run: "{path}" holds files; name a folder that is new or empty')
+        weights = self._weights()
+        of_parameters = {} if optimizer is None else {w: optimizer.state.get(w, {}) for w in self.parameters()}
+        tensors = {f"weights.{name}": x for name, x in weights.items() if self.config["training"]["ema"]}
+        for moment, key in (("first_moment", "exp_avg"), ("second_moment", "exp_avg_sq")):
+            for name, w in self.named_parameters():
+                found = of_parameters.get(w, {}).get(key)
+                tensors[f"{moment}.{name}"] = torch.zeros_like(weights[name]) if found is None else _stored(found)
+        updates = max((int(state.get("step", 0)) for state in of_parameters.values()), default=0)
+        folder = os.path.join(path, "checkpoints", f"{self.step:09d}")
+        os.makedirs(folder)
+        _checkpoint.write_state(os.path.join(folder, "state.safetensors"), self.step, updates, tensors)
+        _checkpoint.write_model(os.path.join(folder, "model.safetensors"), self.config, self.step, weights)
+        _checkpoint.write_whole(os.path.join(path, "config.json"), json.dumps(self.config, indent=2).encode())
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: _stored(x) for name, x in self.state_dict().items()}
+
+
+def _stored(x: Tensor) -> Tensor:
+    """As checkpoints have it."""
+    return x.detach().float().cpu().contiguous()
 
 
 class _Convolution(nn.Module):
