@@ -36,7 +36,7 @@ def test_the_page_does_what_it_says(folder, capsys):
     assert names["logits"].shape == (11, 256) and names["after"].shape == (2, 256)
     assert names["completed"].shape == (8, 8, 3) and names["row"].query == 12
     assert names["matrix"].shape == (19, 19) and len(names["several"]) == 2
-    assert longstride.info("runs/second").step == 40
+    assert longstride.info("runs/second").step == 20
 
 
 def test_the_page_names_every_error():
