@@ -57,7 +57,7 @@ def example(name, *arguments):
 def test_the_examples_run(folder):
     said = example("text.py", "book.txt", folder / "run", 20)
     assert "after 20" in said and "never saw" in said and "The " not in said.splitlines()[0]
-    lines = example("choose.py", folder / "run", "def ", "f(self):", "\x00\x01\x02\x03").splitlines()
+    lines = example("choose.py", folder / "run", "def ", "f(self):", "QZ#~@|^J").splitlines()
     assert len(lines) == 2 and lines[0].endswith("def f(self):")
     assert "everything in 2 layers" in example("pattern.py", 1024, "strided(32)", "window(8)")
 
