@@ -30,9 +30,12 @@ Device device_of(const std::string& word) {
 
 const char* word_of(Precision precision) {
   switch (precision) {
-    case Precision::automatic: return "auto";
-    case Precision::float32: return "float32";
-    case Precision::bfloat16: return "bfloat16";
+    case Precision::automatic:
+      return "auto";
+    case Precision::float32:
+      return "float32";
+    case Precision::bfloat16:
+      return "bfloat16";
   }
   return "";
 }

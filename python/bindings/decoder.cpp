@@ -18,14 +18,16 @@ using Tokens = ArrayIn<std::int32_t>;
 
 // Its own turn is taken before the model's. To leave needs the first alone: the model may be at work for long.
 struct HeldDecoder {
-  HeldDecoder(std::shared_ptr<Held> of, const DecoderOptions& options) : held(std::move(of)), decoder(held->model, options) {}
+  HeldDecoder(std::shared_ptr<Held> of, const DecoderOptions& options)
+      : held(std::move(of)), decoder(held->model, options) {}
   std::shared_ptr<Held> held;
   Decoder decoder;
   std::mutex turn;
 };
 
 struct HeldSequence {
-  HeldSequence(std::shared_ptr<HeldDecoder> in, Decoder::Sequence held) : decoder(std::move(in)), sequence(std::move(held)) {}
+  HeldSequence(std::shared_ptr<HeldDecoder> in, Decoder::Sequence held)
+      : decoder(std::move(in)), sequence(std::move(held)) {}
   ~HeldSequence() {
     const nb::gil_scoped_release released;
     leave();

@@ -1,5 +1,5 @@
-// Long calls: the work is done on a thread of its own, and the caller's thread meanwhile answers Ctrl-C and runs what the
-// work wants to tell Python.
+// Long calls: the work is done on a thread of its own, and the caller's thread meanwhile answers Ctrl-C and runs what
+// the work wants to tell Python.
 #pragma once
 
 #include <atomic>

@@ -12,11 +12,16 @@ namespace {
 
 const char* exception_name(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::invalid_argument: return "InvalidArgument";
-    case ErrorKind::corrupt_data: return "CorruptData";
-    case ErrorKind::unavailable: return "Unavailable";
-    case ErrorKind::exhausted: return "Exhausted";
-    case ErrorKind::diverged: return "Diverged";
+    case ErrorKind::invalid_argument:
+      return "InvalidArgument";
+    case ErrorKind::corrupt_data:
+      return "CorruptData";
+    case ErrorKind::unavailable:
+      return "Unavailable";
+    case ErrorKind::exhausted:
+      return "Exhausted";
+    case ErrorKind::diverged:
+      return "Diverged";
   }
   return "Error";
 }

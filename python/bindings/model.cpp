@@ -81,9 +81,9 @@ nb::dict record(const Evaluation& found) {
   return fields;
 }
 
-nb::dict evaluate(const ModelHandle& self, const std::vector<Path>& data, const std::string& split,
-                  std::int64_t offset, std::int64_t bytes, std::int64_t min_context, const std::string& precision,
-                  const Path& cache, const nb::object& progress, const nb::callable& noted) {
+nb::dict evaluate(const ModelHandle& self, const std::vector<Path>& data, const std::string& split, std::int64_t offset,
+                  std::int64_t bytes, std::int64_t min_context, const std::string& precision, const Path& cache,
+                  const nb::object& progress, const nb::callable& noted) {
   Errand errand;
   EvaluateOptions options;
   for (const Path& path : data) options.paths.push_back(path.name);

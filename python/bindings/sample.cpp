@@ -157,9 +157,8 @@ ArrayOut<std::uint8_t> picture(const ModelHandle& self, const Bytes& tokens) {
 // The tokens of a picture's or a recording's file, as training reads it.
 ArrayOut<std::uint8_t> tokens_of(const ModelHandle& self, const Path& path) {
   const DataConfig& data = self.held->model.config().data;
-  return array_of(without_lock([&] {
-    return data.kind == "image" ? read_picture(path.name, data).bytes : read_sound(path.name, data);
-  }));
+  return array_of(without_lock(
+      [&] { return data.kind == "image" ? read_picture(path.name, data).bytes : read_sound(path.name, data); }));
 }
 
 }  // namespace

@@ -92,9 +92,7 @@ TrainObserver observer_of(Errand& errand, const nb::object& watcher) {
       watcher.attr("sampled")(report.step, said(report.path), text, report.share);
     });
   };
-  observer.noted = [&](const std::string& sentence) {
-    errand.tell([&] { watcher.attr("noted")(said(sentence)); });
-  };
+  observer.noted = [&](const std::string& sentence) { errand.tell([&] { watcher.attr("noted")(said(sentence)); }); };
   return observer;
 }
 

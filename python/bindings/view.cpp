@@ -16,7 +16,8 @@ using namespace nb::literals;
 using Numbers = std::vector<std::int64_t>;
 
 struct HeldView {
-  HeldView(std::shared_ptr<Held> of, AttentionOptions options) : held(std::move(of)), view(held->model, with(options, stop)) {}
+  HeldView(std::shared_ptr<Held> of, AttentionOptions options)
+      : held(std::move(of)), view(held->model, with(options, stop)) {}
   static const AttentionOptions& with(AttentionOptions& options, const std::atomic<bool>& stop) {
     options.stop = &stop;
     return options;
@@ -57,12 +58,14 @@ nb::list rows(const ViewHandle& self, const Numbers& layers, const Numbers& head
   std::vector<Row> seen;
   self.look([&](const AttentionView& view) {
     view.rows(layers, heads, queries, [&](const AttentionRow& row) {
-      seen.push_back({row.layer, row.head, row.query, {row.keys.begin(), row.keys.end()}, {row.p.begin(), row.p.end()}});
+      seen.push_back(
+          {row.layer, row.head, row.query, {row.keys.begin(), row.keys.end()}, {row.p.begin(), row.p.end()}});
     });
   });
   nb::list list;
   for (Row& row : seen) {
-    list.append(nb::make_tuple(row.layer, row.head, row.query, array_of(std::move(row.keys)), array_of(std::move(row.p))));
+    list.append(
+        nb::make_tuple(row.layer, row.head, row.query, array_of(std::move(row.keys)), array_of(std::move(row.p))));
   }
   return list;
 }
@@ -79,7 +82,9 @@ ArrayOut<std::uint8_t> over_picture(const ViewHandle& self, const Numbers& layer
 ArrayOut<std::uint8_t> matrix(const ViewHandle& self, const Numbers& layers, const Numbers& heads, int panel,
                               std::int64_t first, std::int64_t count) {
   Image image;
-  self.look([&](const AttentionView& view) { image = draw_attention_matrix(view, {layers, heads, panel}, first, count); });
+  self.look([&](const AttentionView& view) {
+    image = draw_attention_matrix(view, {layers, heads, panel}, first, count);
+  });
   return array_of(std::move(image));
 }
 
@@ -89,10 +94,8 @@ void bind_view(nb::module_& module) {
   nb::class_<ViewHandle>(module, "AttentionView")
       .def("__init__", make, "model"_a, "input"_a, "tokens"_a)
       .def("tokens", [](const ViewHandle& self) { return array_of(std::vector(self.held->view.tokens())); })
-      .def("pattern",
-           [](const ViewHandle& self, std::int64_t layer, std::int64_t head) {
-             return to_string(self.held->view.pattern(layer, head));
-           })
+      .def("pattern", [](const ViewHandle& self, std::int64_t layer,
+                         std::int64_t head) { return to_string(self.held->view.pattern(layer, head)); })
       .def("rows", rows)
       .def("over_picture", over_picture)
       .def("matrix", matrix);

@@ -17,7 +17,8 @@ Paths = Union[Path, Sequence[Path]]
 Layer = Union[str, "os.PathLike[str]", Mapping[str, Any]]
 
 # A preset's name, the path of a JSON file, a dictionary, or several of them, later ones over earlier. Keys of
-# dictionaries may be dotted: {"training.steps": 100}.
+# dictionaries may be dotted: {"training.steps": 100}. A dictionary with training.steps goes by them, not by the clock,
+# unless it says training.minutes too.
 Config = Union[Layer, Sequence[Layer]]
 
 
@@ -123,6 +124,9 @@ def _nested(layer: Mapping[str, Any]) -> dict[str, Any]:
             result[section] = {**result.get(section, {}), **entry}
         else:
             result[section] = entry
+    training = result.get("training")
+    if isinstance(training, Mapping) and "steps" in training:  # the layers below may go by the clock
+        result["training"] = {"minutes": 0, **training}
     return result
 
 

@@ -131,6 +131,15 @@ def test_configurations_are_layered(tmp_path, corpus):
     assert longstride.resolve("text-small", corpus)["data"]["paths"] == [str(corpus)]
 
 
+def test_steps_are_counted_where_a_preset_goes_by_the_clock():
+    assert longstride.resolve("text-small")["training"]["minutes"] > 0
+    for steps in ({"training.steps": 5}, {"training": {"steps": 5}}):
+        found = longstride.resolve(["text-small", steps])["training"]
+        assert (found["steps"], found["minutes"]) == (5, 0)
+    found = longstride.resolve(["text-small", {"training": {"steps": 5, "minutes": 2}}])["training"]
+    assert (found["steps"], found["minutes"]) == (5, 2)
+
+
 def test_a_plan_is_the_programs_plan():
     plan, said = longstride.plan("cifar10"), program_json("plan", "--preset", "cifar10")
     assert (plan.parameters, plan.parameters_by_part, plan.bytes) == (
