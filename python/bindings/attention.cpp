@@ -30,7 +30,8 @@ constexpr std::size_t kMostIdle = 32;
 constexpr std::int64_t kMostIdleBytes = std::int64_t{512} << 20;
 
 // B, H, T, Dq, Dv, bfloat16, threads, scale, patterns as text.
-using Key = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool, int, float, std::string>;
+using Key =
+    std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool, int, float, std::string>;
 
 SparseAttention made(const Key& key) {
   SparseAttentionShape shape;
@@ -142,10 +143,10 @@ void forward(Strides q_shape, std::int64_t Dv, bool bfloat16, const std::string&
   check_process(threads);
   const std::int64_t Dq = q_shape[3];
   Idle::Loan loan = idle().take(key_of(q_shape, Dv, bfloat16, patterns, scale, threads));
-  loan.front().attention.forward(
-      operand<AttentionInput>("q", q, q_strides, Dq), operand<AttentionInput>("k", k, k_strides, Dq),
-      operand<AttentionInput>("v", v, v_strides, Dv), operand<AttentionOutput>("out", out, out_strides, Dv),
-      reinterpret_cast<float*>(lse));
+  loan.front().attention.forward(operand<AttentionInput>("q", q, q_strides, Dq),
+                                 operand<AttentionInput>("k", k, k_strides, Dq),
+                                 operand<AttentionInput>("v", v, v_strides, Dv),
+                                 operand<AttentionOutput>("out", out, out_strides, Dv), reinterpret_cast<float*>(lse));
   idle().give_back(std::move(loan));
 }
 
@@ -175,15 +176,17 @@ void bind_attention(nb::module_& module) {
   module.def("attention_forward", &forward, unlocked, kForwardDoc, "q_shape"_a, "Dv"_a, "bfloat16"_a, "patterns"_a,
              "scale"_a.none(), "threads"_a, "q"_a, "q_strides"_a, "k"_a, "k_strides"_a, "v"_a, "v_strides"_a, "out"_a,
              "out_strides"_a, "lse"_a);
-  module.def("attention_backward", &backward, unlocked,
-             "dq, dk and dv, all overwritten, of what attention_forward took and gave and of dout, the gradient of out.",
-             "q_shape"_a, "Dv"_a, "bfloat16"_a, "patterns"_a, "scale"_a.none(), "threads"_a, "q"_a, "q_strides"_a, "k"_a,
-             "k_strides"_a, "v"_a, "v_strides"_a, "out"_a, "out_strides"_a, "lse"_a, "dout"_a, "dout_strides"_a, "dq"_a,
-             "dq_strides"_a, "dk"_a, "dk_strides"_a, "dv"_a, "dv_strides"_a);
+  module.def(
+      "attention_backward", &backward, unlocked,
+      "dq, dk and dv, all overwritten, of what attention_forward took and gave and of dout, the gradient of out.",
+      "q_shape"_a, "Dv"_a, "bfloat16"_a, "patterns"_a, "scale"_a.none(), "threads"_a, "q"_a, "q_strides"_a, "k"_a,
+      "k_strides"_a, "v"_a, "v_strides"_a, "out"_a, "out_strides"_a, "lse"_a, "dout"_a, "dout_strides"_a, "dq"_a,
+      "dq_strides"_a, "dk"_a, "dk_strides"_a, "dv"_a, "dv_strides"_a);
   module.def(
       "attention_held", [] { return idle().held(); },
       "Objects kept for the next call of the same shape, and the bytes of their scratch memory together.");
-  module.def("attention_release", [] { idle().clear(); }, unlocked, "Gives back what attention_held says.");
+  module.def(
+      "attention_release", [] { idle().clear(); }, unlocked, "Gives back what attention_held says.");
 }
 
 }  // namespace longstride::python

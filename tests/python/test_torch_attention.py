@@ -1,4 +1,5 @@
 """longstride.torch.attention against its definition: softmax with a mask, in double."""
+
 import gc
 import random
 import subprocess
@@ -132,7 +133,9 @@ def test_a_query_that_reads_nothing_gives_zero_and_takes_no_gradient():
     q, k, v = (torch.randn(1, 1, 9, 4).requires_grad_() for _ in range(3))
     out = attention(q, k, v, "previous_row(4)")
     out.sum().backward()
-    assert torch.equal(out[:, :, :4], torch.zeros(1, 1, 4, 4)) and torch.equal(q.grad[:, :, :4], torch.zeros(1, 1, 4, 4))
+    assert torch.equal(out[:, :, :4], torch.zeros(1, 1, 4, 4)) and torch.equal(
+        q.grad[:, :, :4], torch.zeros(1, 1, 4, 4)
+    )
 
 
 def test_only_what_needs_a_gradient_gets_one():
@@ -172,7 +175,9 @@ def test_gradcheck(pattern):
     )
 
 
-@pytest.mark.parametrize("pattern", ["fixed(8,3)", ["local(3)", "column(4)", "dense"], longstride.Pattern("strided(5)")])
+@pytest.mark.parametrize(
+    "pattern", ["fixed(8,3)", ["local(3)", "column(4)", "dense"], longstride.Pattern("strided(5)")]
+)
 def test_compile_has_no_graph_break_and_gives_the_same_bits(pattern):
     tensors = [torch.randn(2, 33, 3, 8).transpose(1, 2).requires_grad_() for _ in range(3)]
 
@@ -235,7 +240,10 @@ def test_torch_s_threads_are_used_and_left_alone_and_change_no_bit():
 
 def test_threads_of_python_compute_at_the_same_time():
     tensors = [torch.randn(1, 4, 200, 16) for _ in range(3)]
-    expected = [attention(*tensors, "strided(14)"), *gradients(lambda *x: attention(*x, "strided(14)"), tensors, tensors[0])]
+    expected = [
+        attention(*tensors, "strided(14)"),
+        *gradients(lambda *x: attention(*x, "strided(14)"), tensors, tensors[0]),
+    ]
     wrong = []
 
     def work():

@@ -3,6 +3,7 @@
 The kernels read and write torch's own memory; include/longstride/sparse_attention.h says what they compute. Nothing here
 knows which pattern is which: patterns travel as text, with ";" between those of several heads.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -58,7 +59,9 @@ def _check(q: Tensor, k: Tensor, v: Tensor) -> None:
     shape, of_values = q.shape, v.shape
     if shape != k.shape or len(shape) != 4 or len(of_values) != 4 or shape[:3] != of_values[:3]:
         shapes = ", ".join(str(tuple(x.shape)) for x in (q, k, v))
-        raise InvalidArgument(f"attention: needs q and k of shape (B, H, T, Dq) and v of shape (B, H, T, Dv), got {shapes}")
+        raise InvalidArgument(
+            f"attention: needs q and k of shape (B, H, T, Dq) and v of shape (B, H, T, Dv), got {shapes}"
+        )
     if not (q.dtype is k.dtype is v.dtype) or q.dtype not in _FORMATS:
         formats = ", ".join(str(x.dtype) for x in (q, k, v))
         raise InvalidArgument(f"attention: needs q, k and v all float32 or all bfloat16, got {formats}")
@@ -91,7 +94,9 @@ def _empty_lse(q: Tensor) -> Tensor:
 
 _library = torch.library.Library("longstride", "DEF")
 _tags = (torch.Tag.pt2_compliant_tag, torch.Tag.flexible_layout)
-_library.define("attention(Tensor q, Tensor k, Tensor v, str pattern, float? scale=None) -> (Tensor, Tensor)", tags=_tags)
+_library.define(
+    "attention(Tensor q, Tensor k, Tensor v, str pattern, float? scale=None) -> (Tensor, Tensor)", tags=_tags
+)
 _library.define(
     "attention_backward(Tensor dout, Tensor q, Tensor k, Tensor v, Tensor out, Tensor lse, str pattern, "
     "float? scale=None) -> (Tensor, Tensor, Tensor)",

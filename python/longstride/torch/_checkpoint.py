@@ -1,4 +1,5 @@
 """Checkpoints, docs/files.md: each file is written whole or not at all, with the hash that the program verifies."""
+
 from __future__ import annotations
 
 import hashlib
@@ -15,7 +16,9 @@ def _safetensors() -> Any:
     try:
         import safetensors.torch
     except ImportError as error:
-        raise ImportError("longstride.torch: checkpoints need the package safetensors; pip install longstride[torch]") from error
+        raise ImportError(
+            "longstride.torch: checkpoints need the package safetensors; pip install longstride[torch]"
+        ) from error
     return safetensors.torch
 
 

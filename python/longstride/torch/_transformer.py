@@ -2,6 +2,7 @@
 
 Indices begin at 0. B sequences, T tokens, C channels, V tokens in the vocabulary.
 """
+
 from __future__ import annotations
 
 import json
@@ -45,7 +46,9 @@ class SparseTransformer(nn.Module):
         self.start = nn.Parameter(torch.empty(C))
         self.token_embedding = nn.Embedding(V, C)
         self.position_embedding = nn.ModuleList([nn.Embedding(extent, C) for extent in model["positions"]])
-        self.hash_embedding = nn.ModuleDict({str(g): nn.Embedding(model["hash_buckets"], C) for g in model["hash_orders"]})
+        self.hash_embedding = nn.ModuleDict(
+            {str(g): nn.Embedding(model["hash_buckets"], C) for g in model["hash_orders"]}
+        )
         self.token_convolution = _Convolution(model["convolution"], C) if model["convolution"] else None
         self.blocks = nn.ModuleList([_Block(model, k) for k in range(model["layers"])])
         self.final_norm = nn.LayerNorm(C, eps=1e-6)
@@ -144,7 +147,9 @@ class SparseTransformer(nn.Module):
         """
         path = os.fspath(path)
         if os.path.isdir(path) and os.listdir(path):
-            raise InvalidArgument(f'SparseTransformer.save_run: "{path}" holds files; name a folder that is new or empty')
+            raise InvalidArgument(
+                f'SparseTransformer.save_run: "{path}" holds files; name a folder that is new or empty'
+            )
         weights = self._weights()
         of_parameters = {} if optimizer is None else {w: optimizer.state.get(w, {}) for w in self.parameters()}
         tensors = {f"weights.{name}": x for name, x in weights.items() if self.config["training"]["ema"]}
