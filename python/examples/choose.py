@@ -1,4 +1,4 @@
-"""Chooses among several ways to go on with a text by what the model thinks of them: choose.py RUN BEGINNING ENDING..."""
+"""Chooses among ways to go on with a text by what a model thinks of them: choose.py RUN BEGINNING ENDING..."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configurations of runs: presets, files and dictionaries, layered as the program layers them (docs/configuration.md)."""
+"""Configurations of runs: presets, files and dictionaries in layers, as the program has them (configuration.md)."""
 
 from __future__ import annotations
 

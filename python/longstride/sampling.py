@@ -48,10 +48,10 @@ class Sound:
 
 
 class TextStream(Iterator[bytes]):
-    """The new bytes of one text, as they are made: each item holds those made since the last, at least one.
+    """The new bytes of one text as they are made: an item holds all that were made since the last, at least one.
 
-    The text is made on a thread of its own, ahead of the reader; the model's other calls wait meanwhile. It ends when it
-    is done, closed, or no longer referred to. `with` closes it.
+    The text is made on a thread of its own, ahead of its reader; the model's other calls wait meanwhile. It ends when
+    it is done, closed, or no longer referred to. `with` closes it.
     """
 
     def __init__(self, stream: _core.Stream):

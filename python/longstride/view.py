@@ -16,8 +16,8 @@ from longstride.pattern import Pattern
 
 @dataclass(frozen=True)
 class AttentionRow:
-    """What one query of one head reads. Query i makes the prediction of token i; key j is the input of position j, which
-    is token j - 1 (key 0: the start vector)."""
+    """What one query of one head reads. Query i makes the prediction of token i; key j is the input of position j,
+    which is token j - 1 (key 0: the start vector)."""
 
     layer: int
     head: int

@@ -11,7 +11,10 @@ NOTEBOOKS = sorted((ROOT / "python" / "notebooks").glob("*.ipynb"))
 
 def outputs(notebook, kind):
     return [
-        output["data"][kind] for cell in notebook.cells for output in cell.get("outputs", []) if kind in output.get("data", {})
+        output["data"][kind]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if kind in output.get("data", {})
     ]
 
 
