@@ -1,7 +1,7 @@
 """Sparse attention as an operator of PyTorch: `torch.ops.longstride.attention` and the function that calls it.
 
-The kernels read and write torch's own memory; include/longstride/sparse_attention.h says what they compute. Nothing here
-knows which pattern is which: patterns travel as text, with ";" between those of several heads.
+The kernels read and write torch's own memory; include/longstride/sparse_attention.h says what they compute. Patterns
+travel as text, with ";" between those of several heads.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def attention(
     A query that reads no key gets 0. Patterns are causal.
 
     q, k: (B, H, T, Dq); v: (B, H, T, Dv), as for torch.nn.functional.scaled_dot_product_attention. float32 or bfloat16,
-        all three the same; Dq and Dv at most 256. Any strides: nothing is copied where the channels of a head lie next
-        to one another and no two rows share memory (views of one matrix, transposed heads); else that operand is copied.
+        all three the same; Dq and Dv at most 256. Any strides: nothing is copied where the channels of a head lie side
+        by side and no two rows share memory (views of one matrix, transposed heads); else that operand is copied.
     pattern: text such as "fixed(128,32)" or a longstride.Pattern, for all heads; or a list of them, one a head.
     scale: of scores, above 0; None: 1 / sqrt(Dq).
 
@@ -90,7 +90,7 @@ def _empty_lse(q: Tensor) -> Tensor:
     return torch.empty(q.shape[:3], dtype=torch.float32, device=q.device)
 
 
-# --- the operators -------------------------------------------------------------------------------------------------------
+# --- the operators ---
 
 _library = torch.library.Library("longstride", "DEF")
 _tags = (torch.Tag.pt2_compliant_tag, torch.Tag.flexible_layout)
@@ -208,7 +208,7 @@ _library.impl("attention_backward", _autograd_backward, "Autograd")
 torch.library.register_autocast("longstride::attention", "cpu", torch.bfloat16, lib=_library)
 
 
-# --- batches of calls: torch.vmap's dimension joins B ---------------------------------------------------------------------
+# --- batches of calls: torch.vmap's dimension joins B ---
 
 
 def _joined(x: Tensor, dim: int | None, size: int) -> Tensor:

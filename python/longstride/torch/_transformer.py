@@ -27,9 +27,10 @@ _HASH = 0x9E3779B97F4A7C15 - 2**64  # as a signed number; products wrap around
 class SparseTransformer(nn.Module):
     """The network that the program trains, over longstride.torch.attention. Its state_dict is model.safetensors.
 
-    config: as for longstride.train: a dictionary, {"model": {"width": 256, ...}}, a preset's name, a file, or several of
-        them. What they leave out is filled in, and the whole is the attribute `config`. Weights begin as `initialisation` says, from torch's
-        random numbers; dropout is torch's too, so that a run trained here is another sample of the same distribution.
+    config: as for longstride.train: a dictionary, {"model": {"width": 256, ...}}, a preset's name, a file, or several
+        of them. What they leave out is filled in, and the whole is the attribute `config`. Weights begin as
+        `initialisation` says, from torch's random numbers; dropout is torch's too, so that a run trained here is
+        another sample of the same distribution.
 
     Float32. Under torch.autocast("cpu", torch.bfloat16) products and attention are bfloat16, the residual stream and
     norms stay float32. Errors: InvalidArgument, a ValueError, where the configuration cannot be.
@@ -116,8 +117,8 @@ class SparseTransformer(nn.Module):
     def load(cls, run: str | os.PathLike[str], checkpoint: str | int = "best") -> SparseTransformer:
         """The model of a run directory, a checkpoint directory or a .safetensors file, every byte verified.
 
-        checkpoint: "best", "latest" or a step, of a run directory. Errors: FileNotFoundError, ValueError where a name is
-        wrong, longstride.CorruptData where the file is damaged.
+        checkpoint: "best", "latest" or a step, of a run directory. Errors: FileNotFoundError, ValueError where a name
+        is wrong, longstride.CorruptData where the file is damaged.
         """
         found = info(run, checkpoint)
         with torch.device("meta"):  # no weights are drawn to be thrown away
@@ -139,8 +140,8 @@ class SparseTransformer(nn.Module):
         _checkpoint.write_model(path, self.config, self.step, self._weights())
 
     def save_run(self, path: str | os.PathLike[str], optimizer: torch.optim.Optimizer | None = None) -> None:
-        """Writes a run directory whose one checkpoint is this model: `longstride train --resume --out PATH` goes on from
-        `step` with the configuration's `data` and `training`, and every other command takes it too.
+        """Writes a run directory whose one checkpoint is this model: `longstride train --resume --out PATH` goes on
+        from `step` with the configuration's `data` and `training`, and every other command takes it too.
 
         optimizer: an Adam or AdamW over the parameters, whose moments the program goes on with; None: they begin anew.
         Errors: ValueError where PATH holds files.
@@ -239,7 +240,7 @@ class _Feedforward(nn.Module):
 
 
 def _buckets(tokens: Tensor, g: int, buckets: int) -> Tensor:
-    """(B, T) -> (B, T + 1 - g): the rows for positions g .. T, chosen by the g tokens before each; docs/configuration.md."""
+    """(B, T) -> (B, T + 1 - g): rows for positions g .. T, by the g tokens before each (docs/configuration.md)."""
     T = tokens.shape[1]
     h = torch.zeros_like(tokens[:, : T + 1 - g])
     for i in range(g):
