@@ -16,8 +16,8 @@ from longstride import _core
 from longstride.torch import attention
 
 # The largest difference there may be, as a share of the largest number of what is compared. float32: sums of at most
-# some hundred products, each rounded to 2^-24. bfloat16: operands are the same for both sides, but probabilities and results
-# are rounded to 2^-9, of sums that may be as large as the largest number.
+# some hundred products, each rounded to 2^-24. bfloat16: operands are the same for both sides, but probabilities and
+# results are rounded to 2^-9, of sums that may be as large as the largest number.
 TOLERANCES = {torch.float32: 2e-6, torch.bfloat16: 2e-2}
 
 
@@ -300,7 +300,7 @@ def zeros(*shape, dtype=torch.float32):
         (zeros(2, 3, 9, 4), zeros(2, 3, 9, 4), zeros(2, 3, 8, 4), "dense", None, r"got \(2, 3, 9, 4\)"),
         (zeros(9, 4), zeros(9, 4), zeros(9, 4), "dense", None, "needs q and k of shape"),
         (zeros(1, 1, 9, 4, dtype=torch.float64),) * 3 + ("dense", None, "got torch.float64"),
-        (zeros(1, 1, 9, 4), zeros(1, 1, 9, 4), zeros(1, 1, 9, 4, dtype=torch.bfloat16), "dense", None, "all bfloat16, got"),
+        (zeros(1, 1, 9, 4), zeros(1, 1, 9, 4), zeros(1, 1, 9, 4, dtype=torch.bfloat16), "dense", None, "all bfloat16"),
         (zeros(1, 1, 9, 300),) * 3 + ("dense", None, r"Dq must be in \[1, 256\], got 300"),
         (zeros(0, 1, 9, 4),) * 3 + ("dense", None, r"B must be in \[1, 1048576\], got 0"),
         (zeros(1, 3, 9, 4),) * 3 + ("dens", None, "is no pattern"),
