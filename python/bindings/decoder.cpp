@@ -55,7 +55,7 @@ auto in_turn(HeldDecoder& decoder, Work&& work) {
 
 void make(DecoderHandle* self, const ModelHandle& model, std::int64_t sequences, std::int64_t length, bool exact) {
   const DecoderOptions options = {sequences, length, exact};
-  new (self) DecoderHandle{computing([&] {
+  new (self) DecoderHandle{multiplying([&] {
     const std::lock_guard turn(model.held->turn);
     return shared_until_fork<HeldDecoder>(model.held, options);
   })};
@@ -90,7 +90,7 @@ ArrayOut<float> read(const SequenceHandle& self, const Tokens& tokens) {
 
 ArrayOut<float> step(const DecoderHandle& self, const std::vector<SequenceHandle>& sequences, const Tokens& tokens) {
   if (sequences.size() != tokens.size()) throw_invalid("decoder: needs as many tokens as sequences");
-  std::vector<float> logits = computing([&] {
+  std::vector<float> logits = multiplying([&] {
     return in_turn(*self.held, [&] {
       std::vector<Decoder::Fed> fed;
       for (std::size_t at = 0; at < sequences.size(); ++at) {

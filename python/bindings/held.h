@@ -30,10 +30,26 @@ struct ModelHandle {
   std::shared_ptr<Held> held;
 };
 
+// longstride/device.h's set_threads. The bindings call it by this name alone.
+void set_threads_of_process(int threads);
+
+// OpenMP's threads of this thread handle no signals from now on. They may be another library's that shares OpenMP with
+// this one, made while signals were handled. Costs one parallel region. To be called while this thread handles none.
+void quieten_pool();
+
+// `computing` for what may multiply by oneDNN on the caller's thread.
+template <class Work>
+auto multiplying(Work&& work) {
+  return computing([&] {
+    quieten_pool();
+    return work();
+  });
+}
+
 // Runs `work(model)` in this thread when it is the caller's turn.
 template <class Work>
 auto taking_turns(const ModelHandle& handle, Work&& work) {
-  return computing([&] {
+  return multiplying([&] {
     const std::lock_guard turn(handle.held->turn);
     return work(handle.held->model);
   });

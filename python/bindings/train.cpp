@@ -6,6 +6,7 @@
 
 #include "bindings.h"
 #include "errand.h"
+#include "held.h"
 #include "longstride/device.h"
 #include "paths.h"
 #include "records.h"
@@ -56,10 +57,10 @@ nb::dict record(const TrainResult& result) {
 class ThreadsOfTraining {
  public:
   explicit ThreadsOfTraining(std::int64_t asked) : before_(asked == 0 ? 0 : machine_info().threads) {
-    if (asked != 0) set_threads(static_cast<int>(asked));
+    if (asked != 0) set_threads_of_process(static_cast<int>(asked));
   }
   ~ThreadsOfTraining() {
-    if (before_ != 0) set_threads(before_);
+    if (before_ != 0) set_threads_of_process(before_);
   }
   ThreadsOfTraining(const ThreadsOfTraining&) = delete;
   ThreadsOfTraining& operator=(const ThreadsOfTraining&) = delete;

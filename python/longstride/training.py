@@ -29,11 +29,11 @@ def train(
     """Trains on files and writes the run directory `out`, as `longstride train` does.
 
     config: a preset's name, the path of a JSON file, a dictionary whose keys may be dotted ({"training.steps": 9}) or
-    a list of them, later ones over earlier; left out, the small preset of what the data are, which goes by the
-    clock: three minutes. Steps of a dictionary are counted instead, unless it says training.minutes too. data: files and
-    folders to learn from, over those of the configuration. resume: goes on exactly where `out` stopped, with the run's own
-    configuration; `data` says where its data lie now, where they were moved. overwrite: replaces a run that `out`
-    holds. training.threads, where it is not 0, is for this call: what set_threads said before is put back.
+    a list of them, later ones over earlier; left out, the small preset of what the data are, which goes by the clock:
+    three minutes. Steps of a dictionary are counted instead, unless it says training.minutes too. data: files and
+    folders to learn from, over those of the configuration. resume: goes on exactly where `out` stopped, with the
+    run's own configuration; `data` says where its data lie now, where they were moved. overwrite: replaces a run that
+    `out` holds. training.threads, where it is not 0, is for this call: what set_threads said before is put back.
 
     on_step is called after every step; where it returns False, training saves and returns with `interrupted` set.
     Callbacks run on the caller's thread. progress: by tqdm; None shows it where tqdm is installed.

@@ -84,8 +84,38 @@ def test_a_handler_of_python_runs_while_the_library_computes(model, long_text):
     assert len(bits) == len(long_text) and set(seen) == {threading.get_ident()}
 
 
-def threads_of_this_process():
-    return len(os.listdir("/proc/self/task"))
+POOL_OF_ANOTHER_LIBRARY = """
+import ctypes, os, re, signal, sys
+import longstride
+
+(path,) = {line.split()[-1] for line in open("/proc/self/maps") if "libgomp" in line}
+nothing = ctypes.cast(ctypes.CDLL(None).getpid, ctypes.c_void_p)
+
+def handling():
+    masks = {}
+    for task in os.listdir("/proc/self/task"):
+        words = open(f"/proc/self/task/{task}/status").read()
+        masks[int(task)] = int(re.search(r"SigBlk:\\s*(\\w+)", words)[1], 16)
+    return {task for task, mask in masks.items() if not mask & 1 << signal.SIGINT - 1}
+
+others = handling()  # this one, and those of NumPy
+ctypes.CDLL(path).GOMP_parallel(nothing, None, 4, 0)
+assert len(handling() - others) == 3, (handling(), others)
+longstride.set_threads(4)
+model = longstride.load(sys.argv[1])
+model.logits(b"abc")
+assert handling() == others, (handling(), others)
+decoder = model.decoder()
+decoder.step([decoder.join()], [1])
+model.score(b"abc")
+assert handling() == others, (handling(), others)
+"""
+
+
+def test_no_thread_that_computes_handles_signals(text_run):
+    """Not even those that another library made, which shares OpenMP with this one."""
+    done = subprocess.run([sys.executable, "-c", POOL_OF_ANOTHER_LIBRARY, text_run], capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
 
 
 def test_a_dropped_iterator_stops_its_work(model):
