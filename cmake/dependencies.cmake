@@ -7,7 +7,9 @@ add_library(DNNL::dnnl UNKNOWN IMPORTED)
 set_target_properties(DNNL::dnnl PROPERTIES IMPORTED_LOCATION ${DNNL_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${DNNL_INCLUDE_DIR})
 find_package(fmt REQUIRED CONFIG)
 find_package(nlohmann_json REQUIRED CONFIG)
-find_package(CLI11 REQUIRED CONFIG)
+if(LONGSTRIDE_PROGRAM)
+  find_package(CLI11 REQUIRED CONFIG)
+endif()
 find_package(PNG REQUIRED)
 
 # What a build can do without: the feature is then off, says so here, and is an error of its own when asked for.
