@@ -8,11 +8,10 @@ if(LONGSTRIDE_SANITIZE)
 endif()
 if(LONGSTRIDE_SANITIZE STREQUAL "thread")  # libgomp's order of threads is told to the sanitizer
   add_library(longstride_openmp_order STATIC ${PROJECT_SOURCE_DIR}/tests/openmp_order.cpp)
+  set_target_properties(longstride_openmp_order PROPERTIES POSITION_INDEPENDENT_CODE ON)
   target_compile_options(longstride_openmp_order PRIVATE -fsanitize=thread)
-  set(wrapped GOMP_parallel GOMP_barrier GOMP_loop_end)
-  list(TRANSFORM wrapped PREPEND "-Wl,--wrap=")
-  target_link_options(longstride_options INTERFACE ${wrapped})
-  target_link_libraries(longstride_options INTERFACE longstride_openmp_order)
+  target_link_options(longstride_options INTERFACE -Wl,--undefined=longstride_openmp_order)  # else libgomp's may win
+  target_link_libraries(longstride_options INTERFACE longstride_openmp_order ${CMAKE_DL_LIBS})
 endif()
 
 # What reads the outside is hardened: bounds of standard containers, the stack, and calls of the C library are checked.

@@ -73,7 +73,8 @@ foreach(room ${rooms})
   add_dependencies(test-programs ${target})
   longstride_test(${room} ${target})
   if(LONGSTRIDE_SANITIZE)  # tests ask for more memory than there is, and want the error rather than the sanitizer's end
-    set_property(TEST ${room} APPEND PROPERTY ENVIRONMENT "ASAN_OPTIONS=allocator_may_return_null=1")
+    set_property(TEST ${room} APPEND PROPERTY ENVIRONMENT "ASAN_OPTIONS=allocator_may_return_null=1"
+                 "TSAN_OPTIONS=allocator_may_return_null=1")
   endif()
 endforeach()
 

@@ -30,6 +30,7 @@ struct AttentionOptions {
   std::string run;                  // run directory, checkpoint directory or .safetensors file
   std::string checkpoint = "best";  // best | latest | a step; for a run directory
   std::string input;                // a file, read as training data of the run's kind: one picture, or one context
+  std::vector<std::uint8_t> tokens;  // where `input` is empty: the input itself, at most n of them
   const std::atomic<bool>* stop = nullptr;
 };
 

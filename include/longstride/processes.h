@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
 class World;  // the library's own
@@ -21,3 +22,4 @@ int size_of(const World& world);
 void end_all(World& world, int status) noexcept;
 
 }  // namespace longstride
+#pragma GCC visibility pop

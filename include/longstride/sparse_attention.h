@@ -62,6 +62,8 @@ class SparseAttention {
                 const float* lse, const AttentionInput& dout, const AttentionOutput& dq, const AttentionOutput& dk,
                 const AttentionOutput& dv);
 
+  std::int64_t scratch_bytes() const;  // memory that it keeps between calls
+
  private:
   struct State;
   std::unique_ptr<State> state_;

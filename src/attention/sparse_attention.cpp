@@ -125,4 +125,6 @@ void SparseAttention::backward(const AttentionInput& q, const AttentionInput& k,
   state_->prepared->backward(op);
 }
 
+std::int64_t SparseAttention::scratch_bytes() const { return state_->prepared->scratch_bytes(); }
+
 }  // namespace longstride

@@ -151,8 +151,7 @@ Crew::~Crew() { dismiss(); }
 
 void Crew::dismiss() {
   stop_.store(true, std::memory_order_relaxed);
-  opened_.fetch_add(1, std::memory_order_release);
-  opened_.notify_all();
+  opened_.raise_to(opened_.now() + 1);
   for (std::thread& helper : helpers_) helper.join();
 }
 
@@ -170,10 +169,10 @@ void Crew::run(std::span<const Operation> program, Workspace& workspace) {
       for (std::int64_t piece = 0; piece < pieces_of(operation); ++piece) run_piece_of(operation, piece, scratch_, 0);
     return;
   }
-  first_ = opened_.load(std::memory_order_relaxed) + 1;
+  first_ = opened_.now() + 1;
   const std::uint32_t end = first_ + static_cast<std::uint32_t>(program.size());
   open(0, 0);
-  for (std::uint32_t seen = opened_.load(std::memory_order_acquire); seen != end;) {
+  for (std::uint32_t seen = opened_.now(); seen != end;) {
     while (take_piece(0)) {
     }
     seen = wait_beyond(seen, 0);
@@ -229,8 +228,7 @@ void Crew::open(std::size_t at, int thread) {
                                                         std::memory_order_release);
     }
   }
-  opened_.store(serial, std::memory_order_release);
-  opened_.notify_all();
+  opened_.raise_to(serial);
 }
 
 // What opened_ is when it is no longer `seen`. The program may be over: an address that is asked for need not be there.
@@ -240,7 +238,7 @@ std::uint32_t Crew::wait_beyond(std::uint32_t seen, int thread) {
   const char* ahead = ahead_.load(std::memory_order_relaxed) + thread * share;
   std::int64_t asked = 0;
   for (int patience = kPatience; patience > 0;) {
-    const std::uint32_t now = opened_.load(std::memory_order_acquire);
+    const std::uint32_t now = opened_.now();
     if (now != seen) return now;
     if (asked < most) {
       __builtin_prefetch(ahead + asked, 0, 2);
@@ -250,8 +248,8 @@ std::uint32_t Crew::wait_beyond(std::uint32_t seen, int thread) {
       --patience;
     }
   }
-  opened_.wait(seen, std::memory_order_acquire);
-  return opened_.load(std::memory_order_acquire);
+  opened_.wait(seen);
+  return opened_.now();
 }
 
 }  // namespace longstride::cpu

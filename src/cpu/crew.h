@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cpu/decode_attention.h"
+#include "cpu/rising_number.h"
 #include "cpu/workspace.h"
 #include "ops/ops.h"
 
@@ -55,8 +56,10 @@ class Crew {
   Scratch scratch_{};
   std::uint32_t first_ = 1;  // number of its first operation
 
-  alignas(64) std::atomic<std::int64_t> left_{0};     // pieces of the operation at hand that are not done
-  alignas(64) std::atomic<std::uint32_t> opened_{0};  // number of the operation at hand, or of the end of its program
+  alignas(64) std::atomic<std::int64_t> left_{0};  // pieces of the operation at hand that are not done
+  // Number of the operation at hand, or of the end of its program. Who opens one may be put to sleep before it says so,
+  // and wake when others are far beyond.
+  alignas(64) RisingNumber opened_;
   // Weights of the product after the operation at hand: who waits asks for those of its share.
   std::atomic<const char*> ahead_{nullptr};
   std::atomic<std::int64_t> ahead_bytes_{0};

@@ -25,6 +25,7 @@ class OnCpu : public PreparedAttention {
     }
     gradient_->run(op, workspace_);
   }
+  std::int64_t scratch_bytes() const override { return workspace_.reserved_bytes(); }
 
  private:
   int threads_;

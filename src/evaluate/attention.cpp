@@ -69,12 +69,14 @@ struct AttentionView::State {
   State(std::shared_ptr<HeldModel> of, const AttentionOptions& asked)
       : options(asked),
         held(std::move(of)),
-        tokens(tokens_of_file(asked.input, held->config().data, held->model().context)) {
+        tokens(asked.input.empty() ? asked.tokens
+                                   : tokens_of_file(asked.input, held->config().data, held->model().context)) {
     const ModelConfig& model = held->model();
-    held->check_tokens(fmt::format("attention: \"{}\"", options.input),
-                       std::vector<std::int32_t>(tokens.begin(), tokens.end()));
+    const std::string name = asked.input.empty() ? "the input" : fmt::format("\"{}\"", asked.input);
+    if (tokens.empty()) throw_invalid(fmt::format("attention: {} has no tokens", name));
+    held->check_tokens("attention: " + name, std::vector<std::int32_t>(tokens.begin(), tokens.end()));
     if (static_cast<std::int64_t>(tokens.size()) > model.context) {
-      throw_invalid(fmt::format("attention: \"{}\" is {} tokens, the model's context is {}", asked.input,
+      throw_invalid(fmt::format("attention: {} is {} tokens, the model's context is {}", name,
                                 with_commas(static_cast<std::int64_t>(tokens.size())), with_commas(model.context)));
     }
     network = std::make_unique<Network>(*held->backend, model,

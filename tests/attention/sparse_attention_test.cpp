@@ -211,6 +211,18 @@ TEST(SparseAttention, OfTwoThreadsWithAnObjectEachDisturbsNeither) {
   for (const int which : {0, 1}) EXPECT_EQ(got[which], run(which, 1));
 }
 
+TEST(SparseAttention, SaysWhatScratchItKeeps) {
+  const SparseAttentionShape shape = shape_of({"strided(16)"}, 1, 333, 16, 16, kFormats[1]);
+  SparseAttention attention(shape);
+  Operands x(shape, Order::by_head);
+  const std::int64_t made = attention.scratch_bytes();
+  EXPECT_GT(made, 0);
+  x.forward(attention);
+  EXPECT_EQ(attention.scratch_bytes(), made);  // what the forward pass needs is there from the start
+  x.backward(attention);
+  EXPECT_GT(attention.scratch_bytes(), made);
+}
+
 TEST(SparseAttention, SaysWhatAShapeCannotBe) {
   const SparseAttentionShape good = shape_of({"dense", "dense"}, 1, 10, 4, 4, kFormats[0]);
   const auto refused = [&](const std::function<void(SparseAttentionShape&)>& spoil, const std::string& sentence) {

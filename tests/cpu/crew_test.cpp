@@ -3,7 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <thread>
+
 #include "cpu/every_isa.h"
+#include "cpu/rising_number.h"
 #include "ops/backend.h"
 
 namespace longstride::tests {
@@ -96,6 +100,44 @@ TEST(Crew, RunsManyShortProgramsOneAfterAnother) {  // threads come late, sleep 
   }
   set_threads(0);
   expect_same_bits(other.results(), one.results(), "3000 programs");
+}
+
+// One product, so that the end of the program is what comes next; more threads than cores, so that the system puts to
+// sleep who is about to say that an operation is open.
+TEST(Crew, EndsAProgramHoweverLateAThreadIs) {
+  const auto backend = make_cpu_backend();
+  Blocks blocks(DType::float32, 1, 96, 1);
+  const Operation product = blocks.program[1];
+  set_threads(8);
+  const auto executable = compile_bound(*backend, std::vector{product});
+  for (int turn = 0; turn < 3000; ++turn) executable->run();
+  set_threads(0);
+  const definitions::Values many = blocks.hidden.values();
+  run_once(*backend, product);
+  expect_same_bits(blocks.hidden.values(), many, "3000 programs");
+}
+
+TEST(RisingNumber, StaysWhereWhoComesLateHasLess) {
+  cpu::RisingNumber number;
+  number.raise_to(5);
+  number.raise_to(3);
+  EXPECT_EQ(number.now(), 5u);
+  for (const std::uint32_t far : {0x7fffffffu, 0xfffffffeu, 2u}) {  // and round
+    number.raise_to(far);
+    EXPECT_EQ(number.now(), far);
+  }
+  number.raise_to(0xfffffffeu);
+  EXPECT_EQ(number.now(), 2u);
+}
+
+TEST(RisingNumber, WakesAllThatWaitForIt) {
+  cpu::RisingNumber number;
+  std::vector<std::thread> waiting;
+  for (int i = 0; i < 3; ++i) waiting.emplace_back([&] { number.wait(0); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // most of them sleep by now
+  number.raise_to(1);
+  for (std::thread& thread : waiting) thread.join();
+  EXPECT_EQ(number.now(), 1u);
 }
 
 // Executables of one backend share its crew: that one was made for other threads, or is over, is no matter.

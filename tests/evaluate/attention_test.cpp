@@ -10,6 +10,7 @@
 #include <memory>
 #include <tuple>
 
+#include "error_words.h"
 #include "io/file.h"
 #include "longstride/error.h"
 #include "model/checkpoint.h"
@@ -173,6 +174,27 @@ TEST_F(LookingInside, TakesWhatIsAskedInItsOrderAndShortInputs) {
   EXPECT_EQ(refused(List{0}, List{-1}, List{0}), "attention: heads lie in [0, 1], got -1");
   EXPECT_EQ(refused(List{0}, List{0}, List{5}), "attention: queries lie in [0, 4], got 5");
   EXPECT_EQ(refused(List{0}, List{}, List{5}), "attention: needs heads to look at, got none");
+}
+
+TEST_F(LookingInside, TakesTokensInThePlaceOfAFile) {
+  make("fixed(7,2)");
+  write_file_atomically(path("short"), "abcde");
+  AttentionOptions options;
+  options.run = path("model.safetensors");
+  options.tokens = {'a', 'b', 'c', 'd', 'e'};
+  const auto rows = [](const AttentionView& view) {
+    std::vector<double> p;
+    view.rows({0, 2}, {0, 1}, {4}, [&](const AttentionRow& row) { p.insert(p.end(), row.p.begin(), row.p.end()); });
+    return p;
+  };
+  EXPECT_EQ(rows(AttentionView(options)), rows(view("short")));
+  const auto refused = [&](std::vector<std::uint8_t> tokens, const std::string& sentence) {
+    options.tokens = std::move(tokens);
+    expect_refused([&] { AttentionView view(options); }, sentence);
+  };
+  refused({}, "attention: the input has no tokens");
+  refused(std::vector<std::uint8_t>(kContext + 1), "attention: the input is " + std::to_string(kContext + 1) +
+                                                       " tokens, the model's context is " + std::to_string(kContext));
 }
 
 std::vector<int> pixel(const Image& image, int y, int x) {

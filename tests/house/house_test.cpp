@@ -34,7 +34,8 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"doctor", {"train", "model", "ops", "io", "pattern"}},
 };
 
-// Headers from outside that only some rooms may know, by how their names begin. "apps": the program.
+// Headers from outside that only some rooms may know, by how their names begin. "apps": the program; "python": the
+// bindings.
 const std::vector<std::pair<std::string, std::set<std::string>>> kOnlyIn = {
     {"oneapi/", {"cpu"}},
     {"dnnl", {"cpu"}},
@@ -46,8 +47,9 @@ const std::vector<std::pair<std::string, std::set<std::string>>> kOnlyIn = {
     {"soxr", {"io"}},
     {"CLI/", {"apps"}},
     {"iostream", {"apps"}},
-    {"csignal", {"apps"}},  // stopping is the program's affair; the library is given a flag
-    {"chrono", {"doctor", "train", "evaluate", "sample", "parallel", "cpu", "io", "apps"}},  // the model knows no clock
+    {"csignal", {"apps", "python"}},  // stopping is the program's affair; the library is given a flag
+    {"chrono",  // the model knows no clock
+     {"doctor", "train", "evaluate", "sample", "parallel", "cpu", "io", "apps", "python"}},
 };
 
 constexpr int kMostLines = 400;
@@ -99,7 +101,7 @@ std::vector<Include> includes(const fs::path& file) {
 
 std::string first_folder(const std::string& target) { return target.substr(0, target.find('/')); }
 
-// src/ROOM/... -> ROOM, apps/... -> apps, include/... -> include.
+// src/ROOM/... -> ROOM, apps/... -> apps, python/... -> python, include/... -> include.
 std::string room_of(const fs::path& file) {
   auto part = file.begin();
   const std::string top = part->string();
@@ -171,14 +173,16 @@ TEST(House, PublicHeadersIncludeOnlyPublicHeaders) {
 }
 
 TEST(House, ProgramsSeePublicHeadersAndTheirOwnOnly) {
-  for (const fs::path& file : sources("apps")) {
-    for (const Include& include : includes(file)) {
-      expect_only_in(include);
-      if (!include.quoted) continue;
-      const bool own = fs::exists((kRoot / file).parent_path() / include.target) ||
-                       fs::exists(kRoot / "apps/longstride" / include.target);  // apps/manual asks the commands
-      const bool open = fs::exists(kRoot / "include" / include.target);
-      EXPECT_TRUE(own || open) << include.where() << " includes " << include.target;
+  for (const char* folder : {"apps", "python"}) {
+    for (const fs::path& file : sources(folder)) {
+      for (const Include& include : includes(file)) {
+        expect_only_in(include);
+        if (!include.quoted) continue;
+        const bool own = fs::exists((kRoot / file).parent_path() / include.target) ||
+                         fs::exists(kRoot / "apps/longstride" / include.target);  // apps/manual asks the commands
+        const bool open = fs::exists(kRoot / "include" / include.target);
+        EXPECT_TRUE(own || open) << include.where() << " includes " << include.target;
+      }
     }
   }
 }
@@ -199,7 +203,7 @@ TEST(House, TheLibraryNeverPrintsExitsOrReadsTheEnvironment) {
 TEST(House, OnlyTheRoomOfFilesWritesFiles) {
   static const std::regex writing(
       R"(std::(ofstream|fstream)\b|\b(fopen|freopen|mkstemp|creat)\s*\(|O_(CREAT|WRONLY|RDWR))");
-  for (const char* folder : {"src", "apps", "bench", "examples", "include"}) {
+  for (const char* folder : {"src", "apps", "bench", "examples", "include", "python"}) {
     for (const fs::path& file : sources(folder)) {
       EXPECT_TRUE(room_of(file) == "io" || !std::regex_search(read(file), writing)) << file;
     }
@@ -207,7 +211,7 @@ TEST(House, OnlyTheRoomOfFilesWritesFiles) {
 }
 
 TEST(House, FilesAreShort) {
-  for (const char* folder : {"src", "apps", "tests", "include"}) {
+  for (const char* folder : {"src", "apps", "tests", "include", "python"}) {
     for (const fs::path& file : files(folder, {".h", ".cpp", ".inl", ".py"})) {
       EXPECT_LT(count_lines(read(file)), kMostLines) << file;
     }
@@ -216,7 +220,7 @@ TEST(House, FilesAreShort) {
 }
 
 TEST(House, NamesSayWhatAFileIsFor) {
-  for (const char* folder : {"src", "apps", "tests", "include"}) {
+  for (const char* folder : {"src", "apps", "tests", "include", "python"}) {
     for (const fs::path& file : files(folder, {".h", ".cpp", ".inl", ".py"})) {
       for (const char* word : {"util", "helper", "manager", "misc", "common"}) {
         EXPECT_EQ(file.filename().string().find(word), std::string::npos) << file;
@@ -226,7 +230,7 @@ TEST(House, NamesSayWhatAFileIsFor) {
 }
 
 TEST(House, FilesOpenWithWhatTheyAreFor) {
-  for (const char* folder : {"src", "apps", "bench", "examples", "tests", "include"}) {
+  for (const char* folder : {"src", "apps", "bench", "examples", "tests", "include", "python"}) {
     for (const fs::path& file : sources(folder)) EXPECT_TRUE(read(file).starts_with("//")) << file;
   }
   for (const fs::path& file : sources("include")) {
@@ -244,7 +248,7 @@ TEST(House, NamesOfPublicHeadersLeaveTheSharedLibrary) {
 }
 
 TEST(House, NothingIsLeftForLater) {
-  for (const char* folder : {"src", "apps", "include"}) {
+  for (const char* folder : {"src", "apps", "include", "python"}) {
     for (const fs::path& file : sources(folder)) {
       const std::string text = read(file);
       for (const char* mark : {"TODO", "FIXME"}) EXPECT_EQ(text.find(mark), std::string::npos) << file;
@@ -277,7 +281,7 @@ TEST(House, DocumentsNameOnlyFilesThatAreThere) {
 TEST(House, CommentsCiteOnlyDocumentsThatAreThere) {
   static const std::regex document(R"([A-Za-z_0-9/-]+\.md\b)");
   int seen = 0;
-  for (const char* folder : {"src", "apps", "bench", "tests", "include", "cmake"}) {
+  for (const char* folder : {"src", "apps", "bench", "tests", "include", "cmake", "python"}) {
     for (const fs::path& file : files(folder, {".h", ".cpp", ".inl", ".py", ".cmake", ".sh"})) {
       if (file.filename() == "house_test.cpp") continue;  // it names endings
       const std::string text = read(file);
@@ -308,7 +312,7 @@ TEST(House, BuildFilesSetNoForbiddenFlags) {
 }
 
 TEST(House, TestsMirrorTheTree) {
-  const std::set<std::string> wholes = {"house", "reference", "apps", "fuzz", "faults"};  // of no single room
+  const std::set<std::string> wholes = {"house", "reference", "apps", "fuzz", "faults", "python"};  // of no single room
   for (const fs::path& file : files("tests", {".h", ".cpp", ".inl", ".py"})) {
     const fs::path folder = *std::next(file.begin());
     if (folder == file.filename()) continue;  // shared by all tests

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import CONFIGURATIONS
+from configurations import CONFIGURATIONS
 from network import Network
 from program import last_checkpoint, run_json
 

@@ -3,7 +3,7 @@ import hashlib
 
 import pytest
 import torch
-from conftest import CONFIGURATIONS
+from configurations import CONFIGURATIONS
 from network import Network, bits_per_byte, windows
 from program import last_checkpoint, run_json, train
 

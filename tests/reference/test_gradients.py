@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import CONFIGURATIONS
+from configurations import CONFIGURATIONS
 from network import Network
 from program import BUILD, last_checkpoint
 from safetensors import safe_open

@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import CONFIGURATIONS
+from configurations import CONFIGURATIONS
 from patterns import block_masks
 from program import PROGRAM, TINY, last_checkpoint, log, run, run_json, settings, train
 from safetensors import safe_open

@@ -1,6 +1,6 @@
 """Greedy samples against the independent network: each token is the argmax of its logits."""
 import pytest
-from conftest import CONFIGURATIONS
+from configurations import CONFIGURATIONS
 from network import Network, next_logits
 from program import last_checkpoint, run
 

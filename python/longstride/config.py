@@ -1,0 +1,140 @@
+"""Configurations of runs: presets, files and dictionaries in layers, as the program has them (configuration.md)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
+
+from longstride import _core
+from longstride.errors import naming_missing
+from longstride.pattern import Pattern
+from longstride.results import Info, Machine, Plan
+
+Path = Union[str, "os.PathLike[str]"]
+Paths = Union[Path, Sequence[Path]]
+Layer = Union[str, "os.PathLike[str]", Mapping[str, Any]]
+
+# A preset's name, the path of a JSON file, a dictionary, or several of them, later ones over earlier. Keys of
+# dictionaries may be dotted: {"training.steps": 100}. A dictionary with training.steps goes by them, not by the clock,
+# unless it says training.minutes too.
+Config = Union[Layer, Sequence[Layer]]
+
+
+def presets() -> dict[str, dict[str, Any]]:
+    """The presets' configurations, by name."""
+    return {name: json.loads(_core.preset_json(name)) for name in _core.preset_names()}
+
+
+def resolve(config: Config | None = None, data: Paths | None = None) -> dict[str, Any]:
+    """The whole configuration that `train` would use, every key present.
+
+    Where nothing says what the model is, the small preset of what the data are comes first: text-small, image-small or
+    sound-small. ValueError where a key is unknown, a value cannot be or a preset does not exist; FileNotFoundError
+    where a file does not.
+    """
+    paths = as_paths(data)
+    result: dict[str, Any] = json.loads(resolved_json(config, paths, ""))
+    if paths:
+        result["data"]["paths"] = paths
+    return result
+
+
+def plan(config: Config | None = None, data: Paths | None = None) -> Plan:
+    """Parameters, memory and products a step of a run, before it starts. Raises as `resolve`."""
+    return Plan(**_core.plan(resolved_json(config, as_paths(data), "")))
+
+
+def info(run: Path, checkpoint: str | int = "best") -> Info:
+    """What a run or a checkpoint is, without reading its weights.
+
+    run: a run directory, a checkpoint directory or a .safetensors file; checkpoint, of a run directory: "best",
+    "latest" or a step. FileNotFoundError, ValueError, or CorruptData where it is damaged.
+    """
+    with naming_missing(run):
+        fields = _core.describe(run, str(checkpoint))
+    fields["config"] = json.loads(fields["config"])
+    return Info(**fields)
+
+
+def machine() -> Machine:
+    """What this machine offers: processor, instruction sets, threads, memory."""
+    return Machine(**_core.machine())
+
+
+def set_threads(threads: int) -> None:
+    """Threads that every call of this process computes on from now on; 0: every core it may run on.
+
+    Before the first call it is what OpenMP was started with (OMP_NUM_THREADS). Results are the same bits for any
+    number. Call it while nothing computes. ValueError where it is negative.
+    """
+    _core.set_threads(threads)
+
+
+def as_paths(data: Paths | None) -> list[str]:
+    if data is None:
+        return []
+    return [os.fspath(path) for path in ([data] if isinstance(data, (str, os.PathLike)) else data)]
+
+
+def resolved_json(config: Config | None, data: list[str], run: str) -> str:
+    """Of the configuration alone: its data stay what it says itself."""
+    layers: list[Layer] = []
+    if isinstance(config, (str, os.PathLike, Mapping)):
+        layers = [config]
+    elif config is not None:
+        layers = list(config)
+    read = [_read(layer) for layer in layers]
+    if not any(_says_model(layer, text) for layer, (_, text) in zip(layers, read, strict=True)):
+        paths = (
+            data or json.loads(_core.resolve([text for _, text in read], [name for name, _ in read]))["data"]["paths"]
+        )
+        with naming_missing(*paths):
+            preset = _core.kind_of(paths, run) + "-small"
+        read.insert(0, _read(preset))
+    return _core.resolve([text for _, text in read], [name for name, _ in read])
+
+
+def _read(layer: Layer) -> tuple[str, str]:
+    """The source's name and its JSON."""
+    if isinstance(layer, Mapping):
+        return "config", json.dumps(_nested(layer), default=_plain)
+    name = os.fspath(layer)
+    if isinstance(layer, str) and name in _core.preset_names():
+        return f"preset {name}", _core.preset_json(name)
+    if os.path.exists(name) or os.sep in name or name.endswith(".json") or not isinstance(layer, str):
+        with naming_missing(name):
+            return name, _core.read_text(name)
+    return name, _core.preset_json(name)  # says which presets there are
+
+
+def _says_model(layer: Layer, text: str) -> bool:
+    """A preset or a file says it all; a dictionary where it names a key of the model."""
+    return not isinstance(layer, Mapping) or "model" in json.loads(text)
+
+
+def _nested(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """{"training.steps": 1, "training": {"batch": 2}} as {"training": {"steps": 1, "batch": 2}}."""
+    result: dict[str, Any] = {}
+    for key, value in layer.items():
+        section, _, name = str(key).partition(".")
+        entry = {name: value} if name else value
+        if isinstance(entry, Mapping) and isinstance(result.get(section, {}), Mapping):
+            result[section] = {**result.get(section, {}), **entry}
+        else:
+            result[section] = entry
+    training = result.get("training")
+    if isinstance(training, Mapping) and "steps" in training:  # the layers below may go by the clock
+        result["training"] = {"minutes": 0, **training}
+    return result
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Pattern):
+        return str(value)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "item"):  # a number of NumPy
+        return value.item()
+    raise TypeError(f"config: needs values that JSON has, got {value!r}")

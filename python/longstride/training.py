@@ -1,0 +1,92 @@
+"""Training: from files to a run directory, resumable to the same bits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from longstride import _core
+from longstride.config import Config, Path, Paths, as_paths, resolved_json
+from longstride.errors import InvalidArgument, naming_missing
+from longstride.notes import note
+from longstride.progress import Progress
+from longstride.results import MadeSample, Plan, Step, TrainResult, Validation
+
+
+def train(
+    config: Config | None = None,
+    data: Paths | None = None,
+    *,
+    out: Path,
+    resume: bool = False,
+    overwrite: bool = False,
+    on_step: Callable[[Step], bool | None] | None = None,
+    on_validation: Callable[[Validation], object] | None = None,
+    on_sample: Callable[[MadeSample], object] | None = None,
+    progress: bool | None = None,
+) -> TrainResult:
+    """Trains on files and writes the run directory `out`, as `longstride train` does.
+
+    config: a preset's name, the path of a JSON file, a dictionary whose keys may be dotted ({"training.steps": 9}) or
+    a list of them, later ones over earlier; left out, the small preset of what the data are, which goes by the clock:
+    three minutes. Steps of a dictionary are counted instead, unless it says training.minutes too. data: files and
+    folders to learn from, over those of the configuration. resume: goes on exactly where `out` stopped, with the
+    run's own configuration; `data` says where its data lie now, where they were moved. overwrite: replaces a run that
+    `out` holds. training.threads, where it is not 0, is for this call: what set_threads said before is put back.
+
+    on_step is called after every step; where it returns False, training saves and returns with `interrupted` set.
+    Callbacks run on the caller's thread. progress: by tqdm; None shows it where tqdm is installed.
+
+    Ctrl-C, and an exception of a callback, let the step finish and the checkpoint be written; then KeyboardInterrupt,
+    or that exception, is raised. Either way resume=True goes on to the same bits.
+
+    Raises ValueError where what was asked for cannot be, FileNotFoundError, CorruptData, MemoryError where the run does
+    not fit or the disk is full, Diverged.
+    """
+    paths = as_paths(data)
+    if resume and config is not None:
+        raise InvalidArgument("train: resume=True goes on with the run's own configuration; leave out config")
+    asked = "{}" if resume else resolved_json(config, paths, os.fspath(out))
+    with Progress(progress, "train") as line, naming_missing(*paths, *([out] if resume else [])):
+        watcher = _Watcher(line, on_step, on_validation, on_sample)
+        fields = _core.train(asked, paths, out, resume, overwrite, watcher)
+    return TrainResult(run=os.fspath(out), **fields)
+
+
+class _Watcher:
+    """What the library tells while it trains."""
+
+    def __init__(
+        self,
+        line: Progress,
+        on_step: Callable[[Step], bool | None] | None,
+        on_validation: Callable[[Validation], object] | None,
+        on_sample: Callable[[MadeSample], object] | None,
+    ):
+        self._line, self._on_step, self._on_validation, self._on_sample = line, on_step, on_validation, on_sample
+
+    def started(self, plan: dict[str, Any], data: str) -> None:
+        note("%s; %s", data, Plan(**plan))
+
+    def stepped(self, fields: dict[str, Any]) -> bool:
+        step = Step(**fields)
+        self._line.show(
+            step.share, f"step {step.step}, {step.smoothed_bits:.3f} bits, {step.tokens_per_s:,.0f} tokens/s"
+        )
+        return self._on_step is None or self._on_step(step) is not False
+
+    def validated(self, step: int, bits: float, best: bool) -> None:
+        note("step %d: %.4f bits per byte on the validation part%s", step, bits, ", the best so far" if best else "")
+        if self._on_validation is not None:
+            self._on_validation(Validation(step, bits, best))
+
+    def saved(self, step: int, path: str) -> None:
+        note("step %d: saved %s", step, path)
+
+    def sampled(self, step: int, path: str, text: bytes, share: float) -> None:
+        if self._on_sample is not None:
+            self._on_sample(MadeSample(step, path, text, share))
+
+    def noted(self, sentence: str) -> None:
+        note(sentence)
