@@ -10,6 +10,7 @@
 #include "longstride/error.h"
 #include "options.h"
 #include "output.h"
+#include "processes.h"
 #include "signals.h"
 #include "train_screen.h"
 #include "words.h"
@@ -67,17 +68,20 @@ Config configuration(const TrainArguments& arguments, TrainScreen& screen) {
   return config;
 }
 
-int run(TrainArguments& arguments) {
-  TrainScreen screen(arguments.output.quiet);
+int run(TrainArguments& arguments, const Launched& launched) {
+  const bool first = launched.rank == 0;  // the only one that says anything
+  TrainScreen screen(arguments.output.quiet || !first);
   arguments.config.run = arguments.what.out;
   const Config config = configuration(arguments, screen);
   if (arguments.what.out.empty()) {
     throw Error(ErrorKind::invalid_argument, "--out: needs the run directory to write or to go on with, got none");
   }
-  apply_threads(config.training.threads);
+  apply_threads(share_of_threads(launched, config.training.threads));
+  arguments.what.world = launched.world.get();
   arguments.what.stop = stop_on_signals(kPatienceWords);
   const TrainResult result = train(config, arguments.what, screen.observer());
   screen.finish();
+  if (!first) return result.interrupted ? kInterrupted : 0;
   if (arguments.output.json) {
     print_json(to_json(result, arguments.what.out));
   } else if (!result.interrupted) {
@@ -101,7 +105,10 @@ Command train_command(CommandLine program) {
   app.add_flag("--overwrite", arguments->what.overwrite, "Replace the run that RUN holds");
   add_output_options(app, arguments->output);
   app.add_example("longstride train --data /usr/include/c++ --out runs/first --minutes 3");
-  return {app, [arguments] { return run(*arguments); }};
+  return {app, [arguments] {
+            const Launched launched = join_launched();
+            return together(launched, [&] { return run(*arguments, launched); });
+          }};
 }
 
 }  // namespace longstride::program

@@ -59,6 +59,7 @@ struct TrainingConfig {
   double minutes = 0;  // > 0: stop by the clock, the schedule stretched to it
   std::int64_t batch = 1;
   std::int64_t accumulate = 1;
+  std::int64_t lanes = 1;  // sums that a step's micro-batches go into: a power of two, divides accumulate
   double learning_rate = 0.001;
   std::int64_t warmup_steps = 5000;
   double final_rate = 0;  // share of learning_rate at the end of the cosine

@@ -27,8 +27,9 @@ struct Plan {
   Recompute recompute = Recompute::none;
 };
 
-// Resolves `automatic` choices for this machine and sums the memory.
-Plan plan_training(const Config& config);
+// Resolves `automatic` choices for this machine and sums the memory: of process `rank` where so many train together.
+// Error invalid_argument where they cannot share training.lanes.
+Plan plan_training(const Config& config, int processes = 1, int rank = 0);
 
 }  // namespace longstride
 #pragma GCC visibility pop

@@ -13,6 +13,8 @@
 #pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
+class World;  // longstride/processes.h makes one
+
 struct StepReport {
   std::int64_t step = 0;    // steps done, this one included
   std::int64_t steps = 0;   // planned; by the clock: an estimate
@@ -24,7 +26,8 @@ struct StepReport {
   double learning_rate = 0;
   double gradient_norm = 0;
   double step_s = 0;
-  double load_s = 0;  // of step_s, spent waiting for data
+  double load_s = 0;      // of step_s, spent waiting for data
+  double exchange_s = 0;  // of step_s, spent waiting for other processes
   double tokens_per_s = 0;
   double utilisation = 0;  // needed multiply-adds / time / measured peak
   double time_left_s = 0;
@@ -69,6 +72,9 @@ struct TrainOptions {
   bool resume = false;
   bool overwrite = false;
   const std::atomic<bool>* stop = nullptr;  // set: finish the step, save, return interrupted
+  // Where several processes train together each calls train() with the same arguments and its own world; the first one
+  // writes the run and tells its observer. None: this process alone.
+  World* world = nullptr;
 };
 
 // config is ignored with resume except for training.device and, where it names any, data.paths: where the run's data

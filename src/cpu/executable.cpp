@@ -38,7 +38,6 @@ struct Prepare {
   AttentionGradient operator()(const AttentionBackward& op) { return counted(AttentionGradient(op)); }
   Nothing operator()(const ResidualNorm& op) { return only(residual_norm_workspace_bytes(op.h_in.cols)); }
   Nothing operator()(const ResidualNormBackward& op) { return only(residual_norm_backward_workspace_bytes(op)); }
-  Nothing operator()(const GradientNorm& op) { return only(gradient_norm_workspace_bytes(op)); }
 
  private:
   Nothing only(std::int64_t needed) {
@@ -68,7 +67,9 @@ struct Run {
   void operator()(const AttentionBackward& op, const AttentionGradient& made) { made.run(op, workspace); }
   void operator()(const VocabularyLoss& op, const std::unique_ptr<Loss>& made) { made->run(op, inputs, workspace); }
   void operator()(const SumBits& op, const Nothing&) { sum_bits(op); }
-  void operator()(const GradientNorm& op, const Nothing&) { gradient_norm(op, workspace); }
+  void operator()(const Sum& op, const Nothing&) { sum(op); }
+  void operator()(const SquareSums& op, const Nothing&) { square_sums(op); }
+  void operator()(const GradientNorm& op, const Nothing&) { gradient_norm(op); }
   void operator()(const AdamW& op, const Nothing&) { adamw(op, inputs); }
   void operator()(const Zero& op, const Nothing&) { zero(op); }
   void operator()(const Round& op, const Nothing&) { round(op); }

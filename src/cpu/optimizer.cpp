@@ -13,7 +13,7 @@ namespace longstride::cpu {
 
 namespace {
 
-constexpr std::int64_t kChunk = 4096;  // elements: 16 KiB of each array, a multiple of every vector
+constexpr std::int64_t kChunk = kSquareSumsChunk;  // elements: 16 KiB of each array
 
 std::int64_t chunks_of(std::int64_t count) { return (count + kChunk - 1) / kChunk; }
 std::int64_t size_of_chunk(std::int64_t chunk, std::int64_t count) { return std::min(kChunk, count - chunk * kChunk); }
@@ -52,25 +52,30 @@ void adamw(const AdamW& op, const StepInputs& inputs) {
     optimizer_kernels().adamw(step, chunk * kChunk, size_of_chunk(chunk, op.w.count));
 }
 
-// norm = sqrt(sum of x^2);  scale = min(1, clip / norm)
-void gradient_norm(const GradientNorm& op, Workspace& workspace) {
-  const Workspace::Scope scope(workspace);
-  const std::int64_t count = op.x.count;
-  const std::int64_t chunks = chunks_of(count);
-  auto* sums = static_cast<double*>(workspace.take(chunks * 8));
+void sum(const Sum& op) {
+  const std::int64_t count = op.out.count, chunks = chunks_of(count);
 #pragma omp parallel for schedule(static) num_threads(threads())
-  for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
-    sums[chunk] = optimizer_kernels().sum_squares(op.x.data + chunk * kChunk, size_of_chunk(chunk, count));
+  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+    const std::int64_t begin = chunk * kChunk, end = begin + size_of_chunk(chunk, count);
+    for (std::int64_t i = begin; i < end; ++i) op.out[i] = op.a[i] + op.b[i];
+  }
+}
+
+void square_sums(const SquareSums& op) {
+  const std::int64_t count = op.x.count;
+#pragma omp parallel for schedule(static) num_threads(threads())
+  for (std::int64_t chunk = 0; chunk < op.sums.count; ++chunk)
+    op.sums[chunk] = optimizer_kernels().sum_squares(op.x.data + chunk * kChunk, size_of_chunk(chunk, count));
+}
+
+// norm = sqrt(sum of squares);  scale = min(1, clip / norm)
+void gradient_norm(const GradientNorm& op) {
   double total = 0;
-  for (std::int64_t chunk = 0; chunk < chunks; ++chunk) total += sums[chunk];
+  for (std::int64_t chunk = 0; chunk < op.squares.count; ++chunk) total += op.squares[chunk];
   const double norm = std::sqrt(total);
   const bool finite = std::isfinite(norm) && (!op.bits || std::isfinite(op.bits[0]));
   op.norm[0] = norm;
   op.scale[0] = !finite ? NAN : op.clip > 0 && norm > op.clip ? static_cast<float>(op.clip / norm) : 1.0f;
-}
-
-std::int64_t gradient_norm_workspace_bytes(const GradientNorm& op) {
-  return Workspace::rounded(chunks_of(op.x.count) * 8);
 }
 
 void sum_bits(const SumBits& op) {

@@ -14,6 +14,7 @@
 
 #include "data/dataset.h"
 #include "model/network.h"
+#include "parallel/world.h"
 
 namespace longstride {
 
@@ -54,12 +55,16 @@ struct TokenSource {
 // Where `stop` is set the score covers the tokens before: tokens < end - begin tells.
 // Errors: invalid_argument where min_context leaves nothing to score or a token is not in the vocabulary, diverged
 // where a loss is not finite. bits, where given, gets those of every token that was scored, in order.
+//
+// Where the world has several processes all of them call this with the same arguments, each runs its share of the
+// batches, and all get the Score that one process gets; what one hears of `stop`, all do. bits is then not given.
 Score score_tokens(Network& network, const TokenSource& source, std::int64_t min_context,
                    const std::function<void(double share, double bits)>& progress = {},
-                   const std::atomic<bool>* stop = nullptr, std::vector<float>* bits = nullptr);
+                   const std::atomic<bool>* stop = nullptr, std::vector<float>* bits = nullptr,
+                   World& world = world_of_one());
 // The same of a data set's bytes.
 Score score_range(Network& network, const Dataset& data, ByteRange range, std::int64_t min_context,
                   const std::function<void(double share, double bits)>& progress = {},
-                  const std::atomic<bool>* stop = nullptr);
+                  const std::atomic<bool>* stop = nullptr, World& world = world_of_one());
 
 }  // namespace longstride

@@ -1,5 +1,6 @@
 // What a configuration must satisfy beyond the range of each key.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <functional>
 
@@ -131,12 +132,21 @@ void check_size(const Config& config) {
   }
 }
 
+void check_lanes(const TrainingConfig& training) {
+  if (!std::has_single_bit(static_cast<std::uint64_t>(training.lanes)))
+    throw_invalid(fmt::format("training.lanes: needs a power of two, got {}", training.lanes));
+  if (training.accumulate % training.lanes != 0)
+    throw_invalid(fmt::format("training.lanes: needs to divide training.accumulate, got {} lanes of {} micro-batches",
+                              training.lanes, training.accumulate));
+}
+
 }  // namespace
 
 void check(const Config& config) {
   check(config.model);
   check_ranges(config, "data.");
   check_ranges(config, "training.");
+  check_lanes(config.training);
   check_size(config);
 }
 

@@ -218,6 +218,7 @@ std::vector<ConfigField> make_fields() {
       real("training.minutes", training, &T::minutes, 0, kMostMinutes),
       whole("training.batch", training, &T::batch, 1, 65536),
       whole("training.accumulate", training, &T::accumulate, 1, 65536),
+      whole("training.lanes", training, &T::lanes, 1, 65536),
       real("training.learning_rate", training, &T::learning_rate, 0, 100),
       whole("training.warmup_steps", training, &T::warmup_steps, 0, kMostSteps),
       real("training.final_rate", training, &T::final_rate, 0, 1),

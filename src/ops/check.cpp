@@ -247,8 +247,19 @@ void check_operation(const Check& check, const SumBits& op) {
   check.is("sum", op.sum, 1);
 }
 
-void check_operation(const Check& check, const GradientNorm& op) {
+void check_operation(const Check& check, const Sum& op) {
+  check.given("a", op.a);
+  check.is("b", op.b, op.a.count);
+  check.is("out", op.out, op.a.count);
+}
+
+void check_operation(const Check& check, const SquareSums& op) {
   check.given("x", op.x);
+  check.is("sums", op.sums, square_sums_of(op.x.count));
+}
+
+void check_operation(const Check& check, const GradientNorm& op) {
+  check.given("squares", op.squares);
   check.optional("bits", op.bits, 1);
   check.is("norm", op.norm, 1);
   check.is("scale", op.scale, 1);
@@ -341,6 +352,8 @@ constexpr const char* kNames[] = {"embed",
                                   "attention_backward",
                                   "vocabulary_loss",
                                   "sum_bits",
+                                  "sum",
+                                  "square_sums",
                                   "gradient_norm",
                                   "adamw",
                                   "zero",

@@ -257,10 +257,25 @@ double sum_bits(const SumBits& op) {
   return sum;
 }
 
-// norm = sqrt(sum x^2);  scale = min(1, clip / norm) where clip > 0; NaN where norm or bits is not finite
+// out_i = a_i + b_i
+Values sum(const Sum& op) {
+  Values out;
+  for (std::int64_t i = 0; i < op.a.count; ++i) out.push_back(static_cast<double>(op.a[i]) + op.b[i]);
+  return out;
+}
+
+// sums_c = sum of x_i^2 over the i of chunk c
+Values square_sums(const SquareSums& op) {
+  Values sums(static_cast<std::size_t>(op.sums.count));
+  for (std::int64_t i = 0; i < op.x.count; ++i)
+    sums[static_cast<std::size_t>(i / kSquareSumsChunk)] += static_cast<double>(op.x[i]) * op.x[i];
+  return sums;
+}
+
+// norm = sqrt(sum of squares);  scale = min(1, clip / norm) where clip > 0; NaN where norm or bits is not finite
 GradientNormValues gradient_norm(const GradientNorm& op) {
   double sum = 0;
-  for (std::int64_t i = 0; i < op.x.count; ++i) sum += static_cast<double>(op.x[i]) * op.x[i];
+  for (std::int64_t i = 0; i < op.squares.count; ++i) sum += op.squares[i];
   const double norm = std::sqrt(sum);
   const bool finite = std::isfinite(norm) && (!op.bits || std::isfinite(op.bits[0]));
   return {norm, !finite ? NAN : op.clip > 0 && norm > op.clip ? op.clip / norm : 1};

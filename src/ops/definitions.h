@@ -78,6 +78,8 @@ struct AdamWValues {
 AdamWValues adamw(const AdamW& op, const StepInputs& inputs);
 
 double sum_bits(const SumBits& op);  // what is added
+Values sum(const Sum& op);
+Values square_sums(const SquareSums& op);
 struct GradientNormValues {
   double norm, scale;
 };

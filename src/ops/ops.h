@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "ops/tensor.h"
+#include "ops/update.h"
 #include "pattern/tiles.h"
 
 namespace longstride {
@@ -32,8 +33,6 @@ struct StepInputs {
   float rate = 0;                          // learning rate
   float correction1 = 1, correction2 = 1;  // AdamW's 1 - beta1^t and 1 - beta2^t for update t
 };
-
-enum class Use : std::uint8_t { reads, writes, changes };  // changes: reads and writes
 
 // Inverted dropout as a function of (seed, step, layer, site, element): element (first_row + r) * C + c is kept, and
 // scaled by 1 / (1 - rate), where uniform_float of its philox word >= rate. Word: philox({e / 4, site, layer,
@@ -238,79 +237,6 @@ struct VocabularyLoss {
   }
 };
 
-// sum += of losses[n] / ln 2, each rounded to float32 and added in the order of rows.
-struct SumBits {
-  Array<float> losses;  // (N) nats
-  Array<double> sum;    // (1)
-
-  template <class Self, class Visit>
-  static void operands(Self& op, Visit&& visit) {
-    visit(Use::reads, op.losses), visit(Use::changes, op.sum);
-  }
-};
-
-// norm = sqrt(sum of x^2), summed in a fixed order; scale = clip / norm where clip > 0 and norm > clip, else 1. Where
-// norm or bits is not finite scale is NaN.
-struct GradientNorm {
-  Array<float> x;
-  Array<double> bits;  // (1), optional
-  double clip = 0;     // 0: off
-  Array<double> norm;  // (1)
-  Array<float> scale;  // (1)
-
-  template <class Self, class Visit>
-  static void operands(Self& op, Visit&& visit) {
-    visit(Use::reads, op.x), visit(Use::reads, op.bits), visit(Use::writes, op.norm), visit(Use::writes, op.scale);
-  }
-};
-
-// AdamW (Loshchilov and Hutter 2019), one pass: with g = scale * dw, and rate and corrections of StepInputs
-//   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
-//   w -= rate * (m / correction1 / (sqrt(v / correction2) + epsilon) + decay * w)
-//   ema = ema_decay * ema + (1 - ema_decay) * w
-// Where scale is not finite nothing changes. With row > 0 what is moved are rows of so many elements, and a row whose
-// dw is 0 throughout keeps w, m and v.
-struct AdamW {
-  Array<float> w, m, v, dw;
-  Array<float> ema;           // optional
-  Array<std::uint16_t> copy;  // optional: w in bfloat16
-  Array<float> scale;         // (1)
-  float beta1 = 0, beta2 = 0, epsilon = 0, decay = 0, ema_decay = 0;
-  std::int64_t row = 0;  // 0, or a divisor of the count
-
-  template <class Self, class Visit>
-  static void operands(Self& op, Visit&& visit) {
-    visit(Use::reads, op.dw), visit(Use::reads, op.scale), visit(Use::changes, op.w), visit(Use::changes, op.m);
-    visit(Use::changes, op.v), visit(Use::changes, op.ema), visit(Use::writes, op.copy);
-  }
-};
-
-// memory = 0.
-struct Zero {
-  Array<float> memory;
-  template <class Self, class Visit>
-  static void operands(Self& op, Visit&& visit) {
-    visit(Use::writes, op.memory);
-  }
-};
-// y = x, rounded to bfloat16.
-struct Round {
-  Array<float> x;
-  Array<std::uint16_t> y;
-  template <class Self, class Visit>
-  static void operands(Self& op, Visit&& visit) {
-    visit(Use::reads, op.x), visit(Use::writes, op.y);
-  }
-};
-// a and b trade what they hold.
-struct Exchange {
-  Array<float> a, b;
-  template <class Self, class Visit>
-  static void operands(Self& op, Visit&& visit) {
-    visit(Use::changes, op.a), visit(Use::changes, op.b);
-  }
-};
-
 // One query a row against a cache of keys and values (pattern/cache.h), all A; scores, softmax and sums are float32.
 // Row r belongs to the sequence whose store is the sequence[r]-th; its head h keeps its slots in rows first_slot[h] ..
 // of that store. With g = group[h] and e = r * G + g, row r's key and value go to the slots write[write_begin[e] ..
@@ -380,7 +306,7 @@ struct Mark {
 
 using Operation = std::variant<Embed, EmbedBackward, ResidualNorm, ResidualNormBackward, Linear, LinearBackwardData,
                                LinearBackwardWeights, Attention, AttentionBackward, VocabularyLoss, SumBits,
-                               GradientNorm, AdamW, Zero, Round, Exchange, DecodeAttention, CacheRows, Mark>;
+                               Sum, SquareSums, GradientNorm, AdamW, Zero, Round, Exchange, DecodeAttention, CacheRows, Mark>;
 
 // Calls visit(use, operand) for every operand of the operation, absent ones included.
 template <class AnyOperation, class Visit>

@@ -112,4 +112,7 @@ inline std::uint16_t bfloat16_from_float(float x) {
   return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+// How an operation uses an operand.
+enum class Use : std::uint8_t { reads, writes, changes };  // changes: reads and writes
+
 }  // namespace longstride

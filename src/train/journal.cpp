@@ -73,6 +73,7 @@ void Journal::step(const StepReport& r) {
                                  {"gradient_norm", number(r.gradient_norm)},
                                  {"step_s", r.step_s},
                                  {"load_s", r.load_s},
+                                 {"exchange_s", r.exchange_s},
                                  {"tokens_per_s", r.tokens_per_s},
                                  {"utilisation", r.utilisation},
                                  {"memory_bytes", r.memory_bytes}};

@@ -59,7 +59,7 @@ std::string TrainState::first_weight_not_finite() const {
 }
 
 std::string TrainState::last_gradient_not_finite() const {
-  const std::vector<std::string> names = not_finite(gradients_);
+  const std::vector<std::string> names = not_finite(gradients_.lane());
   return names.empty() ? "" : names.back();
 }
 

@@ -2,6 +2,7 @@
 #include "longstride/plan.h"
 
 #include <algorithm>
+#include <bit>
 
 #include <fmt/format.h>
 
@@ -62,15 +63,19 @@ NetworkShape training_shape(const Config& config, DType type, bool recompute) {
   return {config.training.batch, config.model.context, type, true, recompute};
 }
 
+struct Share {
+  int processes, rank;
+};
+
 std::int64_t bytes_of(const Network::Bytes& bytes) { return bytes.activations + bytes.workspace; }
 
 void sum_memory(Plan& plan, const Config& config, Backend& backend, const ParameterTable& table, DType type,
-                const Network::Bytes& training) {
+                const Network::Bytes& training, const Share& share) {
   auto& parts = plan.bytes_by_part;
-  parts = TrainState::memory(table, config.training.ema > 0, type);
+  parts = TrainState::memory(table, config.training, type, share.processes, share.rank);
   parts.emplace_back("activations", training.activations);
   parts.emplace_back("workspace", training.workspace);
-  if (samples(config))
+  if (samples(config) && share.rank == 0)
     for (const auto& part : Engine::memory(backend, config.model, engine_shape(config, type))) parts.push_back(part);
   parts.emplace_back("program", kProgramBytes);
   plan.total_bytes = 0;
@@ -84,10 +89,22 @@ std::string advice_for(const Plan& plan, const Config& config) {
   return "try fewer layers, a smaller width or a smaller context";
 }
 
+void check_processes(const TrainingConfig& training, int processes) {
+  if (std::has_single_bit(static_cast<unsigned>(processes)) && processes <= training.lanes) return;
+  const auto wanted = static_cast<std::int64_t>(std::bit_ceil(static_cast<unsigned>(processes)));
+  throw_invalid(fmt::format(
+      "train: {} processes share training.lanes, of which there {}: needs a power of two, as many as there are lanes at "
+      "most; --set training.lanes={} --set training.accumulate={} would do, and {} processes",
+      processes, training.lanes == 1 ? "is 1" : fmt::format("are {}", training.lanes), wanted,
+      (training.accumulate + wanted - 1) / wanted * wanted, wanted));
+}
+
 }  // namespace
 
-Plan plan_training(const Config& config) {
+Plan plan_training(const Config& config, int processes, int rank) {
   check(config);
+  check_processes(config.training, processes);
+  const Share share{processes, rank};
   const std::unique_ptr<Backend> backend = make_backend(config.training.device);
   const Facts facts = backend->facts();
   const ParameterTable table(config.model);
@@ -103,13 +120,13 @@ Plan plan_training(const Config& config) {
     return Network::bytes(*backend, config.model, training_shape(config, type, recompute));
   };
   const Network::Bytes keeping = bytes(false), recomputing = bytes(true);
-  sum_memory(plan, config, *backend, table, type, plan.recompute == Recompute::block ? recomputing : keeping);
+  sum_memory(plan, config, *backend, table, type, plan.recompute == Recompute::block ? recomputing : keeping, share);
   plan.bytes_without_recomputation = bytes_of(keeping);
   plan.bytes_with_recomputation = bytes_of(recomputing);
   const auto spare = kShareOfFreeMemory * static_cast<double>(plan.memory_available_bytes);
   if (config.training.recompute == Recompute::automatic && static_cast<double>(plan.total_bytes) > spare) {
     plan.recompute = Recompute::block;
-    sum_memory(plan, config, *backend, table, type, recomputing);
+    sum_memory(plan, config, *backend, table, type, recomputing, share);
   }
   plan.fits = fits();
   if (!plan.fits) plan.advice = advice_for(plan, config);

@@ -214,8 +214,8 @@ std::vector<std::int64_t> RunDirectory::checkpoints() const {
   return steps;
 }
 
-std::string RunDirectory::checkpoint_path(std::int64_t step) const {
-  return path_ + "/" + kCheckpointFolder + "/" + checkpoint_name(step);
+std::string RunDirectory::checkpoint_of(const std::string& path, std::int64_t step) {
+  return path + "/" + kCheckpointFolder + "/" + checkpoint_name(step);
 }
 
 void RunDirectory::save_checkpoint(std::int64_t step, const std::function<void(const std::string&)>& write) {

@@ -19,6 +19,7 @@ class RunDirectory {
  public:
   // Decoded data of the run at `path`: stays where a run is replaced, and may be there before the run is.
   static std::string cache_path(const std::string& path) { return path + "/cache"; }
+  static std::string checkpoint_of(const std::string& path, std::int64_t step);
   // Throws where data that were named lie in what a run at `path` writes itself. Error invalid_argument.
   static void check_data(const std::string& path, const std::vector<std::string>& data);
 
@@ -43,7 +44,7 @@ class RunDirectory {
   // Steps of the checkpoints, ascending: all that have their name, and those that have a model in them.
   std::vector<std::int64_t> named_checkpoints() const;
   std::vector<std::int64_t> checkpoints() const;
-  std::string checkpoint_path(std::int64_t step) const;
+  std::string checkpoint_path(std::int64_t step) const { return checkpoint_of(path_, step); }
   // `write` fills a directory aside, which then takes its place as the checkpoint of `step`.
   void save_checkpoint(std::int64_t step, const std::function<void(const std::string& directory)>& write);
   // Renames a damaged one, so that it counts as none and yet is there to look at. Returns its new name.

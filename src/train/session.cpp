@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "longstride/device.h"
 #include "longstride/error.h"
@@ -24,19 +25,20 @@ double seconds_since(std::chrono::steady_clock::time_point then) {
 
 }  // namespace
 
-Session::Session(Backend& backend, const Config& config, const Plan& plan, double peak, RunDirectory run,
-                 const Dataset& data, const TrainOptions& options, const TrainObserver& observer)
+Session::Session(Backend& backend, const Config& config, const Plan& plan, double peak, std::optional<RunDirectory> run,
+                 const Dataset& data, const TrainOptions& options, const TrainObserver& observer, World& world)
     : backend_(backend),
       config_(config),
       plan_(plan),
       peak_(peak),
+      world_(world),
       run_(std::move(run)),
       data_(data),
       options_(options),
-      observer_(observer),
-      state_(backend, config.model, config.training, type_of(config.training.precision)),
-      trainer_(backend, config, data, state_) {
-  if (samples(config))
+      observer_(world.rank() == 0 ? observer : TrainObserver()),
+      state_(backend, config.model, config.training, type_of(config.training.precision), world),
+      trainer_(backend, config, data, state_, world) {
+  if (samples(config) && is_first())
     engine_.emplace(backend, config.model, engine_shape(config, type_of(config.training.precision)), state_.weights());
 }
 
@@ -44,7 +46,19 @@ void Session::note(const std::string& sentence) const {
   if (observer_.noted) observer_.noted(sentence);
 }
 
-double Session::elapsed() const { return elapsed_before_ + seconds_since(started_); }
+double Session::clock() const { return elapsed_before_ + seconds_since(started_); }
+
+double Session::elapsed() const { return alone() ? clock() : agreed_.elapsed; }
+
+double Session::agree(double step_s) {
+  if (alone()) return step_s;
+  std::vector<Agreed> all(static_cast<std::size_t>(world_.size()));
+  const Agreed mine{clock(), step_s, told_to_stop()};
+  world_.all_gather(&mine, sizeof mine, all.data());
+  agreed_ = all.front();
+  agreed_.stopped = std::any_of(all.begin(), all.end(), [](const Agreed& one) { return one.stopped; });
+  return agreed_.step_s;
+}
 
 double Session::share() const {
   const TrainingConfig& training = config_.training;
@@ -87,6 +101,7 @@ StepReport Session::report(const Trainer::Result& result, double rate, double st
   r.gradient_norm = result.gradient_norm;
   r.step_s = step_s;
   r.load_s = result.load_s;
+  r.exchange_s = result.exchange_s;
   r.tokens_per_s = now;
   r.utilisation = static_cast<double>(plan_.multiply_adds_per_step) / step_s / peak_;
   r.time_left_s = config_.training.minutes > 0
@@ -103,9 +118,9 @@ void Session::step() {
   const Clock::time_point begun = Clock::now();
   const Trainer::Result result = trainer_.step(progress_, rate);
   saved_ = false;
-  StepReport r = report(result, rate, seconds_since(begun));
+  StepReport r = report(result, rate, agree(seconds_since(begun)));
   if (result.skipped) r.not_finite = trainer_.first_not_finite(progress_.step - 1);
-  journal_->step(r);
+  if (journal_) journal_->step(r);
   if (observer_.stepped) observer_.stepped(r);
   if (!result.skipped) return;
   note("step " + std::to_string(r.step) + ": loss or gradient is not finite, first " + r.not_finite +
@@ -114,22 +129,26 @@ void Session::step() {
 }
 
 // Data that cannot be read any more end the run, and not what it has learned: weights change only after a step's
-// windows were read.
+// windows were read. Where there are several processes the others know of nothing: the last checkpoint stands.
 void Session::step_or_save() {
   try {
     step();
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::corrupt_data && progress_.step > 0) save();
+    if (error.kind() == ErrorKind::corrupt_data && progress_.step > 0 && alone()) save();
     throw;
   }
 }
 
 void Session::give_up(const std::string& first) {
-  journal_->event(progress_.step, "diverged");
-  journal_->sync();
-  if (run_.checkpoints().empty()) save();  // what was learned before
-  const std::vector<std::int64_t> checkpoints = run_.checkpoints();
-  const std::string last = "the last good checkpoint is \"" + run_.checkpoint_path(checkpoints.back()) + "\"";
+  if (journal_) {
+    journal_->event(progress_.step, "diverged");
+    journal_->sync();
+  }
+  bool none = run_ && run_->checkpoints().empty();
+  world_.broadcast(&none, sizeof none);
+  if (none) save();  // what was learned before
+  const std::string last =
+      !run_ ? "" : "the last good checkpoint is \"" + run_->checkpoint_path(run_->checkpoints().back()) + "\"";
   throw Error(ErrorKind::diverged, "train: losses or gradients were not finite " +
                                        std::to_string(kSkipsBeforeGivingUp) + " steps in a row, up to step " +
                                        std::to_string(progress_.step) + ", first " + first + "; " + last +
@@ -146,8 +165,10 @@ void Session::between_steps() {
   const TrainingConfig& training = config_.training;
   if (due(progress_.validated_step, progress_.validated_s, training.validate_minutes))
     validate(tokens_in(60 * training.validate_minutes * kValidationShare));
+  agree();
   if (due(progress_.sampled_step, progress_.sampled_s, training.sample_minutes))
     make_sample(kSampleShare * 60 * training.sample_minutes);
+  agree();
   const bool best = progress_.best_step == progress_.step;
   if (best || due(-1, saved_s_, training.checkpoint_minutes)) save();
 }
@@ -157,6 +178,7 @@ void Session::go_on(TrainResult& result) {
   while (!done() && !stopped()) {
     step_or_save();
     if (!done() && !stopped()) between_steps();
+    agree();
   }
   if (done() && progress_.step > 0) {
     finish();
@@ -164,12 +186,14 @@ void Session::go_on(TrainResult& result) {
   }
   result.interrupted = !done() || (stopped() && (!is_complete() || result.test_bits < 0));
   save();
+  if (!journal_) return;
   journal_->event(progress_.step, result.interrupted ? "interrupted" : "finished");
   journal_->sync();
 }
 
 TrainResult Session::run() {
   started_ = Clock::now();
+  agree();
   TrainResult result;
   if (finished_) {
     test(result);
@@ -178,7 +202,7 @@ TrainResult Session::run() {
   }
   result.step = progress_.step;
   result.valid_bits = progress_.valid_bits;
-  result.checkpoint = run_.checkpoint_path(progress_.step);
+  if (run_) result.checkpoint = run_->checkpoint_path(progress_.step);
   result.origin = *progress_.origin;
   result.data_sha256 = progress_.data.sha256;
   result.data_bytes = progress_.data.bytes;

@@ -1,6 +1,9 @@
 // A run from where it stands to its end or its interruption: steps by the schedule, and by the clock validations,
 // samples and checkpoints between them. Nothing that the clock decides touches the weights, unless the schedule itself
 // goes by the clock (training.minutes).
+//
+// Where several processes train, each has a session, and all take the same decisions: by the clock of the first, and by
+// every one's signals. The first alone has the run directory and tells an observer.
 #pragma once
 
 #include <chrono>
@@ -15,6 +18,7 @@
 #include "train/journal.h"
 #include "train/run_directory.h"
 #include "train/state.h"
+#include "parallel/world.h"
 #include "train/trainer.h"
 
 namespace longstride {
@@ -22,8 +26,9 @@ namespace longstride {
 class Session {
  public:
   // config: resolved by `plan`. peak: multiply-adds a second that the machine's best product reaches.
-  Session(Backend& backend, const Config& config, const Plan& plan, double peak, RunDirectory run, const Dataset& data,
-          const TrainOptions& options, const TrainObserver& observer);
+  // run: of the first process, none elsewhere.
+  Session(Backend& backend, const Config& config, const Plan& plan, double peak, std::optional<RunDirectory> run,
+          const Dataset& data, const TrainOptions& options, const TrainObserver& observer, World& world);
 
   void start();   // from the initial weights
   void resume();  // from the last checkpoint that is whole; from the initial weights where there is none yet
@@ -32,18 +37,26 @@ class Session {
  private:
   using Clock = std::chrono::steady_clock;
 
-  bool stopped() const { return options_.stop != nullptr && options_.stop->load(); }
+  bool is_first() const { return world_.rank() == 0; }
+  bool alone() const { return world_.size() == 1; }
+  bool told_to_stop() const { return options_.stop != nullptr && options_.stop->load(); }
+  bool stopped() const { return alone() ? told_to_stop() : agreed_.stopped; }
+  // What all processes go by from now on: the first one's clock and the length of its step, and anyone's signal.
+  double agree(double step_s = 0);
   struct Damaged {
     std::int64_t step = 0;
     std::string reason;
   };
   std::vector<Damaged> load_newest(const std::vector<std::int64_t>& checkpoints);  // that is whole; returns newer ones
+  void resume_first();
+  void share_progress();
   void check_data(const DataMark& now) const;
   void set_aside(const std::vector<Damaged>& damaged);
   void repair_best();
   void take_origin();
   bool done() const;
-  double elapsed() const;  // seconds of training, earlier sessions included
+  double elapsed() const;  // seconds of training, earlier sessions included; as agreed
+  double clock() const;    // the same of this process, now
   double share() const;    // of the run that is done
   double rate();
   void step();
@@ -60,6 +73,7 @@ class Session {
   // Where the run is stopped meanwhile these two leave things as they were, for the session that goes on.
   void validate(std::int64_t tokens);
   void make_sample(double seconds);  // takes about so many at most
+  bool write_sample(double begun, double seconds);
   void save();                       // where anything is new
   void mark_best();
   void finish();
@@ -72,18 +86,24 @@ class Session {
   Config config_;
   Plan plan_;
   double peak_;
-  RunDirectory run_;
+  World& world_;
+  std::optional<RunDirectory> run_;  // of the first process
   const Dataset& data_;
   TrainOptions options_;
   TrainObserver observer_;
   TrainState state_;
   Trainer trainer_;
   std::optional<Engine> engine_;
-  std::optional<Journal> journal_;
+  std::optional<Journal> journal_;  // of the first process
   Progress progress_;
   bool saved_ = false;        // all that there is
   bool finished_ = false;     // by an earlier session: nothing is to be done
   bool link_failed_ = false;  // and it was said
+  struct Agreed {
+    double elapsed = 0, step_s = 0;
+    bool stopped = false;
+  };
+  Agreed agreed_;
   Clock::time_point started_;
   double elapsed_before_ = 0, saved_s_ = 0;  // elapsed() as the last checkpoint was begun
 };

@@ -12,16 +12,44 @@ void Session::start() {
   state_.initialise(config_.training.seed);
   progress_.data = data_.mark();
   progress_.origin = this_origin(backend_.facts().device);
-  journal_.emplace(run_, nullptr, [this](const std::string& sentence) { note(sentence); });
+  if (!is_first()) return;
+  journal_.emplace(*run_, nullptr, [this](const std::string& sentence) { note(sentence); });
   journal_->event(0, "started", progress_.origin);
 }
 
 void Session::resume() {
-  const std::vector<std::int64_t> checkpoints = run_.named_checkpoints();
-  const bool moved = run_.config().data.paths != config_.data.paths;
+  if (is_first()) resume_first();
+  if (alone()) return;
+  std::int64_t step = run_ && !run_->checkpoints().empty() ? progress_.step : -1;
+  world_.broadcast(&step, sizeof step);
+  if (!is_first() && step < 0) start();
+  if (!is_first() && step >= 0) progress_ = state_.load(RunDirectory::checkpoint_of(options_.out, step));
+  share_progress();
+}
+
+// What the first process knows and found out, for those that have read the same checkpoint.
+void Session::share_progress() {
+  struct Shared {
+    std::int64_t best_step;
+    double best_bits, elapsed;
+    bool saved, finished;
+  };
+  Shared shared{progress_.best_step, progress_.best_bits, elapsed_before_, saved_, finished_};
+  world_.broadcast(&shared, sizeof shared);
+  progress_.best_step = shared.best_step;
+  progress_.best_bits = shared.best_bits;
+  elapsed_before_ = saved_s_ = shared.elapsed;
+  saved_ = shared.saved;
+  finished_ = shared.finished;
+  started_ = Clock::now();
+}
+
+void Session::resume_first() {
+  const std::vector<std::int64_t> checkpoints = run_->named_checkpoints();
+  const bool moved = run_->config().data.paths != config_.data.paths;
   if (checkpoints.empty()) {
     note("the run has no checkpoint yet: it starts from the beginning");
-    if (moved) run_.write_config(config_);
+    if (moved) run_->write_config(config_);
     start();
     return;
   }
@@ -29,15 +57,16 @@ void Session::resume() {
   const DataMark now = data_.mark();
   check_data(now);  // before anything in the run changes
   progress_.data = now;
-  if (moved) run_.write_config(config_);
+  if (moved) run_->write_config(config_);
   set_aside(damaged);
   saved_ = true;
   repair_best();
   elapsed_before_ = saved_s_ = progress_.elapsed_s;
   started_ = Clock::now();
-  finished_ = saved_ && done() && is_complete() && Journal::says_finished(run_, progress_.step);
+  agreed_.elapsed = elapsed_before_;
+  finished_ = saved_ && done() && is_complete() && Journal::says_finished(*run_, progress_.step);
   if (finished_) return;
-  journal_.emplace(run_, &progress_, [this](const std::string& sentence) { note(sentence); });
+  journal_.emplace(*run_, &progress_, [this](const std::string& sentence) { note(sentence); });
   take_origin();
   journal_->event(progress_.step, "resumed", progress_.origin);
 }
@@ -55,14 +84,14 @@ std::vector<Session::Damaged> Session::load_newest(const std::vector<std::int64_
   std::vector<Damaged> damaged;
   for (auto step = checkpoints.rbegin(); step != checkpoints.rend(); ++step) {
     try {
-      progress_ = state_.load(run_.checkpoint_path(*step));
+      progress_ = state_.load(run_->checkpoint_path(*step));
       return damaged;
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::corrupt_data) throw;
       damaged.push_back({*step, error.what()});
     }
   }
-  throw Error(ErrorKind::corrupt_data, "train: run \"" + run_.path() + "\" has no checkpoint to go on from: " +
+  throw Error(ErrorKind::corrupt_data, "train: run \"" + run_->path() + "\" has no checkpoint to go on from: " +
                                            damaged.front().reason + "; train --overwrite starts it anew");
 }
 
@@ -71,7 +100,7 @@ void Session::check_data(const DataMark& now) const {
   if (progress_.data.sha256.empty()) {
     note(checkpoint + " does not say what it was trained on: whether the data are still the same is not known");
   } else if (progress_.data != now) {
-    throw_invalid("train: the data of run \"" + run_.path() + "\" changed since step " + with_commas(progress_.step) +
+    throw_invalid("train: the data of run \"" + run_->path() + "\" changed since step " + with_commas(progress_.step) +
                   ": " + difference_words(progress_.data, now) +
                   "; put them back as they were, name with --data where they lie now, or start another run");
   }
@@ -79,7 +108,7 @@ void Session::check_data(const DataMark& now) const {
 
 void Session::set_aside(const std::vector<Damaged>& damaged) {
   for (const Damaged& checkpoint : damaged) {
-    note(checkpoint.reason + "; it is set aside as \"" + run_.set_aside(checkpoint.step) +
+    note(checkpoint.reason + "; it is set aside as \"" + run_->set_aside(checkpoint.step) +
          "\" and the run goes on from \"" + checkpoint_name(progress_.step) + "\"");
   }
 }
@@ -87,16 +116,16 @@ void Session::set_aside(const std::vector<Damaged>& damaged) {
 // A kill may have come between a checkpoint and the link to it; and copies of a run may lack the link or the best.
 void Session::repair_best() {
   if (progress_.best_step < 0) return;
-  const std::vector<std::int64_t> there = run_.checkpoints();
+  const std::vector<std::int64_t> there = run_->checkpoints();
   if (std::find(there.begin(), there.end(), progress_.best_step) != there.end()) {
     mark_best();
-  } else if (!run_.has_best_folder()) {
+  } else if (!run_->has_best_folder()) {
     // The next validation is the best of those that are there, or this one where it was validated.
     const bool validated = progress_.validated_step == progress_.step && progress_.valid_bits >= 0;
     progress_.best_step = validated ? progress_.step : -1;
     progress_.best_bits = progress_.valid_bits;
     saved_ = false;
-    run_.unset_best();
+    run_->unset_best();
   }
 }
 

@@ -33,7 +33,7 @@ std::optional<Score> Session::score(Split split, std::int64_t tokens) {
   if (range.size() == 0) return std::nullopt;
   TrainState::Averaged averaged(state_);
   try {
-    const Score score = score_range(trainer_.network(), data_, range, 0, {}, options_.stop);
+    const Score score = score_range(trainer_.network(), data_, range, 0, {}, options_.stop, world_);
     if (score.tokens == range.size()) return score;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::diverged) throw;  // a loss that is not finite is no reason to end the run
@@ -48,6 +48,7 @@ void Session::validate(std::int64_t tokens) {
   // The same bytes every time, so that figures compare.
   const std::int64_t compared = progress_.valid_tokens > 0 ? progress_.valid_tokens : tokens;
   const std::optional<Score> scored = score(Split::valid, compared);
+  agree();
   if (!scored && stopped()) return;
   progress_.validated_step = progress_.step;
   progress_.validated_s = begun;
@@ -61,66 +62,83 @@ void Session::validate(std::int64_t tokens) {
     progress_.best_bits = bits;
     progress_.best_step = progress_.step;
   }
-  journal_->validation(progress_.step, bits, scored->standard_error, 0, scored->tokens);
+  if (journal_) journal_->validation(progress_.step, bits, scored->standard_error, 0, scored->tokens);
   if (observer_.validated) observer_.validated(progress_.step, bits, best);
 }
 
 void Session::mark_best() {
-  const std::string problem = run_.set_best(progress_.best_step);
+  const std::string problem = run_->set_best(progress_.best_step);
   if (problem.empty() || link_failed_) return;
   link_failed_ = true;
   note("the best checkpoint gets no link (" + problem + "); the program's commands find it without one");
 }
 
+// The first process makes it, while the others wait.
 void Session::make_sample(double seconds) {
-  if (!engine_) return;
+  if (!samples(config_)) return;
   const double begun = elapsed();
+  const TrainState::Averaged averaged(state_);
+  bool made = is_first() && write_sample(begun, seconds);
+  world_.broadcast(&made, sizeof made);
+  if (!made) return;
+  progress_.sampled_step = progress_.step;
+  progress_.sampled_s = begun;
+  saved_ = false;
+}
+
+// Whether there is one; false as well where the run was stopped meanwhile.
+bool Session::write_sample(double begun, double seconds) {
   std::atomic<bool> enough = false;
   SampleOptions options;
   options.tokens = engine_->shape().length;
   options.count = engine_->shape().sequences;
   options.seed = config_.training.seed;
   options.stop = &enough;
-  options.made = [&](std::int64_t, std::uint8_t) { enough = stopped() || elapsed() - begun >= seconds; };
-  TrainState::Averaged averaged(state_);
+  options.made = [&](std::int64_t, std::uint8_t) { enough = told_to_stop() || clock() - begun >= seconds; };
   std::vector<std::vector<std::uint8_t>> made;
   try {
     made = sample_tokens(*engine_, options);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::diverged) throw;
-    return note(std::string("no sample is made: ") + error.what());
+    note(std::string("no sample is made: ") + error.what());
+    return false;
   }
-  if (stopped()) return;
-  progress_.sampled_step = progress_.step;
-  progress_.sampled_s = begun;
-  saved_ = false;
+  if (told_to_stop()) return false;
   const MadeSample sample = made_sample(config_.data, made);
   std::string name;
   try {
-    name = run_.save_sample(progress_.step, ending_of(sample), file_of(sample));
+    name = run_->save_sample(progress_.step, ending_of(sample), file_of(sample));
   } catch (const Error& error) {
-    return note(std::string("the sample is not kept: ") + error.what());
+    note(std::string("the sample is not kept: ") + error.what());
+    return true;
   }
   journal_->sample(progress_.step, name, sample);
-  if (!observer_.sampled) return;
+  if (!observer_.sampled) return true;
   SampleReport report;
   report.step = progress_.step;
-  report.path = run_.path() + "/" + name;
+  report.path = run_->path() + "/" + name;
   report.share = static_cast<double>(made.front().size()) / static_cast<double>(options.tokens);
   if (const auto* text = std::get_if<std::string>(&sample)) report.text = *text;
   observer_.sampled(report);
+  return true;
 }
 
 void Session::save() {
   if (saved_) return;
   progress_.elapsed_s = saved_s_ = elapsed();
-  journal_->sync();  // first: a checkpoint is never ahead of the log, not even where the power fails
-  run_.save_checkpoint(progress_.step,
-                       [&](const std::string& directory) { state_.save(directory, config_, progress_); });
   saved_ = true;
+  if (!is_first()) return state_.save("", config_, progress_);  // takes part
+  journal_->sync();  // first: a checkpoint is never ahead of the log, not even where the power fails
+  try {
+    run_->save_checkpoint(progress_.step,
+                          [&](const std::string& directory) { state_.save(directory, config_, progress_); });
+  } catch (...) {
+    saved_ = false;
+    throw;
+  }
   if (progress_.best_step == progress_.step) mark_best();  // before the one that it replaces is removed
-  run_.rotate(config_.training.keep, progress_.best_step);
-  if (observer_.saved) observer_.saved(progress_.step, run_.checkpoint_path(progress_.step));
+  run_->rotate(config_.training.keep, progress_.best_step);
+  if (observer_.saved) observer_.saved(progress_.step, run_->checkpoint_path(progress_.step));
 }
 
 double Session::final_seconds() const { return std::max(kFinalSeconds, kFinalShare * elapsed()); }
@@ -135,7 +153,8 @@ void Session::finish() {
 }
 
 bool Session::is_complete() const {
-  return progress_.validated_step == progress_.step && (!engine_ || progress_.sampled_step == progress_.step);
+  return progress_.validated_step == progress_.step &&
+         (!samples(config_) || progress_.sampled_step == progress_.step);
 }
 
 void Session::test(TrainResult& result) {
@@ -144,7 +163,7 @@ void Session::test(TrainResult& result) {
   if (!scored) return;
   result.test_bits = scored->bits();
   result.test_bytes = scored->tokens;
-  result.test_order0_bits = order0_bits(data_, {test.begin, test.begin + scored->tokens});
+  if (is_first()) result.test_order0_bits = order0_bits(data_, {test.begin, test.begin + scored->tokens});
 }
 
 }  // namespace longstride

@@ -1,5 +1,8 @@
 // All that training carries from step to step: weights, moments, average, and where it stands. What is saved here and
 // the configuration determine every later step, to the bit.
+//
+// Where several processes train (parallel/world.h), each holds all weights, and moments and average of the elements that
+// it moves (train/shards.h). Everything but const functions is then called by all of them, in the same order.
 #pragma once
 
 #include <cmath>
@@ -16,22 +19,33 @@
 #include "model/network.h"
 #include "model/parameters.h"
 #include "ops/buffer.h"
+#include "parallel/world.h"
+#include "train/gradient_sum.h"
 #include "train/progress.h"
+#include "train/shards.h"
 
 namespace longstride {
 
 // Parameters in all their copies, in a backend's memory, and the programs that move them.
 class TrainState {
  public:
-  TrainState(Backend& backend, const ModelConfig& model, const TrainingConfig& training, DType activations);
+  // `world` outlives it; its size divides training.lanes.
+  TrainState(Backend& backend, const ModelConfig& model, const TrainingConfig& training, DType activations,
+             World& world = world_of_one());
 
   void initialise(std::int64_t seed);
 
-  // A step: begin, passes that add to outputs(), update.
+  // A step: begin; for each lane of this process passes that add to outputs(), each lane but the last ended by end_lane;
+  // update. While the last pass of all runs its marks are handed to segment_final, in order, if exchanges() says so.
   void begin();  // gradients and bits are 0
+  int lanes() const { return lanes_; }  // of this process
+  void end_lane(int lane);
+  bool exchanges() const { return lanes_ > 1 || world_.size() > 1; }
+  void segment_final(int segment) { gradients_.segment_final(segment); }
   struct Sums {
     double bits = 0;  // of all losses of the step
     double norm = 0;  // of the whole gradient, before clipping
+    double waited_s = 0;  // of the step, for other processes
     bool finite() const { return std::isfinite(bits) && std::isfinite(norm); }
   };
   // AdamW with clipped gradients, as update number `update` (from 1 on) at this rate. Where a sum is not finite
@@ -39,7 +53,7 @@ class TrainState {
   Sums update(double rate, std::int64_t update);
 
   Weights weights() const { return {&table_, weights_.f32(), rounded_.bf16()}; }
-  TrainingOutputs outputs() const { return {{&table_, gradients_.f32(), nullptr}, bits()}; }
+  TrainingOutputs outputs() const { return {{&table_, gradients_.lane().f32(), nullptr}, bits()}; }
   const ParameterTable& table() const { return table_; }
 
   // Of what holds values that are not finite: the name of the first parameter, and of the last one that has such a
@@ -59,14 +73,15 @@ class TrainState {
     TrainState& state_;
   };
 
-  // checkpoint: a directory that exists. Writes model.safetensors and state.safetensors.
+  // checkpoint: a directory that exists. The first process writes model.safetensors and state.safetensors.
   void save(const std::string& checkpoint, const Config& config, const Progress& progress) const;
   // Errors corrupt_data where one of the two is missing, damaged or does not fit the model.
   Progress load(const std::string& checkpoint);
 
   // Bytes by name, before anything is made.
-  static std::vector<std::pair<std::string, std::int64_t>> memory(const ParameterTable& table, bool average,
-                                                                  DType activations);
+  static std::vector<std::pair<std::string, std::int64_t>> memory(const ParameterTable& table,
+                                                                  const TrainingConfig& training, DType activations,
+                                                                  int processes, int rank);
 
  private:
   Array<double> bits() const { return array(static_cast<double*>(sums_.data()), 1); }
@@ -74,18 +89,31 @@ class TrainState {
   Array<float> scale() const { return array(sums_.f32() + 4, 1); }
   std::vector<std::string> not_finite(const Buffer& store) const;
   void make_programs();
+  void add_adamw(std::vector<Operation>& update, int segment) const;
+  void gather_sums();
+  void share_weights();
   void exchange();
+  bool averages() const { return training_.ema > 0; }  // also where this process moves nothing
+  Array<float> moved(const Buffer& mine, int segment) const;  // of what this process keeps
   const float* host(const Buffer& buffer, std::vector<std::byte>& staging) const;
-  void put(const Buffer& buffer, const std::vector<float>& values);
+  void put_mine(const Buffer& mine, const std::vector<float>& values);
+  std::vector<float> gather(const Buffer& mine) const;  // everyone's, at the first process; else empty
 
   Backend& backend_;
   ParameterTable table_;
   TrainingConfig training_;
-  Buffer weights_, first_moment_, second_moment_, gradients_;
-  Buffer average_;  // empty: off
-  Buffer rounded_;  // bfloat16; empty with float32 activations
-  Buffer sums_;     // bits, norm (double), scale (float)
-  std::unique_ptr<Executable> begin_, update_, exchange_;
+  World& world_;
+  int lanes_;
+  Shards shards_;
+  Buffer weights_;
+  Buffer first_moment_, second_moment_;  // of the elements that this process moves
+  Buffer average_;                       // of the same; empty where there is none
+  GradientSum gradients_;
+  Buffer rounded_;    // bfloat16; empty with float32 activations
+  Buffer sums_;       // bits, norm (double), scale (float)
+  Buffer lane_bits_;  // of this process's lanes (double)
+  Buffer squares_;    // sums of the gradient's chunks (double)
+  std::unique_ptr<Executable> begin_, square_sums_, update_, exchange_, round_;
 };
 
 }  // namespace longstride

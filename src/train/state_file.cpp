@@ -22,23 +22,32 @@ void add_tensors(std::vector<StoredTensor>& tensors, const ParameterTable& table
 }  // namespace
 
 void TrainState::save(const std::string& checkpoint, const Config& config, const Progress& progress) const {
+  // Where one process keeps all, what it keeps is written from where it lies.
+  const bool alone = world_.size() == 1;
+  const auto whole = [&](const Buffer& mine) { return alone ? std::vector<float>() : gather(mine); };
+  const std::vector<float> all_m = whole(first_moment_), all_v = whole(second_moment_), all_average = whole(average_);
+  if (world_.rank() != 0) return;
   std::vector<std::byte> w, m, v, average;
-  const bool averaging = static_cast<bool>(average_);
+  const auto values = [&](const std::vector<float>& all, const Buffer& mine, std::vector<std::byte>& staging) {
+    return alone ? host(mine, staging) : all.data();
+  };
+  const bool averaging = averages();
   const float* trained = host(weights_, w);
   // Nothing that depends on the clock (validations do) goes into this file: the same steps make the same bytes.
-  const std::string model_hash = save_model(checkpoint + "/" + kModelFile, config, progress.step, table_,
-                                            averaging ? host(average_, average) : trained, progress.origin);
+  const std::string model_hash =
+      save_model(checkpoint + "/" + kModelFile, config, progress.step, table_,
+                 averaging ? values(all_average, average_, average) : trained, progress.origin);
   std::vector<StoredTensor> tensors;
   if (averaging) add_tensors(tensors, table_, "weights.", trained);
-  add_tensors(tensors, table_, "first_moment.", host(first_moment_, m));
-  add_tensors(tensors, table_, "second_moment.", host(second_moment_, v));
+  add_tensors(tensors, table_, "first_moment.", values(all_m, first_moment_, m));
+  add_tensors(tensors, table_, "second_moment.", values(all_v, second_moment_, v));
   std::map<std::string, std::string> metadata = progress_metadata(progress);
   metadata[kModelHash] = model_hash;
   write_safetensors(checkpoint + "/" + kTrainingStateFile, metadata, tensors);
 }
 
 Progress TrainState::load(const std::string& checkpoint) {
-  const bool averaging = static_cast<bool>(average_);
+  const bool averaging = averages();
   for (const char* name : {kModelFile, kTrainingStateFile})
     if (!is_there(checkpoint + "/" + name)) throw_corrupt_checkpoint(checkpoint, std::string("lacks its ") + name);
   const SafetensorsFile model(checkpoint + "/" + kModelFile);
@@ -49,15 +58,16 @@ Progress TrainState::load(const std::string& checkpoint) {
   Progress progress = read_progress(state);
   progress.origin = read_checkpoint_metadata(model).origin;
   std::vector<float> values(static_cast<std::size_t>(table_.store_elements()));
-  const auto read = [&](const SafetensorsFile& file, const std::string& prefix, const Buffer& buffer) {
+  const auto read = [&](const SafetensorsFile& file, const std::string& prefix, const Buffer& mine) {
     load_tensors_into(file, table_, prefix, values.data());
-    put(buffer, values);
+    put_mine(mine, values);
   };
-  read(model, "", averaging ? average_ : weights_);
-  if (averaging) read(state, "weights.", weights_);
+  if (averaging) read(model, "", average_);
+  load_tensors_into(averaging ? state : model, table_, averaging ? "weights." : "", values.data());
+  backend_.upload(weights_.data(), values.data(), weights_.bytes());
   read(state, "first_moment.", first_moment_);
   read(state, "second_moment.", second_moment_);
-  if (rounded_) run_once(backend_, Round{weights_.floats(), rounded_.halves()});
+  if (round_) round_->run();
   return progress;
 }
 

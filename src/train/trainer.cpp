@@ -20,8 +20,9 @@ NetworkShape shape_of(const Config& config) {
 
 }  // namespace
 
-Trainer::Trainer(Backend& backend, const Config& config, const Dataset& data, TrainState& state)
+Trainer::Trainer(Backend& backend, const Config& config, const Dataset& data, TrainState& state, World& world)
     : backend_(backend),
+      world_(world),
       config_(config),
       data_(data),
       state_(state),
@@ -33,19 +34,29 @@ Trainer::Trainer(Backend& backend, const Config& config, const Dataset& data, Tr
   bytes_.resize(rows);
   scored_.resize(rows);
   tokens_.resize(rows);
+  if (state.exchanges())
+    at_mark_ = [this](const Mark& mark) {
+      if (mark.what == Mark::What::gradient_final) state_.segment_final(static_cast<int>(mark.block));
+    };
 }
 
 void Trainer::read_windows(std::int64_t first) {
   const std::int64_t n = config_.model.context;
   std::fill(scored_.begin(), scored_.end(), std::uint8_t{0});
-  scored_tokens_ = 0;
   for (std::int64_t b = 0; b < config_.training.batch; ++b) {
     const Window window = order_.window(first + b);
     data_.read(part_.begin + window.begin, {bytes_.data() + b * n, static_cast<std::size_t>(n)});
     std::fill_n(scored_.begin() + b * n + window.score_begin, window.score_count, std::uint8_t{1});
-    scored_tokens_ += static_cast<double>(window.score_count);
   }
   std::copy(bytes_.begin(), bytes_.end(), tokens_.begin());
+}
+
+// Of all lanes, also those of other processes.
+double Trainer::scored_tokens(std::int64_t step) const {
+  double tokens = 0;
+  for (std::int64_t window = 0; window < windows_per_step(); ++window)
+    tokens += static_cast<double>(order_.window(step * windows_per_step() + window).score_count);
+  return tokens;
 }
 
 Trainer::Result Trainer::step(Progress& progress, double rate) {
@@ -59,18 +70,20 @@ Trainer::Result Trainer::step(Progress& progress, double rate) {
   // the training part scores fewer.
   pass.gradient = static_cast<float>(1.0 / static_cast<double>(tokens_per_step()));
   Result result;
-  double tokens = 0;
-  for (std::int64_t micro = 0; micro < training.accumulate; ++micro) {
-    pass.dropout_step = progress.step * training.accumulate + micro;
+  const std::int64_t of_lane = training.accumulate / training.lanes, mine = of_lane * state_.lanes();
+  for (std::int64_t micro = 0; micro < mine; ++micro) {
+    pass.dropout_step = progress.step * training.accumulate + world_.rank() * mine + micro;
     const auto begun = std::chrono::steady_clock::now();
     read_windows(pass.dropout_step * training.batch);
     result.load_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-    network_.forward_backward(pass);
-    tokens += scored_tokens_;
+    const bool last = micro + 1 == mine;
+    network_.forward_backward(pass, nullptr, last ? at_mark_ : Executable::AtMark());
+    if (!last && (micro + 1) % of_lane == 0) state_.end_lane(static_cast<int>(micro / of_lane));
   }
   const TrainState::Sums sums = state_.update(rate, progress.updates + 1);
-  result.loss_bits = sums.bits / tokens;
+  result.loss_bits = sums.bits / scored_tokens(progress.step);
   result.gradient_norm = sums.norm;
+  result.exchange_s = sums.waited_s;
   result.skipped = !sums.finite();
   ++progress.step;
   if (result.skipped) {

@@ -9,19 +9,23 @@
 #include "data/order.h"
 #include "longstride/config.h"
 #include "model/network.h"
+#include "parallel/world.h"
 #include "train/state.h"
 
 namespace longstride {
 
 class Trainer {
  public:
-  // config: resolved (no automatic choices left). data must hold a training part of one context at least.
-  Trainer(Backend& backend, const Config& config, const Dataset& data, TrainState& state);
+  // config: resolved (no automatic choices left). data must hold a training part of one context at least. world: that
+  // of `state`; its processes take a share of each step's windows.
+  Trainer(Backend& backend, const Config& config, const Dataset& data, TrainState& state,
+          World& world = world_of_one());
 
   struct Result {
     double loss_bits = 0;      // mean over the tokens scored
     double gradient_norm = 0;  // before clipping
     double load_s = 0;         // of the step, spent waiting for data
+    double exchange_s = 0;     // of the step, spent waiting for other processes
     bool skipped = false;      // loss or gradient not finite: weights untouched
   };
   // Step `progress.step` (0-based) at this learning rate. Advances progress.step, updates and the counts of skips.
@@ -39,9 +43,11 @@ class Trainer {
 
  private:
   void read_windows(std::int64_t first);
+  double scored_tokens(std::int64_t step) const;
   std::string activation_not_finite(std::int64_t step);
 
   Backend& backend_;
+  World& world_;
   Config config_;
   const Dataset& data_;
   TrainState& state_;
@@ -50,7 +56,7 @@ class Trainer {
   Network network_;
   std::vector<std::uint8_t> bytes_, scored_;  // (batch, n)
   std::vector<std::int32_t> tokens_;          // (batch, n)
-  double scored_tokens_ = 0;                  // of the windows at hand
+  Executable::AtMark at_mark_;                // of a step's last pass; none where nothing is to be told
 };
 
 }  // namespace longstride

@@ -50,7 +50,8 @@ std::string log_contents(const fs::path& path) {
     started += json.value("event", "") == "started";
     finished += json.value("event", "") == "finished";
     if (json.contains("event")) continue;
-    for (const char* time : {"step_s", "load_s", "tokens_per_s", "utilisation", "memory_bytes"}) json.erase(time);
+    for (const char* time : {"step_s", "load_s", "exchange_s", "tokens_per_s", "utilisation", "memory_bytes"})
+      json.erase(time);
     lines += json.dump() + "\n";
   }
   return lines + "started " + std::to_string(started) + ", finished " + std::to_string(finished) + "\n";

@@ -25,11 +25,12 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"cpu", {"ops", "pattern"}},  // implements ops/backend.h; no room includes it
     {"attention", {"ops", "pattern"}},
     {"io", {}},
+    {"parallel", {}},
     {"data", {"io", "ops"}},
     {"model", {"pattern", "ops", "io"}},
-    {"evaluate", {"model", "data", "ops", "io", "pattern"}},
+    {"evaluate", {"model", "data", "parallel", "ops", "io", "pattern"}},
     {"sample", {"model", "data", "ops", "io", "pattern"}},
-    {"train", {"sample", "evaluate", "model", "data", "ops", "io", "pattern"}},
+    {"train", {"sample", "evaluate", "model", "data", "parallel", "ops", "io", "pattern"}},
     {"doctor", {"train", "model", "ops", "io", "pattern"}},
 };
 
@@ -47,7 +48,8 @@ const std::vector<std::pair<std::string, std::set<std::string>>> kOnlyIn = {
     {"CLI/", {"apps"}},
     {"iostream", {"apps"}},
     {"csignal", {"apps", "python"}},  // stopping is the program's affair; the library is given a flag
-    {"chrono", {"doctor", "train", "evaluate", "sample", "cpu", "io", "apps", "python"}},  // the model knows no clock
+    {"chrono",  // the model knows no clock
+     {"doctor", "train", "evaluate", "sample", "parallel", "cpu", "io", "apps", "python"}},
 };
 
 constexpr int kMostLines = 400;

@@ -1,5 +1,5 @@
-// These tests hold against definitions what is computed element by element, and sums over all elements: GradientNorm,
-// SumBits, Round, Exchange and Zero.
+// These tests hold against definitions what is computed element by element, and sums over all elements: Sum, SquareSums,
+// GradientNorm, SumBits, Round, Exchange and Zero.
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -17,18 +17,26 @@ constexpr std::int64_t kCounts[] = {1, 7, 16, 33, 4095, 4096, 4097, 10000};  // 
 
 struct NormCase {
   std::vector<float> x, scale = {-1};
-  std::vector<double> bits = {3}, norm = {-1};
-  GradientNorm op(double clip = 0) { return {array_of(x), array_of(bits), clip, array_of(norm), array_of(scale)}; }
+  std::vector<double> bits = {3}, norm = {-1}, squares = std::vector<double>(static_cast<std::size_t>(chunks()), -1);
+  std::int64_t chunks() const { return square_sums_of(static_cast<std::int64_t>(x.size())); }
+  SquareSums sums() { return {array_of(x), array_of(squares)}; }
+  GradientNorm op(double clip = 0) {
+    return {array_of(squares), array_of(bits), clip, array_of(norm), array_of(scale)};
+  }
+  definitions::GradientNormValues definition(double clip = 0) {
+    squares = definitions::square_sums(sums());
+    return definitions::gradient_norm(op(clip));
+  }
 };
 
 TEST_P(ElementOperations, GradientNormIsTheSameForAnyThreadsAndInstructionSet) {
   for (const std::int64_t count : kCounts) {
     NormCase t{random_floats(count, 9)};
-    const definitions::GradientNormValues want = definitions::gradient_norm(t.op());
+    const definitions::GradientNormValues want = t.definition();
     definitions::Values all;
     every_way([&](const std::string& way) {
       append(all, same_for_any_threads(way, [&] {
-               run(t.op());
+               run({t.sums(), t.op()});
                return definitions::Values{t.norm[0]};
              }));
       EXPECT_EQ(t.scale[0], 1) << way;
@@ -44,22 +52,22 @@ TEST_P(ElementOperations, GradientNormClipsWhereTheNormIsAboveTheClip) {
   every_way([&](const std::string& way) {
     for (const double clip : {0.0, 0.25, 1e30}) {
       NormCase t{random_floats(5000, 9)};
-      const definitions::GradientNormValues want = definitions::gradient_norm(t.op(clip));
-      run(t.op(clip));
+      const definitions::GradientNormValues want = t.definition(clip);
+      run({t.sums(), t.op(clip)});
       EXPECT_NEAR(t.norm[0], want.norm, want.norm * 1e-13) << way;
       EXPECT_NEAR(t.scale[0], want.scale, want.scale * 0x1p-23) << way;
       EXPECT_EQ(t.scale[0] == 1, clip != 0.25) << way;
     }
     NormCase t{{3, 4}};
     for (const auto& [clip, scale] : {std::pair(2.0, 0.4f), std::pair(5.0, 1.0f), std::pair(9.0, 1.0f)}) {
-      run(t.op(clip));
+      run({t.sums(), t.op(clip)});
       EXPECT_EQ(t.norm[0], 5) << way << " clip " << clip;
       EXPECT_EQ(t.scale[0], scale) << way << " clip " << clip;
     }
     t.bits = {NAN};
     GradientNorm op = t.op(5);
     op.bits = {};
-    run(op);
+    run({t.sums(), op});
     EXPECT_EQ(t.scale[0], 1) << way << ": bits are optional";
   });
 }
@@ -69,19 +77,19 @@ TEST_P(ElementOperations, GradientNormHasNoScaleWhereAnElementIsNotFinite) {
     for (const std::size_t at : {0, 4095, 4096, 4999}) {
       for (const double clip : {0.0, 1.0}) {
         NormCase t{std::vector<float>(5000, 1.0f)};
-        run(t.op(clip));
+        run({t.sums(), t.op(clip)});
         EXPECT_NEAR(t.norm[0], std::sqrt(5000.0), 1e-12) << way;
         EXPECT_FALSE(std::isnan(t.scale[0])) << way;
         t.x[at] = NAN;
-        run(t.op(clip));
+        run({t.sums(), t.op(clip)});
         EXPECT_TRUE(std::isnan(t.norm[0])) << way << " at " << at;
         EXPECT_TRUE(std::isnan(t.scale[0])) << way << " at " << at;
         t.x[at] = -INFINITY;
-        run(t.op(clip));
+        run({t.sums(), t.op(clip)});
         EXPECT_TRUE(std::isinf(t.norm[0])) << way << " at " << at;
         EXPECT_TRUE(std::isnan(t.scale[0])) << way << " at " << at;
         t.x[at] = 3e38f;  // its square is beyond float32
-        run(t.op(clip));
+        run({t.sums(), t.op(clip)});
         EXPECT_NEAR(t.norm[0], 3e38f, 3e38 * 1e-12) << way << " at " << at;
         EXPECT_FALSE(std::isnan(t.scale[0])) << way << " at " << at;
       }
@@ -96,11 +104,45 @@ TEST_P(ElementOperations, GradientNormHasNoScaleWhereTheBitsAreNotFinite) {
       for (const double clip : {0.0, 1.0}) {
         NormCase t{{3, 4}};
         t.bits = {bits};
-        run(t.op(clip));
+        run({t.sums(), t.op(clip)});
         EXPECT_EQ(t.norm[0], 5) << way;
         EXPECT_TRUE(std::isnan(t.scale[0])) << way << " bits " << bits;
-        EXPECT_TRUE(std::isnan(definitions::gradient_norm(t.op(clip)).scale));
+        EXPECT_TRUE(std::isnan(t.definition(clip).scale));
       }
+    }
+  });
+}
+
+TEST_P(ElementOperations, SquareSumsAreThoseOfChunksWhereverTheyAreAdded) {
+  every_way([&](const std::string& way) {
+    for (const std::int64_t count : kCounts) {
+      NormCase t{random_floats(count, 11)};
+      const definitions::Values want = definitions::square_sums(t.sums());
+      run(t.sums());
+      for (std::size_t c = 0; c < want.size(); ++c)
+        EXPECT_NEAR(t.squares[c], want[c], want[c] * 1e-13) << way << " chunk " << c << " of " << count;
+      if (count <= kSquareSumsChunk) continue;
+      NormCase rest{{t.x.begin() + kSquareSumsChunk, t.x.end()}};  // by itself, as another process may hold it
+      run(rest.sums());
+      EXPECT_EQ(rest.squares, std::vector<double>(t.squares.begin() + 1, t.squares.end())) << way;
+    }
+  });
+}
+
+TEST_P(ElementOperations, SumRoundsOnceAndMayTakeThePlaceOfATerm) {
+  every_way([&](const std::string& way) {
+    for (const std::int64_t count : kCounts) {
+      const std::vector<float> a = random_floats(count, 12), b = random_floats(count, 13);
+      std::vector<float> x = a, y = b, out(a.size(), -1), other = out;
+      const definitions::Values want = definitions::sum({array_of(x), array_of(y), array_of(out)});
+      run({Sum{array_of(x), array_of(y), array_of(out)}, Sum{array_of(y), array_of(x), array_of(other)}});
+      for (std::size_t i = 0; i < out.size(); ++i) EXPECT_EQ(out[i], static_cast<float>(want[i])) << way << " at " << i;
+      EXPECT_EQ(out, other) << way;
+      run(Sum{array_of(x), array_of(y), array_of(x)});
+      EXPECT_EQ(out, x) << way;
+      x = a;
+      run(Sum{array_of(x), array_of(y), array_of(y)});
+      EXPECT_EQ(out, y) << way;
     }
   });
 }

@@ -175,24 +175,30 @@ TEST_P(Ops, ElementOperationsSayWhatDoesNotFit) {
   const auto halves = array<std::uint16_t>(nullptr, 3);
   expect_refused([&] { compile(SumBits{{}, one}); }, "sum_bits: losses is missing");
   expect_refused([&] { compile(SumBits{floats(3), two}); }, "sum_bits: sum must have 1 elements, got 2");
-  expect_refused([&] { compile(GradientNorm{{}, one, 0, one, floats(1)}); }, "gradient_norm: x is missing");
+  expect_refused([&] { compile(GradientNorm{{}, one, 0, one, floats(1)}); }, "gradient_norm: squares is missing");
   expect_refused(
       [&] {
-        compile(GradientNorm{floats(3), two, 0, one, floats(1)});
+        compile(GradientNorm{two, two, 0, one, floats(1)});
       },
       "gradient_norm: bits must have 1 elements, got 2");
-  expect_refused([&] { compile(GradientNorm{floats(3), {}, 0, {}, floats(1)}); }, "gradient_norm: norm is missing");
-  expect_refused([&] { compile(GradientNorm{floats(3), {}, 0, one, {}}); }, "gradient_norm: scale is missing");
+  expect_refused([&] { compile(GradientNorm{two, {}, 0, {}, floats(1)}); }, "gradient_norm: norm is missing");
+  expect_refused([&] { compile(GradientNorm{two, {}, 0, one, {}}); }, "gradient_norm: scale is missing");
   expect_refused(
       [&] {
-        compile(GradientNorm{floats(3), {}, -1, one, floats(1)});
+        compile(GradientNorm{two, {}, -1, one, floats(1)});
       },
       "gradient_norm: clip must be at least 0, got -1.000000");
   expect_refused(
       [&] {
-        compile(GradientNorm{floats(3), {}, NAN, one, floats(1)});
+        compile(GradientNorm{two, {}, NAN, one, floats(1)});
       },
       "gradient_norm: clip must be at least 0, got nan");
+  expect_refused([&] { compile(Sum{{}, floats(1), floats(1)}); }, "sum: a is missing");
+  expect_refused([&] { compile(Sum{floats(2), floats(1), floats(2)}); }, "sum: b must have 2 elements, got 1");
+  expect_refused([&] { compile(Sum{floats(2), floats(2), floats(1)}); }, "sum: out must have 2 elements, got 1");
+  expect_refused([&] { compile(SquareSums{{}, one}); }, "square_sums: x is missing");
+  expect_refused([&] { compile(SquareSums{floats(4096), two}); }, "square_sums: sums must have 1 elements, got 2");
+  expect_refused([&] { compile(SquareSums{floats(4097), one}); }, "square_sums: sums must have 2 elements, got 1");
   expect_refused([&] { compile(Zero{}); }, "zero: memory is missing");
   expect_refused([&] { compile(Round{{}, halves}); }, "round: x is missing");
   expect_refused([&] { compile(Round{floats(4), halves}); }, "round: y must have 4 elements, got 3");

@@ -139,9 +139,10 @@ TEST_P(AdamWOperation, IsSkippedByAGradientThatIsNotFinite) {
       t.dw[4999] = start.dw[4999] = bad;
       std::vector<double> norm = {0};
       GradientNorm of_gradient;
-      of_gradient.x = array_of(t.dw), of_gradient.norm = array_of(norm), of_gradient.scale = array_of(t.scale);
+      std::vector<double> squares(2);
+      of_gradient.squares = array_of(squares), of_gradient.norm = array_of(norm), of_gradient.scale = array_of(t.scale);
       of_gradient.clip = 1;
-      run({of_gradient, t.op()}, kUpdateInputs);
+      run({SquareSums{array_of(t.dw), array_of(squares)}, of_gradient, t.op()}, kUpdateInputs);
       EXPECT_EQ(t.w == start.w, !std::isfinite(bad)) << bad;
       EXPECT_EQ(t.m == start.m, !std::isfinite(bad)) << bad;
       EXPECT_EQ(std::isnan(t.scale[0]), !std::isfinite(bad)) << bad;

@@ -56,7 +56,7 @@ def test_a_run_holds_what_the_interface_says(corpus, tmp_path):
     assert (out / "checkpoints" / "000000030" / "state.safetensors").is_file()
     assert (out / "samples" / "000000030.txt").stat().st_size > 0
     steps, validations = log(out)
-    keys = "step tokens epoch loss_bits learning_rate gradient_norm step_s load_s tokens_per_s utilisation memory_bytes"
+    keys = "step tokens epoch loss_bits learning_rate gradient_norm step_s load_s exchange_s tokens_per_s utilisation memory_bytes"
     assert set(keys.split()) <= set(steps[0]) and len(steps) == 30
     assert {"step", "valid_bits", "min_context", "tokens_scored"} <= set(validations[-1])
 

@@ -47,8 +47,8 @@ TEST_F(Training, WritesOneObjectAStepIntoTheLog) {
     const auto json = nlohmann::json::parse(line);
     if (json.contains("loss_bits")) {
       EXPECT_EQ(json["step"], ++steps);
-      for (const char* key : {"tokens", "epoch", "learning_rate", "gradient_norm", "step_s", "load_s", "tokens_per_s",
-                              "utilisation", "memory_bytes"})
+      for (const char* key : {"tokens", "epoch", "learning_rate", "gradient_norm", "step_s", "load_s", "exchange_s",
+                              "tokens_per_s", "utilisation", "memory_bytes"})
         EXPECT_TRUE(json.contains(key)) << key;
     }
     if (json.contains("valid_bits")) {

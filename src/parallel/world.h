@@ -1,0 +1,58 @@
+// The processes that train one model together, and how bytes go between them. Nothing here adds numbers: what is added
+// is added by who receives it, in an order that does not depend on who carried it. Ours.
+//
+// All ranks call the same functions in the same order. Memory is the host's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+namespace longstride {
+
+class World {
+ public:
+  struct Piece {  // of a rank's memory
+    void* data = nullptr;
+    std::int64_t bytes = 0;
+  };
+  using Ticket = std::int64_t;
+
+  virtual ~World() = default;
+  World() = default;
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  virtual int rank() const = 0;  // [0, size)
+  virtual int size() const = 0;
+
+  // Begins to send sends[q] to rank q and to fill receives[p] with what rank p sends here; both have size() pieces, and
+  // as many bytes arrive as p sends. None of this memory may be written, nor what is received be read, before `finish`.
+  // A piece for this rank itself is copied; where both name the same memory nothing is done.
+  virtual Ticket begin_exchange(std::span<const Piece> sends, std::span<const Piece> receives) = 0;
+  // Waits for an exchange. Each is finished once, in the order in which they were begun. Error unavailable where a rank
+  // has ended: it names it.
+  virtual void finish(Ticket exchange) = 0;
+  // Ends all other ranks too, as far as there are any, without waiting for them.
+  virtual void end_all(int) noexcept {}
+
+  // Sends and receives, done when this returns.
+  void exchange(std::span<const Piece> sends, std::span<const Piece> receives) {
+    finish(begin_exchange(sends, receives));
+  }
+  // all = everyone's `bytes`, by rank; `mine` may lie at its place in it.
+  void all_gather(const void* mine, std::int64_t bytes, void* all);
+  // data of the others = data of rank `root`.
+  void broadcast(void* data, std::int64_t bytes, int root = 0);
+};
+
+// Of one process: size 1, nothing moves.
+World& world_of_one();
+
+// Threads of this process as ranks: body is called once a rank, on a thread of its own, with its world; returns when
+// all have returned. Where one throws, the others' exchanges end with an error, and what it threw is thrown here (of
+// several, that of the lowest rank that did not merely hear of another's end). For tests.
+void run_threads(int size, const std::function<void(World&)>& body);
+
+}  // namespace longstride

@@ -1,0 +1,60 @@
+// Which of the parameters' elements each process moves, and in which pieces gradients go to their owners: pure, from
+// the table of parameters and the number of processes. Ours; the idea is that of sharded optimisers (Rajbhandari et al.
+// 2020, ZeRO, stage 2).
+//
+// Segments follow one another from the end of the store to its beginning, in the order in which the backward pass
+// leaves gradients final. Each is cut into one piece a process at chunks of kSquareSumsChunk, so that sums of squares
+// do not depend on the cuts. What a process moves ends with rows where rows are moved as wholes.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/parameters.h"
+
+namespace longstride {
+
+struct ElementRange {
+  std::int64_t begin = 0, end = 0;  // elements of the store
+  std::int64_t size() const { return end - begin; }
+  bool operator==(const ElementRange&) const = default;
+};
+
+class Shards {
+ public:
+  Shards(const ParameterTable& table, int processes);
+
+  int processes() const { return processes_; }
+  int segments() const { return static_cast<int>(bounds_.size()) - 1; }
+
+  // Final when the mark of the same number is passed (ops/ops.h, Mark::What::gradient_final).
+  ElementRange segment(int s) const { return {bounds_[at(s) + 1], bounds_[at(s)]}; }
+  // Whose chunks' sums of squares process p adds. Chunks of the segment; may be none.
+  ElementRange summed(int s, int p) const { return {cut(s, p), cut(s, p + 1)}; }
+  // What it moves. Over all segments and processes: every element once.
+  ElementRange moved(int s, int p) const { return {row_end(cut(s, p)), row_end(cut(s, p + 1))}; }
+  // Whose gradients it needs for both.
+  ElementRange needed(int s, int p) const;
+
+  // Where process p keeps what belongs to the elements moved(s, p), or needed(s, p): in ascending order, aligned to 16
+  // elements, so that one process keeps all of them where they are. And the elements of all.
+  std::int64_t place_of_moved(int s, int p) const { return place(&Shards::moved, s, p); }
+  std::int64_t place_of_needed(int s, int p) const { return place(&Shards::needed, s, p); }
+  std::int64_t moved_elements(int p) const { return place_of_moved(-1, p); }
+  std::int64_t needed_elements(int p) const { return place_of_needed(-1, p); }
+
+ private:
+  static std::size_t at(int index) { return static_cast<std::size_t>(index); }
+  std::int64_t cut(int s, int p) const;
+  std::int64_t row_end(std::int64_t element) const;
+  std::int64_t place(ElementRange (Shards::*ranges)(int, int) const, int s, int p) const;
+
+  struct Rows {
+    std::int64_t begin, end, row;
+  };
+  int processes_;
+  std::vector<std::int64_t> bounds_;  // falling: bounds_[s + 1] .. bounds_[s] is segment s
+  std::vector<Rows> by_rows_;
+};
+
+}  // namespace longstride

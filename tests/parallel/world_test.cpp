@@ -1,0 +1,111 @@
+// These tests let threads play the processes of a world: every byte arrives where it should, whoever is late.
+#include "parallel/world.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+#include "longstride/error.h"
+
+namespace longstride {
+namespace {
+
+using Piece = World::Piece;
+
+// What rank `from` sends to rank `to` in an exchange: as many bytes as the two say, some of them none.
+std::string letter(int exchange, int from, int to) {
+  return std::string(static_cast<std::size_t>((exchange * 7 + from * 3 + to * 5) % 11 * 100),
+                     static_cast<char>('a' + (exchange + from * 5 + to) % 26));
+}
+
+void be_late(int rank, int exchange) {
+  std::this_thread::sleep_for(std::chrono::microseconds((rank * 37 + exchange * 101) % 300));
+}
+
+TEST(World, ExchangesPiecesOfAnySizeWhileOthersAreOnTheirWay) {
+  for (const int size : {1, 2, 3, 8}) {
+    run_threads(size, [&](World& world) {
+      EXPECT_EQ(world.size(), size);
+      constexpr int kExchanges = 40, kAtOnce = 3;
+      std::vector<std::vector<std::string>> sent(kExchanges), got(kExchanges);
+      std::vector<World::Ticket> tickets;
+      const auto finish = [&](int k) {
+        world.finish(tickets[static_cast<std::size_t>(k)]);
+        for (int p = 0; p < size; ++p)
+          EXPECT_EQ(got[static_cast<std::size_t>(k)][static_cast<std::size_t>(p)], letter(k, p, world.rank()));
+        for (std::string& text : sent[static_cast<std::size_t>(k)]) text.assign(text.size(), '-');  // is free again
+      };
+      for (int k = 0; k < kExchanges; ++k) {
+        std::vector<Piece> sends, receives;
+        std::vector<std::string>&from = sent[static_cast<std::size_t>(k)], &to = got[static_cast<std::size_t>(k)];
+        for (int p = 0; p < size; ++p) from.push_back(letter(k, world.rank(), p));
+        for (int p = 0; p < size; ++p) to.emplace_back(letter(k, p, world.rank()).size(), '?');
+        for (std::string& text : from) sends.push_back({text.data(), std::ssize(text)});
+        for (std::string& text : to) receives.push_back({text.data(), std::ssize(text)});
+        be_late(world.rank(), k);
+        tickets.push_back(world.begin_exchange(sends, receives));
+        if (k >= kAtOnce) finish(k - kAtOnce);
+      }
+      for (int k = kExchanges - kAtOnce; k < kExchanges; ++k) finish(k);
+    });
+  }
+}
+
+TEST(World, GathersAndSendsFromOneToAll) {
+  run_threads(5, [](World& world) {
+    const std::int64_t mine = 100 + world.rank();
+    std::vector<std::int64_t> all(5);
+    world.all_gather(&mine, sizeof mine, all.data());
+    EXPECT_EQ(all, (std::vector<std::int64_t>{100, 101, 102, 103, 104}));
+    all[static_cast<std::size_t>(world.rank())] = 7 * world.rank();
+    world.all_gather(&all[static_cast<std::size_t>(world.rank())], sizeof mine, all.data());  // in place
+    EXPECT_EQ(all, (std::vector<std::int64_t>{0, 7, 14, 21, 28}));
+    for (int root = 0; root < 5; ++root) {
+      std::string word = world.rank() == root ? "from " + std::to_string(root) : "      ";
+      world.broadcast(word.data(), std::ssize(word), root);
+      EXPECT_EQ(word, "from " + std::to_string(root));
+    }
+  });
+}
+
+TEST(World, OfOneMovesNothing) {
+  World& world = world_of_one();
+  EXPECT_EQ(world.rank(), 0);
+  EXPECT_EQ(world.size(), 1);
+  std::int64_t mine = 5, all = 0;
+  world.all_gather(&mine, sizeof mine, &all);
+  EXPECT_EQ(all, 5);
+  world.broadcast(&mine, sizeof mine);
+  EXPECT_EQ(mine, 5);
+}
+
+TEST(World, TellsTheOthersOfARankThatEnded) {
+  std::vector<std::string> heard(4);
+  const auto body = [&](World& world) {
+    if (world.rank() == 2) throw std::runtime_error("the disk of rank 2 is full");
+    try {
+      for (;;) {
+        std::int64_t number = world.rank();
+        world.broadcast(&number, sizeof number);
+      }
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::unavailable);
+      heard[static_cast<std::size_t>(world.rank())] = error.what();
+      throw;
+    }
+  };
+  try {
+    run_threads(4, body);
+    FAIL() << "a rank threw";
+  } catch (const std::runtime_error& error) {
+    EXPECT_STREQ(error.what(), "the disk of rank 2 is full");
+  }
+  EXPECT_EQ(heard, (std::vector<std::string>{"rank 2 has ended", "rank 2 has ended", "", "rank 2 has ended"}));
+}
+
+}  // namespace
+}  // namespace longstride

@@ -1,0 +1,172 @@
+// These tests train with lanes: bits depend on how many there are, and not on how many processes share them.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "io/file.h"
+#include "io/scratch.h"
+#include "parallel/world.h"
+#include "train/trainer.h"
+
+namespace longstride {
+namespace {
+
+struct Trained {
+  std::string files;  // of the checkpoint
+  std::vector<double> bits, norms;
+};
+
+// Wide enough that several processes move parts of one table, rows of hash embeddings among them.
+class Lanes : public testing::Test {
+ protected:
+  Lanes() {
+    std::string text;
+    while (text.size() < 6000) text += "a text that repeats itself " + std::to_string(text.size()) + "\n";
+    put(scratch_ / "text", text);
+  }
+
+  Config config(int lanes, DType type = DType::float32) const {
+    Config config = read_config(
+        {R"x({"model": {"context": 30, "layers": 2, "width": 48, "heads": 2, "positions": [5, 6], "dropout": 0.2,
+              "attention": "fixed(5,1)", "hash_orders": [2], "hash_buckets": 301}, "training": {"batch": 2, "ema": 0.9,
+              "accumulate": 16, "clip": 0.01, "learning_rate": 0.01, "recompute": "none"}})x"},
+        {"test"}, {"data.paths=[\"" + scratch_ / "text" + "\"]"});
+    config.training.lanes = lanes;
+    config.training.precision = type == DType::float32 ? Precision::float32 : Precision::bfloat16;
+    return config;
+  }
+
+  // Steps of so many processes, from the beginning or from the checkpoint that lies in scratch, saved there.
+  Trained run(const Config& config, int processes, std::int64_t first, std::int64_t steps) const {
+    Trained all;
+    run_threads(processes, [&](World& world) {
+      const Dataset data(config.data);
+      const std::unique_ptr<Backend> backend = make_backend(Device::cpu);
+      const DType type = config.training.precision == Precision::float32 ? DType::float32 : DType::bfloat16;
+      TrainState state(*backend, config.model, config.training, type, world);
+      Progress progress;
+      if (first == 0)
+        state.initialise(5);
+      else
+        progress = state.load(scratch_.path());
+      world.broadcast(&progress.step, sizeof progress.step);  // all have read before the first one writes
+      EXPECT_EQ(progress.step, first);
+      Trainer trainer(*backend, config, data, state, world);
+      for (std::int64_t step = 0; step < steps; ++step) {
+        const Trainer::Result result = trainer.step(progress, 0.01);
+        EXPECT_FALSE(result.skipped);
+        if (world.rank() != 0) continue;
+        all.bits.push_back(result.loss_bits);
+        all.norms.push_back(result.gradient_norm);
+      }
+      {
+        const TrainState::Averaged averaged(state);  // there and back
+      }
+      state.save(scratch_.path(), config, progress);
+    });
+    all.files = read_text(scratch_ / "model.safetensors") + read_text(scratch_ / "state.safetensors");
+    return all;
+  }
+
+  Scratch scratch_;
+};
+
+TEST_F(Lanes, GiveTheSameBitsInAnyNumberOfProcesses) {
+  for (const DType type : {DType::float32, DType::bfloat16}) {
+    const Config c = config(8, type);
+    const Trained alone = run(c, 1, 0, 3);
+    for (const int processes : {2, 4, 8}) {
+      const Trained shared = run(c, processes, 0, 3);
+      EXPECT_EQ(shared.bits, alone.bits) << processes;
+      EXPECT_EQ(shared.norms, alone.norms) << processes;
+      EXPECT_TRUE(shared.files == alone.files) << processes << " processes";
+    }
+    for (const double norm : alone.norms) EXPECT_GT(norm, c.training.clip);  // so that the norm decides about the bits
+  }
+}
+
+TEST_F(Lanes, GoOnInAnotherNumberOfProcesses) {
+  const Config c = config(8, DType::bfloat16);
+  const std::string whole = run(c, 1, 0, 8).files;
+  run(c, 1, 0, 2);
+  run(c, 4, 2, 2);
+  run(c, 2, 4, 3);
+  EXPECT_TRUE(run(c, 8, 7, 1).files == whole);
+}
+
+// Their sums are those of one lane but for rounding, and not to the bit: the test would not see lanes left out.
+TEST_F(Lanes, AddInAnotherOrderOnly) {
+  const Trained one = run(config(1), 1, 0, 1);
+  for (const int lanes : {2, 16}) {
+    const Trained several = run(config(lanes), 1, 0, 1);
+    EXPECT_NEAR(several.bits[0], one.bits[0], 1e-6 * one.bits[0]) << lanes;
+    EXPECT_NEAR(several.norms[0], one.norms[0], 1e-6 * one.norms[0]) << lanes;
+    EXPECT_FALSE(several.files == one.files) << lanes;
+  }
+}
+
+// The sum over lanes against its definition, on numbers whose sums depend on the order.
+TEST_F(Lanes, AreAddedAsLeavesOfATree) {
+  const ParameterTable table(config(1).model);
+  const auto elements = static_cast<std::size_t>(table.store_elements());
+  const auto value = [](std::size_t element, int lane) {
+    return std::ldexp(1.0f + 0.37f * static_cast<float>((element * 31 + static_cast<std::size_t>(lane) * 17) % 89),
+                      static_cast<int>((element + static_cast<std::size_t>(lane) * 5) % 20) - 10);
+  };
+  for (const int lanes : {1, 2, 8}) {
+    for (int processes = 1; processes <= lanes; processes *= 2) {
+      run_threads(processes, [&](World& world) {
+        const std::unique_ptr<Backend> backend = make_backend(Device::cpu);
+        const Shards shards(table, processes);
+        const int mine = lanes / processes;
+        GradientSum sum(*backend, table.store_elements(), mine, shards, world);
+        for (int lane = 0; lane < mine; ++lane) {
+          std::vector<float> values(elements);
+          for (std::size_t e = 0; e < elements; ++e) values[e] = value(e, world.rank() * mine + lane);
+          std::vector<float> before(elements);
+          backend->download(before.data(), sum.lane().data(), sum.lane().bytes());
+          EXPECT_EQ(before, std::vector<float>(elements)) << "a lane begins with zeros";
+          backend->upload(sum.lane().data(), values.data(), sum.lane().bytes());
+          if (lane + 1 < mine) sum.end_lane(lane);
+        }
+        for (int s = 0; s < shards.segments(); ++s) sum.segment_final(s);
+        sum.finish();
+        for (int s = 0; s < shards.segments(); ++s) {
+          const ElementRange range = shards.needed(s, world.rank());
+          for (std::int64_t e = range.begin; e < range.end; ++e) {
+            std::vector<float> terms;
+            for (int lane = 0; lane < lanes; ++lane) terms.push_back(value(static_cast<std::size_t>(e), lane));
+            for (std::size_t apart = 1; apart < terms.size(); apart *= 2)
+              for (std::size_t i = 0; i < terms.size(); i += 2 * apart) terms[i] += terms[i + apart];
+            ASSERT_EQ(sum.mine(s)[e - range.begin], terms[0]) << lanes << " lanes, " << processes << " processes";
+          }
+        }
+      });
+    }
+  }
+}
+
+TEST(LanesOfAConfiguration, AreAPowerOfTwoThatDividesTheMicroBatches) {
+  const auto refusal = [](std::int64_t lanes, std::int64_t accumulate) {
+    Config config;
+    config.model.attention = read_attention("dense");
+    config.model.positions = {1024};
+    config.training.lanes = lanes, config.training.accumulate = accumulate;
+    try {
+      check(config);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  EXPECT_EQ(refusal(1, 3), "");
+  EXPECT_EQ(refusal(4, 12), "");
+  EXPECT_EQ(refusal(3, 3), "training.lanes: needs a power of two, got 3");
+  EXPECT_EQ(refusal(8, 12), "training.lanes: needs to divide training.accumulate, got 8 lanes of 12 micro-batches");
+}
+
+}  // namespace
+}  // namespace longstride
