@@ -27,10 +27,15 @@ std::vector<World::Piece> pieces(int size, World::Piece piece) {
 
 }  // namespace
 
+World::Ticket World::begin_share(std::span<const Piece> places) {
+  return begin_exchange(pieces(size(), places[static_cast<std::size_t>(rank())]), places);
+}
+
 void World::all_gather(const void* mine, std::int64_t bytes, void* all) {
-  std::vector<Piece> receives;
-  for (int p = 0; p < size(); ++p) receives.push_back({static_cast<char*>(all) + p * bytes, bytes});
-  exchange(pieces(size(), {const_cast<void*>(mine), bytes}), receives);
+  std::vector<Piece> places;
+  for (int p = 0; p < size(); ++p) places.push_back({static_cast<char*>(all) + p * bytes, bytes});
+  std::memmove(places[static_cast<std::size_t>(rank())].data, mine, static_cast<std::size_t>(bytes));
+  finish(begin_share(places));
 }
 
 void World::broadcast(void* data, std::int64_t bytes, int root) {

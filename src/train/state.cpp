@@ -17,6 +17,18 @@ Buffer zeros(Backend& backend, std::int64_t bytes) {
   return buffer;
 }
 
+// Everyone's pieces of all segments, each where place(s, p) says that it lies.
+template <class Place>
+void share_segments(World& world, const Shards& shards, const Place& place) {
+  std::vector<World::Ticket> tickets;
+  for (int s = 0; s < shards.segments(); ++s) {
+    std::vector<World::Piece> places;
+    for (int p = 0; p < world.size(); ++p) places.push_back(place(s, p));
+    tickets.push_back(world.begin_share(places));
+  }
+  for (const World::Ticket ticket : tickets) world.finish(ticket);
+}
+
 // ((0 + 1) + (2 + 3)) + ... of a power of two.
 double tree_sum(std::vector<double> terms) {
   for (std::size_t apart = 1; apart < terms.size(); apart *= 2)
@@ -188,18 +200,11 @@ void TrainState::gather_sums() {
   if (world_.size() == 1) return;
   std::vector<double> squares(static_cast<std::size_t>(squares_.bytes()) / sizeof(double));
   backend_.download(squares.data(), squares_.data(), squares_.bytes());
-  std::vector<World::Ticket> tickets;
-  for (int s = 0; s < shards_.segments(); ++s) {
-    const auto piece = [&](int p) {
-      const ElementRange range = shards_.summed(s, p);
-      return World::Piece{squares.data() + range.begin / kSquareSumsChunk,
-                          square_sums_of(range.size()) * static_cast<std::int64_t>(sizeof(double))};
-    };
-    std::vector<World::Piece> receives;
-    for (int p = 0; p < world_.size(); ++p) receives.push_back(piece(p));
-    tickets.push_back(world_.begin_exchange(std::vector(receives.size(), piece(world_.rank())), receives));
-  }
-  for (const World::Ticket ticket : tickets) world_.finish(ticket);
+  share_segments(world_, shards_, [&](int s, int p) {
+    const ElementRange range = shards_.summed(s, p);
+    return World::Piece{squares.data() + range.begin / kSquareSumsChunk,
+                        square_sums_of(range.size()) * static_cast<std::int64_t>(sizeof(double))};
+  });
   backend_.upload(squares_.data(), squares.data(), squares_.bytes());
 }
 
@@ -216,35 +221,26 @@ TrainState::Sums TrainState::update(double rate, std::int64_t update) {
   backend_.wait();
   double sums[2];
   backend_.download(sums, sums_.data(), sizeof sums);
-  share_weights();
+  if (world_.size() > 1) share_weights();  // alone, AdamW has rounded them
   return {sums[0], sums[1], gradients_.waited_s()};
 }
 
-// Every process gets the weights that the others have moved.
+// Every process gets the weights that the others have moved, and rounds them.
 void TrainState::share_weights() {
-  if (world_.size() == 1) return;
-  backend_.wait();
-  std::vector<World::Ticket> tickets;
-  for (int s = 0; s < shards_.segments(); ++s) {
-    const auto piece = [&](int p) {
+  if (world_.size() > 1) {
+    backend_.wait();
+    share_segments(world_, shards_, [&](int s, int p) {
       const ElementRange range = shards_.moved(s, p);
       return World::Piece{weights_.f32() + range.begin, range.size() * 4};
-    };
-    std::vector<World::Piece> receives;
-    for (int p = 0; p < world_.size(); ++p) receives.push_back(piece(p));
-    tickets.push_back(world_.begin_exchange(std::vector(receives.size(), piece(world_.rank())), receives));
+    });
   }
-  for (const World::Ticket ticket : tickets) world_.finish(ticket);
   if (round_) round_->run();
 }
 
 void TrainState::exchange() {
   if (!averages()) return;
   if (exchange_) exchange_->run();
-  if (world_.size() > 1)
-    share_weights();
-  else if (round_)
-    round_->run();
+  share_weights();
 }
 
 }  // namespace longstride
