@@ -4,18 +4,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <exception>
-#include <filesystem>
-#include <new>
 #include <optional>
-#include <stdexcept>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "command.h"
 #include "command_line.h"
-#include "longstride/error.h"
+#include "ending.h"
 #include "longstride/origin.h"
 #include "output.h"
 #include "signals.h"
@@ -29,18 +24,6 @@ namespace {
 
 using longstride::program::Command;
 using longstride::program::escaped;
-
-constexpr const char* kNoMemory = "there is not enough memory for this; `longstride plan` says how much it needs";
-
-int report(const Command& command, const std::string& sentence, int status) {
-  longstride::program::say("longstride " + command.line.name() + ": " + escaped(sentence) + "\n");
-  return status;
-}
-
-int status_of(longstride::ErrorKind kind) {
-  if (kind == longstride::ErrorKind::stopped) return longstride::program::kInterrupted;
-  return kind == longstride::ErrorKind::invalid_argument ? 2 : 1;
-}
 
 // Where one of the standard descriptors is closed, the next file that is opened would get its number, and with it what
 // is meant for a screen. Their places are taken by what can be neither read nor written.
@@ -62,19 +45,11 @@ void allow_many_files() {
 int run(const Command& command) {
   try {
     return command.run();
-  } catch (const longstride::Error& error) {
-    if (error.kind() == longstride::ErrorKind::reader_gone) return longstride::program::kReaderGone;
-    return report(command, error.what(), status_of(error.kind()));
-  } catch (const std::bad_alloc&) {
-    return report(command, kNoMemory, 1);
-  } catch (const std::length_error&) {  // more than any memory has
-    return report(command, kNoMemory, 1);
-  } catch (const std::filesystem::filesystem_error& error) {
-    return report(command, "cannot use \"" + error.path1().string() + "\": " + error.code().message(), 1);
-  } catch (const std::system_error& error) {  // of a thread that is not given
-    return report(command, "the system gives no more threads or memory: " + error.code().message(), 1);
-  } catch (const std::exception& error) {
-    return report(command, std::string("a fault of the program itself, please report it: ") + error.what(), 1);
+  } catch (...) {
+    const longstride::program::Ending ending = longstride::program::ending_of_what_was_thrown();
+    if (!ending.sentence.empty())
+      longstride::program::say("longstride " + command.line.name() + ": " + escaped(ending.sentence) + "\n");
+    return ending.status;
   }
 }
 

@@ -7,13 +7,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
-#include <exception>
+#include <initializer_list>
 #include <thread>
 
 #include <fmt/format.h>
 
+#include "ending.h"
 #include "longstride/device.h"
-#include "longstride/error.h"
 #include "output.h"
 #include "words.h"
 
@@ -58,20 +58,16 @@ std::int64_t share_of_threads(const Launched& launched, std::int64_t threads) {
 
 int together(const Launched& launched, const std::function<int()>& run) {
   if (launched.size == 1) return run();
-  std::string sentence;
-  int status = 1;
   try {
     return run();
-  } catch (const Error& error) {
-    sentence = error.what();
-    status = error.kind() == ErrorKind::invalid_argument ? 2 : 1;
-  } catch (const std::exception& error) {
-    sentence = error.what();
+  } catch (...) {
+    const Ending ending = ending_of_what_was_thrown();
+    if (launched.rank > 0) std::this_thread::sleep_for(kPoliteness);
+    if (!ending.sentence.empty())
+      say(fmt::format("longstride: process {} of {}: {}\n", launched.rank, launched.size, escaped(ending.sentence)));
+    end_all(*launched.world, ending.status);
+    return ending.status;
   }
-  if (launched.rank > 0) std::this_thread::sleep_for(kPoliteness);
-  say(fmt::format("longstride: process {} of {}: {}\n", launched.rank, launched.size, escaped(sentence)));
-  end_all(*launched.world, status);
-  return status;
 }
 
 }  // namespace longstride::program
