@@ -14,6 +14,7 @@
 #include "model/engine.h"
 #include "model/network.h"
 #include "model/random_weights.h"
+#include "model/small_model.h"
 #include "ops/philox.h"
 
 namespace longstride {
@@ -21,16 +22,9 @@ namespace longstride {
 inline constexpr std::int64_t kSequences = 2;
 
 inline ModelConfig model_with(const std::string& attention, std::int64_t context = 45) {
-  ModelConfig model;
-  model.vocabulary = 19;
+  ModelConfig model = small_model(attention, 3);
   model.context = context;
-  model.layers = 3;
-  model.width = 24;
-  model.heads = 3;
-  model.feedforward = 2;
-  model.query_key = 0.5;
   model.positions = {(context + 7) / 8, 8};
-  model.attention = read_attention(attention);
   return model;
 }
 

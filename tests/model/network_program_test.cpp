@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "model/small_model.h"
+
 namespace longstride {
 namespace {
 
@@ -153,14 +155,9 @@ TEST(LossProgram, OfANetworkThatTrainsDropsNothing) {
 TEST(TrainingProgram, ChangesNoGradientThatItHasSaidToBeFinal) {
   for (const char* attention : {"fixed(8,2)", R"j(["local(6)", "column(7)"])j"}) {
     for (const std::int64_t layers : {1, 2, 3}) {
-      ModelConfig model;
-      model.vocabulary = 19;
-      model.context = 45;
-      model.layers = layers;
-      model.width = 24;
-      model.heads = 3;
-      model.positions = {6, 8};
-      model.attention = read_attention(attention);
+      ModelConfig model = small_model(attention, layers);
+      model.feedforward = 4;
+      model.query_key = 1;
       model.hash_orders = {2, 4};
       model.hash_buckets = 23;
       model.convolution = 3;
