@@ -1,10 +1,13 @@
 """The package beside the program: data, and small runs that the program trained on the spot."""
 
+import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sysconfig
+import threading
 import wave
 
 import numpy as np
@@ -17,6 +20,22 @@ TINY = {
     "model": {"context": 96, "layers": 2, "width": 32, "heads": 4, "attention": "fixed(16,4)", "positions": [12, 8]},
     "training": {"steps": 12, "batch": 2, "learning_rate": 0.01, "warmup_steps": 4, "precision": "float32"},
 }
+
+
+@contextlib.contextmanager
+def expect_ctrl_c(after_s=None):
+    """What is within ends with KeyboardInterrupt: Ctrl-C comes after so many seconds, or from within where none is given."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(after_s or 0, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        if after_s is not None:
+            timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            yield
+    finally:
+        if after_s is not None:
+            timer.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def program(*arguments):

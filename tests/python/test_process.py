@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import TINY
+from conftest import TINY, expect_ctrl_c
 
 import longstride
 
@@ -58,16 +58,9 @@ def test_other_threads_go_on_while_the_library_computes(model, long_text):
 
 
 def test_ctrl_c_ends_a_long_score(model, long_text):
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    try:
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            while True:
-                model.score(long_text)
-    finally:
-        timer.join()
-        signal.signal(signal.SIGINT, before)
+    with expect_ctrl_c(after_s=0.3):
+        while True:
+            model.score(long_text)
     assert len(model.bits(TEXT)) == len(TEXT)
 
 

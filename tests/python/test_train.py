@@ -8,7 +8,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import TINY, program_json
+from conftest import TINY, expect_ctrl_c, program_json
 
 import longstride
 
@@ -46,26 +46,15 @@ def test_ctrl_c_finishes_the_step_saves_and_raises(corpus, tmp_path):
         if step.step == 4:
             os.kill(os.getpid(), signal.SIGINT)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            longstride.train([TINY, {"training.steps": 100_000}], corpus, out=tmp_path / "run", on_step=interrupt)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with expect_ctrl_c():
+        longstride.train([TINY, {"training.steps": 100_000}], corpus, out=tmp_path / "run", on_step=interrupt)
     assert 4 <= longstride.info(tmp_path / "run", "latest").step <= 6
 
 
 def test_ctrl_c_reaches_a_step_that_tells_nobody(corpus, tmp_path):
     """A signal that arrives while the library computes, not in a callback of Python."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
-    try:
-        timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            longstride.train([TINY, {"training.steps": 10_000_000}], corpus, out=tmp_path / "run")
-    finally:
-        timer.join()
-        signal.signal(signal.SIGINT, before)
+    with expect_ctrl_c(after_s=1.0):
+        longstride.train([TINY, {"training.steps": 10_000_000}], corpus, out=tmp_path / "run")
     assert longstride.info(tmp_path / "run", "latest").step > 0
 
 
