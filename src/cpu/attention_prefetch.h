@@ -25,14 +25,18 @@ class Prefetch {
     for (int i = 0; i < kRowsAtOnce && left_ > 0; ++i, --left_)
       for (int m = 0; m < count_; ++m) {
         Rows& of = operands_[m];
-        for (std::int64_t h = 0; h < of.heads; ++h)
-          for (std::int64_t byte = 0; byte < of.row_bytes; byte += 64)
-            __builtin_prefetch(of.row + h * of.head_bytes + byte, 0, 2);
+        ask_for(of.row, of.row_bytes);
+        for (std::int64_t h = 1; h < of.heads; ++h) [[unlikely]]
+          ask_for(of.row + h * of.head_bytes, of.row_bytes);
         of.row += of.step_bytes;
       }
   }
 
  private:
+  static void ask_for(const char* row, std::int64_t bytes) {
+    for (std::int64_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(row + byte, 0, 2);
+  }
+
   static constexpr int kRowsAtOnce = 2;  // so that a class of 32 rows is asked for while one is computed
   Rows operands_[11];
   int count_ = 0;

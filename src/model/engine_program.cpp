@@ -5,6 +5,7 @@
 #include <deque>
 
 #include "model/block.h"
+#include "ops/memory.h"
 
 namespace longstride {
 
@@ -30,16 +31,18 @@ EngineMemory::EngineMemory(Backend& backend, const ModelConfig& model, const Eng
   group_ = Buffer(backend, static_cast<std::int64_t>(group.size()) * 4);
   backend.upload(first_slot_.data(), first.data(), first_slot_.bytes());
   backend.upload(group_.data(), group.data(), group_.bytes());
+  begin_.push_back(0);
   for (std::int64_t block = 0; block < model.layers; ++block) {
-    const std::int64_t rows = shape.sequences * cache_.slots_of(block) * size_of(shape.type);
-    keys_.emplace_back(backend, rows * key_channels_);
-    values_.emplace_back(backend, rows * value_channels_);
+    const std::int64_t rows = shape.sequences * cache_.slots_of(block);
+    for (const std::int64_t channels : {key_channels_, value_channels_})
+      begin_.push_back(begin_.back() + aligned(rows * channels * size_of(shape.type)));
   }
+  stores_ = Buffer(backend, begin_.back());
 }
 
-Matrix EngineMemory::store(const std::vector<Buffer>& of, std::int64_t block, std::int64_t D) const {
-  void* data = of.empty() ? nullptr : of[static_cast<std::size_t>(block)].data();
-  return matrix(data, shape_.type, shape_.sequences * cache_.slots_of(block), D);
+Matrix EngineMemory::store(std::int64_t index, std::int64_t D) const {
+  void* data = stores_ ? static_cast<char*>(stores_.data()) + begin_[static_cast<std::size_t>(index)] : nullptr;
+  return matrix(data, shape_.type, shape_.sequences * cache_.slots_of(index / 2), D);
 }
 
 Array<std::int64_t> EngineMemory::first_slot(std::int64_t block) const {
@@ -53,8 +56,11 @@ Array<std::int32_t> EngineMemory::group(std::int64_t block) const {
 
 template <class Work>
 void EngineMemory::each_store(const Work& work) const {
-  for (const std::vector<Buffer>* stores : {&keys_, &values_})
-    for (const Buffer& buffer : *stores) work(static_cast<char*>(buffer.data()), buffer.bytes() / shape_.sequences);
+  for (std::int64_t block = 0; stores_ && block < static_cast<std::int64_t>(begin_.size()) / 2; ++block) {
+    for (const Matrix& of : {keys(block), values(block)}) {
+      work(static_cast<char*>(of.data), of.rows / shape_.sequences * of.cols * size_of(of.type));
+    }
+  }
 }
 
 void EngineMemory::copy(std::int64_t from, std::int64_t to) {

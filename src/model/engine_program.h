@@ -24,13 +24,13 @@ class EngineMemory {
   void copy(std::int64_t from, std::int64_t to);  // all that one sequence keeps
   void clear(std::int64_t sequence);
 
-  Matrix keys(std::int64_t block) const { return store(keys_, block, key_channels_); }        // (sequences * slots, Dq)
-  Matrix values(std::int64_t block) const { return store(values_, block, value_channels_); }  // (sequences * slots, Dv)
-  Array<std::int64_t> first_slot(std::int64_t block) const;                                   // (H)
-  Array<std::int32_t> group(std::int64_t block) const;                                        // (H)
+  Matrix keys(std::int64_t block) const { return store(2 * block, key_channels_); }          // (sequences * slots, Dq)
+  Matrix values(std::int64_t block) const { return store(2 * block + 1, value_channels_); }  // (sequences * slots, Dv)
+  Array<std::int64_t> first_slot(std::int64_t block) const;                                  // (H)
+  Array<std::int32_t> group(std::int64_t block) const;                                       // (H)
 
  private:
-  Matrix store(const std::vector<Buffer>& of, std::int64_t block, std::int64_t D) const;
+  Matrix store(std::int64_t index, std::int64_t D) const;
   template <class Work>
   void each_store(const Work& work) const;
 
@@ -38,8 +38,9 @@ class EngineMemory {
   CacheShape cache_;
   EngineShape shape_;
   std::int64_t heads_, key_channels_, value_channels_;
-  Buffer first_slot_, group_;          // (blocks of the cycle, H) int64, int32
-  std::vector<Buffer> keys_, values_;  // (L)
+  Buffer first_slot_, group_;        // (blocks of the cycle, H) int64, int32
+  Buffer stores_;                    // keys and values of every block in turn, together: so large that its pages are
+  std::vector<std::int64_t> begin_;  // (2 L + 1) bytes
 };
 
 enum class Logits { none, last, all };  // of which rows; of a piece, last: of the last kPieceRows

@@ -7,7 +7,7 @@
 namespace longstride {
 
 std::size_t MemoryPlan::add(std::string name, std::int64_t bytes, int first, int last) {
-  const std::int64_t padded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  const std::int64_t padded = aligned(bytes);
   buffers_.push_back({std::move(name), padded, first, last, 0});
   return buffers_.size() - 1;
 }

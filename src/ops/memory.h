@@ -8,6 +8,7 @@
 namespace longstride {
 
 inline constexpr std::int64_t kAlignment = 64;  // bytes: a cache line and the widest vector
+inline std::int64_t aligned(std::int64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
 // Buffers that live from stage `first` to stage `last` (both included) of a step may share bytes with buffers that
 // live at other stages. Programs count stages in operations (ops/program.h). add, add, ..., then lay_out once; offsets
