@@ -21,9 +21,10 @@ struct MachineInfo {
 
 MachineInfo machine_info();
 
-// Threads that every operation of this process uses from now on, whichever thread calls it; 0: every core this process
-// may run on. Before the first call it is what OpenMP was started with (OMP_NUM_THREADS). For programs to call, not
-// while anything computes; nothing else in the library does. Error invalid_argument where it is negative.
+// Threads that every operation of this process uses from now on, whichever thread calls it. 0, as before the first call:
+// OMP_NUM_THREADS, or where that is not set every core that this process may run on, or as many as its control groups let
+// it use the time of. For programs to call, not while anything computes; nothing else in the library does. Error
+// invalid_argument where it is negative.
 void set_threads(int threads);
 
 // From now on threads that wait for one another sleep soon while other programs want the cores, and spin while they do

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
 #include <vector>
 
 #include "cpu/backend.h"
+#include "cpu/groups.h"
 #include "cpu/isa.h"
 #include "cpu/memory.h"
 #include "cpu/product.h"
@@ -84,8 +86,14 @@ class TimedProduct {
   const void* packed_;
 };
 
+// Before anything is set: what OpenMP was told, or a thread a core.
+int threads_at_start() {
+  static const int threads = std::getenv("OMP_NUM_THREADS") != nullptr ? omp_get_max_threads() : usable_cores();
+  return threads;
+}
+
 std::atomic<int>& threads_in_use() {
-  static std::atomic<int> value(omp_get_max_threads());
+  static std::atomic<int> value(threads_at_start());
   return value;
 }
 
@@ -95,7 +103,7 @@ int cpu::threads() { return threads_in_use().load(std::memory_order_relaxed); }
 
 void set_threads(int threads) {
   if (threads < 0) throw_invalid("set_threads: needs at least 0, got " + std::to_string(threads));
-  threads_in_use() = threads == 0 ? omp_get_num_procs() : threads;
+  threads_in_use() = threads == 0 ? threads_at_start() : threads;
   omp_set_num_threads(threads_in_use());  // for what asks OpenMP itself, on this thread
 }
 
