@@ -1,19 +1,21 @@
-// This reads what launchers leave in the environment, shares the cores of a machine, and ends all processes when one
-// fails.
+// This joins the processes that were started together, shares the cores of a machine, and ends all when one fails.
 #include "processes.h"
 
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdlib>
-#include <initializer_list>
-#include <thread>
+#include <fstream>
+#include <set>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "ending.h"
+#include "launcher.h"
 #include "longstride/device.h"
+#include "longstride/error.h"
+#include "longstride/origin.h"
 #include "output.h"
 #include "words.h"
 
@@ -21,39 +23,81 @@ namespace longstride::program {
 
 namespace {
 
-// Long enough for another process, which fails of the same, to end this one before it says so too.
-constexpr std::chrono::seconds kPoliteness{2};
-
-int number_in(const char* variable) {
-  const char* text = std::getenv(variable);
-  return text == nullptr ? 0 : std::atoi(text);
+// A progress line may be on a terminal's last line.
+void say_at_the_end(const std::string& sentence) {
+  say(fmt::format("{}longstride: {}\n", ::isatty(STDERR_FILENO) == 1 ? "\n" : "", escaped(sentence)));
 }
 
-int first_number(std::initializer_list<const char*> variables) {
-  for (const char* variable : variables)
-    if (const int number = number_in(variable); number > 0) return number;
-  return 1;
+// This machine, and which of its cores this process may run on, one character a core.
+std::string cores_here() {
+  std::string text;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> text;
+  text += '\n';
+  cpu_set_t usable;
+  CPU_ZERO(&usable);
+  if (::sched_getaffinity(0, sizeof usable, &usable) != 0) return text;
+  for (int core = 0; core < CPU_SETSIZE; ++core) text += CPU_ISSET(core, &usable) ? '1' : '0';
+  return text;
+}
+
+// Each core is shared by the processes that may run on it. At least 1.
+int share_of_cores(World& world) {
+  const std::string mine = cores_here();
+  const std::size_t begin = mine.find('\n') + 1;
+  const std::vector<std::string> all = gather(world, mine);
+  double share = 0;
+  for (std::size_t core = begin; core < mine.size(); ++core) {
+    if (mine[core] != '1') continue;
+    share += 1.0 / static_cast<double>(std::count_if(all.begin(), all.end(), [&](const std::string& other) {
+               return other.starts_with(mine.substr(0, begin)) && other.size() > core && other[core] == '1';
+             }));
+  }
+  constexpr double kRounding = 1e-6;  // 3 thirds are 1
+  return std::max(1, static_cast<int>(share + kRounding));
+}
+
+void require_size(const Launched& launched, const Launch& launch) {
+  if (launched.size == launch.place.size) return;
+  throw Error(ErrorKind::unavailable,
+              fmt::format("the launcher started {} processes and this build's MPI finds {}: it is another MPI's launcher; "
+                          "use its own mpirun, or let the processes speak TCP (srun --mpi=none, torchrun)",
+                          launch.place.size, launched.size));
 }
 
 }  // namespace
 
-Launched join_launched() {
+Launched join_launched(const std::atomic<bool>* stop) {
   Launched launched;
-  // Open MPI; MPICH and what speaks its protocol.
-  if (first_number({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) == 1) return launched;
-  launched.world = join_world_by_mpi();
+  const Launch launch = find_launch();
+  if (launch.place.size == 1) return launched;
+  Joining joining;
+  joining.build = origin_words(this_origin(""));
+  joining.stop = stop;
+  joining.ends.say = say_at_the_end;
+  joining.ends.leave = [](int status) { ::_exit(status); };  // files are whole at any time
+  launched.world = launch.by_mpi ? join_world_by_mpi(joining) : join_world_by_tcp(launch.place, joining);
   launched.rank = rank_of(*launched.world);
   launched.size = size_of(*launched.world);
-  launched.on_this_machine = first_number({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"});
+  require_size(launched, launch);
+  launched.cores = share_of_cores(*launched.world);
   return launched;
 }
 
 std::int64_t share_of_threads(const Launched& launched, std::int64_t threads) {
-  if (threads != 0 || launched.on_this_machine == 1) return threads;
-  set_threads(0);
-  const int usable = machine_info().threads;
-  const bool bound = usable < ::sysconf(_SC_NPROCESSORS_ONLN);
-  return bound ? usable : std::max(1, usable / launched.on_this_machine);
+  return threads != 0 || launched.size == 1 ? threads : launched.cores;
+}
+
+std::string processes_words(const Launched& launched) {
+  const int mine = machine_info().threads;
+  if (launched.size == 1) return fmt::format("{} threads", mine);
+  std::vector<int> threads;
+  for (const std::string& one : gather(*launched.world, std::to_string(mine))) threads.push_back(std::stoi(one));
+  const auto [least, most] = std::minmax_element(threads.begin(), threads.end());
+  std::set<int> machines;
+  for (const Member& member : members_of(*launched.world)) machines.insert(member.machine);
+  const std::string each = *least == *most ? std::to_string(*most) : fmt::format("{} to {}", *least, *most);
+  return fmt::format("{} processes on {} machine{}, {} thread{} each", launched.size, machines.size(),
+                     machines.size() == 1 ? "" : "s", each, *most == 1 ? "" : "s");
 }
 
 int together(const Launched& launched, const std::function<int()>& run) {
@@ -62,10 +106,7 @@ int together(const Launched& launched, const std::function<int()>& run) {
     return run();
   } catch (...) {
     const Ending ending = ending_of_what_was_thrown();
-    if (launched.rank > 0) std::this_thread::sleep_for(kPoliteness);
-    if (!ending.sentence.empty())
-      say(fmt::format("longstride: process {} of {}: {}\n", launched.rank, launched.size, escaped(ending.sentence)));
-    end_all(*launched.world, ending.status);
+    end_all(*launched.world, ending.sentence, ending.status);  // this process too
     return ending.status;
   }
 }
