@@ -29,7 +29,7 @@ struct Meeting {
   std::string key;    // as well: of several runs at one place. Told by the first one where it is empty
   int data_port = 0;
   const std::atomic<bool>* stop = nullptr;
-  double patience_s = 60;
+  double patience_s = 25;
 };
 
 struct Met {
