@@ -108,6 +108,7 @@ Launch find_launch() {
   launch.place.size = count->size;
   constexpr int kDay_s = 24 * 60 * 60;
   launch.patience_s = number_of("LONGSTRIDE_MEETING_S", 1, kDay_s).value_or(launch.patience_s);
+  launch.silence_s = number_of("LONGSTRIDE_SILENCE_S", 1, kDay_s).value_or(launch.silence_s);
   launch.by_mpi = by_mpi && built_with_mpi();
   if (launch.by_mpi) return launch;
   const std::string why = by_mpi ? "as this build has no MPI" : fmt::format("for {} processes", count->size);

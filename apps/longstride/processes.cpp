@@ -74,6 +74,7 @@ Launched join_launched(const std::atomic<bool>* stop) {
   joining.build = origin_words(this_origin(""));
   joining.stop = stop;
   joining.patience_s = launch.patience_s;
+  joining.silence_s = launch.silence_s;
   joining.ends.say = say_at_the_end;
   joining.ends.leave = [](int status) { ::_exit(status); };  // files are whole at any time
   launched.world = launch.by_mpi ? join_world_by_mpi(joining) : join_world_by_tcp(launch.place, joining);
