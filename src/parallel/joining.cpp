@@ -27,6 +27,7 @@ class WatchedWorld : public World {
     watch_->on_end([this](const std::string& why) { carrier_->break_off(why); });
   }
   ~WatchedWorld() override {
+    watch_->leave();  // a launcher that ends all may give them less time than MPI takes to part
     watch_->on_end({});
     carrier_.reset();
   }

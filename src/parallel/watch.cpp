@@ -53,12 +53,16 @@ Watch::Watch(int rank, Met met, const Ends& ends, double silence_s)
 }
 
 Watch::~Watch() {
+  leave();
+  thread_.join();
+}
+
+void Watch::leave() noexcept {
   {
     const std::scoped_lock lock(mutex_);
     leaving_ = true;
   }
   ::eventfd_write(wake_.get(), 1);
-  thread_.join();
 }
 
 void Watch::on_end(std::function<void(const std::string&)> told) {
@@ -109,7 +113,7 @@ bool Watch::look() {
     return false;
   }
   beat(now);
-  return leave();
+  return anyone_stays();
 }
 
 void Watch::wait() {
@@ -165,8 +169,8 @@ std::optional<Watch::End> Watch::asked() {
   return std::nullopt;
 }
 
-// Whether there is anything to go on with.
-bool Watch::leave() {
+// Tells the others where this process leaves, and where all do.
+bool Watch::anyone_stays() {
   {
     const std::scoped_lock lock(mutex_);
     if (!leaving_) return true;

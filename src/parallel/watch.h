@@ -21,7 +21,7 @@ class Watch {
  public:
   // met: its channels. ends: of the caller (longstride/processes.h). silence_s: after so long a process counts as lost.
   Watch(int rank, Met met, const Ends& ends, double silence_s);
-  ~Watch();  // waits until all processes are here, unless the end has come
+  ~Watch();  // waits until all processes leave, unless the end has come
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 
@@ -30,7 +30,9 @@ class Watch {
   void on_end(std::function<void(const std::string&)> told);
   // Ends all processes: returns when they have been told, where `ends.leave` returns.
   void end_all(const std::string& sentence, int status) noexcept;
-  // Whether it comes within so many seconds.
+  // This process has done its part: from now on nobody misses it.
+  void leave() noexcept;
+  // Whether the end comes within so many seconds.
   bool end_comes(double seconds);
 
   const std::vector<Participant>& all() const { return all_; }
@@ -52,7 +54,7 @@ class Watch {
   std::optional<End> listen(int from);
   std::optional<End> lost(int other, Clock::time_point now) const;
   std::optional<End> asked();
-  bool leave();
+  bool anyone_stays();
   void beat(Clock::time_point now);
   void end(const End& end);
   void part();  // from those who leave, so that nothing that is under way to them is lost
