@@ -6,8 +6,8 @@
 namespace longstride::program {
 
 struct Launch {
-  MeetingPlace place;   // of size 1: this process is alone
-  bool by_mpi = false;  // MPI knows where the others are; else they meet at place.host
+  MeetingPlace place;      // of size 1: this process is alone
+  bool by_mpi = false;     // MPI knows where the others are; else they meet at place.host
   double patience_s = 25;  // for them to come: LONGSTRIDE_MEETING_S
   double silence_s = 15;   // after which one is lost: LONGSTRIDE_SILENCE_S
 };

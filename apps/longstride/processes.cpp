@@ -58,10 +58,11 @@ int share_of_cores(World& world) {
 
 void require_size(const Launched& launched, const Launch& launch) {
   if (launched.size == launch.place.size) return;
-  throw Error(ErrorKind::unavailable,
-              fmt::format("the launcher started {} processes and this build's MPI finds {}: it is another MPI's launcher; "
-                          "use its own mpirun, or let the processes speak TCP (srun --mpi=none, torchrun)",
-                          launch.place.size, launched.size));
+  throw Error(
+      ErrorKind::unavailable,
+      fmt::format("the launcher started {} processes and this build's MPI finds {}: it is another MPI's launcher; "
+                  "use its own mpirun, or let the processes speak TCP (srun --mpi=none, torchrun)",
+                  launch.place.size, launched.size));
 }
 
 }  // namespace

@@ -18,8 +18,8 @@ class World;  // the library's own
 
 // How this process ends where another one has died, fallen silent, or ended all. Both are called once, from a thread of
 // the world's own: `say` in one process of a machine, with a sentence that names the process and its host; then `leave`
-// in all, which may end the process without more ado, for files are whole at any time. Where it is none or returns, what
-// waits for other processes throws Error unavailable with that sentence.
+// in all, which may end the process without more ado, for files are whole at any time. Where it is none or returns,
+// what waits for other processes throws Error unavailable with that sentence.
 struct Ends {
   std::function<void(const std::string& sentence)> say;
   std::function<void(int status)> leave;

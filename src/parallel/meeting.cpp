@@ -28,10 +28,10 @@ using net::Message;
 
 namespace {
 
-constexpr std::chrono::milliseconds kLook{100};         // between two looks at what was asked to stop
-constexpr std::chrono::seconds kGreeting{5};            // for what has connected to say who it is
-constexpr std::chrono::seconds kOneConnection{3};       // to one address, before the next is tried
-constexpr double kLateComers = 0.05;                    // of the patience: who still come are told what was wrong
+constexpr std::chrono::milliseconds kLook{100};    // between two looks at what was asked to stop
+constexpr std::chrono::seconds kGreeting{5};       // for what has connected to say who it is
+constexpr std::chrono::seconds kOneConnection{3};  // to one address, before the next is tried
+constexpr double kLateComers = 0.05;               // of the patience: who still come are told what was wrong
 constexpr const char* kProtocol = "longstride 1";
 constexpr std::size_t kGreetingLines = 9;
 
@@ -67,8 +67,8 @@ std::string text_of(const Meeting& meeting) {
 std::optional<Greeting> greeting_of(const Message& message) {
   const std::vector<std::string> line = lines_of(message.text);
   if (message.kind != kGreets || line.size() != kGreetingLines || line[0] != kProtocol) return std::nullopt;
-  return Greeting{number(line[1]), number(line[2]), line[3], line[4],
-                  {line[5], line[6], number(line[7]), "", number(line[8])}};
+  return Greeting{
+      number(line[1]), number(line[2]), line[3], line[4], {line[5], line[6], number(line[7]), "", number(line[8])}};
 }
 
 void throw_if_stopped(const Meeting& meeting) {
@@ -120,7 +120,8 @@ class Host {
 
   std::size_t size() const { return static_cast<std::size_t>(meeting_.size); }
   std::ptrdiff_t missing() const {
-    const auto there = std::count_if(met_.channels.begin(), met_.channels.end(), [](const auto& c) { return c.is_there(); });
+    const auto there =
+        std::count_if(met_.channels.begin(), met_.channels.end(), [](const auto& c) { return c.is_there(); });
     return std::ssize(met_.channels) - 1 - there - told_;
   }
 
@@ -128,7 +129,8 @@ class Host {
     std::vector<pollfd> all = {{listener_.get(), POLLIN, 0}};
     for (const Stranger& one : strangers_) all.push_back({one.channel.descriptor(), POLLIN, 0});
     for (const Channel& channel : met_.channels)
-      if (channel.is_there() && channel.state() == Channel::State::open) all.push_back({channel.descriptor(), POLLIN, 0});
+      if (channel.is_there() && channel.state() == Channel::State::open)
+        all.push_back({channel.descriptor(), POLLIN, 0});
     ::poll(all.data(), all.size(), static_cast<int>(kLook.count()));
   }
 
@@ -191,9 +193,8 @@ class Host {
     for (std::size_t p = 1; p < size() && !problem_; ++p) {
       Channel& channel = met_.channels[p];
       if (channel.is_there() && channel.read() != Channel::State::open)
-        fail(Error(ErrorKind::unavailable,
-                   process_words(static_cast<int>(p), meeting_.size, met_.all[p].host) +
-                       " ended before all had come together"));
+        fail(Error(ErrorKind::unavailable, process_words(static_cast<int>(p), meeting_.size, met_.all[p].host) +
+                                               " ended before all had come together"));
     }
   }
 

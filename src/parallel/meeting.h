@@ -33,8 +33,8 @@ struct Meeting {
 };
 
 struct Met {
-  std::vector<Participant> all;         // by rank
-  std::vector<net::Channel> channels;   // by rank. Of the first one: to all others; of these: to the first one
+  std::vector<Participant> all;        // by rank
+  std::vector<net::Channel> channels;  // by rank. Of the first one: to all others; of these: to the first one
   std::string key;
   std::string first;  // of others: the address that the first one was found at
 };

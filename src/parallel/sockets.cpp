@@ -19,8 +19,8 @@ namespace longstride::net {
 
 namespace {
 
-constexpr int kWaiting = 4096;                 // connections that nobody has taken out yet
-constexpr std::size_t kLongest = 1 << 22;      // of a message: more than 10,000 processes' names
+constexpr int kWaiting = 4096;                   // connections that nobody has taken out yet
+constexpr std::size_t kLongest = 1 << 22;        // of a message: more than 10,000 processes' names
 constexpr std::string_view kMapped = "::ffff:";  // IPv4 in IPv6
 
 struct Place {
@@ -58,14 +58,17 @@ void set(const Descriptor& socket, int level, int option, int value) {
   ::setsockopt(socket.get(), level, option, &value, sizeof value);
 }
 
-Descriptor new_socket(int family) { return Descriptor(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
+Descriptor new_socket(int family) {
+  return Descriptor(::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+}
 
 std::optional<Descriptor> listen_at(const Place& place) {
   Descriptor socket = new_socket(place.address.ss_family);
   if (socket.get() < 0) return std::nullopt;
   set(socket, SOL_SOCKET, SO_REUSEADDR, 1);  // of a run that has just ended
   if (place.address.ss_family == AF_INET6) set(socket, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-  if (::bind(socket.get(), place.get(), place.length) != 0 || ::listen(socket.get(), kWaiting) != 0) return std::nullopt;
+  if (::bind(socket.get(), place.get(), place.length) != 0 || ::listen(socket.get(), kWaiting) != 0)
+    return std::nullopt;
   return socket;
 }
 

@@ -56,8 +56,8 @@ class Channel {
   bool flush(Clock::time_point until);  // waits; whether all was sent
   bool has_unsent() const { return !unsent_.empty(); }
 
-  State read();                    // takes what has come
-  std::optional<Message> next();   // of what has come
+  State read();                                          // takes what has come
+  std::optional<Message> next();                         // of what has come
   std::optional<Message> wait(Clock::time_point until);  // for the next one; none: state() says why
 
   State state() const { return state_; }

@@ -191,9 +191,8 @@ class WorldOfTcp : public World {
   static bool send(Line& line) {
     Part& part = line.out.front();
     while (part.done < part.header.bytes) {
-      iovec pieces[2] = {
-          {reinterpret_cast<char*>(&part.header) + part.of_header, sizeof(Header) - part.of_header},
-          {part.data + part.done, static_cast<std::size_t>(part.header.bytes - part.done)}};
+      iovec pieces[2] = {{reinterpret_cast<char*>(&part.header) + part.of_header, sizeof(Header) - part.of_header},
+                         {part.data + part.done, static_cast<std::size_t>(part.header.bytes - part.done)}};
       msghdr message = {};
       message.msg_iov = pieces;
       message.msg_iovlen = 2;
@@ -219,8 +218,7 @@ class WorldOfTcp : public World {
       part.header = line.came;
     }
     while (part.done < part.header.bytes) {
-      const ssize_t got =
-          take(line, part.data + part.done, static_cast<std::size_t>(part.header.bytes - part.done));
+      const ssize_t got = take(line, part.data + part.done, static_cast<std::size_t>(part.header.bytes - part.done));
       if (got < 0) return false;
       part.done += got;
     }
@@ -242,7 +240,7 @@ class WorldOfTcp : public World {
   }
 
   const int rank_;
-  std::vector<Line> lines_;  // by rank; of the carrier alone once it runs, as is
+  std::vector<Line> lines_;                   // by rank; of the carrier alone once it runs, as is
   std::map<Ticket, std::int64_t> under_way_;  // parts that are still to go or to come
   Descriptor wake_;
   Ticket next_ = 0;
@@ -262,7 +260,8 @@ void accept_others(int rank, const Met& met, const Descriptor& listener, std::ve
     std::optional<Descriptor> socket = net::accept_from(listener);
     if (!socket) {
       if (net::wait_for(listener.get(), POLLIN, until)) continue;
-      const auto late = std::find_if(lines.begin() + rank + 1, lines.end(), [](const Line& line) { return line.socket.get() < 0; });
+      const auto late =
+          std::find_if(lines.begin() + rank + 1, lines.end(), [](const Line& line) { return line.socket.get() < 0; });
       throw Error(ErrorKind::unavailable,
                   fmt::format("{} does not reach port {} here", late->words, net::port_of(listener)));
     }
@@ -296,8 +295,8 @@ std::unique_ptr<World> connect_world(int rank, const Met& met, const Descriptor&
     const std::string address = address_of(other, met);
     std::optional<Descriptor> socket = net::connect_to(address, other.port, until);
     if (!socket || !net::write_exactly(*socket, &hello, sizeof hello, until))
-      throw Error(ErrorKind::unavailable, fmt::format("{} cannot be reached at {}, port {}: {}", lines[p].words, address,
-                                                      other.port, std::strerror(errno)));
+      throw Error(ErrorKind::unavailable, fmt::format("{} cannot be reached at {}, port {}: {}", lines[p].words,
+                                                      address, other.port, std::strerror(errno)));
     lines[p].socket = std::move(*socket);
   }
   accept_others(rank, met, listener, lines, until);

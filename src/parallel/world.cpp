@@ -57,7 +57,8 @@ std::vector<std::string> gather(World& world, const std::string& mine) {
   std::vector<std::string> all(size);
   std::vector<World::Piece> places;
   for (std::size_t p = 0; p < size; ++p) {
-    all[p] = p == static_cast<std::size_t>(world.rank()) ? mine : std::string(static_cast<std::size_t>(lengths[p]), ' ');
+    all[p] =
+        p == static_cast<std::size_t>(world.rank()) ? mine : std::string(static_cast<std::size_t>(lengths[p]), ' ');
     places.push_back({all[p].data(), lengths[p]});
   }
   world.finish(world.begin_share(places));

@@ -34,7 +34,8 @@ class World {
   // as many bytes arrive as p sends. None of this memory may be written, nor what is received be read, before `finish`.
   // A piece for this rank itself is copied; where both name the same memory nothing is done.
   virtual Ticket begin_exchange(std::span<const Piece> sends, std::span<const Piece> receives) = 0;
-  // Begins to bring everyone's piece to all: places[p] is where that of rank p lies here, this rank's own already filled.
+  // Begins to bring everyone's piece to all: places[p] is where that of rank p lies here, this rank's own already
+  // filled.
   Ticket begin_share(std::span<const Piece> places);
   // Waits for an exchange. Each is finished once, in the order in which they were begun. Error unavailable where the
   // carrier finds that a rank has ended.

@@ -29,9 +29,9 @@ void require_same_start(World& world, const Config& asked, bool resume) {
     if (all[p] == all[0]) continue;
     const std::string start = "train: process " + std::to_string(p) + " was started otherwise than process 0: ";
     const bool resumes = all[p] == kResumes;
-    if (resumes || all[0] == kResumes)
-      throw_invalid(start + (resumes ? "with" : "without") + " " + kResumes);
-    const std::string list = differences(read_config({all[0]}, {"process 0"}, {}), read_config({all[p]}, {"process"}, {}));
+    if (resumes || all[0] == kResumes) throw_invalid(start + (resumes ? "with" : "without") + " " + kResumes);
+    const std::string list =
+        differences(read_config({all[0]}, {"process 0"}, {}), read_config({all[p]}, {"process"}, {}));
     if (!list.empty()) throw_invalid(start + list);
   }
 }

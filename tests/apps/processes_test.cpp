@@ -74,8 +74,9 @@ class Processes : public Commands {
   }
 
   std::vector<std::string> training_of(const std::string& out, int steps, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> all = {"--out", path(out), "--steps", std::to_string(steps), "--set",
-                                    "training.accumulate=4", "--set", "training.lanes=4", "--threads=1"};
+    std::vector<std::string> all = {
+        "--out", path(out),          "--steps",    std::to_string(steps), "--set", "training.accumulate=4",
+        "--set", "training.lanes=4", "--threads=1"};
     all.insert(all.end(), more.begin(), more.end());
     return training("train", all);
   }
@@ -179,7 +180,8 @@ TEST_F(Processes, ShareTheCoresThatTheyMayRunOn) {
                                                 "--set", "training.lanes=2"}));
   wait_for_end(run);
   const int each = std::max(1, cores / 2);
-  const std::string words = "2 processes on 1 machine, " + std::to_string(each) + (each == 1 ? " thread each" : " threads each");
+  const std::string words =
+      "2 processes on 1 machine, " + std::to_string(each) + (each == 1 ? " thread each" : " threads each");
   EXPECT_NE(run.ended[0].err.find(words), std::string::npos) << run.ended[0].err;
   // Bound to one core each they have one thread each, also where that core is the same.
   cpu_set_t before, one;
@@ -192,7 +194,8 @@ TEST_F(Processes, ShareTheCoresThatTheyMayRunOn) {
                                                   "training.accumulate=2", "--set", "training.lanes=2"}));
   ASSERT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
   wait_for_end(bound);
-  EXPECT_NE(bound.ended[0].err.find("2 processes on 1 machine, 1 thread each"), std::string::npos) << bound.ended[0].err;
+  EXPECT_NE(bound.ended[0].err.find("2 processes on 1 machine, 1 thread each"), std::string::npos)
+      << bound.ended[0].err;
 }
 
 TEST_F(Processes, SayWhatTheirStartLacks) {
@@ -204,7 +207,8 @@ TEST_F(Processes, SayWhatTheirStartLacks) {
       {{"RANK=0", "WORLD_SIZE=2"}, "MASTER_ADDR: is missing, and is needed for 2 processes: the host of process 0"},
       {{"RANK=0", "WORLD_SIZE=2", "MASTER_ADDR=a"},
        "MASTER_PORT: is missing, and is needed for 2 processes: where process 0 takes connections, 29500 say"},
-      {{"SLURM_PROCID=1", "SLURM_NTASKS=4"}, "MASTER_ADDR: is missing, and is needed for 4 processes: the host of process 0"},
+      {{"SLURM_PROCID=1", "SLURM_NTASKS=4"},
+       "MASTER_ADDR: is missing, and is needed for 4 processes: the host of process 0"},
   };
   for (const auto& [variables, sentence] : starts) {
     environment_ = variables;
@@ -219,8 +223,12 @@ TEST_F(Processes, SayWhatTheirStartLacks) {
 TEST_F(Processes, StartedBySlurmMeetWhereItsListSays) {
   std::vector<pid_t> processes;
   for (const char* rank : {"0", "1"}) {
-    environment_ = {std::string("SLURM_PROCID=") + rank, "SLURM_NTASKS=2",   "SLURM_STEP_NUM_TASKS=2",
-                    "SLURM_LOCALID=0",                   "SLURM_JOB_ID=4711", "SLURM_STEP_NODELIST=localhos[t,x]"};
+    environment_ = {std::string("SLURM_PROCID=") + rank,
+                    "SLURM_NTASKS=2",
+                    "SLURM_STEP_NUM_TASKS=2",
+                    "SLURM_LOCALID=0",
+                    "SLURM_JOB_ID=4711",
+                    "SLURM_STEP_NODELIST=localhos[t,x]"};
     processes.push_back(start(training_of("run", 2), "", path(std::string("err") + rank)));
   }
   for (const pid_t process : processes) EXPECT_EQ(finish(process).status, 0) << read("err0") << read("err1");
@@ -271,7 +279,8 @@ TEST_F(Processes, EndAllWhereOneIsHalted) {
 TEST_F(Processes, EndAllWhereTheFirstCannotWrite) {
   Run run = start_long("run", 2);
   // A limit of the first one's files, below that of a checkpoint, is a disk that is full.
-  const rlimit limit = {std::filesystem::file_size(path("run/checkpoints/000000003/state.safetensors")) / 2, RLIM_INFINITY};
+  const rlimit limit = {std::filesystem::file_size(path("run/checkpoints/000000003/state.safetensors")) / 2,
+                        RLIM_INFINITY};
   ASSERT_EQ(prlimit(run.processes[0], RLIMIT_FSIZE, &limit, nullptr), 0);
   ::kill(run.processes[1], SIGTERM);  // so that it saves
   EXPECT_LT(wait_for_end(run), 10);
@@ -305,7 +314,8 @@ class UnderMpirun : public Processes {
     write("one", "echo $$ >" + path("pid") + "$OMPI_COMM_WORLD_RANK\nexec " LONGSTRIDE_PROGRAM " \"$@\"\n");
     std::vector<std::string> words = {"mpirun", "-np", std::to_string(size), "--oversubscribe", "sh", path("one")};
     words.insert(words.end(), arguments.begin(), arguments.end());
-    environment_ = {"OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "OMPI_MCA_rmaps_base_oversubscribe=1"};
+    environment_ = {"OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
+                    "OMPI_MCA_rmaps_base_oversubscribe=1"};
     const pid_t process = start_words(words, path("out"), path("err"));
     environment_.clear();
     return process;

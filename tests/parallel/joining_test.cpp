@@ -202,13 +202,16 @@ TEST(Watch, NamesWhoFellSilent) {
 TEST(Watch, TakesLongStepsForNoDeath) {
   Joining joining;
   joining.silence_s = 1;
-  const auto words = run_over_tcp(3, [](World& world) {
-    if (world.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(2500));
-    std::int64_t number = world.rank();
-    world.broadcast(&number, sizeof number, 1);
-    EXPECT_EQ(number, 1);
-    if (world.rank() == 2) std::this_thread::sleep_for(std::chrono::milliseconds(1500));
-  }, joining);
+  const auto words = run_over_tcp(
+      3,
+      [](World& world) {
+        if (world.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(2500));
+        std::int64_t number = world.rank();
+        world.broadcast(&number, sizeof number, 1);
+        EXPECT_EQ(number, 1);
+        if (world.rank() == 2) std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+      },
+      joining);
   EXPECT_EQ(words, all(3, ""));
 }
 
