@@ -138,6 +138,7 @@ void apply_threads(std::int64_t threads) {
         fmt::format("--threads: needs a whole number in [0, {}] (0: every core), got {}", kMostThreads, threads));
   }
   set_threads(static_cast<int>(threads));
+  share_cores();
 }
 
 void add_device_option(CommandLine app, std::string& device) {

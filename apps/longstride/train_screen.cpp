@@ -41,9 +41,8 @@ std::string batch_words(const Config& config, const Plan& plan, const std::strin
   const TrainingConfig& training = config.training;
   const std::string steps = training.minutes > 0 ? "steps" : with_commas(training.steps) + " steps";
   const std::string parts = training.accumulate > 1 ? fmt::format(" in {} parts", training.accumulate) : "";
-  return fmt::format("{} of {} x {} tokens{}, {}, {} recomputation, {}", steps,
+  return fmt::format("{} of {} x {} tokens{}, {} recomputation, {}", steps,
                      training.batch * training.accumulate, with_commas(config.model.context), parts,
-                     plan.precision == Precision::bfloat16 ? "bfloat16" : "float32",
                      plan.recompute == Recompute::block ? "with" : "without", processes);
 }
 
@@ -57,6 +56,7 @@ void TrainScreen::started(const Config& resolved, const Plan& plan, const std::s
        {"attention", attention_words(resolved.model)},
        {"data", data},
        {"training", batch_words(resolved, plan, processes_)},
+       {"precision", precision_words(plan)},
        {"memory", memory_words(plan)},
        {"time", length_words(resolved, plan)}}));
   if (!plan.fits) note("this may not fit in memory; " + plan.advice);

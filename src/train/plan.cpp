@@ -112,7 +112,11 @@ Plan plan_training(const Config& config, int processes, int rank) {
   plan.multiply_adds_per_step = multiply_adds_per_step(config);
   add_parameters(plan, table);
   plan.memory_available_bytes = facts.memory_available_bytes;
-  plan.precision = resolved(config.training.precision, facts);
+  const PrecisionChoice choice = config.training.precision == Precision::automatic
+                                     ? choice_of_precision(backend->bfloat16_over_float32())
+                                     : PrecisionChoice{config.training.precision, "as asked"};
+  plan.precision = choice.precision;
+  plan.precision_reason = choice.reason;
   const DType type = type_of(plan.precision);
   const auto fits = [&] { return plan.total_bytes <= plan.memory_available_bytes; };
   plan.recompute = config.training.recompute == Recompute::automatic ? Recompute::none : config.training.recompute;

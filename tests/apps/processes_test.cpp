@@ -44,6 +44,7 @@ class Processes : public Commands {
     for (int rank = 0; rank < size; ++rank) {
       environment_ = {"RANK=" + std::to_string(rank), "WORLD_SIZE=" + std::to_string(size), "MASTER_ADDR=127.0.0.1",
                       "MASTER_PORT=" + std::to_string(port), "LONGSTRIDE_SILENCE_S=4"};
+      environment_.insert(environment_.end(), also_.begin(), also_.end());
       std::vector<std::string> words = arguments;
       if (more) {
         const std::vector<std::string> added = more(rank);
@@ -154,6 +155,7 @@ class Processes : public Commands {
   }
 
   std::vector<pid_t> started_;
+  std::vector<std::string> also_;  // variables
 };
 
 TEST_F(Processes, StartedByHandTrainToTheBytesOfOne) {
@@ -175,27 +177,29 @@ TEST_F(Processes, StartedByHandTrainToTheBytesOfOne) {
 }
 
 TEST_F(Processes, ShareTheCoresThatTheyMayRunOn) {
-  const int cores = static_cast<int>(std::thread::hardware_concurrency());
-  Run run = start_by_hand(2, training("train", {"--out", path("run"), "--steps", "1", "--set", "training.accumulate=2",
-                                                "--set", "training.lanes=2"}));
-  wait_for_end(run);
-  const int each = std::max(1, cores / 2);
-  const std::string words =
-      "2 processes on 1 machine, " + std::to_string(each) + (each == 1 ? " thread each" : " threads each");
-  EXPECT_NE(run.ended[0].err.find(words), std::string::npos) << run.ended[0].err;
-  // Bound to one core each they have one thread each, also where that core is the same.
+  const auto expect_words = [&](const std::string& out, const std::string& words) {
+    Run run = start_by_hand(2, training("train", {"--out", path(out), "--steps", "1", "--set", "training.accumulate=2",
+                                                  "--set", "training.lanes=2"}));
+    wait_for_end(run);
+    EXPECT_NE(run.ended[0].err.find("2 processes on 1 machine, " + words), std::string::npos) << run.ended[0].err;
+  };
+  const int each = std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / 2);
+  const std::string share = std::to_string(each) + (each == 1 ? " thread each" : " threads each");
+  expect_words("run", share);
+  also_ = {"OMP_NUM_THREADS=1", "TORCHELASTIC_RUN_ID=a"};  // torchrun sets the first for all that it starts
+  expect_words("torchrun", share);
+  also_ = {"OMP_NUM_THREADS=3"};
+  expect_words("wished", "3 threads each");
+  also_.clear();
+  // Bound to one core they have one thread each.
   cpu_set_t before, one;
   ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
   CPU_ZERO(&one);
   for (int core = 0; CPU_COUNT(&one) == 0; ++core)
     if (CPU_ISSET(core, &before)) CPU_SET(core, &one);
   ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
-  Run bound = start_by_hand(2, training("train", {"--out", path("bound"), "--steps", "1", "--set",
-                                                  "training.accumulate=2", "--set", "training.lanes=2"}));
+  expect_words("bound", "1 thread each");
   ASSERT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
-  wait_for_end(bound);
-  EXPECT_NE(bound.ended[0].err.find("2 processes on 1 machine, 1 thread each"), std::string::npos)
-      << bound.ended[0].err;
 }
 
 TEST_F(Processes, SayWhatTheirStartLacks) {
