@@ -1,6 +1,8 @@
 // The processes that a launcher started together: who they are, and how a command ends for all of them.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -12,14 +14,18 @@ namespace longstride::program {
 struct Launched {
   std::shared_ptr<World> world;  // none: this process is alone
   int rank = 0, size = 1;
-  int on_this_machine = 1;  // of them
+  int cores = 0;  // this process's share of its machine's, or those that its launcher bound it to
 };
 
-// Joins where the environment says that a launcher of MPI started several. Error unavailable: the build has no MPI.
-Launched join_launched();
+// Joins where the environment says that a launcher started several. stop: as stop_on_signals gives it, to be called
+// before, so that threads which are made here leave signals to it. Errors: as longstride/processes.h has them.
+Launched join_launched(const std::atomic<bool>* stop = nullptr);
 
-// --threads, where it is 0: this process's share of the cores, or those that its launcher bound it to.
+// --threads, where it is 0: this process's share of the cores.
 std::int64_t share_of_threads(const Launched& launched, std::int64_t threads);
+
+// 4 processes on 2 machines, 8 threads each. All call it, once they have their threads; alone: 8 threads.
+std::string processes_words(const Launched& launched);
 
 // Runs a command's part that all processes have in. What it throws ends all of them: the first one that does is heard.
 int together(const Launched& launched, const std::function<int()>& run);

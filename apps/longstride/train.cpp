@@ -68,7 +68,7 @@ Config configuration(const TrainArguments& arguments, TrainScreen& screen) {
   return config;
 }
 
-int run(TrainArguments& arguments, const Launched& launched) {
+int run(TrainArguments& arguments, const Launched& launched, const std::atomic<bool>* stop) {
   const bool first = launched.rank == 0;  // the only one that says anything
   TrainScreen screen(arguments.output.quiet || !first);
   arguments.config.run = arguments.what.out;
@@ -78,7 +78,8 @@ int run(TrainArguments& arguments, const Launched& launched) {
   }
   apply_threads(share_of_threads(launched, config.training.threads));
   arguments.what.world = launched.world.get();
-  arguments.what.stop = stop_on_signals(kPatienceWords);
+  screen.set_processes(processes_words(launched));
+  arguments.what.stop = stop;
   const TrainResult result = train(config, arguments.what, screen.observer());
   screen.finish();
   if (!first) return result.interrupted ? kInterrupted : 0;
@@ -106,8 +107,9 @@ Command train_command(CommandLine program) {
   add_output_options(app, arguments->output);
   app.add_example("longstride train --data /usr/include/c++ --out runs/first --minutes 3");
   return {app, [arguments] {
-            const Launched launched = join_launched();
-            return together(launched, [&] { return run(*arguments, launched); });
+            const std::atomic<bool>* stop = stop_on_signals(kPatienceWords);
+            const Launched launched = join_launched(stop);
+            return together(launched, [&] { return run(*arguments, launched, stop); });
           }};
 }
 

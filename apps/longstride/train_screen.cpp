@@ -37,13 +37,13 @@ std::string length_words(const Config& config, const Plan& plan) {
                      100 * kUsualUtilisation);
 }
 
-std::string batch_words(const Config& config, const Plan& plan) {
+std::string batch_words(const Config& config, const Plan& plan, const std::string& processes) {
   const TrainingConfig& training = config.training;
   const std::string steps = training.minutes > 0 ? "steps" : with_commas(training.steps) + " steps";
   const std::string parts = training.accumulate > 1 ? fmt::format(" in {} parts", training.accumulate) : "";
-  return fmt::format("{} of {} x {} tokens{}, {} recomputation, {} threads", steps,
+  return fmt::format("{} of {} x {} tokens{}, {} recomputation, {}", steps,
                      training.batch * training.accumulate, with_commas(config.model.context), parts,
-                     plan.recompute == Recompute::block ? "with" : "without", machine_info().threads);
+                     plan.recompute == Recompute::block ? "with" : "without", processes);
 }
 
 }  // namespace
@@ -55,7 +55,7 @@ void TrainScreen::started(const Config& resolved, const Plan& plan, const std::s
       {{"model", fmt::format("{}: {} parameters", model_words(resolved.model), with_commas(plan.parameters))},
        {"attention", attention_words(resolved.model)},
        {"data", data},
-       {"training", batch_words(resolved, plan)},
+       {"training", batch_words(resolved, plan, processes_)},
        {"precision", precision_words(plan)},
        {"memory", memory_words(plan)},
        {"time", length_words(resolved, plan)}}));

@@ -13,7 +13,8 @@ class TrainScreen {
  public:
   explicit TrainScreen(bool quiet) : line_(quiet), quiet_(quiet) {}
 
-  TrainObserver observer();  // refers to this object
+  void set_processes(const std::string& words) { processes_ = words; }  // and threads that train
+  TrainObserver observer();                                             // refers to this object
   void note(const std::string& sentence) { line_.print("longstride train: " + escaped(sentence)); }
   void finish() { line_.finish(); }
   const Config& config() const { return config_; }  // as resolved, once training has started
@@ -25,6 +26,7 @@ class TrainScreen {
 
   ProgressLine line_;
   bool quiet_;
+  std::string processes_;
   Config config_;
 };
 

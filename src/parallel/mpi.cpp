@@ -11,7 +11,6 @@
 #include <exception>
 #include <map>
 #include <mutex>
-#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -19,14 +18,14 @@
 
 #include "longstride/error.h"
 #include "longstride/processes.h"
-#include "parallel/world.h"
+#include "parallel/mpi.h"
 
 namespace longstride {
 
 namespace {
 
-constexpr std::int64_t kMostBytes = std::int64_t{1} << 30;  // of one message: counts of MPI are ints
-constexpr int kTags = 32768;                                // that every MPI has
+constexpr std::int64_t kMostBytes = std::int64_t{1} << 30;                 // of one message: counts of MPI are ints
+constexpr int kTags = 32768;                                               // that every MPI has
 constexpr std::chrono::microseconds kShortestLook{20}, kLongestLook{500};  // between two looks at what is on its way
 
 void require(int status, const char* what) {
@@ -73,13 +72,12 @@ class WorldOfMpi : public World {
     if (arrived_.erase(exchange) == 0) std::rethrow_exception(failure_);
   }
 
-  void end_all(int status) noexcept override {
-    {
-      const std::scoped_lock lock(mutex_);
-      abort_with_ = status;
-    }
+  // The carrier ends without a word to MPI, which would wait for what does not come.
+  void break_off(const std::string& why) noexcept override {
+    const std::scoped_lock lock(mutex_);
+    broken_ = std::make_exception_ptr(Error(ErrorKind::unavailable, why));
+    if (failure_) failure_ = broken_;
     changed_.notify_all();
-    carrier_.join();  // it does not come back
   }
 
  private:
@@ -118,12 +116,12 @@ class WorldOfMpi : public World {
     std::deque<Asked> asked;
     {
       std::unique_lock lock(mutex_);
-      const auto woken = [&] { return ending_ || abort_with_ || !asked_.empty(); };
+      const auto woken = [&] { return ending_ || broken_ || !asked_.empty(); };
       if (under_way_.empty())
         changed_.wait(lock, woken);
       else
         changed_.wait_for(lock, pause_, woken);
-      if (abort_with_) MPI_Abort(MPI_COMM_WORLD, *abort_with_);
+      if (broken_) std::rethrow_exception(broken_);
       asked.swap(asked_);
       if (ending_ && asked.empty() && under_way_.empty()) return false;
     }
@@ -177,9 +175,8 @@ class WorldOfMpi : public World {
   std::condition_variable changed_;
   std::deque<Asked> asked_;
   std::set<Ticket> arrived_;
-  std::exception_ptr failure_;
+  std::exception_ptr broken_, failure_;
   bool ending_ = false;
-  std::optional<int> abort_with_;
   // Of the carrier alone:
   std::map<Ticket, std::vector<MPI_Request>> under_way_;
   std::chrono::microseconds pause_ = kShortestLook;
@@ -188,6 +185,7 @@ class WorldOfMpi : public World {
 
 }  // namespace
 
-std::shared_ptr<World> join_world_by_mpi() { return std::make_shared<WorldOfMpi>(); }
+bool built_with_mpi() { return true; }
+std::unique_ptr<World> world_of_mpi() { return std::make_unique<WorldOfMpi>(); }
 
 }  // namespace longstride

@@ -73,8 +73,7 @@ class WorldOfThreads : public World {
     if (!done()) throw Orphaned(board_.ended);
   }
   static void take(const Piece& to, const Piece& from) {
-    if (to.data != from.data && from.bytes > 0)
-      std::memcpy(to.data, from.data, static_cast<std::size_t>(from.bytes));
+    if (to.data != from.data && from.bytes > 0) std::memcpy(to.data, from.data, static_cast<std::size_t>(from.bytes));
   }
 
   Board& board_;

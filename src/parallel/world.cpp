@@ -46,7 +46,24 @@ void World::broadcast(void* data, std::int64_t bytes, int root) {
 
 int rank_of(const World& world) { return world.rank(); }
 int size_of(const World& world) { return world.size(); }
-void end_all(World& world, int status) noexcept { world.end_all(status); }
+std::vector<Member> members_of(const World& world) { return world.members(); }
+void end_all(World& world, const std::string& sentence, int status) noexcept { world.end_all(sentence, status); }
+
+std::vector<std::string> gather(World& world, const std::string& mine) {
+  const auto size = static_cast<std::size_t>(world.size());
+  std::vector<std::int64_t> lengths(size);
+  const std::int64_t length = std::ssize(mine);
+  world.all_gather(&length, sizeof length, lengths.data());
+  std::vector<std::string> all(size);
+  std::vector<World::Piece> places;
+  for (std::size_t p = 0; p < size; ++p) {
+    all[p] =
+        p == static_cast<std::size_t>(world.rank()) ? mine : std::string(static_cast<std::size_t>(lengths[p]), ' ');
+    places.push_back({all[p].data(), lengths[p]});
+  }
+  world.finish(world.begin_share(places));
+  return all;
+}
 
 World& world_of_one() {
   static WorldOfOne world;

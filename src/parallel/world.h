@@ -7,7 +7,10 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
+
+#include "longstride/processes.h"
 
 namespace longstride {
 
@@ -31,13 +34,17 @@ class World {
   // as many bytes arrive as p sends. None of this memory may be written, nor what is received be read, before `finish`.
   // A piece for this rank itself is copied; where both name the same memory nothing is done.
   virtual Ticket begin_exchange(std::span<const Piece> sends, std::span<const Piece> receives) = 0;
-  // Begins to bring everyone's piece to all: places[p] is where that of rank p lies here, this rank's own already filled.
+  // Begins to bring everyone's piece to all: places[p] is where that of rank p lies here, this rank's own already
+  // filled.
   Ticket begin_share(std::span<const Piece> places);
   // Waits for an exchange. Each is finished once, in the order in which they were begun. Error unavailable where the
   // carrier finds that a rank has ended.
   virtual void finish(Ticket exchange) = 0;
-  // Ends all other ranks too, as far as there are any, without waiting for them.
-  virtual void end_all(int) noexcept {}
+  // What waits in `finish`, and will, throws Error unavailable with this sentence. From any thread.
+  virtual void break_off(const std::string&) noexcept {}
+  // longstride/processes.h
+  virtual void end_all(const std::string&, int) noexcept {}
+  virtual std::vector<Member> members() const { return std::vector<Member>(static_cast<std::size_t>(size())); }
 
   // Sends and receives, done when this returns.
   void exchange(std::span<const Piece> sends, std::span<const Piece> receives) {

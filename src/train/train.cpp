@@ -12,6 +12,7 @@
 #include "parallel/world.h"
 #include "train/config_changes.h"
 #include "train/run_directory.h"
+#include "train/same_start.h"
 #include "train/session.h"
 
 namespace longstride {
@@ -69,6 +70,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
     if (observer.noted && first) observer.noted(sentence);
   };
   if (!options.resume) check(config);  // before a folder is made
+  require_same_start(world, asked, options.resume);
   std::optional<RunDirectory> run;
   if (first) {
     run.emplace(options.resume ? RunDirectory::open(options.out)

@@ -53,10 +53,16 @@ class Workplace {
   }
   bool exists(const std::string& name) const { return std::filesystem::exists(root_ / name); }
 
-  // Standard output goes to `out` of the folder unless another path is given.
-  pid_t start(const std::vector<std::string>& arguments, const std::string& out = "") const {
+  // The streams go to `out` and `err` of the folder unless other paths are given.
+  pid_t start(const std::vector<std::string>& arguments, const std::string& out = "",
+              const std::string& err = "") const {
     std::vector<std::string> words = {LONGSTRIDE_PROGRAM};
     words.insert(words.end(), arguments.begin(), arguments.end());
+    return start_words(words, out, err);
+  }
+
+  // Another program, which is looked for where the shell would.
+  pid_t start_words(std::vector<std::string> words, const std::string& out = "", const std::string& err = "") const {
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
     argv.push_back(nullptr);
@@ -65,7 +71,7 @@ class Workplace {
     constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC;
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&files, 1, (out.empty() ? path("out") : out).c_str(), kFlags, 0600);
-    posix_spawn_file_actions_addopen(&files, 2, path("err").c_str(), kFlags, 0600);
+    posix_spawn_file_actions_addopen(&files, 2, (err.empty() ? path("err") : err).c_str(), kFlags, 0600);
     posix_spawnattr_t attributes;  // signals as a terminal's shell has them, whatever started the tests
     posix_spawnattr_init(&attributes);
     sigset_t usual;
@@ -78,7 +84,7 @@ class Workplace {
     for (char** variable = environ; *variable != nullptr; ++variable) variables.push_back(*variable);
     variables.push_back(nullptr);
     pid_t process = -1;
-    EXPECT_EQ(posix_spawn(&process, argv[0], &files, &attributes, argv.data(), variables.data()), 0);
+    EXPECT_EQ(posix_spawnp(&process, argv[0], &files, &attributes, argv.data(), variables.data()), 0);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&files);
     return process;

@@ -25,7 +25,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"cpu", {"ops", "pattern"}},  // implements ops/backend.h; no room includes it
     {"attention", {"ops", "pattern"}},
     {"io", {}},
-    {"parallel", {}},
+    {"parallel", {"io"}},
     {"data", {"io", "ops"}},
     {"model", {"pattern", "ops", "io"}},
     {"evaluate", {"model", "data", "parallel", "ops", "io", "pattern"}},

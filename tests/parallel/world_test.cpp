@@ -1,6 +1,4 @@
 // These tests let threads play the processes of a world: every byte arrives where it should, whoever is late.
-#include "parallel/world.h"
-
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -10,6 +8,7 @@
 #include <thread>
 
 #include "longstride/error.h"
+#include "parallel/processes.h"
 
 namespace longstride {
 namespace {
@@ -26,9 +25,20 @@ void be_late(int rank, int exchange) {
   std::this_thread::sleep_for(std::chrono::microseconds((rank * 37 + exchange * 101) % 300));
 }
 
-TEST(World, ExchangesPiecesOfAnySizeWhileOthersAreOnTheirWay) {
+// Who carries the bytes.
+class EveryWorld : public testing::TestWithParam<bool> {
+ protected:
+  static void run(int size, const std::function<void(World&)>& body) {
+    if (!GetParam()) return run_threads(size, body);
+    EXPECT_EQ(run_over_tcp(size, body), std::vector<std::string>(static_cast<std::size_t>(size)));
+  }
+};
+INSTANTIATE_TEST_SUITE_P(By, EveryWorld, testing::Bool(),
+                         [](const auto& by) { return std::string(by.param ? "Tcp" : "Threads"); });
+
+TEST_P(EveryWorld, ExchangesPiecesOfAnySizeWhileOthersAreOnTheirWay) {
   for (const int size : {1, 2, 3, 8}) {
-    run_threads(size, [&](World& world) {
+    run(size, [&](World& world) {
       EXPECT_EQ(world.size(), size);
       constexpr int kExchanges = 40, kAtOnce = 3;
       std::vector<std::vector<std::string>> sent(kExchanges), got(kExchanges);
@@ -55,8 +65,8 @@ TEST(World, ExchangesPiecesOfAnySizeWhileOthersAreOnTheirWay) {
   }
 }
 
-TEST(World, GathersAndSendsFromOneToAll) {
-  run_threads(5, [](World& world) {
+TEST_P(EveryWorld, GathersAndSendsFromOneToAll) {
+  run(5, [](World& world) {
     const std::int64_t mine = 100 + world.rank();
     std::vector<std::int64_t> all(5);
     world.all_gather(&mine, sizeof mine, all.data());
@@ -69,6 +79,29 @@ TEST(World, GathersAndSendsFromOneToAll) {
       world.broadcast(word.data(), std::ssize(word), root);
       EXPECT_EQ(word, "from " + std::to_string(root));
     }
+    const std::vector<std::string> texts = gather(world, std::string(static_cast<std::size_t>(world.rank()), 'x'));
+    EXPECT_EQ(texts, (std::vector<std::string>{"", "x", "xx", "xxx", "xxxx"}));
+    EXPECT_EQ(members_of(world).size(), 5);
+  });
+}
+
+// More than the system keeps of what nobody has asked for yet: it goes when it is asked for.
+TEST_P(EveryWorld, CarriesWhatIsLongerThanTheSystemKeeps) {
+  constexpr std::size_t kBytes = 24 << 20;
+  run(2, [](World& world) {
+    const char mine = static_cast<char>('a' + world.rank()), other = static_cast<char>('b' - world.rank());
+    std::string send(kBytes, mine), receive(kBytes, '?');
+    const Piece none{}, to{send.data(), std::ssize(send)}, from{receive.data(), std::ssize(receive)};
+    const bool first = world.rank() == 0;
+    if (!first) std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    const World::Ticket long_one = world.begin_exchange(std::vector<Piece>{first ? none : to, first ? to : none},
+                                                        std::vector<Piece>{first ? none : from, first ? from : none});
+    std::vector<std::int64_t> numbers(2);
+    const std::int64_t number = world.rank() + 1;
+    world.finish(long_one);
+    world.all_gather(&number, sizeof number, numbers.data());
+    EXPECT_TRUE(receive == std::string(kBytes, other));
+    EXPECT_EQ(numbers, (std::vector<std::int64_t>{1, 2}));
   });
 }
 

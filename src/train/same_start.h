@@ -1,0 +1,13 @@
+// Processes that train together were started alike, or all of them refuse.
+#pragma once
+
+#include "longstride/config.h"
+#include "parallel/world.h"
+
+namespace longstride {
+
+// asked: the configuration that this process was started with, of which the places of data, threads and device are its
+// own affair; not looked at with `resume`. All call it. Error invalid_argument, the same in all.
+void require_same_start(World& world, const Config& asked, bool resume);
+
+}  // namespace longstride
