@@ -37,6 +37,8 @@ int first_number(std::initializer_list<const char*> variables) {
 
 }  // namespace
 
+bool is_first_launched() { return number_in("OMPI_COMM_WORLD_RANK") == 0 && number_in("PMI_RANK") == 0; }
+
 Launched join_launched() {
   Launched launched;
   // Open MPI; MPICH and what speaks its protocol.

@@ -15,6 +15,10 @@ struct Launched {
   int on_this_machine = 1;  // of them
 };
 
+// Whether this process answers where only one has to: the first that a launcher started, or one that is alone. Nothing is
+// joined for it.
+bool is_first_launched();
+
 // Joins where the environment says that a launcher of MPI started several. Error unavailable: the build has no MPI.
 Launched join_launched();
 

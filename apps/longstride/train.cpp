@@ -108,7 +108,8 @@ Command train_command(CommandLine program) {
   return {app, [arguments] {
             const Launched launched = join_launched();
             return together(launched, [&] { return run(*arguments, launched); });
-          }};
+          },
+          true};
 }
 
 }  // namespace longstride::program

@@ -55,7 +55,8 @@ class Workplace {
 
   // Standard output goes to `out` of the folder unless another path is given.
   pid_t start(const std::vector<std::string>& arguments, const std::string& out = "") const {
-    std::vector<std::string> words = {LONGSTRIDE_PROGRAM};
+    std::vector<std::string> words = launcher_;
+    words.emplace_back(LONGSTRIDE_PROGRAM);
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<char*> argv;
     for (std::string& word : words) argv.push_back(word.data());
@@ -130,6 +131,7 @@ class Workplace {
 
   std::filesystem::path root_;
   bool ignoring_ = false;  // programs are started with the signals ignored that this process ignores
+  std::vector<std::string> launcher_;     // the words that start programs, before their names; by path
   std::vector<std::string> environment_;  // NAME=VALUE for programs, besides what this process has
 };
 
