@@ -13,6 +13,7 @@ namespace longstride::program {
 struct Command {
   CommandLine line;
   std::function<int()> run;  // returns the exit status; throws longstride::Error
+  bool by_all = false;       // where a launcher started several processes all run it; else the first answers
 };
 
 Command train_command(CommandLine program);

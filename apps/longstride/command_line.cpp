@@ -157,11 +157,11 @@ ProgramLine::ProgramLine(const char* purpose, const std::string& version)
 }
 ProgramLine::~ProgramLine() = default;
 
-std::optional<int> ProgramLine::parse(int argc, char** argv) {
+std::optional<int> ProgramLine::parse(int argc, char** argv, bool speaks) {
   try {
     app_->parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return report_parsing(*app_, error, argc > 1 ? argv[1] : "");
+    return speaks ? report_parsing(*app_, error, argc > 1 ? argv[1] : "") : 0;
   }
   return std::nullopt;
 }

@@ -83,7 +83,8 @@ class ProgramLine {
   CommandLine line() { return CommandLine(*app_); }  // valid as long as this
   // The exit status where nothing is left to run: help or the version was asked for and is printed, or the line is
   // wrong and one sentence on standard error says how.
-  std::optional<int> parse(int argc, char** argv);
+  // Nothing is printed unless `speaks`.
+  std::optional<int> parse(int argc, char** argv, bool speaks = true);
 
  private:
   std::unique_ptr<CLI::App> app_;

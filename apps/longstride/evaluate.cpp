@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -11,6 +12,7 @@
 #include "longstride/error.h"
 #include "options.h"
 #include "output.h"
+#include "processes.h"
 #include "progress.h"
 #include "signals.h"
 #include "words.h"
@@ -74,8 +76,9 @@ std::string to_words(const Evaluation& result) {
       origin_words(result.origin), duration_words(result.seconds));
 }
 
-int run(EvaluateArguments& arguments) {
-  apply_threads(arguments.threads);
+int run(EvaluateArguments& arguments, const Launched& launched, const std::atomic<bool>* stop) {
+  const bool first = launched.rank == 0;  // the only one that says anything
+  apply_threads(share_of_threads(launched, arguments.threads));
   EvaluateOptions& options = arguments.what;
   options.run = arguments.run.run;
   options.checkpoint = arguments.run.checkpoint;
@@ -84,18 +87,20 @@ int run(EvaluateArguments& arguments) {
   if (options.paths.empty()) {
     throw Error(ErrorKind::invalid_argument, "--data: needs the files or folders to score, got none");
   }
-  options.stop = stop_on_signals();
-  ProgressLine line(arguments.output.quiet);
+  options.stop = stop;
+  ProgressLine line(arguments.output.quiet || !first);
   options.progress = [&](double share, double bits) {
     line.show(fmt::format("{:3.0f}%  {:.4f} bits per byte so far", 100 * share, bits));
   };
+  options.world = launched.world.get();
   options.noted = [&](const std::string& sentence) { line.print(escaped(sentence)); };
   const Evaluation result = evaluate(options);
   line.finish();
-  if (options.stop->load()) {
+  if (result.interrupted) {
     line.print(fmt::format("interrupted after {} bytes: no result", with_commas(result.tokens_scored)));
     return kInterrupted;
   }
+  if (!first) return 0;
   if (arguments.output.json) {
     print_json(to_json(result));
   } else {
@@ -128,7 +133,12 @@ Command evaluate_command(CommandLine program) {
   add_device_option(app, arguments->device);
   add_output_options(app, arguments->output);
   app.add_example("longstride evaluate runs/first --data README.md --min-context 512");
-  return {app, [arguments] { return run(*arguments); }};
+  return {app, [arguments] {
+            const std::atomic<bool>* stop = stop_on_signals();
+            const Launched launched = join_launched(stop);
+            return together(launched, [&] { return run(*arguments, launched, stop); });
+          },
+          true};
 }
 
 }  // namespace longstride::program

@@ -13,6 +13,7 @@
 #include "ending.h"
 #include "longstride/origin.h"
 #include "output.h"
+#include "processes.h"
 #include "signals.h"
 #include "words.h"
 
@@ -64,8 +65,9 @@ int main(int argc, char** argv) {
   const std::string commit = kCommit, version = "longstride " + std::string(longstride::version());
   ProgramLine program(kPurpose, version + (commit.empty() ? "" : " (" + commit + ")"));
   const std::vector<Command> commands = add_commands(program.line());
-  if (const std::optional<int> status = program.parse(argc, argv)) return *status;
+  const bool first = is_first_launched();
+  if (const std::optional<int> status = program.parse(argc, argv, first)) return *status;
   for (const Command& command : commands)
-    if (command.line.was_chosen()) return run(command);
+    if (command.line.was_chosen()) return first || command.by_all ? run(command) : 0;
   return 2;
 }

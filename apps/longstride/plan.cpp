@@ -3,10 +3,15 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
 
 #include "command.h"
+#include "longstride/device.h"
+#include "longstride/error.h"
 #include "options.h"
 #include "output.h"
 #include "words.h"
@@ -14,12 +19,71 @@
 namespace longstride::program {
 namespace {
 
+constexpr double kStepShare = 0.75;  // of the best product's rate that training steps reach (docs/performance.md)
+
+constexpr std::int64_t kMostProcesses = 65536;  // as many as lanes
+
 struct PlanOptions {
   ConfigOptions config;
   OutputOptions output;
+  std::optional<std::int64_t> processes;
+  std::string link;
+};
+
+// What was asked for besides the plan: processes, and how they are joined.
+struct Shared {
+  std::int64_t processes = 1;
+  Rates rates;  // where a link was named
+  std::optional<Scaling> scaling;
 };
 
 using Rows = std::vector<std::pair<std::string, std::string>>;
+
+// Bytes a second: "25Gbit", "400Gbit/s", "900GB".
+double parse_link(const std::string& word) {
+  double number = 0;
+  const char* end = word.data() + word.size();
+  const std::from_chars_result read = std::from_chars(word.data(), end, number);
+  std::string unit(read.ptr, end);
+  if (unit.ends_with("/s")) unit.resize(unit.size() - 2);
+  for (const auto& [name, bytes] : {std::pair("Mbit", 1e6 / 8), {"Gbit", 1e9 / 8}, {"MB", 1e6}, {"GB", 1e9}})
+    if (read.ec == std::errc() && number > 0 && number < 1e9 && unit == name) return number * bytes;
+  throw_invalid(fmt::format("--link: needs a rate such as 25Gbit or 50GB (a second), got \"{}\"", word));
+}
+
+// Of processes like this one, measured now.
+Rates measured_rates(const Plan& plan, double link_bytes) {
+  Rates rates;
+  rates.multiply_adds = kStepShare * measure_peak_multiply_adds(plan.precision == Precision::bfloat16);
+  rates.memory_bytes = measure_processor().copy;
+  rates.link_bytes = link_bytes;
+  return rates;
+}
+
+nlohmann::ordered_json to_json(const Shared& shared) {
+  nlohmann::ordered_json json;
+  json["link_bytes_per_s"] = shared.rates.link_bytes;
+  json["multiply_adds_per_s"] = shared.rates.multiply_adds;
+  json["memory_bytes_per_s"] = shared.rates.memory_bytes;
+  json["step_s"] = shared.scaling->step_s;
+  json["exchange_s"] = shared.scaling->exchange_s;
+  json["efficiency"] = shared.scaling->efficiency;
+  json["batches_for_90_percent"] = shared.scaling->batches_for_90;
+  return json;
+}
+
+std::string to_words(const Shared& shared, const Plan& plan) {
+  std::string text = fmt::format("\n{} processes: the memory is that of the first; it sends {} a step\n",
+                                 shared.processes, bytes_words(plan.sent_bytes_per_step));
+  if (!shared.scaling) return text;
+  const Scaling& scaling = *shared.scaling;
+  text += fmt::format(
+      "  over {}/s each way, processes like this one: a step of {:.3g} s, of which {:.2g} s waiting; {:.1f} % of what as many "
+      "would do alone\n  90 % and more from {} batches of a process a step on\n",
+      bytes_words(static_cast<std::int64_t>(shared.rates.link_bytes)), scaling.step_s,
+      scaling.exchange_s, 100 * scaling.efficiency, scaling.batches_for_90);
+  return text;
+}
 
 nlohmann::ordered_json to_json(const Plan& plan) {
   nlohmann::ordered_json json;
@@ -60,11 +124,24 @@ std::string to_words(const Config& config, const Plan& plan) {
 int run(const PlanOptions& options) {
   const Config config = read_options(options.config);
   apply_threads(config.training.threads);  // the workspace grows with them
-  const Plan plan = plan_training(config);
+  Shared shared;
+  shared.processes = options.processes.value_or(1);
+  if (shared.processes < 1 || shared.processes > kMostProcesses)
+    throw_invalid(fmt::format("--processes: needs a whole number in [1, {}], got {}", kMostProcesses, shared.processes));
+  const double link = options.link.empty() ? 0 : parse_link(options.link);
+  const Plan plan = plan_training(config, static_cast<int>(shared.processes));
+  if (link > 0) {
+    shared.rates = measured_rates(plan, link);
+    shared.scaling = predict_scaling(config, static_cast<int>(shared.processes), shared.rates);
+  }
   if (options.output.json) {
-    print_json(to_json(plan));
+    nlohmann::ordered_json json = to_json(plan);
+    if (options.processes) json["processes"] = shared.processes;
+    if (options.processes) json["sent_bytes_per_step"] = plan.sent_bytes_per_step;
+    if (shared.scaling) json["scaling"] = to_json(shared);
+    print_json(json);
   } else {
-    print_words(to_words(config, plan));
+    print_words(to_words(config, plan) + (options.processes || shared.scaling ? to_words(shared, plan) : ""));
   }
   return 0;
 }
@@ -75,8 +152,16 @@ Command plan_command(CommandLine program) {
   CommandLine app = program.add_command("plan", "Say what a run will need, before it starts");
   auto options = std::make_shared<PlanOptions>();
   add_config_options(app, options->config);
+  app.add_option("--processes", options->processes, "That train together: what the first one needs and sends")
+      .type_name("P");
+  app.add_option("--link", options->link,
+                 "What a process sends in a second, such as 25Gbit: predicts how well they work together")
+      .type_name("RATE");
   add_output_options(app, options->output);
-  app.add_example("longstride plan --preset enwik8 --precision bfloat16");
+  app.add_example(
+      "longstride plan --preset enwik8 --precision bfloat16\n"
+      "  longstride plan --preset enwik8 --set training.accumulate=16 --set training.lanes=16 --processes 16 "
+      "--link 100Gbit");
   return {app, [options] { return run(*options); }};
 }
 

@@ -100,6 +100,8 @@ void require_size(const Launched& launched, const Launch& launch) {
 
 }  // namespace
 
+bool is_first_launched() { return find_launch().place.rank == 0; }
+
 Launched join_launched(const std::atomic<bool>* stop) {
   Launched launched;
   const Launch launch = find_launch();

@@ -17,6 +17,10 @@ struct Launched {
   int cores = 0;  // this process's share of its machine's, or those that its launcher bound it to
 };
 
+// Whether this process answers where only one has to: the first that a launcher started, or one that is alone. Nothing is
+// joined for it. Error invalid_argument: as find_launch.
+bool is_first_launched();
+
 // Joins where the environment says that a launcher started several. stop: as stop_on_signals gives it, to be called
 // before, so that threads which are made here leave signals to it. Errors: as longstride/processes.h has them.
 Launched join_launched(const std::atomic<bool>* stop = nullptr);

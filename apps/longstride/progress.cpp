@@ -82,8 +82,8 @@ std::string Pace::words() const {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun_).count();
   if (done_ < 2 || seconds < kLeastSeconds) return "";
   const double rate = static_cast<double>(done_ - 1) / seconds, left = total_ - static_cast<double>(done_);
-  return fmt::format("{:.0f}%  {} tokens/s  {} left", 100 * static_cast<double>(done_) / total_, rate_words(rate),
-                     duration_words(left / rate));
+  return fmt::format("{:.0f}%  {} tokens/s  {} left", 100 * static_cast<double>(done_) / total_,
+                     rate_words(side_by_side_ * rate), duration_words(left / rate));
 }
 
 }  // namespace longstride::program

@@ -33,15 +33,16 @@ class ProgressLine {
   Clock::time_point shown_{};
 };
 
-// How fast pieces of equal work get done, from the first one on.
+// How fast pieces of equal work get done, from the first one on. side_by_side: as many are done elsewhere, meanwhile, for
+// each that is done here.
 class Pace {
  public:
-  explicit Pace(double total) : total_(total) {}
+  explicit Pace(double total, double side_by_side = 1) : total_(total), side_by_side_(side_by_side) {}
   void add();
   std::string words() const;  // "34%  812 tokens/s  3 s left"; empty while that would be a guess
 
  private:
-  double total_;
+  double total_, side_by_side_;
   std::int64_t done_ = 0;
   std::chrono::steady_clock::time_point begun_{};  // when the first was done
 };

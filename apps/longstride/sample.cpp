@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "longstride/checkpoint.h"
 #include "options.h"
 #include "output.h"
+#include "processes.h"
 #include "progress.h"
 #include "sample_begin.h"
 #include "sample_output.h"
@@ -55,9 +57,27 @@ std::string amount_words(const SampleOptions& options, const DataConfig& data) {
                      static_cast<double>(options.tokens) / static_cast<double>(data.sample_rate));
 }
 
-int run(SampleArguments& arguments) {
-  apply_threads(arguments.threads);
+// Whether the sequences are fewer, or shorter, than was asked for.
+bool was_interrupted(const SampleOptions& options, const Sequences& sequences) {
+  if (std::ssize(sequences) < options.count) return true;
+  for (std::int64_t at = 0; at < options.count; ++at) {
+    const std::int64_t made = std::ssize(sequences[static_cast<std::size_t>(at)]) - std::ssize(options.prompt(at));
+    if (made < options.tokens) return true;
+  }
+  return false;
+}
+
+// The threads of a process, where those that make no sequence leave theirs to the others.
+void share_threads(Launched launched, std::int64_t threads, std::int64_t count) {
+  launched.on_this_machine = static_cast<int>(std::min<std::int64_t>(launched.on_this_machine, count));
+  apply_threads(share_of_threads(launched, threads));
+}
+
+// All processes make sequences; the first one writes them.
+int run(SampleArguments& arguments, const Launched& launched, const std::atomic<bool>* stop) {
+  const bool first = launched.rank == 0;
   SampleOptions& options = arguments.what;
+  options.world = launched.world.get();
   options.precision = parse_precision(arguments.precision);
   options.device = parse_device(arguments.device);
   options.run = arguments.run.run;
@@ -68,14 +88,19 @@ int run(SampleArguments& arguments) {
   options.prompts = beginning.prompts;
   options.count = arguments.count.value_or(std::max<std::int64_t>(1, std::ssize(options.prompts)));
   options.tokens = new_tokens(arguments.begin, data, beginning);
-  options.stop = stop_on_signals();
+  share_threads(launched, arguments.threads, std::max<std::int64_t>(1, options.count));
+  options.stop = stop;
+  if (!first) return was_interrupted(options, sample(options)) ? kInterrupted : 0;
   ProgressLine line(arguments.output.quiet);
   const std::unique_ptr<SampleOutput> output =
-      make_output({options, data, beginning.original, arguments.out, arguments.output.json, line});
+      make_output({options, data, beginning.original, arguments.out, arguments.output.json, line, launched.size == 1});
   const std::string amount = amount_words(options, data);
-  Pace pace(static_cast<double>(options.tokens) * static_cast<double>(options.count));
+  const std::int64_t own = (options.count + launched.size - 1) / launched.size;  // the others are as far as these
+  Pace pace(static_cast<double>(options.tokens) * static_cast<double>(own),
+            static_cast<double>(options.count) / static_cast<double>(own));
   options.made = [&](std::int64_t sequence, std::uint8_t token) {
     output->made(sequence, token);
+    if (sequence >= own) return;
     pace.add();
     if (output->streams() || !line.due()) return;
     if (const std::string words = pace.words(); !words.empty()) line.show(amount + ": " + words);
@@ -85,7 +110,7 @@ int run(SampleArguments& arguments) {
   };
   output->begin();
   const Sequences sequences = sample(options);
-  const bool interrupted = options.stop->load();
+  const bool interrupted = was_interrupted(options, sequences);
   output->finish(sequences, interrupted);
   line.finish();
   if (interrupted) line.print(fmt::format("longstride sample: interrupted; {}", output->left()));
@@ -138,7 +163,12 @@ Command sample_command(CommandLine program) {
       "longstride sample runs/first --prompt '#include <' --temperature 0.8 --tokens 500\n"
       "  longstride sample runs/pictures --prime photo.jpg --keep 0.5 --count 6 --out completed.png\n"
       "  longstride sample runs/music --prime song.flac --keep 5s --tokens 30s --out continued.wav");
-  return {app, [arguments] { return run(*arguments); }};
+  return {app, [arguments] {
+            const std::atomic<bool>* stop = stop_on_signals();
+            const Launched launched = join_launched(stop);
+            return together(launched, [&] { return run(*arguments, launched, stop); });
+          },
+          true};
 }
 
 }  // namespace longstride::program

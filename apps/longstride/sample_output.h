@@ -40,6 +40,7 @@ struct SampleTask {
   std::string out;                // --out
   bool json = false;
   ProgressLine& line;
+  bool alone = true;  // else a launcher carries standard output on, which it may have made look like a terminal
 };
 
 std::unique_ptr<SampleOutput> make_text_output(const SampleTask& task);

@@ -76,7 +76,7 @@ class TextOutput : public SampleOutput {
       task_.line.print(fmt::format("\n--- sample {} of {} ---", index + 1, sequences.size()));
       print(text_of(sequences[index]));
     }
-    if (::isatty(STDOUT_FILENO) == 1) print("\n");
+    if (task_.alone && ::isatty(STDOUT_FILENO) == 1) print("\n");
   }
 
   SampleTask task_;

@@ -110,7 +110,8 @@ Command train_command(CommandLine program) {
             const std::atomic<bool>* stop = stop_on_signals(kPatienceWords);
             const Launched launched = join_launched(stop);
             return together(launched, [&] { return run(*arguments, launched, stop); });
-          }};
+          },
+          true};
 }
 
 }  // namespace longstride::program

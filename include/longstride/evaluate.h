@@ -14,6 +14,8 @@
 #pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
+class World;  // longstride/processes.h makes one
+
 struct EvaluateOptions {
   std::string run;                  // run directory, checkpoint directory or .safetensors file
   std::string checkpoint = "best";  // best | latest | a step; for a run directory
@@ -28,6 +30,10 @@ struct EvaluateOptions {
   std::function<void(double share, double bits)> progress;  // may be empty
   std::function<void(const std::string& sentence)> noted;   // may be empty
   const std::atomic<bool>* stop = nullptr;
+  // Where several processes evaluate together each calls evaluate() with the same arguments and its own world: they
+  // share the windows, and all get the figures of one process. The first alone tells of progress. None: this process
+  // alone.
+  World* world = nullptr;
 };
 
 struct Evaluation {
@@ -49,6 +55,7 @@ struct Evaluation {
   std::optional<Origin> trained_by;  // of the checkpoint; none: it does not say
   std::string split;                 // train | valid | test | all
   double seconds = 0;
+  bool interrupted = false;  // told to stop: the figures are of the bytes before
 };
 
 Evaluation evaluate(const EvaluateOptions& options);

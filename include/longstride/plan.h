@@ -20,6 +20,7 @@ struct Plan {
   std::int64_t bytes_without_recomputation = 0;
   std::int64_t bytes_with_recomputation = 0;
   std::int64_t multiply_adds_per_step = 0;  // that the definition needs: no recomputation, pairs that attend
+  std::int64_t sent_bytes_per_step = 0;     // by this process to all others that train with it
   std::int64_t memory_available_bytes = 0;
   bool fits = false;
   std::string advice;                        // where it does not fit: what to change
@@ -31,6 +32,25 @@ struct Plan {
 // Resolves `automatic` choices for this machine and sums the memory: of process `rank` where so many train together.
 // Error invalid_argument where they cannot share training.lanes.
 Plan plan_training(const Config& config, int processes = 1, int rank = 0);
+
+// What processes of one kind do in a second.
+struct Rates {
+  double multiply_adds = 0;  // of a training step, one process: less than its best product reaches
+  double memory_bytes = 0;   // read or written, one process
+  double link_bytes = 0;     // that a process sends to others, and receives at the same time
+  double latency_s = 2e-5;   // until the first byte of a message arrives
+};
+
+struct Scaling {
+  double step_s = 0;
+  double exchange_s = 0;            // of step_s, waiting for others
+  double efficiency = 0;            // time of one process with one lane / (processes x step_s)
+  std::int64_t batches_for_90 = 0;  // of a process in a step, from which on the efficiency is 0.9
+};
+
+// A model of a step that so many processes share (docs/parallel.md says what it counts): nothing is measured, and no
+// network is made. Error invalid_argument where they cannot share training.lanes, or a rate is not positive.
+Scaling predict_scaling(const Config& config, int processes, const Rates& rates);
 
 }  // namespace longstride
 #pragma GCC visibility pop

@@ -12,6 +12,8 @@
 #pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
+class World;  // longstride/processes.h makes one
+
 struct SampleOptions {
   std::string run;
   std::string checkpoint = "best";
@@ -36,13 +38,18 @@ struct SampleOptions {
     static const std::vector<std::uint8_t> nothing;
     return prompts.empty() ? nothing : prompts[static_cast<std::size_t>(sequence) % prompts.size()];
   }
-  // Called with each new token of each sequence, in order of its positions; may be empty.
+  // Called with each new token of each sequence, in order of its positions; may be empty. Of the sequences of other
+  // processes it is called at the end.
   std::function<void(std::int64_t sequence, std::uint8_t token)> made;
   std::function<void(const std::string& sentence)> noted;
   const std::atomic<bool>* stop = nullptr;
+  // Where several processes sample together each calls sample() with the same arguments and its own world: they share
+  // the sequences, the first ceil(count / processes) of them are the first one's, and all get those of one process.
+  // Who has none waits, without a model. None: this process alone.
+  World* world = nullptr;
 };
 
-// (count) sequences, prompts included; fewer where it was told to stop.
+// (count) sequences, prompts included; fewer, shorter or none where it was told to stop.
 std::vector<std::vector<std::uint8_t>> sample(const SampleOptions& options);
 
 }  // namespace longstride

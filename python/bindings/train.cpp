@@ -29,6 +29,7 @@ nb::dict record(const StepReport& report) {
   fields["gradient_norm"] = report.gradient_norm;
   fields["step_s"] = report.step_s;
   fields["load_s"] = report.load_s;
+  fields["exchange_s"] = report.exchange_s;
   fields["tokens_per_s"] = report.tokens_per_s;
   fields["utilisation"] = report.utilisation;
   fields["time_left_s"] = report.time_left_s;

@@ -58,6 +58,7 @@ class Step:
     gradient_norm: float
     step_s: float
     load_s: float  #: of step_s, spent waiting for data
+    exchange_s: float  #: of step_s, spent waiting for other processes
     tokens_per_s: float
     utilisation: float  #: needed multiply-adds / time / measured peak
     time_left_s: float

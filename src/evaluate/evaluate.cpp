@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -16,6 +17,7 @@
 #include "longstride/error.h"
 #include "longstride/model.h"
 #include "model/held_model.h"
+#include "parallel/agreement.h"
 
 namespace longstride {
 namespace {
@@ -74,13 +76,23 @@ std::string describe(const EvaluateOptions& options, const Dataset& data, Split 
 
 using Clock = std::chrono::steady_clock;
 
+// The options of a process that has others beside it: the first alone speaks.
+EvaluateOptions heard(EvaluateOptions options) {
+  if (world_or_one(options.world).rank() == 0) return options;
+  options.progress = {};
+  options.noted = {};
+  return options;
+}
+
 // The data that are to be scored: what can be wrong with them is said before weights are read.
 struct ToScore {
   ToScore(const EvaluateOptions& options, const Config& config, const std::string& checkpoint)
       : split(parse_split(options.split)), data(open(options, config, checkpoint)) {
     if (data.unit() > 1) check_pictures(options, data.unit());
     range = scored_range(options, data, split);
-    data.require_vocabulary(range, config.model.vocabulary, options.stop);
+    World& world = world_or_one(options.world);
+    require_same(world, "evaluate: the data", fmt::format("{} {} {}", range.begin, range.end, data.describe()));
+    if (world.rank() == 0) data.require_vocabulary(range, config.model.vocabulary, options.stop);
   }
 
   static Dataset open(const EvaluateOptions& options, const Config& config, const std::string& checkpoint) {
@@ -88,8 +100,12 @@ struct ToScore {
     DataConfig of_data = config.data;  // the run's shares and kind: its test part stays its test part
     of_data.paths = options.paths;
     of_data.cache = options.cache;  // where to write is for the caller to say, not for a file
-    return Dataset(of_data,
-                   {cache_folder(checkpoint), &config.model, options.stop, options.noted, "", config.data.cache});
+    std::optional<Dataset> data;
+    in_turns(world_or_one(options.world), [&] {
+      data.emplace(of_data, DatasetOptions{cache_folder(checkpoint), &config.model, options.stop, options.noted, "",
+                                           config.data.cache});
+    });
+    return std::move(*data);
   }
 
   Split split;
@@ -99,9 +115,11 @@ struct ToScore {
 
 Evaluation scored(HeldModel& held, const EvaluateOptions& options, const ToScore& what, Clock::time_point started) {
   const ByteRange range = what.range;
+  World& world = world_or_one(options.world);
+  require_same(world, "evaluate: the checkpoint", held.sha256());
   const DType type = held.type_as_trained(options.precision);
   const Score score = score_range(scoring_network(held, range.size(), options.min_context, type), what.data, range,
-                                  options.min_context, options.progress, options.stop);
+                                  options.min_context, options.progress, options.stop, world);
   Evaluation result;
   result.bits_per_byte = score.bits();
   result.standard_error = score.standard_error;
@@ -111,7 +129,8 @@ Evaluation scored(HeldModel& held, const EvaluateOptions& options, const ToScore
   result.kind = what.data.kind();
   result.windows = score.windows;
   result.data = describe(options, what.data, what.split);
-  result.data_sha256 = what.data.sha256({range.begin, range.begin + score.tokens});
+  result.data_sha256 =
+      shared_text(world, world.rank() == 0 ? what.data.sha256({range.begin, range.begin + score.tokens}) : "");
   result.offset = options.offset;
   result.checkpoint = held.loaded.path;
   result.checkpoint_sha256 = held.sha256();
@@ -121,25 +140,32 @@ Evaluation scored(HeldModel& held, const EvaluateOptions& options, const ToScore
   result.trained_by = held.loaded.origin;
   result.split = to_string(what.split);
   result.seconds = std::chrono::duration<double>(Clock::now() - started).count();
+  result.interrupted = score.tokens < range.size();
   return result;
 }
 
 }  // namespace
 
-Evaluation Model::evaluate(const EvaluateOptions& options) {
+Evaluation Model::evaluate(const EvaluateOptions& asked) {
   const Clock::time_point started = Clock::now();
+  const EvaluateOptions options = heard(asked);
   return scored(*held_, options, ToScore(options, config(), path()), started);
 }
 
-Evaluation evaluate(const EvaluateOptions& options) {
+Evaluation evaluate(const EvaluateOptions& asked) {
   const Clock::time_point started = Clock::now();
+  const EvaluateOptions options = heard(asked);
   parse_split(options.split);
   check_device(options.device);
-  return with_checkpoint(options.run, options.checkpoint, [&](const std::string& path) {
+  const auto score = [&](const std::string& path) {
     const ToScore what(options, checkpoint_config(path), path);
     HeldModel held(path, options.device);
     return scored(held, options, what, started);
-  });
+  };
+  World& world = world_or_one(options.world);
+  if (world.size() == 1) return with_checkpoint(options.run, options.checkpoint, score);
+  // The one that the first process finds: training that goes on may have made another one best by the next look.
+  return score(shared_text(world, world.rank() == 0 ? find_checkpoint(options.run, options.checkpoint) : ""));
 }
 
 }  // namespace longstride

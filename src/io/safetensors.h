@@ -23,6 +23,8 @@ struct StoredTensor {
   std::string dtype;  // F64 F32 F16 BF16 I64 I32 I16 I8 U64 U32 U16 U8 BOOL (F8_E4M3 F8_E5M2); little-endian
   std::vector<std::int64_t> shape;      // row-major; empty: a scalar
   std::span<const std::uint8_t> bytes;  // product of shape times the dtype's size
+  // Where it is given it is asked for them when they are written, so that one tensor at a time is in memory.
+  std::function<std::span<const std::uint8_t>()> late = {};
 };
 
 // One tensor of a file, whose bytes are read when they are asked for.

@@ -15,7 +15,8 @@ namespace {
 constexpr std::size_t kLengthBytes = 8;
 const std::string kPlaceholder(64, '0');
 
-void check_tensor(const std::string& path, const StoredTensor& tensor, std::set<std::string>& names) {
+// Returns its bytes.
+std::size_t check_tensor(const std::string& path, const StoredTensor& tensor, std::set<std::string>& names) {
   const auto fail = [&](const std::string& what) {
     throw Error(ErrorKind::invalid_argument, fmt::format("\"{}\": tensor \"{}\" {}", path, tensor.name, what));
   };
@@ -26,24 +27,27 @@ void check_tensor(const std::string& path, const StoredTensor& tensor, std::set<
   for (const std::int64_t size : tensor.shape) {
     if (size < 0 || __builtin_mul_overflow(bytes, size, &bytes)) fail("has a shape that is out of range");
   }
-  if (bytes != static_cast<std::int64_t>(tensor.bytes.size())) {
+  if (!tensor.late && bytes != static_cast<std::int64_t>(tensor.bytes.size())) {
     fail(fmt::format("needs {} bytes for its shape and dtype {}, got {}", bytes, tensor.dtype, tensor.bytes.size()));
   }
+  return static_cast<std::size_t>(bytes);
 }
 
 // The length, the JSON, and spaces up to a multiple of 8 bytes.
 std::string make_header(const std::string& path, const std::map<std::string, std::string>& metadata,
                         const std::vector<StoredTensor>& tensors) {
+  std::set<std::string> names;
   nlohmann::ordered_json header;
   header["__metadata__"] = metadata;
   header["__metadata__"]["sha256"] = kPlaceholder;
   std::size_t at = 0;
   for (const StoredTensor& tensor : tensors) {
+    const std::size_t bytes = check_tensor(path, tensor, names);
     nlohmann::ordered_json& entry = header[tensor.name];
     entry["dtype"] = tensor.dtype;
     entry["shape"] = tensor.shape;
-    entry["data_offsets"] = {at, at + tensor.bytes.size()};
-    at += tensor.bytes.size();
+    entry["data_offsets"] = {at, at + bytes};
+    at += bytes;
   }
   std::string text;
   try {
@@ -61,8 +65,6 @@ std::string make_header(const std::string& path, const std::map<std::string, std
 
 std::string write_safetensors(const std::string& path, const std::map<std::string, std::string>& metadata,
                               const std::vector<StoredTensor>& tensors) {
-  std::set<std::string> names;
-  for (const StoredTensor& tensor : tensors) check_tensor(path, tensor, names);
   const std::string header = make_header(path, metadata, tensors);
   AtomicFile file(path);
   Sha256 hash;
@@ -71,7 +73,7 @@ std::string write_safetensors(const std::string& path, const std::map<std::strin
     file.append(bytes);
   };
   append(as_bytes(header));
-  for (const StoredTensor& tensor : tensors) append(tensor.bytes);
+  for (const StoredTensor& tensor : tensors) append(tensor.late ? tensor.late() : tensor.bytes);
   // A quote inside a JSON text is escaped, so that only the metadata's own key matches.
   const std::string key = "\"sha256\":\"";
   const std::size_t digits = header.find(key + kPlaceholder) + key.size();

@@ -299,19 +299,26 @@ Config checkpoint_config(const std::string& run, const std::string& which) {
   return with_checkpoint(run, which, [](const std::string& path) { return checkpoint_config(path); });
 }
 
+void add_tensors(std::vector<StoredTensor>& tensors, const ParameterTable& table, const std::string& prefix,
+                 const ParameterValues& values) {
+  for (const Parameter& entry : table.entries()) {
+    const auto bytes = [&entry, &values] {
+      return std::span(reinterpret_cast<const std::uint8_t*>(values(entry)),
+                       static_cast<std::size_t>(entry.count) * sizeof(float));
+    };
+    tensors.push_back({prefix + entry.name, "F32", entry.shape, {}, bytes});
+  }
+}
+
 std::string save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
-                       const float* host_store, const std::optional<Origin>& origin) {
+                       const ParameterValues& values, const std::optional<Origin>& origin) {
   std::map<std::string, std::string> metadata = {
       {"format", kCheckpointFormat}, {"config", write_config(config)}, {"step", std::to_string(step)}};
   if (origin)
     Origin::fields(*origin,
                    [&](const char* name, const std::string& text) { metadata[std::string(kOrigin) + name] = text; });
   std::vector<StoredTensor> tensors;
-  tensors.reserve(table.entries().size());
-  for (const Parameter& entry : table.entries()) {
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(host_store + entry.offset);
-    tensors.push_back({entry.name, "F32", entry.shape, {bytes, static_cast<std::size_t>(entry.count) * sizeof(float)}});
-  }
+  add_tensors(tensors, table, "", values);
   return write_safetensors(path, metadata, tensors);
 }
 

@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "io/safetensors.h"
 #include "io/system.h"
@@ -77,9 +79,20 @@ std::string other_checkpoints_words(const std::string& model_path);
 void load_tensors_into(const SafetensorsFile& file, const ParameterTable& table, const std::string& prefix,
                        float* host_store);
 
-// Writes model.safetensors at `path`, complete or not at all. host_store: (store_elements) in host memory. origin: of
-// what trained it, where that is known. Returns the sha256 in its metadata.
+// The values of one parameter of a table, (count) in host memory, until it is asked for the next.
+using ParameterValues = std::function<const float*(const Parameter&)>;
+// Appends all parameters as prefix + name. Both outlive the tensors.
+void add_tensors(std::vector<StoredTensor>& tensors, const ParameterTable& table, const std::string& prefix,
+                 const ParameterValues& values);
+
+// Writes model.safetensors at `path`, complete or not at all. origin: of what trained it, where that is known. Returns
+// the sha256 in its metadata.
 std::string save_model(const std::string& path, const Config& config, std::int64_t step, const ParameterTable& table,
-                       const float* host_store, const std::optional<Origin>& origin = {});
+                       const ParameterValues& values, const std::optional<Origin>& origin = {});
+// host_store: (store_elements) in host memory.
+inline std::string save_model(const std::string& path, const Config& config, std::int64_t step,
+                              const ParameterTable& table, const float* host_store) {
+  return save_model(path, config, step, table, [&](const Parameter& entry) { return host_store + entry.offset; });
+}
 
 }  // namespace longstride

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 
 #include "longstride/config.h"
 #include "model/parameters.h"
@@ -9,21 +10,30 @@
 
 namespace longstride {
 
+// Where tensors lie, by where the table says that they do, where only those that are read in float32 are held.
+using FloatPlaces = std::map<std::int64_t, std::int64_t>;
+
 // Without addresses (f32 is null) what is made of them can be compiled and counted, not bound.
 struct Weights {
   const ParameterTable* table = nullptr;
   float* f32 = nullptr;
   std::uint16_t* bf16 = nullptr;  // the same rounded; needed where activations are bfloat16
+  const FloatPlaces* places = nullptr;  // of what f32 holds; none: all, where the table says
 
   Matrix matrix(std::int64_t offset, std::int64_t rows, std::int64_t cols, DType type) const {
     const bool rounded = type == DType::bfloat16;
     void* data = nullptr;
     if (rounded && bf16 != nullptr) data = bf16 + offset;
-    if (!rounded && f32 != nullptr) data = f32 + offset;
+    if (!rounded) data = floats(offset);
     return longstride::matrix(data, type, rows, cols);
   }
   Array<float> array(std::int64_t offset, std::int64_t count) const {
-    return {f32 == nullptr ? nullptr : f32 + offset, count};
+    return {floats(offset), count};
+  }
+  // offset: where a tensor begins.
+  float* floats(std::int64_t offset) const {
+    if (f32 == nullptr) return nullptr;
+    return f32 + (places == nullptr ? offset : places->at(offset));
   }
 };
 

@@ -43,27 +43,30 @@ struct Growing {
 
 class Generation {
  public:
-  Generation(Engine& engine, const SampleOptions& options)
-      : engine_(engine), options_(options), chooser_(choice_of(options)) {}
+  Generation(Engine& engine, const SampleOptions& options, Sharing& sharing)
+      : engine_(engine),
+        options_(options),
+        sharing_(sharing),
+        chooser_(choice_of(options)),
+        joined_(sharing.begin()) {}
   ~Generation() {
     for (const Growing& one : growing_) engine_.leave(one.place);
   }
 
-  std::vector<std::vector<std::uint8_t>> run() {
-    while (!stopped()) {
+  Sequences run() {
+    while (!sharing_.stopped()) {
       join();
       if (growing_.empty() || !advance()) break;
       leave();
+      sharing_.round();
     }
     for (Growing& one : growing_) keep(one);
     return std::move(done_);
   }
 
  private:
-  bool stopped() const { return options_.stop != nullptr && options_.stop->load(); }
-
   void join() {
-    for (; joined_ < options_.count && static_cast<std::int64_t>(growing_.size()) < engine_.shape().sequences;
+    for (; joined_ < sharing_.end() && static_cast<std::int64_t>(growing_.size()) < engine_.shape().sequences;
          ++joined_) {
       Growing one;
       one.number = joined_;
@@ -78,9 +81,9 @@ class Generation {
   }
 
   void keep(Growing& one) {
-    const auto number = static_cast<std::size_t>(one.number);
-    if (done_.size() <= number) done_.resize(number + 1);
-    done_[number] = std::move(one.tokens);
+    const auto index = static_cast<std::size_t>(one.number - sharing_.begin());
+    if (done_.size() <= index) done_.resize(index + 1);
+    done_[index] = std::move(one.tokens);
   }
 
   void leave() {
@@ -156,13 +159,14 @@ class Generation {
 
   Engine& engine_;
   const SampleOptions& options_;
+  Sharing& sharing_;
   Chooser chooser_;
   std::list<Growing> growing_;
-  std::int64_t joined_ = 0;
+  std::int64_t joined_;  // the next one's number
   std::vector<Engine::Next> next_;
   std::vector<std::vector<float>> logits_;  // of those that were read in this round; empty: they step
   std::vector<float> read_logits_;
-  std::vector<std::vector<std::uint8_t>> done_;
+  Sequences done_;
   bool noted_ = false;
 };
 
@@ -191,9 +195,14 @@ std::int64_t engine_length(const SampleOptions& options, const ModelConfig& mode
   return std::max<std::int64_t>(1, prompt + options.tokens);
 }
 
-std::vector<std::vector<std::uint8_t>> sample_tokens(Engine& engine, const SampleOptions& options) {
+Sequences sample_tokens(Engine& engine, const SampleOptions& options) {
+  Sharing alone(options, world_of_one());
+  return sample_tokens(engine, options, alone);
+}
+
+Sequences sample_tokens(Engine& engine, const SampleOptions& options, Sharing& sharing) {
   check(options, engine.model());
-  return Generation(engine, options).run();
+  return Generation(engine, options, sharing).run();
 }
 
 }  // namespace longstride

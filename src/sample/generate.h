@@ -6,6 +6,7 @@
 
 #include "longstride/sample.h"
 #include "model/engine.h"
+#include "sample/share.h"
 
 namespace longstride {
 
@@ -17,11 +18,13 @@ std::int64_t engine_length(const SampleOptions& options, const ModelConfig& mode
 
 // Makes options.count sequences, as many at a time as the engine has room for: where one is done the next joins. Each
 // gets options.tokens new tokens after its prompt; prompts that are the same are read once. What a sequence becomes
-// depends on its number, its prompt and the seed alone. run, checkpoint and precision are not looked at.
+// depends on its number, its prompt and the seed alone. run, checkpoint, precision and world are not looked at.
 //
 // Beyond the engine's length n the window moves on: it forgets its first n/2 tokens (at least one), reads again what
 // it keeps as if the sequence began there, and says so once through `noted`. With options.stop set it ends early.
 // Returns the sequences that were begun, prompts included. Errors: as check; diverged where logits are not finite.
-std::vector<std::vector<std::uint8_t>> sample_tokens(Engine& engine, const SampleOptions& options);
+Sequences sample_tokens(Engine& engine, const SampleOptions& options);
+// The same of those that are this process's, made beside others.
+Sequences sample_tokens(Engine& engine, const SampleOptions& options, Sharing& sharing);
 
 }  // namespace longstride

@@ -24,5 +24,8 @@ EngineShape engine_shape(const Config& config, DType type);
 // Memory of the program beside its buffers: code, libraries, the kernels that oneDNN writes. Measured: the resident
 // size of runs whose buffers are small, Linux x86-64.
 inline constexpr std::int64_t kProgramBytes = 32 << 20;
+// The same of the library that carries bytes between processes: Open MPI 4.1, of which a part is memory that the
+// processes of one machine share.
+inline constexpr std::int64_t kCarrierBytes = 24 << 20;
 
 }  // namespace longstride

@@ -43,23 +43,28 @@ std::string operand_words(Backend& backend, const Attention& attention) {
 
 }  // namespace
 
-std::vector<std::string> TrainState::not_finite(const Buffer& store) const {
+// rounded: bfloat16, which is finite where its float32 is.
+std::vector<std::string> TrainState::not_finite(const Buffer& store, bool rounded) const {
   std::vector<std::byte> staging;
-  const float* values = host(store, staging);
+  const void* values = host(store, staging);
   std::vector<std::string> names;
   for (const Parameter& entry : table_.entries()) {
-    if (!all_finite(values + entry.offset, entry.count)) names.push_back(entry.name);
+    const auto* halves = static_cast<const std::uint16_t*>(values) + entry.offset;
+    const bool finite = rounded ? std::all_of(halves, halves + entry.count,
+                                              [](std::uint16_t half) { return std::isfinite(float_from_bfloat16(half)); })
+                                : all_finite(static_cast<const float*>(values) + entry.offset, entry.count);
+    if (!finite) names.push_back(entry.name);
   }
   return names;
 }
 
 std::string TrainState::first_weight_not_finite() const {
-  const std::vector<std::string> names = not_finite(weights_);
+  const std::vector<std::string> names = not_finite(splits_ ? rounded_ : weights_, splits_);
   return names.empty() ? "" : names.front();
 }
 
 std::string TrainState::last_gradient_not_finite() const {
-  const std::vector<std::string> names = not_finite(gradients_.lane());
+  const std::vector<std::string> names = not_finite(gradients_.lane(), false);
   return names.empty() ? "" : names.back();
 }
 

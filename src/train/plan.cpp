@@ -2,7 +2,6 @@
 #include "longstride/plan.h"
 
 #include <algorithm>
-#include <bit>
 
 #include <fmt/format.h>
 
@@ -11,7 +10,9 @@
 #include "model/network.h"
 #include "model/precision.h"
 #include "train/limits.h"
+#include "train/scaling.h"
 #include "train/state.h"
+#include "train/work.h"
 
 namespace longstride {
 
@@ -29,34 +30,6 @@ void add_parameters(Plan& plan, const ParameterTable& table) {
     if (found == parts.end()) found = parts.insert(parts.end(), {entry.part, 0});
     found->second += entry.count;
   }
-}
-
-// Products of one forward pass over one sequence, multiply-adds. A double: exact where there are fewer than 2^53, and
-// not to be overflowed by any sizes that a configuration may have.
-double forward_multiply_adds(const ModelConfig& model) {
-  const auto number = [](std::int64_t count) { return static_cast<double>(count); };
-  const double n = number(model.context), C = number(model.width), Cq = number(model.query_width()),
-               F = number(model.hidden_width());
-  double sum = n * (number(model.layers) * (C * (2 * Cq + C) + C * C + 2 * C * F) + number(model.vocabulary) * C);
-  const auto cycle = static_cast<std::int64_t>(model.attention.blocks.size());
-  for (std::int64_t first = 0; first < std::min(cycle, model.layers); ++first) {
-    const std::int64_t times = (model.layers - first + cycle - 1) / cycle;  // blocks first, first + cycle, ...
-    for (std::int64_t head = 0; head < model.heads; ++head)
-      sum += number(times) * number(count_pairs(model.attention.head(first, head), model.context)) *
-             number(model.query_head() + model.value_head());
-  }
-  return sum;
-}
-
-// The backward pass needs two products for each of the forward pass.
-std::int64_t multiply_adds_per_step(const Config& config) {
-  const double sum = 3 * forward_multiply_adds(config.model) * static_cast<double>(config.training.batch) *
-                     static_cast<double>(config.training.accumulate);
-  if (sum < 0x1p63) return static_cast<std::int64_t>(sum);
-  throw_invalid(
-      fmt::format("a step of {} x {} windows of {} tokens has {:.2g} multiply-adds, more than any "
-                  "machine makes; smaller sizes are needed",
-                  config.training.accumulate, config.training.batch, config.model.context, sum));
 }
 
 NetworkShape training_shape(const Config& config, DType type, bool recompute) {
@@ -77,7 +50,7 @@ void sum_memory(Plan& plan, const Config& config, Backend& backend, const Parame
   parts.emplace_back("workspace", training.workspace);
   if (samples(config) && share.rank == 0)
     for (const auto& part : Engine::memory(backend, config.model, engine_shape(config, type))) parts.push_back(part);
-  parts.emplace_back("program", kProgramBytes);
+  parts.emplace_back("program", kProgramBytes + (share.processes > 1 ? kCarrierBytes : 0));
   plan.total_bytes = 0;
   for (const auto& [name, bytes] : parts) plan.total_bytes += bytes;
 }
@@ -87,17 +60,6 @@ std::string advice_for(const Plan& plan, const Config& config) {
   if (config.training.batch > 1) return "try --batch " + std::to_string(config.training.batch / 2);
   if (plan.precision == Precision::float32) return "try --precision bfloat16";
   return "try fewer layers, a smaller width or a smaller context";
-}
-
-void check_processes(const TrainingConfig& training, int processes) {
-  if (std::has_single_bit(static_cast<unsigned>(processes)) && processes <= training.lanes) return;
-  const auto wanted = static_cast<std::int64_t>(std::bit_ceil(static_cast<unsigned>(processes)));
-  throw_invalid(
-      fmt::format("train: {} processes share training.lanes, of which there {}: needs a power of two, as many as there "
-                  "are lanes at "
-                  "most; --set training.lanes={} --set training.accumulate={} would do, and {} processes",
-                  processes, training.lanes == 1 ? "is 1" : fmt::format("are {}", training.lanes), wanted,
-                  (training.accumulate + wanted - 1) / wanted * wanted, wanted));
 }
 
 }  // namespace
@@ -119,6 +81,7 @@ Plan plan_training(const Config& config, int processes, int rank) {
   plan.precision = choice.precision;
   plan.precision_reason = choice.reason;
   const DType type = type_of(plan.precision);
+  plan.sent_bytes_per_step = sent_bytes_per_step(table, config.training, type, processes, rank);
   const auto fits = [&] { return plan.total_bytes <= plan.memory_available_bytes; };
   plan.recompute = config.training.recompute == Recompute::automatic ? Recompute::none : config.training.recompute;
   const auto bytes = [&](bool recompute) {

@@ -10,9 +10,9 @@ namespace longstride {
 
 void Session::start() {
   state_.initialise(config_.training.seed);
-  progress_.data = data_.mark();
   progress_.origin = this_origin(backend_.facts().device);
   if (!is_first()) return;
+  progress_.data = data_.mark();
   journal_.emplace(*run_, nullptr, [this](const std::string& sentence) { note(sentence); });
   journal_->event(0, "started", progress_.origin);
 }

@@ -145,7 +145,7 @@ double Session::final_seconds() const { return std::max(kFinalSeconds, kFinalSha
 
 void Session::finish() {
   save();  // first, so that whatever follows can be interrupted
-  if (data_.mark() != progress_.data)
+  if (is_first() && data_.mark() != progress_.data)
     note("the data changed while they were trained on: what was learned is not of the data that the run is known by");
   if (progress_.validated_step != progress_.step) validate(tokens_in(final_seconds()));
   if (progress_.sampled_step != progress_.step) make_sample(final_seconds());

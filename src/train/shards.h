@@ -7,6 +7,7 @@
 // do not depend on the cuts. What a process moves ends with rows where rows are moved as wholes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -19,6 +20,12 @@ struct ElementRange {
   std::int64_t size() const { return end - begin; }
   bool operator==(const ElementRange&) const = default;
 };
+
+// What both have; of size 0 where that is nothing.
+inline ElementRange intersection(const ElementRange& a, const ElementRange& b) {
+  const std::int64_t begin = std::max(a.begin, b.begin);
+  return {begin, std::max(begin, std::min(a.end, b.end))};
+}
 
 class Shards {
  public:

@@ -8,9 +8,6 @@ namespace longstride {
 
 namespace {
 
-// Elements, 1 MiB: however large a table is, the host holds no second one.
-constexpr std::int64_t kInitialisedAtOnce = std::int64_t{1} << 18;
-
 Buffer zeros(Backend& backend, std::int64_t bytes) {
   Buffer buffer(backend, bytes);
   if (buffer) backend.zero(buffer.data(), bytes);
@@ -46,16 +43,27 @@ TrainState::TrainState(Backend& backend, const ModelConfig& model, const Trainin
       world_(world),
       lanes_(static_cast<int>(training.lanes) / world.size()),
       shards_(table_, world.size()),
-      weights_(zeros(backend, table_.store_elements() * 4)),
+      floats_(table_),
+      splits_(activations == DType::bfloat16 && world.size() > 1),
+      weights_(zeros(backend, (splits_ ? floats_.elements() : table_.store_elements()) * 4)),
+      masters_(zeros(backend, splits_ ? shards_.moved_elements(world.rank()) * 4 : 0)),
       first_moment_(zeros(backend, shards_.moved_elements(world.rank()) * 4)),
       second_moment_(zeros(backend, first_moment_.bytes())),
       average_(zeros(backend, training.ema > 0 ? first_moment_.bytes() : 0)),
       gradients_(backend, table_.store_elements(), lanes_, shards_, world),
-      rounded_(zeros(backend, activations == DType::bfloat16 ? weights_.bytes() / 2 : 0)),
+      rounded_(zeros(backend, activations == DType::bfloat16 ? table_.store_elements() * 2 : 0)),
+      staging_(backend, splits_ ? std::max(kPutAtOnce, floats_.elements()) * 4 : 0),
       sums_(backend, 32),
       lane_bits_(backend, lanes_ * std::int64_t{8}),
       squares_(backend, square_sums_of(table_.store_elements()) * 8) {
+  for (int p = 0; splits_ && p < world.size(); ++p) pieces_.push_back(floats_.moved(shards_, p));
   make_programs();
+}
+
+Array<float> TrainState::own_weights(int segment) const {
+  if (splits_) return moved(masters_, segment);
+  const ElementRange range = shards_.moved(segment, world_.rank());
+  return weights_.floats().from(range.begin, range.size());
 }
 
 Array<float> TrainState::moved(const Buffer& mine, int segment) const {
@@ -79,7 +87,7 @@ void TrainState::add_adamw(std::vector<Operation>& update, int segment) const {
     const std::int64_t from = std::max(entry.offset, mine.begin), count = std::min(end, mine.end) - from;
     if (count <= 0) continue;
     AdamW op;
-    op.w = weights_.floats().from(from, count);
+    op.w = own_weights(segment).from(from - mine.begin, count);
     op.m = moved(first_moment_, segment).from(from - mine.begin, count);
     op.v = moved(second_moment_, segment).from(from - mine.begin, count);
     op.dw = gradients_.mine(segment).from(from - needed, count);
@@ -99,7 +107,7 @@ void TrainState::add_adamw(std::vector<Operation>& update, int segment) const {
 void TrainState::make_programs() {
   begin_ = compile_bound(backend_, {Zero{gradients_.lane().floats()}, Zero{sums_.floats()}});
   const Array<double> squares = array(static_cast<double*>(squares_.data()), square_sums_of(table_.store_elements()));
-  std::vector<Operation> sums, update = {GradientNorm{squares, bits(), training_.clip, norm(), scale()}}, exchange;
+  std::vector<Operation> sums, update = {GradientNorm{squares, bits(), training_.clip, norm(), scale()}}, exchange, round;
   for (int s = shards_.segments() - 1; s >= 0; --s) {
     const ElementRange summed = shards_.summed(s, world_.rank()), mine = shards_.moved(s, world_.rank());
     if (summed.size() > 0)  // gaps hold 0
@@ -107,12 +115,15 @@ void TrainState::make_programs() {
                                    squares.from(summed.begin / kSquareSumsChunk, square_sums_of(summed.size()))});
     add_adamw(update, s);
     if (average_ && mine.size() > 0)
-      exchange.emplace_back(Exchange{weights_.floats().from(mine.begin, mine.size()), moved(average_, s)});
+      exchange.emplace_back(Exchange{own_weights(s), moved(average_, s)});
+    if (splits_ && mine.size() > 0)
+      round.emplace_back(Round{own_weights(s), rounded_.halves().from(mine.begin, mine.size())});
   }
   if (!sums.empty()) square_sums_ = compile_bound(backend_, std::move(sums));
   update_ = compile_bound(backend_, std::move(update));
   if (!exchange.empty()) exchange_ = compile_bound(backend_, std::move(exchange));
-  if (rounded_) round_ = compile_bound(backend_, {Round{weights_.floats(), rounded_.halves()}});
+  if (rounded_ && !splits_) round.emplace_back(Round{weights_.floats(), rounded_.halves()});
+  if (!round.empty()) round_ = compile_bound(backend_, std::move(round));
 }
 
 std::vector<std::pair<std::string, std::int64_t>> TrainState::memory(const ParameterTable& table,
@@ -120,8 +131,12 @@ std::vector<std::pair<std::string, std::int64_t>> TrainState::memory(const Param
                                                                      int processes, int rank) {
   const Shards shards(table, processes);
   const std::int64_t bytes = table.store_elements() * 4, moved = shards.moved_elements(rank) * 4;
-  std::vector<std::pair<std::string, std::int64_t>> parts = {
-      {"weights", bytes + (activations == DType::bfloat16 ? bytes / 2 : 0)}};
+  std::int64_t weights = bytes + (activations == DType::bfloat16 ? bytes / 2 : 0);
+  if (activations == DType::bfloat16 && processes > 1) {
+    const std::int64_t floats = FloatTensors(table).elements() * 4;
+    weights = bytes / 2 + moved + floats + std::max(floats, kPutAtOnce * 4);
+  }
+  std::vector<std::pair<std::string, std::int64_t>> parts = {{"weights", weights}};
   const int lanes = static_cast<int>(training.lanes) / processes;
   for (auto& part : GradientSum::memory(table.store_elements(), lanes, shards, rank)) parts.push_back(std::move(part));
   parts.emplace_back("optimiser", 2 * moved);
@@ -137,40 +152,40 @@ void TrainState::put_mine(const Buffer& mine, const std::vector<float>& values) 
   }
 }
 
-std::vector<float> TrainState::gather(const Buffer& mine) const {
-  backend_.wait();
-  const bool first = world_.rank() == 0;
-  std::vector<float> all(first ? static_cast<std::size_t>(table_.store_elements()) : 0);
-  for (int s = 0; s < shards_.segments(); ++s) {
-    std::vector<World::Piece> sends(static_cast<std::size_t>(world_.size())), receives = sends;
-    const Array<float> piece = moved(mine, s);
-    sends[0] = {piece.data, piece.count * 4};
-    for (int p = 0; first && p < world_.size(); ++p)
-      receives[static_cast<std::size_t>(p)] = {all.data() + shards_.moved(s, p).begin, shards_.moved(s, p).size() * 4};
-    world_.exchange(sends, receives);
-  }
-  return all;
-}
-
 const float* TrainState::host(const Buffer& buffer, std::vector<std::byte>& staging) const {
   backend_.wait();
   return static_cast<const float*>(backend_.readable(buffer.data(), buffer.bytes(), staging));
 }
 
+// Values of a parameter's elements [first, first + count), at most kPutAtOnce, wherever this process keeps them.
+void TrainState::put(const Parameter& entry, std::int64_t first, std::int64_t count, const float* values) {
+  const std::int64_t begin = entry.offset + first;
+  if (!splits_) return backend_.upload(weights_.f32() + begin, values, count * 4);
+  for (int s = 0; s < shards_.segments(); ++s) {
+    const ElementRange range = shards_.moved(s, world_.rank()), piece = intersection({begin, begin + count}, range);
+    if (piece.size() > 0)
+      backend_.upload(own_weights(s).from(piece.begin - range.begin, piece.size()).data, values + piece.begin - begin,
+                      piece.size() * 4);
+  }
+  const auto place = floats_.places().find(entry.offset);
+  if (place != floats_.places().end()) backend_.upload(weights_.f32() + place->second + first, values, count * 4);
+  backend_.upload(staging_.data(), values, count * 4);
+  run_once(backend_, Round{staging_.floats().from(0, count), rounded_.halves().from(begin, count)});
+}
+
 void TrainState::initialise(std::int64_t seed) {
-  std::vector<float> values(kInitialisedAtOnce);
+  std::vector<float> values(kPutAtOnce);
   for (std::size_t index = 0; index < table_.entries().size(); ++index) {  // gaps hold 0
     const Parameter& entry = table_.entries()[index];
-    for (std::int64_t first = 0; first < entry.count; first += kInitialisedAtOnce) {
-      const std::int64_t count = std::min(kInitialisedAtOnce, entry.count - first);
+    for (std::int64_t first = 0; first < entry.count; first += kPutAtOnce) {
+      const std::int64_t count = std::min(kPutAtOnce, entry.count - first);
       longstride::initialise(table_, index, seed, first, count, values.data());
-      backend_.upload(weights_.f32() + entry.offset + first, values.data(), count * 4);
+      put(entry, first, count, values.data());
     }
   }
   for (int s = 0; average_ && s < shards_.segments(); ++s) {
     const Array<float> to = moved(average_, s);
-    if (to.count > 0)
-      backend_.copy(to.data, weights_.f32() + shards_.moved(s, world_.rank()).begin, to.count * 4);
+    if (to.count > 0) backend_.copy(to.data, own_weights(s).data, to.count * 4);
   }
   if (round_) round_->run();
 }
@@ -225,16 +240,48 @@ TrainState::Sums TrainState::update(double rate, std::int64_t update) {
   return {sums[0], sums[1], gradients_.waited_s()};
 }
 
-// Every process gets the weights that the others have moved, and rounds them.
+// The backend may keep what it made of these bytes before others arrived in their place.
+void TrainState::take_note(void* memory, std::int64_t bytes) { backend_.copy(memory, memory, bytes); }
+
+// The tensors that are read in float32: everyone's pieces of them, end to end, then each to its place.
+void TrainState::share_floats() {
+  std::vector<World::Piece> places;
+  float* at = staging_.f32();
+  for (int p = 0; p < world_.size(); ++p) {
+    World::Piece& all = places.emplace_back(World::Piece{at, 0});
+    for (const FloatTensors::Piece& piece : pieces_[static_cast<std::size_t>(p)]) {
+      const ElementRange range = shards_.moved(piece.segment, p);
+      if (p == world_.rank())
+        backend_.copy(at, own_weights(piece.segment).data + piece.element - range.begin, piece.count * 4);
+      at += piece.count;
+      all.bytes += piece.count * 4;
+    }
+  }
+  world_.finish(world_.begin_share(places));
+  at = staging_.f32();
+  for (const std::vector<FloatTensors::Piece>& of_process : pieces_) {
+    for (const FloatTensors::Piece& piece : of_process) {
+      backend_.copy(weights_.f32() + piece.place, at, piece.count * 4);
+      at += piece.count;
+    }
+  }
+}
+
+// Every process gets the weights that the others have moved, as it reads them.
 void TrainState::share_weights() {
   if (world_.size() > 1) {
+    if (splits_ && round_) round_->run();
     backend_.wait();
+    const std::int64_t width = splits_ ? 2 : 4;  // bytes
+    auto* store = static_cast<char*>(splits_ ? rounded_.data() : weights_.data());
     share_segments(world_, shards_, [&](int s, int p) {
       const ElementRange range = shards_.moved(s, p);
-      return World::Piece{weights_.f32() + range.begin, range.size() * 4};
+      return World::Piece{store + range.begin * width, range.size() * width};
     });
+    take_note(store, table_.store_elements() * width);
+    if (splits_) share_floats();
   }
-  if (round_) round_->run();
+  if (!splits_ && round_) round_->run();
 }
 
 void TrainState::exchange() {

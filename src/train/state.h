@@ -1,8 +1,10 @@
 // All that training carries from step to step: weights, moments, average, and where it stands. What is saved here and
 // the configuration determine every later step, to the bit.
 //
-// Where several processes train (parallel/world.h), each holds all weights, and moments and average of the elements that
-// it moves (train/shards.h). Everything but const functions is then called by all of them, in the same order.
+// Where several processes train (parallel/world.h), each holds all weights as passes read them, and moments and average of
+// the elements that it moves (train/shards.h); where passes read most weights rounded to bfloat16 (train/float_tensors.h)
+// it holds in float32 only what they read so, and what it moves. Everything but const functions is then called by all of
+// them, in the same order.
 #pragma once
 
 #include <cmath>
@@ -20,6 +22,7 @@
 #include "model/parameters.h"
 #include "ops/buffer.h"
 #include "parallel/world.h"
+#include "train/float_tensors.h"
 #include "train/gradient_sum.h"
 #include "train/progress.h"
 #include "train/shards.h"
@@ -52,7 +55,9 @@ class TrainState {
   // nothing changes.
   Sums update(double rate, std::int64_t update);
 
-  Weights weights() const { return {&table_, weights_.f32(), rounded_.bf16()}; }
+  Weights weights() const {
+    return {&table_, weights_.f32(), rounded_.bf16(), splits_ ? &floats_.places() : nullptr};
+  }
   TrainingOutputs outputs() const { return {{&table_, gradients_.lane().f32(), nullptr}, bits()}; }
   const ParameterTable& table() const { return table_; }
 
@@ -87,7 +92,7 @@ class TrainState {
   Array<double> bits() const { return array(static_cast<double*>(sums_.data()), 1); }
   Array<double> norm() const { return array(static_cast<double*>(sums_.data()) + 1, 1); }
   Array<float> scale() const { return array(sums_.f32() + 4, 1); }
-  std::vector<std::string> not_finite(const Buffer& store) const;
+  std::vector<std::string> not_finite(const Buffer& store, bool rounded) const;
   void make_programs();
   void add_adamw(std::vector<Operation>& update, int segment) const;
   void gather_sums();
@@ -95,9 +100,16 @@ class TrainState {
   void exchange();
   bool averages() const { return training_.ema > 0; }  // also where this process moves nothing
   Array<float> moved(const Buffer& mine, int segment) const;  // of what this process keeps
+  Array<float> own_weights(int segment) const;                // the float32 weights that it moves
+  // Elements, 1 MiB: however large a table is, the host holds no second one.
+  static constexpr std::int64_t kPutAtOnce = std::int64_t{1} << 18;
+  const Buffer& trained() const { return splits_ ? masters_ : weights_; }
+  void put(const Parameter& entry, std::int64_t first, std::int64_t count, const float* values);
+  void share_floats();
+  void take_note(void* memory, std::int64_t bytes);
   const float* host(const Buffer& buffer, std::vector<std::byte>& staging) const;
   void put_mine(const Buffer& mine, const std::vector<float>& values);
-  std::vector<float> gather(const Buffer& mine) const;  // everyone's, at the first process; else empty
+  const float* values(const Buffer& buffer, const Parameter& entry, std::vector<std::byte>& staging) const;
 
   Backend& backend_;
   ParameterTable table_;
@@ -105,11 +117,16 @@ class TrainState {
   World& world_;
   int lanes_;
   Shards shards_;
-  Buffer weights_;
+  FloatTensors floats_;
+  bool splits_;      // float32 weights among processes
+  Buffer weights_;   // float32, as passes read them: of all parameters, or of floats_
+  Buffer masters_;   // float32, of the elements that this process moves; empty where weights_ hold them
   Buffer first_moment_, second_moment_;  // of the elements that this process moves
   Buffer average_;                       // of the same; empty where there is none
   GradientSum gradients_;
   Buffer rounded_;    // bfloat16; empty with float32 activations
+  Buffer staging_;    // of what is rounded once; and weights of floats_, by who moves them
+  std::vector<std::vector<FloatTensors::Piece>> pieces_;  // of floats_, by process
   Buffer sums_;       // bits, norm (double), scale (float)
   Buffer lane_bits_;  // of this process's lanes (double)
   Buffer squares_;    // sums of the gradient's chunks (double)

@@ -1,5 +1,4 @@
 // TrainState in files: model.safetensors with the weights that evaluation uses, state.safetensors with everything else.
-
 #include "io/file.h"
 #include "io/safetensors.h"
 #include "io/system.h"
@@ -9,38 +8,52 @@
 
 namespace longstride {
 
-namespace {
-
-void add_tensors(std::vector<StoredTensor>& tensors, const ParameterTable& table, const std::string& prefix,
-                 const float* store) {
-  for (const Parameter& p : table.entries()) {
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(store + p.offset);
-    tensors.push_back({prefix + p.name, "F32", p.shape, {bytes, static_cast<std::size_t>(p.count) * 4}});
+// One parameter's values in host memory. Those of elements that are shared out go to the first process, all others take
+// part and get none. staging: holds them where they lie nowhere else.
+const float* TrainState::values(const Buffer& buffer, const Parameter& entry, std::vector<std::byte>& staging) const {
+  const bool shared_out = world_.size() > 1 && &buffer != &weights_;  // weights_ hold all, or are not asked for
+  if (!shared_out)
+    return static_cast<const float*>(backend_.readable(buffer.f32() + entry.offset, entry.count * 4, staging));
+  const bool first = world_.rank() == 0;
+  if (first) staging.resize(static_cast<std::size_t>(entry.count) * 4);
+  auto* all = reinterpret_cast<float*>(staging.data());
+  for (int s = 0; s < shards_.segments(); ++s) {
+    const ElementRange of_entry{entry.offset, entry.offset + entry.count}, of_segment = shards_.segment(s);
+    if (intersection(of_entry, of_segment).size() == 0) continue;
+    std::vector<World::Piece> sends(static_cast<std::size_t>(world_.size())), receives = sends;
+    const ElementRange mine = shards_.moved(s, world_.rank()), sent = intersection(of_entry, mine);
+    if (sent.size() > 0) sends[0] = {moved(buffer, s).from(sent.begin - mine.begin, sent.size()).data, sent.size() * 4};
+    for (int p = 0; first && p < world_.size(); ++p) {
+      const ElementRange piece = intersection(of_entry, shards_.moved(s, p));
+      if (piece.size() > 0) receives[static_cast<std::size_t>(p)] = {all + piece.begin - entry.offset, piece.size() * 4};
+    }
+    world_.exchange(sends, receives);
   }
+  return all;
 }
 
-}  // namespace
-
 void TrainState::save(const std::string& checkpoint, const Config& config, const Progress& progress) const {
-  // Where one process keeps all, what it keeps is written from where it lies.
-  const bool alone = world_.size() == 1;
-  const auto whole = [&](const Buffer& mine) { return alone ? std::vector<float>() : gather(mine); };
-  const std::vector<float> all_m = whole(first_moment_), all_v = whole(second_moment_), all_average = whole(average_);
-  if (world_.rank() != 0) return;
-  std::vector<std::byte> w, m, v, average;
-  const auto values = [&](const std::vector<float>& all, const Buffer& mine, std::vector<std::byte>& staging) {
-    return alone ? host(mine, staging) : all.data();
+  backend_.wait();
+  std::vector<std::byte> staging;
+  const auto of = [&](const Buffer& buffer) {
+    return [&](const Parameter& entry) { return values(buffer, entry, staging); };
   };
+  const ParameterValues trained = of(this->trained()), average = of(average_), m = of(first_moment_), v = of(second_moment_);
   const bool averaging = averages();
-  const float* trained = host(weights_, w);
+  if (world_.rank() != 0) {  // takes part in what the first one writes, in its order
+    std::vector<const ParameterValues*> written = {&trained, &m, &v};
+    if (averaging) written.insert(written.begin(), &average);
+    for (const ParameterValues* all : written)
+      for (const Parameter& entry : table_.entries()) (*all)(entry);
+    return;
+  }
   // Nothing that depends on the clock (validations do) goes into this file: the same steps make the same bytes.
-  const std::string model_hash =
-      save_model(checkpoint + "/" + kModelFile, config, progress.step, table_,
-                 averaging ? values(all_average, average_, average) : trained, progress.origin);
+  const std::string model_hash = save_model(checkpoint + "/" + kModelFile, config, progress.step, table_,
+                                            averaging ? average : trained, progress.origin);
   std::vector<StoredTensor> tensors;
   if (averaging) add_tensors(tensors, table_, "weights.", trained);
-  add_tensors(tensors, table_, "first_moment.", values(all_m, first_moment_, m));
-  add_tensors(tensors, table_, "second_moment.", values(all_v, second_moment_, v));
+  add_tensors(tensors, table_, "first_moment.", m);
+  add_tensors(tensors, table_, "second_moment.", v);
   std::map<std::string, std::string> metadata = progress_metadata(progress);
   metadata[kModelHash] = model_hash;
   write_safetensors(checkpoint + "/" + kTrainingStateFile, metadata, tensors);
@@ -64,7 +77,9 @@ Progress TrainState::load(const std::string& checkpoint) {
   };
   if (averaging) read(model, "", average_);
   load_tensors_into(averaging ? state : model, table_, averaging ? "weights." : "", values.data());
-  backend_.upload(weights_.data(), values.data(), weights_.bytes());
+  for (const Parameter& entry : table_.entries())
+    for (std::int64_t first = 0; first < entry.count; first += kPutAtOnce)
+      put(entry, first, std::min(kPutAtOnce, entry.count - first), values.data() + entry.offset + first);
   read(state, "first_moment.", first_moment_);
   read(state, "second_moment.", second_moment_);
   if (round_) round_->run();

@@ -9,7 +9,7 @@
 #include "longstride/error.h"
 #include "model/precision.h"
 #include "ops/backend.h"
-#include "parallel/world.h"
+#include "parallel/agreement.h"
 #include "train/config_changes.h"
 #include "train/run_directory.h"
 #include "train/same_start.h"
@@ -31,39 +31,27 @@ void require_memory(const Plan& plan) {
                                         gibibytes(plan.memory_available_bytes) + " are free; " + plan.advice);
 }
 
-std::string shared_text(World& world, std::string text) {
-  auto bytes = static_cast<std::int64_t>(text.size());
-  world.broadcast(&bytes, sizeof bytes);
-  text.resize(static_cast<std::size_t>(bytes));
-  world.broadcast(text.data(), bytes);
-  return text;
-}
-
 // The first process's, in all of them.
 Config shared(World& world, const Config& config) {
   if (world.size() == 1) return config;
   return read_config({shared_text(world, write_config(config))}, {"the first process"}, {});
 }
 
-// The first process decodes pictures and sound; where the others see its files they read what it made.
+// Pictures and sound are decoded once, or once a machine where each has its own folders.
 std::unique_ptr<Dataset> open_data(World& world, const Config& config, const TrainOptions& options, const Noted& note) {
-  const auto open = [&] {
-    return std::make_unique<Dataset>(
+  std::unique_ptr<Dataset> data;
+  in_turns(world, [&] {
+    data = std::make_unique<Dataset>(
         config.data,
         DatasetOptions{RunDirectory::cache_path(options.out), &config.model, options.stop, note, options.out});
-  };
-  std::unique_ptr<Dataset> data;
-  if (world.rank() == 0) data = open();
-  char made = 0;
-  world.broadcast(&made, 1);
-  if (!data) data = open();
+  });
   return data;
 }
 
 }  // namespace
 
 TrainResult train(const Config& asked, const TrainOptions& options, const TrainObserver& observer) {
-  World& world = options.world != nullptr ? *options.world : world_of_one();
+  World& world = world_or_one(options.world);
   const bool first = world.rank() == 0;
   Config config = asked;
   const auto note = [&](const std::string& sentence) {
@@ -90,6 +78,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   config.training.threads = 0;  // neither is a part of what a run is
   config.training.device = Device::automatic;
   const std::unique_ptr<Dataset> data = open_data(world, config, options, note);
+  require_same(world, "train: the data", data->describe());
   config.data = data->config();
   data->require_context(Split::train, config.model.context);
   if (first) data->require_vocabulary(data->part(Split::all), config.model.vocabulary, options.stop);

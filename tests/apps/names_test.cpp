@@ -170,10 +170,10 @@ TEST_F(Names, DoNotPaintTheTerminal) {
       run(training("train", {"--data", path(painted), "--steps", "1", "--out", path(painted + "run")}));
   EXPECT_EQ(done.status, 0);
   EXPECT_EQ((done.out + done.err).find('\x1b'), std::string::npos) << done.out << done.err;
-  const Finished json = run({"info", path(painted + "run"), "--json"});
-  EXPECT_EQ(json.json()["config"]["data"]["paths"][1], path(painted));
-  EXPECT_EQ(json.out.find("\x7f"), std::string::npos);
-  EXPECT_EQ(json.out.find("\xc2\x9b"), std::string::npos);
+  const Finished as_json = run({"info", path(painted + "run"), "--json"});
+  EXPECT_EQ(as_json.json()["config"]["data"]["paths"][1], path(painted));
+  EXPECT_EQ(as_json.out.find("\x7f"), std::string::npos);
+  EXPECT_EQ(as_json.out.find("\xc2\x9b"), std::string::npos);
   const std::string words = run({"info", path(painted + "run")}).out;
   EXPECT_NE(words.find(shown), std::string::npos) << words;
   EXPECT_EQ(words.find('\x1b'), std::string::npos) << words;

@@ -1,5 +1,5 @@
 // These tests hold the memory that a plan counts against the most that a run of it has had.
-#include "apps/program.h"
+#include "apps/launched.h"
 
 namespace longstride {
 namespace {
@@ -29,6 +29,38 @@ TEST_F(PlanMemory, IsWhatARunOfALargeVocabularyHasAtItsPeak) {
     ASSERT_EQ(done.status, 0) << done.err;
     const auto planned = bytes["total"].get<double>(), used = static_cast<double>(done.peak_bytes);
     EXPECT_NEAR(used, planned, 0.05 * planned) << precision << " " << bytes;
+  }
+}
+
+// Of several processes the largest counts, which is the first or as large: what mpirun's children have had at most.
+class PlanMemoryOfProcesses : public Launched {};
+
+TEST_F(PlanMemoryOfProcesses, IsWhatTheFirstHasAtItsPeak) {
+  std::vector<std::string> what = {"--data", path("text"), "--steps", "2", "--threads", "1"};
+  for (const char* set :
+       {"model.vocabulary=65536", "model.context=64", "model.layers=1", "model.width=128", "model.heads=2",
+        "model.positions=[8,8]", "model.attention=dense", "training.batch=1", "training.sample_minutes=0",
+        "training.accumulate=4", "training.lanes=4"})
+    what.insert(what.end(), {"--set", set});
+  for (const char* precision : {"float32", "bfloat16"}) {
+    double before = 0;
+    for (const int processes : {1, 2, 4}) {
+      const std::string name = precision + std::to_string(processes);
+      std::vector<std::string> plan = {"plan", "--json", "--processes", std::to_string(processes)},
+                               train = {"train", "--quiet", "--out", path(name)};
+      for (std::vector<std::string>* command : {&plan, &train}) {
+        command->insert(command->end(), what.begin(), what.end());
+        command->insert(command->end(), {"--precision", precision});
+      }
+      const nlohmann::json told = run(plan).json();
+      ASSERT_TRUE(told.is_object());
+      const Finished done = run_by(processes, train);
+      ASSERT_EQ(done.status, 0) << done.err;
+      const auto planned = told["bytes"]["total"].get<double>(), used = static_cast<double>(done.peak_bytes);
+      EXPECT_NEAR(used, planned, 0.05 * planned) << name << " " << told;
+      EXPECT_TRUE(before == 0 || planned < before) << name;  // it shrinks with their number
+      before = planned;
+    }
   }
 }
 

@@ -56,7 +56,8 @@ class Workplace {
   // The streams go to `out` and `err` of the folder unless other paths are given.
   pid_t start(const std::vector<std::string>& arguments, const std::string& out = "",
               const std::string& err = "") const {
-    std::vector<std::string> words = {LONGSTRIDE_PROGRAM};
+    std::vector<std::string> words = launcher_;
+    words.emplace_back(LONGSTRIDE_PROGRAM);
     words.insert(words.end(), arguments.begin(), arguments.end());
     return start_words(words, out, err);
   }
@@ -136,6 +137,7 @@ class Workplace {
 
   std::filesystem::path root_;
   bool ignoring_ = false;  // programs are started with the signals ignored that this process ignores
+  std::vector<std::string> launcher_;     // the words that start programs, before their names; by path
   std::vector<std::string> environment_;  // NAME=VALUE for programs, besides what this process has
 };
 

@@ -8,6 +8,7 @@
 #include "io/system.h"
 #include "longstride/attention.h"
 #include "longstride/evaluate.h"
+#include "same_evaluation.h"
 #include "stored_model.h"
 
 namespace longstride::tests {
@@ -33,19 +34,6 @@ class ScoreOfTokens : public testing::Test {
   StoredModel stored_;
   std::vector<std::int32_t> tokens_;
 };
-
-void expect_same(const Evaluation& a, const Evaluation& b) {
-  EXPECT_EQ(a.bits_per_byte, b.bits_per_byte);
-  EXPECT_EQ(a.standard_error, b.standard_error);
-  EXPECT_EQ(a.tokens_scored, b.tokens_scored);
-  EXPECT_EQ(a.windows, b.windows);
-  EXPECT_EQ(a.data, b.data);
-  EXPECT_EQ(a.data_sha256, b.data_sha256);
-  EXPECT_EQ(a.checkpoint, b.checkpoint);
-  EXPECT_EQ(a.checkpoint_sha256, b.checkpoint_sha256);
-  EXPECT_EQ(a.step, b.step);
-  EXPECT_EQ(a.precision, b.precision);
-}
 
 TEST_F(ScoreOfTokens, IsThatOfEvaluateToTheBit) {
   for (const Precision precision : {Precision::float32, Precision::bfloat16}) {

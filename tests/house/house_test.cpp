@@ -29,7 +29,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"data", {"io", "ops"}},
     {"model", {"pattern", "ops", "io"}},
     {"evaluate", {"model", "data", "parallel", "ops", "io", "pattern"}},
-    {"sample", {"model", "data", "ops", "io", "pattern"}},
+    {"sample", {"model", "data", "parallel", "ops", "io", "pattern"}},
     {"train", {"sample", "evaluate", "model", "data", "parallel", "ops", "io", "pattern"}},
     {"doctor", {"train", "model", "ops", "io", "pattern"}},
 };

@@ -70,6 +70,24 @@ TEST(Safetensors, GivesBackWhatWasWritten) {
   EXPECT_EQ(scratch.names(), std::vector<std::string>{"a"});
 }
 
+TEST(Safetensors, AsksForBytesThatComeLateOneTensorAfterAnother) {
+  const Scratch scratch;
+  const std::vector<std::uint8_t> first(24, 7), second(40, 9);
+  std::vector<StoredTensor> tensors = {{"a", "F32", {6}, first}, {"b", "F64", {5}, second}};
+  const std::string at_once = write_safetensors(scratch / "at_once", {}, tensors);
+  std::string asked;
+  for (StoredTensor& tensor : tensors) {
+    tensor.late = [&asked, name = tensor.name, bytes = tensor.bytes] {
+      asked += name;
+      return bytes;
+    };
+    tensor.bytes = {};
+  }
+  EXPECT_EQ(write_safetensors(scratch / "late", {}, tensors), at_once);
+  EXPECT_EQ(asked, "ab");
+  EXPECT_EQ(read_text(scratch / "late"), read_text(scratch / "at_once"));
+}
+
 TEST(Safetensors, KeepsTheOrderAndFillsTheHeaderToEightBytes) {
   const Scratch scratch;
   write_example(scratch / "a");

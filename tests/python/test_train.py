@@ -28,6 +28,7 @@ def test_a_run_is_the_programs_run(corpus, text_run, tmp_path):
     log = [json.loads(line) for line in (text_run / "log.jsonl").read_text().splitlines()]
     assert [step.loss_bits for step in steps] == [entry["loss_bits"] for entry in log if "loss_bits" in entry]
     assert [step.step for step in steps] == list(range(1, 13)) and steps[-1].share == 1
+    assert all(step.exchange_s == 0 for step in steps)  # one process waits for no other
     assert not result.interrupted and result.step == 12 and result.valid_bits == validations[-1].bits
     assert pathlib.Path(result.checkpoint).is_dir() and result.run == str(tmp_path / "run")
 

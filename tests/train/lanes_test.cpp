@@ -8,6 +8,7 @@
 
 #include "io/file.h"
 #include "io/scratch.h"
+#include "model/engine.h"
 #include "parallel/world.h"
 #include "train/trainer.h"
 
@@ -95,6 +96,40 @@ TEST_F(Lanes, GoOnInAnotherNumberOfProcesses) {
   run(c, 4, 2, 2);
   run(c, 2, 4, 3);
   EXPECT_TRUE(run(c, 8, 7, 1).files == whole);
+}
+
+// Weights arrive from other processes behind the back of the device, which keeps products' weights in an order of its own.
+TEST_F(Lanes, AreDecodedWithTheWeightsThatArrived) {
+  const std::vector<std::int32_t> prompt = {1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233};
+  for (const DType type : {DType::float32, DType::bfloat16}) {
+    const Config c = config(2, type);
+    const auto logits = [&](int processes) {
+      std::vector<std::vector<float>> all;
+      run_threads(processes, [&](World& world) {
+        const Dataset data(c.data);
+        const std::unique_ptr<Backend> backend = make_backend(Device::cpu);
+        TrainState state(*backend, c.model, c.training, type, world);
+        state.initialise(5);
+        Trainer trainer(*backend, c, data, state, world);
+        Engine engine(*backend, c.model, {1, 30, type}, state.weights());
+        Progress progress;
+        for (int step = 0; step < 3; ++step) {
+          trainer.step(progress, 0.01);
+          for (int again = 0; again < 3; ++again) {  // kept from the second time on
+            const Engine::Sequence place = engine.join();
+            const float* found = engine.read(place, prompt, nullptr, Engine::Reading::rows);
+            if (world.rank() == 0) all.emplace_back(found, found + 256);
+            engine.leave(place);
+          }
+        }
+      });
+      return all;
+    };
+    const std::vector<std::vector<float>> alone = logits(1);
+    EXPECT_EQ(alone[0], alone[2]);
+    EXPECT_NE(alone[2], alone[3]);
+    EXPECT_EQ(logits(2), alone);
+  }
 }
 
 // Their sums are those of one lane but for rounding, and not to the bit: the test would not see lanes left out.

@@ -1,0 +1,46 @@
+// Sequences that several processes make together: which are whose, when all of them stop, and how everyone gets all.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <vector>
+
+#include "longstride/sample.h"
+#include "parallel/world.h"
+
+namespace longstride {
+
+using Sequences = std::vector<std::vector<std::uint8_t>>;
+
+class Sharing {
+ public:
+  // Both outlive it. Nothing of options but count, prompts, stop and made is looked at.
+  Sharing(const SampleOptions& options, World& world) : options_(options), world_(world) {}
+
+  // This process makes the sequences [begin, end). Parts follow one another by rank, and no process has more than the
+  // first, which so has the first sequence.
+  std::int64_t begin() const { return begin_of(world_.rank()); }
+  std::int64_t end() const { return begin_of(world_.rank() + 1); }
+
+  // Whether this process was told to stop, or has heard of another one that was.
+  bool stopped() const { return told_to_stop() || stopped_; }
+  // Between two tokens. Now and then all processes tell one another who was told to stop.
+  void round();
+  // All sequences, the same in every process; waits for those of the others, and tells options.made of them. mine[i] is
+  // sequence begin() + i, as many as were begun. One that none began is empty; of those at the end none is returned.
+  Sequences gather(Sequences mine);
+
+ private:
+  // Whole numbers: ceil(count rank / size).
+  std::int64_t begin_of(int rank) const { return (options_.count * rank + world_.size() - 1) / world_.size(); }
+  bool told_to_stop() const { return options_.stop != nullptr && options_.stop->load(); }
+  bool meet(bool done);
+  void tell(std::int64_t sequence, const std::vector<std::uint8_t>& tokens) const;
+
+  const SampleOptions& options_;
+  World& world_;
+  std::int64_t rounds_ = 0;
+  bool stopped_ = false;
+};
+
+}  // namespace longstride
