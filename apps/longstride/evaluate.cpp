@@ -89,11 +89,12 @@ int run(EvaluateArguments& arguments) {
   options.progress = [&](double share, double bits) {
     line.show(fmt::format("{:3.0f}%  {:.4f} bits per byte so far", 100 * share, bits));
   };
-  options.noted = [&](const std::string& sentence) { line.print(escaped(sentence)); };
+  options.noted = [&](const std::string& sentence) { line.print(message("evaluate", sentence)); };
   const Evaluation result = evaluate(options);
   line.finish();
   if (options.stop->load()) {
-    line.print(fmt::format("interrupted after {} bytes: no result", with_commas(result.tokens_scored)));
+    line.print(
+        message("evaluate", fmt::format("interrupted after {} bytes: no result", with_commas(result.tokens_scored))));
     return kInterrupted;
   }
   if (arguments.output.json) {

@@ -213,7 +213,7 @@ std::string drawings_text(const Report& report) {
       picture += line;
       picture += d + 1 < drawn ? std::string(static_cast<std::size_t>(columns + kGap - shown(line)), ' ') : "\n";
     }
-  text += terminal ? coloured(picture) : picture;
+  text += shows_colours(STDOUT_FILENO) ? coloured(picture) : picture;
   text += "query down, key across";
   if (report.n > columns) text += "; a cell's shade is the share of its pairs that attend";
   if (drawn < distinct) text += fmt::format("; {} more are not drawn", distinct - drawn);

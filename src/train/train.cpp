@@ -6,6 +6,7 @@
 #include <string>
 
 #include "io/system.h"
+#include "io/words.h"
 #include "longstride/error.h"
 #include "model/precision.h"
 #include "ops/backend.h"
@@ -18,16 +19,11 @@ namespace longstride {
 
 namespace {
 
-std::string gibibytes(std::int64_t bytes) {
-  const auto hundredths = static_cast<long>(static_cast<double>(bytes) / (1 << 30) * 100 + 0.5);
-  const std::string fraction = std::to_string(hundredths % 100);
-  return std::to_string(hundredths / 100) + "." + (fraction.size() < 2 ? "0" : "") + fraction + " GiB";
-}
-
 void require_memory(const Plan& plan) {
   if (plan.fits) return;
-  throw Error(ErrorKind::exhausted, "train: this run needs " + gibibytes(plan.total_bytes) + " of memory, " +
-                                        gibibytes(plan.memory_available_bytes) + " are free; " + plan.advice);
+  const auto needed = static_cast<double>(plan.total_bytes), free = static_cast<double>(plan.memory_available_bytes);
+  throw Error(ErrorKind::exhausted, "train: this run needs " + gigabytes(needed) + " of memory, " + gigabytes(free) +
+                                        " are free; " + plan.advice);
 }
 
 std::string shared_text(World& world, std::string text) {
@@ -47,9 +43,8 @@ Config shared(World& world, const Config& config) {
 // The first process decodes pictures and sound; where the others see its files they read what it made.
 std::unique_ptr<Dataset> open_data(World& world, const Config& config, const TrainOptions& options, const Noted& note) {
   const auto open = [&] {
-    return std::make_unique<Dataset>(
-        config.data,
-        DatasetOptions{RunDirectory::cache_path(options.out), &config.model, options.stop, note, options.out});
+    return std::make_unique<Dataset>(config.data, DatasetOptions{RunDirectory::cache_path(options.out), &config.model,
+                                                                 options.stop, note, options.out});
   };
   std::unique_ptr<Dataset> data;
   if (world.rank() == 0) data = open();
@@ -71,8 +66,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   if (!options.resume) check(config);  // before a folder is made
   std::optional<RunDirectory> run;
   if (first) {
-    run.emplace(options.resume ? RunDirectory::open(options.out)
-                               : RunDirectory::claim(options.out, options.overwrite));
+    run.emplace(options.resume ? RunDirectory::open(options.out) : RunDirectory::claim(options.out, options.overwrite));
     if (options.resume) {
       config = config_to_resume(*run, note);
       if (!asked.data.paths.empty()) config.data.paths = asked.data.paths;
