@@ -14,7 +14,7 @@ class TrainScreen {
   explicit TrainScreen(bool quiet) : line_(quiet), quiet_(quiet) {}
 
   TrainObserver observer();  // refers to this object
-  void note(const std::string& sentence) { line_.print("longstride train: " + escaped(sentence)); }
+  void note(const std::string& sentence) { line_.print(message("train", sentence)); }
   void finish() { line_.finish(); }
   const Config& config() const { return config_; }  // as resolved, once training has started
 
@@ -26,6 +26,7 @@ class TrainScreen {
   ProgressLine line_;
   bool quiet_;
   Config config_;
+  double valid_bits_ = -1;  // of the last validation of this session; -1: there was none
 };
 
 // Bits beside marks for the same bytes, where the run lies, what to try next.

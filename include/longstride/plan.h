@@ -22,7 +22,7 @@ struct Plan {
   std::int64_t multiply_adds_per_step = 0;  // that the definition needs: no recomputation, pairs that attend
   std::int64_t memory_available_bytes = 0;
   bool fits = false;
-  std::string advice;                        // where it does not fit: what to change
+  std::string advice;                        // where it does not fit: what to change, tried before
   Precision precision = Precision::float32;  // as resolved from automatic
   Recompute recompute = Recompute::none;
 };
@@ -30,6 +30,11 @@ struct Plan {
 // Resolves `automatic` choices for this machine and sums the memory: of process `rank` where so many train together.
 // Error invalid_argument where they cannot share training.lanes.
 Plan plan_training(const Config& config, int processes = 1, int rank = 0);
+
+// Seconds that a step will take in one process, from what is measured now in about a second on the threads in use: the
+// step itself where it is short, else pieces of it. Validation, samples and checkpoints come on top. Memory: that of
+// the pieces, at most what the run needs.
+double measure_step(const Config& config, const Plan& plan);
 
 }  // namespace longstride
 #pragma GCC visibility pop

@@ -10,7 +10,9 @@
 #include "model/engine.h"
 #include "model/network.h"
 #include "model/precision.h"
+#include "train/advice.h"
 #include "train/limits.h"
+#include "train/multiply_adds.h"
 #include "train/state.h"
 
 namespace longstride {
@@ -29,23 +31,6 @@ void add_parameters(Plan& plan, const ParameterTable& table) {
     if (found == parts.end()) found = parts.insert(parts.end(), {entry.part, 0});
     found->second += entry.count;
   }
-}
-
-// Products of one forward pass over one sequence, multiply-adds. A double: exact where there are fewer than 2^53, and
-// not to be overflowed by any sizes that a configuration may have.
-double forward_multiply_adds(const ModelConfig& model) {
-  const auto number = [](std::int64_t count) { return static_cast<double>(count); };
-  const double n = number(model.context), C = number(model.width), Cq = number(model.query_width()),
-               F = number(model.hidden_width());
-  double sum = n * (number(model.layers) * (C * (2 * Cq + C) + C * C + 2 * C * F) + number(model.vocabulary) * C);
-  const auto cycle = static_cast<std::int64_t>(model.attention.blocks.size());
-  for (std::int64_t first = 0; first < std::min(cycle, model.layers); ++first) {
-    const std::int64_t times = (model.layers - first + cycle - 1) / cycle;  // blocks first, first + cycle, ...
-    for (std::int64_t head = 0; head < model.heads; ++head)
-      sum += number(times) * number(count_pairs(model.attention.head(first, head), model.context)) *
-             number(model.query_head() + model.value_head());
-  }
-  return sum;
 }
 
 // The backward pass needs two products for each of the forward pass.
@@ -82,13 +67,6 @@ void sum_memory(Plan& plan, const Config& config, Backend& backend, const Parame
   for (const auto& [name, bytes] : parts) plan.total_bytes += bytes;
 }
 
-std::string advice_for(const Plan& plan, const Config& config) {
-  if (plan.recompute == Recompute::none) return "try --set training.recompute=block";
-  if (config.training.batch > 1) return "try --batch " + std::to_string(config.training.batch / 2);
-  if (plan.precision == Precision::float32) return "try --precision bfloat16";
-  return "try fewer layers, a smaller width or a smaller context";
-}
-
 void check_processes(const TrainingConfig& training, int processes) {
   if (std::has_single_bit(static_cast<unsigned>(processes)) && processes <= training.lanes) return;
   const auto wanted = static_cast<std::int64_t>(std::bit_ceil(static_cast<unsigned>(processes)));
@@ -99,9 +77,7 @@ void check_processes(const TrainingConfig& training, int processes) {
       (training.accumulate + wanted - 1) / wanted * wanted, wanted));
 }
 
-}  // namespace
-
-Plan plan_training(const Config& config, int processes, int rank) {
+Plan without_advice(const Config& config, int processes, int rank) {
   check(config);
   check_processes(config.training, processes);
   const Share share{processes, rank};
@@ -114,7 +90,6 @@ Plan plan_training(const Config& config, int processes, int rank) {
   plan.memory_available_bytes = facts.memory_available_bytes;
   plan.precision = resolved(config.training.precision, facts);
   const DType type = type_of(plan.precision);
-  const auto fits = [&] { return plan.total_bytes <= plan.memory_available_bytes; };
   plan.recompute = config.training.recompute == Recompute::automatic ? Recompute::none : config.training.recompute;
   const auto bytes = [&](bool recompute) {
     return Network::bytes(*backend, config.model, training_shape(config, type, recompute));
@@ -128,8 +103,16 @@ Plan plan_training(const Config& config, int processes, int rank) {
     plan.recompute = Recompute::block;
     sum_memory(plan, config, *backend, table, type, recomputing, share);
   }
-  plan.fits = fits();
-  if (!plan.fits) plan.advice = advice_for(plan, config);
+  plan.fits = plan.total_bytes <= plan.memory_available_bytes;
+  return plan;
+}
+
+}  // namespace
+
+Plan plan_training(const Config& config, int processes, int rank) {
+  Plan plan = without_advice(config, processes, rank);
+  const auto fits = [&](const Config& other) { return without_advice(other, processes, rank).fits; };
+  if (!plan.fits) plan.advice = advice_for(config, fits);
   return plan;
 }
 
