@@ -233,7 +233,7 @@ std::string report_text(const Report& report) {
   if (report.problems.empty()) text += line("problems", "none found");
   for (std::size_t p = 0; p < report.problems.size(); ++p)
     text += line(p == 0 ? "problems" : "", "- " + report.problems[p]);
-  return text + drawings_text(report);
+  return text;
 }
 
 bool ends_with(const std::string& text, const std::string& end) {
@@ -286,6 +286,7 @@ int run(const Options& options) {
     print_json(json_of(report));
   } else {
     print_words(report_text(report));
+    print(drawings_text(report));  // as it is: it may be in colour
   }
   return 0;
 }
