@@ -8,6 +8,8 @@
 #include <sstream>
 #include <type_traits>
 
+#include "ending.h"
+#include "longstride/config.h"
 #include "longstride/error.h"
 #include "output.h"
 #include "words.h"
@@ -17,14 +19,44 @@ namespace {
 
 constexpr int kMostValues = 1 << 20;  // of a list; CLI11 takes from 1 << 25 on for no limit, and with it one at a time
 
+// Every name of an option without its dashes.
+std::vector<std::string> option_names(const CLI::App& line) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : line.get_options())
+    names.insert(names.end(), option->get_lnames().begin(), option->get_lnames().end());
+  return names;
+}
+
+// The first word of the line that has an option's form and is none of this line's; empty where there is no such.
+std::string unknown_option(const CLI::App& line) {
+  for (const std::string& word : line.remaining())
+    if (word.size() > 2 && word.starts_with("--")) return word.substr(0, word.find('='));
+  return "";
+}
+
+std::string wrong_words(const CLI::App& program, const CLI::App& line, const CLI::ParseError& error,
+                        const std::string& first_word) {
+  if (&line == &program && !first_word.empty() && first_word.front() != '-') {
+    std::vector<std::string> names;
+    for (const CLI::App* command : program.get_subcommands([](const CLI::App*) { return true; }))
+      names.push_back(command->get_name());
+    return fmt::format("there is no command \"{}\"; the nearest is {}", first_word, nearest_word(first_word, names));
+  }
+  const std::string option = unknown_option(line);
+  if (option.empty()) return error.what();
+  return fmt::format("there is no option {}; the nearest is --{}", option,
+                     nearest_word(option.substr(2), option_names(line)));
+}
+
 // --help and --version are results; everything else that parsing throws is one sentence about the command line.
 int report_parsing(const CLI::App& program, const CLI::ParseError& error, const std::string& first_word) {
   const std::vector<CLI::App*> chosen = program.get_subcommands();
-  const std::string command = chosen.empty() ? "longstride" : "longstride " + chosen.front()->get_name();
+  const CLI::App& line = chosen.empty() ? program : *chosen.front();
+  const std::string command = chosen.empty() ? "" : line.get_name();
   if (error.get_exit_code() != 0) {
-    const bool unknown = chosen.empty() && !first_word.empty() && first_word.front() != '-';
-    const std::string wrong = unknown ? "there is no command \"" + first_word + "\"" : error.what();
-    say(command + ": " + escaped(wrong) + "; `" + command + " --help` lists what there is\n");
+    const std::string help = "longstride " + command + (command.empty() ? "" : " ") + "--help";
+    say(message(command, wrong_words(program, line, error, first_word) + "; `" + help + "` lists what there is") +
+        "\n");
     return 2;
   }
   std::ostringstream text;
@@ -33,7 +65,7 @@ int report_parsing(const CLI::App& program, const CLI::ParseError& error, const 
     print(text.str());
   } catch (const Error& unwritten) {
     if (unwritten.kind() == ErrorKind::reader_gone) return kReaderGone;
-    say(command + ": " + unwritten.what() + "\n");
+    say(message(command, unwritten.what()) + "\n");
     return 1;
   }
   return 0;
@@ -150,9 +182,9 @@ LineWords CommandLine::words() const {
 std::string CommandLine::name() const { return app_->get_name(); }
 bool CommandLine::was_chosen() const { return app_->parsed(); }
 
-ProgramLine::ProgramLine(const char* purpose, const std::string& version)
+ProgramLine::ProgramLine(const char* purpose, const std::function<std::string()>& version)
     : app_(std::make_unique<CLI::App>(purpose, "longstride")) {
-  app_->set_version_flag("--version", version);
+  app_->set_version_flag("--version", version, "Say which program this is, and on what it runs");
   app_->require_subcommand(1);
 }
 ProgramLine::~ProgramLine() = default;
@@ -162,6 +194,10 @@ std::optional<int> ProgramLine::parse(int argc, char** argv, bool speaks) {
     app_->parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return speaks ? report_parsing(*app_, error, argc > 1 ? argv[1] : "") : 0;
+  } catch (const Error&) {  // of what --version asks
+    const Ending ending = ending_of_what_was_thrown();
+    if (speaks) say(message("", ending.sentence) + "\n");
+    return ending.status;
   }
   return std::nullopt;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -76,7 +77,8 @@ class CommandLine {
 // The whole line: `longstride COMMAND ...`.
 class ProgramLine {
  public:
-  ProgramLine(const char* purpose, const std::string& version);
+  // version: what --version prints, asked for only then.
+  ProgramLine(const char* purpose, const std::function<std::string()>& version);
   ~ProgramLine();
   ProgramLine(const ProgramLine&) = delete;
   ProgramLine& operator=(const ProgramLine&) = delete;

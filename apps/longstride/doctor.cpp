@@ -18,6 +18,7 @@
 #include "output.h"
 #include "progress.h"
 #include "signals.h"
+#include "words.h"
 
 namespace longstride::program {
 namespace {
@@ -145,7 +146,7 @@ int run(const DoctorArguments& arguments) {
   const std::vector<Finding> findings = examine(arguments, options, line);
   line.clear();
   if (options.stop->load()) {
-    line.print("interrupted: not everything was looked at");
+    line.print(message("doctor", "interrupted: not everything was looked at"));
     return kInterrupted;
   }
   if (arguments.output.json) {

@@ -93,11 +93,12 @@ int run(EvaluateArguments& arguments, const Launched& launched, const std::atomi
     line.show(fmt::format("{:3.0f}%  {:.4f} bits per byte so far", 100 * share, bits));
   };
   options.world = launched.world.get();
-  options.noted = [&](const std::string& sentence) { line.print(escaped(sentence)); };
+  options.noted = [&](const std::string& sentence) { line.print(message("evaluate", sentence)); };
   const Evaluation result = evaluate(options);
   line.finish();
   if (result.interrupted) {
-    line.print(fmt::format("interrupted after {} bytes: no result", with_commas(result.tokens_scored)));
+    line.print(
+        message("evaluate", fmt::format("interrupted after {} bytes: no result", with_commas(result.tokens_scored))));
     return kInterrupted;
   }
   if (!first) return 0;

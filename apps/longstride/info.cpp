@@ -21,10 +21,12 @@ struct InfoOptions {
 
 nlohmann::ordered_json to_json(const CheckpointInfo& info) {
   nlohmann::ordered_json json;
+  json["checkpoint"] = info.path;
   json["config"] = nlohmann::ordered_json::parse(write_config(info.config));
   json["step"] = info.step;
   json["parameters"] = info.parameters;
   json["trained_by"] = origin_json(info.origin);
+  json["valid_bits"] = info.valid_bits < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(info.valid_bits);
   json["data_bytes"] = info.data_sha256.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(info.data_bytes);
   json["data_sha256"] = info.data_sha256.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(info.data_sha256);
   json["tensors"] = nlohmann::ordered_json::object();

@@ -1,6 +1,7 @@
 // longstride COMMAND ...: parses, runs one command, turns errors into one sentence and an exit status (0 done, 2 what
 // was asked for is wrong, 1 something went wrong, 130 interrupted, 141 nobody reads the result).
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "command.h"
 #include "command_line.h"
 #include "ending.h"
+#include "longstride/device.h"
 #include "longstride/origin.h"
 #include "output.h"
 #include "processes.h"
@@ -24,7 +26,7 @@ extern const char* const kCommit;  // cmake/commit.cmake makes the file that say
 namespace {
 
 using longstride::program::Command;
-using longstride::program::escaped;
+using longstride::program::message;
 
 // Where one of the standard descriptors is closed, the next file that is opened would get its number, and with it what
 // is meant for a screen. Their places are taken by what can be neither read nor written.
@@ -43,13 +45,33 @@ void allow_many_files() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// What one needs to know of a program whose results one wants again, or of one that fails.
+std::string version_words() {
+#ifdef __clang__
+  const char* compiler = "clang " __clang_version__;
+#else
+  const char* compiler = "g++ " __VERSION__;
+#endif
+  const longstride::MachineInfo machine = longstride::machine_info();
+  const std::string commit = longstride::program::kCommit;
+  std::string words =
+      fmt::format("longstride {}{}\n", longstride::version(), commit.empty() ? "" : " (" + commit + ")") +
+      longstride::program::two_columns(
+          {{"compiled by", compiler},
+           {"libraries", fmt::format("{}", fmt::join(machine.libraries, ", "))},
+           {"instructions",
+            fmt::format("{}; in use: {}", fmt::join(machine.instruction_sets, ", "), machine.instruction_set)},
+           {"processor", fmt::format("{}, {} threads", machine.processor, machine.threads)}});
+  words.pop_back();  // the line's end, which follows
+  return words;
+}
+
 int run(const Command& command) {
   try {
     return command.run();
   } catch (...) {
     const longstride::program::Ending ending = longstride::program::ending_of_what_was_thrown();
-    if (!ending.sentence.empty())
-      longstride::program::say("longstride " + command.line.name() + ": " + escaped(ending.sentence) + "\n");
+    if (!ending.sentence.empty()) longstride::program::say(message(command.line.name(), ending.sentence) + "\n");
     return ending.status;
   }
 }
@@ -62,8 +84,7 @@ int main(int argc, char** argv) {
   allow_many_files();
   report_refused_writes();
   longstride::set_commit(kCommit);
-  const std::string commit = kCommit, version = "longstride " + std::string(longstride::version());
-  ProgramLine program(kPurpose, version + (commit.empty() ? "" : " (" + commit + ")"));
+  ProgramLine program(kPurpose, version_words);
   const std::vector<Command> commands = add_commands(program.line());
   const bool first = is_first_launched();
   if (const std::optional<int> status = program.parse(argc, argv, first)) return *status;

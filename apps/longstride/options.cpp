@@ -5,8 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <limits>
-#include <nlohmann/json.hpp>
+#include <variant>
 
 #include "longstride/device.h"
 #include "longstride/error.h"
@@ -19,7 +18,58 @@ namespace {
 constexpr const char* kDevices = "auto|cpu|cuda";
 constexpr std::int64_t kMostThreads = 4096;
 
-bool sets_model(const std::string& assignment) { return assignment.starts_with("model."); }
+// What is typed often has an option of its own, which is --set KEY=VALUE in other words: the only list of them.
+struct ShortForm {
+  const char *option, *key, *value, *purpose;
+  std::variant<std::optional<std::int64_t> ConfigOptions::*, std::optional<double> ConfigOptions::*,
+               std::optional<std::string> ConfigOptions::*>
+      place;
+  bool of_machine = false;  // nothing that a run is: how it is computed here
+};
+
+const std::vector<ShortForm>& short_forms() {
+  using O = ConfigOptions;
+  static const std::vector<ShortForm> forms = {
+      {"--steps", "training.steps", "N", "Steps in all; 0 writes the initial weights", &O::steps},
+      {"--minutes", "training.minutes", "M", "Stop by the clock, the schedule stretched to it", &O::minutes},
+      {"--batch", "training.batch", "B", "Sequences a step", &O::batch},
+      {"--learning-rate", "training.learning_rate", "RATE", "At its highest, after warm-up", &O::learning_rate},
+      {"--context", "model.context", "T", "Tokens that a model reads together", &O::context},
+      {"--layers", "model.layers", "L", "Blocks of the model", &O::layers},
+      {"--width", "model.width", "C", "Channels of the model", &O::width},
+      {"--attention", "model.attention", "PATTERN", "A pattern, or a list as the key takes it", &O::attention},
+      {"--seed", "training.seed", "S", "Of weights, data order and dropout", &O::seed},
+      {"--precision", "training.precision", kPrecisions, "Of activations", &O::precision},
+      {"--threads", "training.threads", "N", "0: every core", &O::threads, true},
+      {"--device", "training.device", kDevices, "What computes", &O::device, true}};
+  return forms;
+}
+
+// Assignments to keys, each with what it came from.
+struct Assignments {
+  std::vector<std::string> texts, sources;
+
+  void add(const std::string& text, const std::string& source) {
+    texts.push_back(text);
+    sources.push_back(source);
+  }
+  bool set_model() const {
+    return std::any_of(texts.begin(), texts.end(), [](const auto& text) { return text.starts_with("model."); });
+  }
+};
+
+Assignments assignments_of(const ConfigOptions& options) {
+  Assignments all;
+  for (const std::string& set : options.sets) all.add(set, "--set");
+  if (options.steps) all.add("training.minutes=0", "--steps");  // a preset may go by the clock
+  for (const ShortForm& form : short_forms()) {
+    const auto add = [&](const auto& place) {
+      if (options.*place) all.add(fmt::format("{}={}", form.key, *(options.*place)), form.option);
+    };
+    std::visit(add, form.place);
+  }
+  return all;
+}
 
 Config with_data(Config config, const ConfigOptions& options) {
   if (!options.data.empty()) config.data.paths = options.data;
@@ -27,15 +77,8 @@ Config with_data(Config config, const ConfigOptions& options) {
 }
 
 // The small preset of what the data are: text-small, image-small or sound-small.
-std::string default_preset(const ConfigOptions& options, const std::vector<std::string>& assignments) {
-  return find_kind(with_data(read_config({}, {}, assignments), options).data, options.run) + "-small";
-}
-
-// So that what is wrong with --steps is said of --steps.
-void check_alone(const char* key, const std::string& word) {
-  nlohmann::json value = nlohmann::json::parse(word, nullptr, false);
-  if (value.is_discarded()) value = word;
-  read_config({nlohmann::json{{"training", {{key, value}}}}.dump()}, {fmt::format("--{}", key)}, {});
+std::string default_preset(const ConfigOptions& options, const Assignments& given) {
+  return find_kind(with_data(read_config({}, {}, given.texts, given.sources), options).data, options.run) + "-small";
 }
 
 std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), ", ")); }
@@ -46,49 +89,31 @@ void add_config_options(CommandLine app, ConfigOptions& options) {
   app.add_option("--data", options.data, "Files and folders to learn from").type_name("PATH");
   app.add_option(
          "--preset", options.preset,
-         fmt::format("Where the configuration starts: {} (default, without --config or --set model...: text-small, "
-                     "image-small or sound-small, as the data are)",
+         fmt::format("Where the configuration starts: {} (default, where no other option says a key of the model: "
+                     "text-small, image-small or sound-small, as the data are)",
                      preset_list()))
       .type_name("PRESET");
   app.add_option("--config", options.config, "A configuration in JSON, over the preset").type_name("FILE");
   app.add_option("--set", options.sets, "Any key, over preset and file, e.g. model.width=512")
       .type_name("KEY=VALUE")
       .one_value_each_time();
-  app.add_option("--steps", options.steps, "Steps in all (training.steps); 0 writes the initial weights")
-      .type_name("N");
-  app.add_option("--minutes", options.minutes, "Stop by the clock, the schedule stretched to it (training.minutes)")
-      .type_name("M");
-  app.add_option("--batch", options.batch, "Sequences a step (training.batch)").type_name("B");
-  app.add_option("--seed", options.seed, "Of weights, data order and dropout (training.seed)").type_name("S");
-  app.add_option("--precision", options.precision, "Of activations (training.precision)").type_name(kPrecisions);
-  app.add_option("--threads", options.threads, "0: every core (training.threads)").type_name("N");
-  app.add_option("--device", options.device, "What computes (training.device)").type_name(kDevices);
+  for (const ShortForm& form : short_forms()) {
+    const std::string purpose = fmt::format("{} ({})", form.purpose, form.key);
+    std::visit([&](const auto& place) { app.add_option(form.option, options.*place, purpose).type_name(form.value); },
+               form.place);
+  }
 }
 
 Config read_options(const ConfigOptions& options) {
-  std::vector<std::string> assignments = options.sets;
   if (options.steps && options.minutes) {
     throw Error(ErrorKind::invalid_argument, "--steps and --minutes: a run ends by one of them, got both");
   }
-  const auto assign = [&](const char* key, const auto& value) {
-    if (!value) return;
-    check_alone(key, fmt::format("{}", *value));
-    assignments.push_back(fmt::format("training.{}={}", key, *value));
-  };
-  if (options.steps) assignments.push_back("training.minutes=0");  // a preset may go by the clock
-  assign("steps", options.steps);
-  assign("minutes", options.minutes);
-  assign("batch", options.batch);
-  assign("seed", options.seed);
-  assign("threads", options.threads);
   if (options.device) parse_device(*options.device);  // names the option where the word is none
   if (options.precision) parse_precision(*options.precision);
-  assign("device", options.device);
-  assign("precision", options.precision);
+  const Assignments given = assignments_of(options);
   std::vector<std::string> texts, sources;
-  const bool own_model = !options.config.empty() || std::any_of(options.sets.begin(), options.sets.end(), sets_model);
-  const std::string preset =
-      options.preset.empty() && !own_model ? default_preset(options, assignments) : options.preset;
+  const bool own_model = !options.config.empty() || given.set_model();
+  const std::string preset = options.preset.empty() && !own_model ? default_preset(options, given) : options.preset;
   if (!preset.empty()) {
     texts.push_back(preset_json(preset));
     sources.push_back("preset " + preset);
@@ -97,7 +122,7 @@ Config read_options(const ConfigOptions& options) {
     texts.push_back(read_text(options.config));
     sources.push_back(options.config);
   }
-  return with_data(read_config(texts, sources, assignments), options);
+  return with_data(read_config(texts, sources, given.texts, given.sources), options);
 }
 
 std::vector<std::string> given_config_options(const ConfigOptions& options) {
@@ -109,11 +134,9 @@ std::vector<std::string> given_config_options(const ConfigOptions& options) {
   add(!options.preset.empty(), "--preset");
   add(!options.config.empty(), "--config");
   add(!options.sets.empty(), "--set");
-  add(options.steps.has_value(), "--steps");
-  add(options.minutes.has_value(), "--minutes");
-  add(options.batch.has_value(), "--batch");
-  add(options.seed.has_value(), "--seed");
-  add(options.precision.has_value(), "--precision");
+  for (const ShortForm& form : short_forms())
+    std::visit([&](const auto& place) { add((options.*place).has_value() && !form.of_machine, form.option); },
+               form.place);
   return given;
 }
 

@@ -18,10 +18,10 @@ struct ConfigOptions {
   std::vector<std::string> sets;
   std::vector<std::string> data;
   std::string run;  // the folder that is trained into, whose files are no data
-  std::optional<std::int64_t> steps, batch, seed, threads;
-  std::optional<std::string> device;
-  std::optional<std::string> precision;
-  std::optional<double> minutes;
+  // Short forms of keys (options.cpp has their table).
+  std::optional<std::int64_t> steps, batch, seed, threads, context, layers, width;
+  std::optional<double> minutes, learning_rate;
+  std::optional<std::string> device, precision, attention;
 };
 
 void add_config_options(CommandLine app, ConfigOptions& options);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -39,6 +40,16 @@ void print(std::string_view bytes) {
 }
 
 void say(std::string_view bytes) { write_whole(STDERR_FILENO, bytes); }
+
+bool obeys_codes(int descriptor) {
+  const char* kind = std::getenv("TERM");
+  return ::isatty(descriptor) == 1 && (kind == nullptr || std::string_view(kind) != "dumb");
+}
+
+bool shows_colours(int descriptor) {
+  const char* unwanted = std::getenv("NO_COLOR");
+  return obeys_codes(descriptor) && (unwanted == nullptr || *unwanted == '\0');
+}
 
 void print_words(std::string_view lines) { print(escaped_lines(lines)); }
 

@@ -23,6 +23,11 @@ void print_words(std::string_view lines);  // as a terminal may show them (escap
 // Writes to standard error, at once. Where that fails there is nobody to be told.
 void say(std::string_view bytes);
 
+// Whether a stream is a terminal that obeys codes for the cursor (one whose TERM is dumb does not), and whether it is to
+// get colours too (not where NO_COLOR says anything: no-color.org).
+bool obeys_codes(int descriptor);
+bool shows_colours(int descriptor);
+
 // One object, indented, with a line end. Text that is no UTF-8 is written with U+FFFD in the place of what is wrong,
 // and control characters are escaped, so that a terminal shows it as it is.
 void print_json(const nlohmann::ordered_json& object);

@@ -213,7 +213,7 @@ std::string drawings_text(const Report& report) {
       picture += line;
       picture += d + 1 < drawn ? std::string(static_cast<std::size_t>(columns + kGap - shown(line)), ' ') : "\n";
     }
-  text += terminal ? coloured(picture) : picture;
+  text += shows_colours(STDOUT_FILENO) ? coloured(picture) : picture;
   text += "query down, key across";
   if (report.n > columns) text += "; a cell's shade is the share of its pairs that attend";
   if (drawn < distinct) text += fmt::format("; {} more are not drawn", distinct - drawn);
@@ -233,7 +233,7 @@ std::string report_text(const Report& report) {
   if (report.problems.empty()) text += line("problems", "none found");
   for (std::size_t p = 0; p < report.problems.size(); ++p)
     text += line(p == 0 ? "problems" : "", "- " + report.problems[p]);
-  return text + drawings_text(report);
+  return text;
 }
 
 bool ends_with(const std::string& text, const std::string& end) {
@@ -286,6 +286,7 @@ int run(const Options& options) {
     print_json(json_of(report));
   } else {
     print_words(report_text(report));
+    print(drawings_text(report));  // as it is: it may be in colour
   }
   return 0;
 }

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -78,14 +79,36 @@ std::string to_words(const Shared& shared, const Plan& plan) {
   if (!shared.scaling) return text;
   const Scaling& scaling = *shared.scaling;
   text += fmt::format(
-      "  over {}/s each way, processes like this one: a step of {:.3g} s, of which {:.2g} s waiting; {:.1f} % of what as many "
+      "  over {}/s each way, processes like this one: a step of {:.3g} s, of which {:.2g} s waiting; {:.1f} % of what "
+      "as many "
       "would do alone\n  90 % and more from {} batches of a process a step on\n",
-      bytes_words(static_cast<std::int64_t>(shared.rates.link_bytes)), scaling.step_s,
-      scaling.exchange_s, 100 * scaling.efficiency, scaling.batches_for_90);
+      bytes_words(static_cast<std::int64_t>(shared.rates.link_bytes)), scaling.step_s, scaling.exchange_s,
+      100 * scaling.efficiency, scaling.batches_for_90);
   return text;
 }
 
-nlohmann::ordered_json to_json(const Plan& plan) {
+// What a run takes in time, as it is measured here and now; none where it does not fit.
+struct RunTime {
+  double step_s = 0, run_s = 0;
+};
+
+std::optional<RunTime> run_time(const Config& config, const Plan& plan) {
+  if (!plan.fits) return std::nullopt;
+  const double step_s = measure_step(config, plan);
+  const bool by_clock = config.training.minutes > 0;
+  return RunTime{step_s, by_clock ? 60 * config.training.minutes : step_s * static_cast<double>(config.training.steps)};
+}
+
+std::string time_words(const Config& config, const RunTime& time) {
+  const bool by_clock = config.training.minutes > 0;
+  const std::string steps =
+      by_clock ? "about " + with_commas(std::llround(time.run_s / time.step_s)) : with_commas(config.training.steps);
+  const std::string step = time.step_s < 90 ? fmt::format("{:.3g} s", time.step_s) : duration_words(time.step_s);
+  return fmt::format("{} a step, as measured now; {} for {} steps, validation and samples aside", step,
+                     duration_words(time.run_s), steps);
+}
+
+nlohmann::ordered_json to_json(const Plan& plan, const std::optional<RunTime>& time) {
   nlohmann::ordered_json json;
   json["parameters"] = plan.parameters;
   json["parameters_by_part"] = nlohmann::ordered_json::object();
@@ -93,12 +116,16 @@ nlohmann::ordered_json to_json(const Plan& plan) {
   json["bytes"] = nlohmann::ordered_json::object();
   for (const auto& [part, bytes] : plan.bytes_by_part) json["bytes"][part] = bytes;
   json["bytes"]["total"] = plan.total_bytes;
+  json["memory_available_bytes"] = plan.memory_available_bytes;
   json["multiply_adds_per_step"] = plan.multiply_adds_per_step;
   json["fits"] = plan.fits;
+  json["advice"] = plan.fits ? nlohmann::ordered_json() : nlohmann::ordered_json(plan.advice);
+  json["step_s"] = time ? nlohmann::ordered_json(time->step_s) : nlohmann::ordered_json();
+  json["run_s"] = time ? nlohmann::ordered_json(time->run_s) : nlohmann::ordered_json();
   return json;
 }
 
-std::string to_words(const Config& config, const Plan& plan) {
+std::string to_words(const Config& config, const Plan& plan, const std::optional<RunTime>& time) {
   std::string text = fmt::format("{}, attention {}\n", model_words(config.model), attention_words(config.model));
   Rows rows;
   for (const auto& [part, count] : plan.parameters_by_part) rows.emplace_back(part, with_commas(count));
@@ -106,7 +133,7 @@ std::string to_words(const Config& config, const Plan& plan) {
   text += "\nparameters\n" + two_columns(rows);
 
   rows.clear();
-  for (const auto& [part, bytes] : plan.bytes_by_part) rows.emplace_back(part, bytes_words(bytes));
+  for (const auto& [part, bytes] : plan.bytes_by_part) rows.emplace_back(part_words(part), bytes_words(bytes));
   rows.emplace_back("total", bytes_words(plan.total_bytes));
   text += fmt::format("\nmemory ({}; {} recomputation)\n", precision_words(plan),
                       plan.recompute == Recompute::block ? "with" : "without");
@@ -116,6 +143,7 @@ std::string to_words(const Config& config, const Plan& plan) {
 
   text += fmt::format("\n{} multiply-adds a step of {} tokens\n", with_commas(plan.multiply_adds_per_step),
                       with_commas(config.training.batch * config.training.accumulate * config.model.context));
+  if (time) text += time_words(config, *time) + "\n";
   text += fmt::format("{}: {} of memory are free{}\n", plan.fits ? "fits" : "does not fit",
                       bytes_words(plan.memory_available_bytes), plan.fits ? "" : "; " + plan.advice);
   return text;
@@ -127,23 +155,26 @@ int run(const PlanOptions& options) {
   Shared shared;
   shared.processes = options.processes.value_or(1);
   if (shared.processes < 1 || shared.processes > kMostProcesses)
-    throw_invalid(fmt::format("--processes: needs a whole number in [1, {}], got {}", kMostProcesses, shared.processes));
+    throw_invalid(
+        fmt::format("--processes: needs a whole number in [1, {}], got {}", kMostProcesses, shared.processes));
   const double link = options.link.empty() ? 0 : parse_link(options.link);
   const Plan plan = plan_training(config, static_cast<int>(shared.processes));
   if (link > 0) {
     shared.rates = measured_rates(plan, link);
     shared.scaling = predict_scaling(config, static_cast<int>(shared.processes), shared.rates);
   }
+  const std::optional<RunTime> time = shared.processes == 1 ? run_time(config, plan) : std::nullopt;
   if (options.output.json) {
-    nlohmann::ordered_json json = to_json(plan);
+    nlohmann::ordered_json json = to_json(plan, time);
     if (options.processes) json["processes"] = shared.processes;
     if (options.processes) json["sent_bytes_per_step"] = plan.sent_bytes_per_step;
     if (shared.scaling) json["scaling"] = to_json(shared);
     print_json(json);
   } else {
-    print_words(to_words(config, plan) + (options.processes || shared.scaling ? to_words(shared, plan) : ""));
+    const bool asked = options.processes || shared.scaling;
+    print_words(to_words(config, plan, time) + (asked ? to_words(shared, plan) : ""));
   }
-  return 0;
+  return plan.fits ? 0 : 1;
 }
 
 }  // namespace

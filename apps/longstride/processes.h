@@ -18,7 +18,7 @@ struct Launched {
 };
 
 // Whether this process answers where only one has to: the first that a launcher started, or one that is alone. Nothing is
-// joined for it. Error invalid_argument: as find_launch.
+// joined for it.
 bool is_first_launched();
 
 // Joins where the environment says that a launcher started several. stop: as stop_on_signals gives it, to be called

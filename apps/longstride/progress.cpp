@@ -14,7 +14,7 @@ namespace longstride::program {
 namespace {
 
 constexpr std::chrono::milliseconds kRenewal{100};
-constexpr std::chrono::seconds kPlainLines{5};
+constexpr std::chrono::seconds kPlainLines{60};
 
 std::size_t terminal_columns() {
   winsize size{};
@@ -23,7 +23,7 @@ std::size_t terminal_columns() {
 
 }  // namespace
 
-ProgressLine::ProgressLine(bool quiet) : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1) {}
+ProgressLine::ProgressLine(bool quiet) : quiet_(quiet), terminal_(obeys_codes(STDERR_FILENO)) {}
 
 void ProgressLine::draw(const std::string& state) {
   const std::string line = escaped(state);
@@ -54,7 +54,6 @@ void ProgressLine::show(const std::string& line) {
 
 void ProgressLine::print(const std::string& text) {
   if (quiet_) return;
-  if (!pending_.empty() && !terminal_) draw(pending_);  // the state that the text follows on
   const std::string clear = drawn_ ? "\r\x1b[K" : "";
   drawn_ = false;
   say(clear + escaped_lines(text) + (text.ends_with('\n') ? "" : "\n"));

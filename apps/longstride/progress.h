@@ -1,5 +1,5 @@
 // What a person sees while a command works, on standard error: one line that renews itself on a terminal, a plain line
-// every few seconds elsewhere. Quiet shows nothing.
+// a minute elsewhere (in files, and on terminals that obey no codes). Quiet shows nothing.
 #pragma once
 
 #include <chrono>

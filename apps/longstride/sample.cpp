@@ -28,6 +28,7 @@ struct SampleArguments {
   OutputOptions output;
   SampleOptions what;
   BeginOptions begin;
+  std::string checkpoint;  // the file that is found
   std::string out, precision = "float32", device = "auto";
   std::int64_t threads = 0;
   std::optional<std::int64_t> count;
@@ -37,7 +38,7 @@ struct SampleArguments {
 nlohmann::ordered_json to_json(const SampleArguments& arguments) {
   nlohmann::ordered_json json;
   json["run"] = arguments.run.run;
-  json["checkpoint"] = arguments.run.checkpoint;
+  json["checkpoint"] = arguments.checkpoint;
   json["tokens"] = arguments.what.tokens;
   json["seed"] = arguments.what.seed;
   return json;
@@ -82,6 +83,7 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
   options.device = parse_device(arguments.device);
   options.run = arguments.run.run;
   options.checkpoint = arguments.run.checkpoint;
+  arguments.checkpoint = find_checkpoint(options.run, options.checkpoint);
   const Config config = checkpoint_config(options.run, options.checkpoint);
   const DataConfig& data = config.data;
   const Beginning beginning = read_beginning(arguments.begin, config);
@@ -106,14 +108,14 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
     if (const std::string words = pace.words(); !words.empty()) line.show(amount + ": " + words);
   };
   options.noted = [&](const std::string& sentence) {
-    line.print((output->streams() ? "\nlongstride sample: " : "longstride sample: ") + escaped(sentence));
+    line.print((output->streams() ? "\n" : "") + message("sample", sentence));
   };
   output->begin();
   const Sequences sequences = sample(options);
   const bool interrupted = was_interrupted(options, sequences);
   output->finish(sequences, interrupted);
   line.finish();
-  if (interrupted) line.print(fmt::format("longstride sample: interrupted; {}", output->left()));
+  if (interrupted) line.print(message("sample", "interrupted; " + output->left()));
   if (arguments.output.json && !interrupted) {
     nlohmann::ordered_json json = to_json(arguments);
     output->tell(json, sequences);

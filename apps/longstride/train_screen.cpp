@@ -11,8 +11,6 @@
 namespace longstride::program {
 namespace {
 
-// Share of the best product's speed that whole steps reach, for the guess before the first one; measured soon after.
-constexpr double kUsualUtilisation = 0.4;
 constexpr std::size_t kPartsNamed = 4;  // of the memory, the largest
 
 std::string memory_words(const Plan& plan) {
@@ -20,7 +18,7 @@ std::string memory_words(const Plan& plan) {
   std::stable_sort(parts.begin(), parts.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   parts.resize(std::min(parts.size(), kPartsNamed));
   std::vector<std::string> named;
-  for (const auto& [name, bytes] : parts) named.push_back(fmt::format("{} {}", name, bytes_words(bytes)));
+  for (const auto& [name, bytes] : parts) named.push_back(fmt::format("{} {}", part_words(name), bytes_words(bytes)));
   return fmt::format("{} planned ({}{}) of {} that are free", bytes_words(plan.total_bytes), fmt::join(named, ", "),
                      parts.size() < plan.bytes_by_part.size() ? ", ..." : "", bytes_words(plan.memory_available_bytes));
 }
@@ -29,12 +27,9 @@ std::string length_words(const Config& config, const Plan& plan) {
   const TrainingConfig& training = config.training;
   if (training.minutes > 0) return fmt::format("{} by the clock", duration_words(60 * training.minutes));
   if (training.steps == 0) return "no step: the initial weights are written";
-  const double peak = measure_peak_multiply_adds(plan.precision == Precision::bfloat16);
-  const double seconds = static_cast<double>(plan.multiply_adds_per_step) * static_cast<double>(training.steps) /
-                         (kUsualUtilisation * peak);
-  const std::string about = seconds < 1 ? "" : "about ";
-  return fmt::format("{}{} at {:.0f}% of this machine's measured peak", about, duration_words(seconds),
-                     100 * kUsualUtilisation);
+  if (2 * plan.total_bytes > plan.memory_available_bytes) return "as the first steps will say";  // no room to try
+  const double seconds = measure_step(config, plan) * static_cast<double>(training.steps);
+  return fmt::format("{}{}, validation and samples aside", seconds < 1 ? "" : "about ", duration_words(seconds));
 }
 
 std::string batch_words(const Config& config, const Plan& plan, const std::string& processes) {
@@ -63,10 +58,11 @@ void TrainScreen::started(const Config& resolved, const Plan& plan, const std::s
 }
 
 void TrainScreen::stepped(const StepReport& report) {
-  line_.show(fmt::format("step {}/{}  {:.0f}%  {:.3f} bits/byte  {} tokens/s  {:.0f}% of peak  {} left",
-                         with_commas(report.step), with_commas(std::max(report.step, report.steps)), 100 * report.share,
-                         report.smoothed_bits, rate_words(report.tokens_per_s), 100 * report.utilisation,
-                         duration_words(report.time_left_s)));
+  const std::string validation = valid_bits_ < 0 ? "" : fmt::format(" (validation {:.3f})", valid_bits_);
+  line_.show(fmt::format("{} left  {:.0f}%  step {}/{}  {:.3f} bits/byte{}  {} tokens/s  {:.0f}% of peak",
+                         duration_words(report.time_left_s), 100 * report.share, with_commas(report.step),
+                         with_commas(std::max(report.step, report.steps)), report.smoothed_bits, validation,
+                         rate_words(report.tokens_per_s), 100 * report.utilisation));
 }
 
 void TrainScreen::sampled(const SampleReport& report) {
@@ -84,6 +80,7 @@ TrainObserver TrainScreen::observer() {
   };
   observer.stepped = [this](const StepReport& report) { stepped(report); };
   observer.validated = [this](std::int64_t step, double bits, bool best) {
+    valid_bits_ = bits;
     line_.print(fmt::format("step {}: {:.4f} bits per byte on validation{}", with_commas(step), bits,
                             best ? ", the best so far" : ""));
   };

@@ -15,7 +15,7 @@ class TrainScreen {
 
   void set_processes(const std::string& words) { processes_ = words; }  // and threads that train
   TrainObserver observer();                                             // refers to this object
-  void note(const std::string& sentence) { line_.print("longstride train: " + escaped(sentence)); }
+  void note(const std::string& sentence) { line_.print(message("train", sentence)); }
   void finish() { line_.finish(); }
   const Config& config() const { return config_; }  // as resolved, once training has started
 
@@ -28,6 +28,7 @@ class TrainScreen {
   bool quiet_;
   std::string processes_;
   Config config_;
+  double valid_bits_ = -1;  // of the last validation of this session; -1: there was none
 };
 
 // Bits beside marks for the same bytes, where the run lies, what to try next.

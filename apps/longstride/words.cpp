@@ -48,6 +48,12 @@ std::string bytes_words(std::int64_t bytes) {
   return scaled(static_cast<double>(bytes), {" bytes", " kB", " MB", " GB", " TB", " PB", " EB"});
 }
 
+std::string part_words(const std::string& part) {
+  std::string words = part;
+  std::replace(words.begin(), words.end(), '_', ' ');
+  return words;
+}
+
 std::string rate_words(double a_second) { return scaled(a_second, {"", "k", "M", "G", "T"}); }
 
 std::string duration_words(double seconds) {
@@ -109,6 +115,11 @@ std::string printable(const std::string& bytes) {
 std::string escaped(std::string_view sentence) { return replace_controls(sentence, "", hexadecimal); }
 
 std::string escaped_lines(std::string_view lines) { return replace_controls(lines, "\n", hexadecimal); }
+
+std::string message(const std::string& command, std::string_view sentence) {
+  if (const std::string own = command + ": "; sentence.starts_with(own)) sentence.remove_prefix(own.size());
+  return "longstride" + (command.empty() ? "" : " " + command) + ": " + escaped(sentence);
+}
 
 std::string shell_word(const std::string& word) {
   const auto plain = [](unsigned char c) {

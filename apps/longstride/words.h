@@ -14,6 +14,7 @@ namespace longstride::program {
 std::string with_commas(std::int64_t number);           // 4,812,331
 std::string bytes_words(std::int64_t bytes);            // 412 MB (powers of 1,000)
 std::string duration_words(double seconds);             // 8 s, 3 min, 2 h 05 min, 3 days 4 h
+std::string part_words(const std::string& part);        // decoder cache, of a plan's decoder_cache
 std::string rate_words(double a_second);                // 812, 45.2k, 1.3M
 std::string attention_words(const ModelConfig& model);  // fixed(32,8); or the JSON of a list
 // 4 layers, width 256, 4 heads, context 1,024
@@ -26,6 +27,9 @@ std::string printable(const std::string& bytes);
 // The same as \x1b: for sentences with names and keys in them, and for several lines, whose ends stay.
 std::string escaped(std::string_view sentence);
 std::string escaped_lines(std::string_view lines);
+// What `longstride COMMAND` has to say, as standard error gets it: one beginning for all, "longstride COMMAND: ", which
+// the library's own sentences may have in part. An empty command: the program itself.
+std::string message(const std::string& command, std::string_view sentence);
 // A word as a shell takes it, quoted where that needs it; what `escaped` would change as bash's $'\x1b'.
 std::string shell_word(const std::string& word);
 

@@ -12,7 +12,7 @@
 int main(int count, char** words) try {
   using namespace longstride;
   if (count != 2) throw_invalid("needs the folder to write to");
-  program::ProgramLine line(program::kPurpose, version());
+  program::ProgramLine line(program::kPurpose, version);
   manual::Program all;
   for (const program::Command& command : program::add_commands(line.line()))
     all.commands.push_back(command.line.words());

@@ -93,11 +93,16 @@ std::string find_kind(const DataConfig& data, const std::string& run = "");
 std::vector<std::string> preset_names();
 std::string preset_json(const std::string& name);
 
+// The known word that somebody most likely meant: the fewest letters exchanged, added or left out; its beginning, its
+// initials ("lr" for "learning_rate") or more words around it ("n_layers" for "layers") count as one.
+std::string nearest_word(const std::string& word, const std::vector<std::string>& known);
+
 // Layers JSON texts (comments allowed) in order, later ones over earlier; then the assignments "model.width=256" (the
-// value JSON, or a word as a string). Unknown keys, wrong types and numbers out of range are errors that name key,
-// source and remedy. `sources` gives each text's name for messages (same length as texts).
+// value JSON, or a word as a string). Unknown keys, wrong types, numbers out of range and values that do not fit each
+// other are errors that name key, source and remedy. `sources` gives each text's name for messages (same length as
+// texts), `assigned_by` each assignment's: "--set" where it says nothing.
 Config read_config(const std::vector<std::string>& texts, const std::vector<std::string>& sources,
-                   const std::vector<std::string>& assignments);
+                   const std::vector<std::string>& assignments, const std::vector<std::string>& assigned_by = {});
 
 // The whole configuration as JSON text, indented, every key present; read_config reads it back to the same values.
 std::string write_config(const Config& config);

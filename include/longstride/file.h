@@ -20,7 +20,7 @@ void write_file_atomically(const std::string& path, std::string_view text);
 // True for what is no file but takes bytes: a pipe, a device, a descriptor under /proc (where /dev/stdout leads).
 bool is_written_in_place(const std::string& path);
 
-// All that a file, a pipe or a device gives until its end. Errors: as above; corrupt_data beyond 1 GiB.
+// All that a file, a pipe or a device gives until its end. Errors: as above; corrupt_data beyond 1 GB.
 std::string read_text(const std::string& path);
 
 }  // namespace longstride

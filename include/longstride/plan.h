@@ -23,7 +23,7 @@ struct Plan {
   std::int64_t sent_bytes_per_step = 0;     // by this process to all others that train with it
   std::int64_t memory_available_bytes = 0;
   bool fits = false;
-  std::string advice;                        // where it does not fit: what to change
+  std::string advice;                        // where it does not fit: what to change, tried before
   Precision precision = Precision::float32;  // as resolved from automatic
   std::string precision_reason;              // "as asked", or what was measured
   Recompute recompute = Recompute::none;
@@ -51,6 +51,10 @@ struct Scaling {
 // A model of a step that so many processes share (docs/parallel.md says what it counts): nothing is measured, and no
 // network is made. Error invalid_argument where they cannot share training.lanes, or a rate is not positive.
 Scaling predict_scaling(const Config& config, int processes, const Rates& rates);
+// Seconds that a step will take in one process, from what is measured now in about a second on the threads in use: the
+// step itself where it is short, else pieces of it. Validation, samples and checkpoints come on top. Memory: that of
+// the pieces, at most what the run needs.
+double measure_step(const Config& config, const Plan& plan);
 
 }  // namespace longstride
 #pragma GCC visibility pop

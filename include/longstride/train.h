@@ -60,7 +60,7 @@ struct TrainResult {
   double test_bits = -1;
   double test_order0_bits = -1;  // order-0 entropy of the test part's bytes
   std::int64_t test_bytes = 0;
-  std::string checkpoint;  // the last one saved
+  std::string checkpoint;  // the last one saved: the path of its model.safetensors
   // To get the same again, besides the configuration (RUN/config.json):
   Origin origin;
   std::string data_sha256;  // that names the data (docs/training.md)

@@ -97,7 +97,7 @@ class TrainResult:
     test_bits: float | None
     test_order0_bits: float | None  #: order-0 entropy of the test part's bytes
     test_bytes: int
-    checkpoint: str  #: the last one saved
+    checkpoint: str  #: the last one saved: the path of its model.safetensors
     data_bytes: int
     data_sha256: str
     origin: dict[str, str]

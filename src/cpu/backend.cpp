@@ -59,11 +59,11 @@ namespace longstride {
 
 // oneDNN makes its programs in memory, and where it gets none the process ends by a signal, without a word.
 std::unique_ptr<Backend> make_cpu_backend() {
-  constexpr std::int64_t kForPrograms = std::int64_t{16} << 20;
+  constexpr std::int64_t kForPrograms = 16'000'000;
   const std::int64_t free = machine_info().memory_available_bytes;
   if (free < kForPrograms) {
     throw Error(ErrorKind::exhausted,
-                "cpu: needs 16 MiB of memory to begin with, " + std::to_string(free >> 20) + " MiB are free");
+                "cpu: needs 16 MB of memory to begin with, " + std::to_string(free / 1'000'000) + " MB are free");
   }
   return std::make_unique<cpu::CpuBackend>();
 }

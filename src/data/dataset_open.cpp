@@ -124,7 +124,7 @@ void Dataset::open_pictures(const std::vector<std::string>& files, const Dataset
     std::vector<std::string> sources;
     for (const PictureFile& file : pictures.files) sources.push_back(file.path);
     const bool skip = config_.unreadable == Unreadable::skip;
-    const std::string recipe = fmt::format("pictures {}{}", shape.words(), skip ? " skip" : "");
+    const std::string recipe = fmt::format("upright pictures {}{}", shape.words(), skip ? " skip" : "");
     const DecodedFile decoded = open_or_decode(place(options), recipe, sources, [&](AtomicFile& out) {
       return require_some(decode_pictures(pictures, config_.unreadable, options.stop, out), pictures.count());
     });

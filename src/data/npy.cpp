@@ -75,6 +75,30 @@ std::vector<std::int64_t> read_shape(std::string_view text) {
   return shape;
 }
 
+struct NumberKind {
+  const char *words, *remedy;
+};
+
+// By the letter that numpy's types have behind their order of bytes.
+NumberKind kind_of(std::string_view type) {
+  const std::size_t letter = type.find_first_not_of("<>|=");
+  switch (letter == std::string_view::npos ? '\0' : type[letter]) {
+    case 'f':
+      return {"fractions",
+              "(255 * array).round().astype(numpy.uint8) where they go from 0 to 1, or "
+              "array.round().astype(numpy.uint8) where they go to 255"};
+    case 'b':
+      return {"truth values", "255 * array.astype(numpy.uint8)"};
+    case 'u':
+    case 'i':
+      return {"whole numbers",
+              "array.astype(numpy.uint8) where they go from 0 to 255, or (array / 257).round().astype(numpy.uint8) "
+              "where they go to 65535"};
+    default:
+      return {"no real numbers", "an array of levels from 0 to 255"};
+  }
+}
+
 // The product of extents, or -1 where it leaves 62 bits.
 std::int64_t product(const std::vector<std::int64_t>& shape) {
   std::int64_t total = 1;
@@ -120,7 +144,8 @@ NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& nam
   if (type.empty() || !(order.starts_with("True") || order.starts_with("False")) || shape.empty())
     throw_corrupt(name, "is a damaged .npy file: its header names no descr, fortran_order and shape");
   if (type != "|u1" && type != "u1" && type != "<u1" && type != ">u1") {
-    throw_corrupt(name, fmt::format("holds numbers of type {}; pictures need uint8 (array.astype(numpy.uint8))", type));
+    throw_corrupt(name, fmt::format("holds {}, type {}; pictures need uint8: {}", kind_of(type).words, type,
+                                    kind_of(type).remedy));
   }
   if (order.starts_with("True")) throw_corrupt(name, "is in Fortran order; save numpy.ascontiguousarray(array)");
   const std::vector<std::int64_t> four = with_four_extents(shape, name, size);

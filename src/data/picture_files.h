@@ -48,7 +48,7 @@ bool is_cifar_batch(const std::string& path);
 // together.
 PictureFiles find_pictures(const std::vector<std::string>& files, const DataConfig& config);
 
-// Picture `index` of a file, as it lies there: neither cropped nor resized. Errors: as decode_png and decode_jpeg.
+// Picture `index` of a file, upright, neither cropped nor resized. Errors: as decode_png and decode_jpeg.
 Image load_picture(const PictureFile& file, std::int64_t index);
 
 // Throws invalid_argument where model.context is not one picture, or model.positions are not its extents (neighbouring

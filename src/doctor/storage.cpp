@@ -14,6 +14,7 @@
 #include "doctor/computing.h"
 #include "io/file.h"
 #include "io/system.h"
+#include "io/words.h"
 #include "longstride/checkpoint.h"
 #include "longstride/plan.h"
 #include "longstride/train.h"
@@ -30,8 +31,6 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point then) { return std::chrono::duration<double>(Clock::now() - then).count(); }
-
-std::string gigabytes(double bytes) { return fmt::format("{:.2f} GB", bytes / 1e9); }
 
 // A folder of our own that goes with all that is in it.
 class ScratchFolder {

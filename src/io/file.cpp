@@ -66,7 +66,7 @@ void InputFile::each_block(std::int64_t begin, std::int64_t end,
 }
 
 std::string read_text(const std::string& path) {
-  constexpr std::size_t kMostText = std::size_t{1} << 30;  // a device may give bytes for ever
+  constexpr std::size_t kMostText = 1'000'000'000;  // a device may give bytes for ever
   const Descriptor file(open_path(path, O_RDONLY));
   if (file.get() < 0) fail_system("read", path);
   std::string text;
@@ -75,7 +75,7 @@ std::string read_text(const std::string& path) {
     const ssize_t got = uninterrupted([&] { return ::read(file.get(), block.data(), block.size()); });
     if (got < 0) fail_system("read", path);
     if (got == 0) return text;
-    if (text.size() >= kMostText) throw_corrupt(path, "does not end; needs at most 1 GiB of text");
+    if (text.size() >= kMostText) throw_corrupt(path, "does not end; needs at most 1 GB of text");
     text.append(block.data(), static_cast<std::size_t>(got));
   }
 }

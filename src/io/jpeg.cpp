@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <csetjmp>
+#include <string_view>
 #include <vector>
 
 #include <fmt/format.h>
 
+#include "io/orientation.h"
 #include "io/picture.h"
 #include "longstride/error.h"
 
@@ -18,6 +20,9 @@ namespace {
 
 // A progressive picture needs about ten; thousands of empty ones cost hours (libjpeg-turbo's own advice).
 constexpr int kMostScans = 500;
+
+constexpr int kExifMark = JPEG_APP0 + 1;
+constexpr std::string_view kExif("Exif\0\0", 6);  // the first bytes behind a mark that Exif data follow
 
 // libjpeg calls back into C: it leaves by longjmp, and nothing with a destructor lives in a frame that it can jump
 // over.
@@ -93,10 +98,21 @@ bool read_header(Decoder& decoder, std::span<const std::uint8_t> bytes) {
   decoder.progress.progress_monitor = count_scans;
   jpeg.progress = &decoder.progress;
   jpeg_mem_src(&jpeg, bytes.data(), bytes.size());
+  jpeg_save_markers(&jpeg, kExifMark, 0xffff);
   jpeg_read_header(&jpeg, TRUE);
   const bool grey = jpeg.jpeg_color_space == JCS_GRAYSCALE;
   jpeg.out_color_space = grey ? JCS_GRAYSCALE : jpeg.num_components == 4 ? JCS_CMYK : JCS_RGB;
   return true;
+}
+
+int orientation_of(const jpeg_decompress_struct& jpeg) {
+  for (jpeg_saved_marker_ptr mark = jpeg.marker_list; mark != nullptr; mark = mark->next) {
+    const std::span<const std::uint8_t> bytes(mark->data, mark->data_length);
+    const bool exif = mark->marker == kExifMark && bytes.size() >= kExif.size() &&
+                      std::equal(kExif.begin(), kExif.end(), bytes.begin());
+    if (exif) return exif_orientation(bytes.subspan(kExif.size()));
+  }
+  return 1;
 }
 
 // Inverted CMYK, 255 where there is no ink, to RGB: 255 - K lessened by the ink's share of it.
@@ -149,6 +165,7 @@ Image decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) 
   if (!read_header(decoder, bytes)) refuse(decoder, name);
   check_pixels(decoder.jpeg.image_width, decoder.jpeg.image_height, name);
   check_length(decoder, bytes.size(), name);
+  const int orientation = orientation_of(decoder.jpeg);  // finishing forgets the marks
   Image& image = decoder.image;
   image.width = static_cast<int>(decoder.jpeg.image_width);
   image.height = static_cast<int>(decoder.jpeg.image_height);
@@ -157,7 +174,7 @@ Image decode_jpeg(std::span<const std::uint8_t> bytes, const std::string& name) 
   image.bytes.resize(pixels * static_cast<std::size_t>(image.channels));
   decoder.row.resize(4 * static_cast<std::size_t>(image.width));
   if (!read_rows(decoder)) refuse(decoder, name);
-  return std::move(image);
+  return upright(std::move(image), orientation);
 }
 
 }  // namespace longstride

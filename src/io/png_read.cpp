@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "io/orientation.h"
 #include "io/picture.h"
 #include "longstride/error.h"
 
@@ -99,8 +100,15 @@ bool choose_form(Decoder& decoder) {
 bool read_rows(Decoder& decoder) {
   if (setjmp(png_jmpbuf(decoder.png))) return decoder.ended && decoder.rows_left == 0;
   png_read_image(decoder.png, decoder.rows.data());
-  png_read_end(decoder.png, nullptr);
+  png_read_end(decoder.png, decoder.info);  // Exif data may follow the pixels
   return true;
+}
+
+int orientation_of(const Decoder& decoder) {
+  png_uint_32 size = 0;
+  png_bytep exif = nullptr;
+  const bool there = png_get_eXIf_1(decoder.png, decoder.info, &size, &exif) != 0;
+  return there ? exif_orientation({exif, size}) : 1;
 }
 
 [[noreturn]] void refuse(const Decoder& decoder, const std::string& name) {
@@ -140,7 +148,7 @@ Image decode_png(std::span<const std::uint8_t> bytes, const std::string& name) {
   const int colours = decoder.channels - (transparent ? 1 : 0);
   Image image{static_cast<int>(decoder.width), static_cast<int>(decoder.height), colours, {}};
   image.bytes = transparent ? over_white(decoder.bytes, static_cast<std::size_t>(colours)) : std::move(decoder.bytes);
-  return image;
+  return upright(std::move(image), orientation_of(decoder));
 }
 
 }  // namespace longstride

@@ -5,10 +5,13 @@
 //   Summary:   1 value (repeated);   Value: 1 tag, 2 simple_value float, 4 image, 6 audio, 8 tensor, 9 metadata
 //   Image:     1 height, 2 width, 3 colorspace (1 grey, 3 RGB), 4 encoded_image_string
 //   Audio:     1 sample_rate float, 2 num_channels, 3 length_frames, 4 encoded_audio_string, 5 content_type
-//   SummaryMetadata: 1 plugin_data;  PluginData: 1 plugin_name
-//   TensorProto: 1 dtype (7 string), 2 tensor_shape, 8 string_val (repeated)
+//   SummaryMetadata: 1 plugin_data;  PluginData: 1 plugin_name, 2 content
+//   TensorProto: 1 dtype (1 float, 7 string), 2 tensor_shape, 8 string_val (repeated)
 //   TensorShapeProto: 2 dim (repeated);  Dim: 1 size
 //   SessionLog: 1 status (1 START)
+// and the table of runs' from tensorboard/plugins/hparams/plugin_data.proto and google/protobuf/struct.proto:
+//   HParamsPluginData: 3 session_start_info;  SessionStartInfo: 1 hparams (map: 1 key, 2 value), 5 start_time_secs
+//   Value: 2 number_value double, 3 string_value
 #include "io/tensorboard.h"
 
 #include <fcntl.h>
@@ -170,6 +173,24 @@ void EventWriter::audio(std::string_view tag, std::int64_t step, const Sound& so
   std::string entry = message(1, valid_utf8(tag));
   put_bytes(entry, 6, body);
   event(step, kSummary, message(1, entry));
+}
+
+void EventWriter::hyperparameters(const Hyperparameters& values) {
+  std::string start;
+  for (const auto& [name, value] : values) {
+    std::string held;
+    if (const double* number = std::get_if<double>(&value)) put_double(held, 2, *number);
+    if (const std::string* words = std::get_if<std::string>(&value)) put_bytes(held, 3, valid_utf8(*words));
+    put_bytes(start, 1, message(1, valid_utf8(name)) + message(2, held));
+  }
+  put_double(start, 5, seconds_now());
+  std::string nothing;  // a tensor without elements: the metadata say it all
+  put_number(nothing, 1, 1);
+  put_bytes(nothing, 2, message(2, ""));
+  std::string entry = message(1, "_hparams_/session_start_info");
+  put_bytes(entry, 8, nothing);
+  put_bytes(entry, 9, message(1, message(1, "hparams") + message(2, message(3, start))));
+  event(0, kSummary, message(1, entry));
 }
 
 }  // namespace longstride

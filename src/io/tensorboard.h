@@ -5,11 +5,17 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include "longstride/image.h"
 #include "longstride/sound.h"
 
 namespace longstride {
+
+// Of a run, by name: what TensorBoard's table of runs shows beside their figures.
+using Hyperparameters = std::vector<std::pair<std::string, std::variant<double, std::string>>>;
 
 class EventWriter {
  public:
@@ -28,6 +34,8 @@ class EventWriter {
                                                                                // UTF-8 become U+FFFD
   void image(std::string_view tag, std::int64_t step, const Image& picture);
   void audio(std::string_view tag, std::int64_t step, const Sound& sound);  // as a WAV
+
+  void hyperparameters(const Hyperparameters& values);
 
  private:
   void event(std::int64_t step, int field, std::string_view payload);

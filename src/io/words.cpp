@@ -1,6 +1,8 @@
 // This writes numbers and errors as messages need them.
 #include "io/words.h"
 
+#include <fmt/format.h>
+
 namespace longstride {
 
 std::string with_commas(std::int64_t number) {
@@ -13,5 +15,7 @@ std::string with_commas(std::int64_t number) {
   }
   return words;
 }
+
+std::string gigabytes(double bytes) { return fmt::format("{:.2f} GB", bytes / 1e9); }
 
 }  // namespace longstride

@@ -7,5 +7,6 @@
 namespace longstride {
 
 std::string with_commas(std::int64_t number);  // 4,812,331
+std::string gigabytes(double bytes);           // 13.40 GB: powers of 1,000, as everywhere
 
 }  // namespace longstride

@@ -64,7 +64,7 @@ void collect(const json& object, const std::string& prefix, const std::string& s
 }
 
 // "model.width=256" as an object of objects.
-json parse_assignment(const std::string& assignment) {
+json parse_assignment(const std::string& assignment, const std::string& source) {
   const std::size_t sign = assignment.find('=');
   if (sign == std::string::npos || sign == 0) {
     throw_invalid(fmt::format("--set: needs key=value, such as model.width=256, got \"{}\"", assignment));
@@ -72,8 +72,8 @@ json parse_assignment(const std::string& assignment) {
   const std::string text = assignment.substr(sign + 1);
   std::string key = assignment.substr(0, sign);
   if (std::count(key.begin(), key.end(), '.') > kMostDepth)
-    throw_invalid(fmt::format("{}: no such key (from --set)", key));
-  json value = json::parse(as_json_text(text), watch_parse("--set"), false, true);
+    throw_invalid(fmt::format("{}: no such key (from {})", key, source));
+  json value = json::parse(as_json_text(text), watch_parse(source), false, true);
   if (value.is_discarded() && !text.empty() && std::string_view("[{\"").find(text[0]) != std::string_view::npos) {
     throw_invalid(fmt::format(
         "--set {}: what follows \"=\" is not valid JSON; texts in a list need quotation marks: [\"a\", \"b\"]",
@@ -100,6 +100,32 @@ void store(const Settings& settings, Config& config) {
   }
 }
 
+// Where the values came from whose keys a sentence names: " (model.heads from --set, model.width by default)". Empty
+// where nobody gave any of them.
+std::string sources_of(const std::string& sentence, const Settings& settings) {
+  std::vector<std::string> all;
+  std::set<std::string> different;
+  bool given = false;
+  for (const ConfigField& field : config_fields()) {
+    if (sentence.find(field.key) == std::string::npos) continue;
+    const auto found = settings.find(field.key);
+    given |= found != settings.end();
+    const std::string source = found == settings.end() ? "by default" : "from " + found->second.source;
+    all.push_back(field.key + " " + source);
+    different.insert(source);
+  }
+  if (!given) return "";
+  return different.size() == 1 ? fmt::format(" ({})", *different.begin()) : fmt::format(" ({})", fmt::join(all, ", "));
+}
+
+void check_together(const Config& config, const Settings& settings) {
+  try {
+    check(config);
+  } catch (const Error& error) {
+    throw Error(error.kind(), error.what() + sources_of(error.what(), settings));
+  }
+}
+
 std::string on_one_line(const json& value) {
   if (!value.is_array()) return value.dump();
   std::string words;
@@ -123,7 +149,7 @@ json::parser_callback_t watch_parse(const std::string& source) {
 }
 
 Config read_config(const std::vector<std::string>& texts, const std::vector<std::string>& sources,
-                   const std::vector<std::string>& assignments) {
+                   const std::vector<std::string>& assignments, const std::vector<std::string>& assigned_by) {
   Settings settings;
   for (std::size_t i = 0; i < texts.size(); ++i) {
     const std::string source = i < sources.size() ? sources[i] : "a configuration without a name";
@@ -132,7 +158,10 @@ Config read_config(const std::vector<std::string>& texts, const std::vector<std:
       throw_invalid(fmt::format("{}: needs an object with keys, got {}", source, value_words(object)));
     collect(object, "", source, settings);
   }
-  for (const std::string& assignment : assignments) collect(parse_assignment(assignment), "", "--set", settings);
+  for (std::size_t i = 0; i < assignments.size(); ++i) {
+    const std::string source = i < assigned_by.size() ? assigned_by[i] : "--set";
+    collect(parse_assignment(assignments[i], source), "", source, settings);
+  }
   Config config;
   store(settings, config);
   if (!settings.contains("model.attention")) config.model.attention = derive_attention(config.model.context);
@@ -142,7 +171,7 @@ Config read_config(const std::vector<std::string>& texts, const std::vector<std:
   if (!settings.contains("training.warmup_steps")) {
     config.training.warmup_steps = std::min(config.training.warmup_steps, config.training.steps / 10);
   }
-  check(config);
+  check_together(config, settings);
   return config;
 }
 

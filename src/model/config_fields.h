@@ -29,7 +29,6 @@ nlohmann::json::parser_callback_t watch_parse(const std::string& source);
 
 // The known key that a user most likely meant: smallest edit distance, to the whole key or to what follows its dot.
 std::string nearest_key(const std::string& key);
-std::string nearest_word(const std::string& word, const std::vector<std::string>& known);
 
 std::string value_words(const nlohmann::json& value);  // as messages show it: JSON, cut where it is long
 

@@ -31,11 +31,33 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
-// The beginning of a known word is as near as one mistake: "warmup" for "warmup_steps".
-std::size_t distance(std::string_view word, std::string_view known) {
+// "learning_rate" and "learning-rate" -> {"learning", "rate"}.
+std::vector<std::string_view> parts_of(std::string_view word) {
+  std::vector<std::string_view> parts;
+  for (std::size_t end; (end = word.find_first_of("_-")) != std::string_view::npos; word.remove_prefix(end + 1))
+    parts.push_back(word.substr(0, end));
+  parts.push_back(word);
+  return parts;
+}
+
+std::string initials_of(std::string_view word) {
+  std::string initials;
+  for (const std::string_view part : parts_of(word)) initials += part.substr(0, 1);
+  return initials;
+}
+
+// As near as one mistake: the beginning of a known word ("warmup" for "warmup_steps"), its initials ("lr" for
+// "learning_rate"), and the word itself among others ("batch_size" for "batch").
+bool nearly(std::string_view word, std::string_view known) {
   constexpr std::size_t kFewestLetters = 3;
-  if (word.size() >= kFewestLetters && known.starts_with(word) && known.size() > word.size()) return 1;
-  return edit_distance(word, known);
+  if (word.size() >= kFewestLetters && known.starts_with(word) && known.size() > word.size()) return true;
+  const std::vector<std::string_view> parts = parts_of(word);
+  if (parts.size() > 1) return std::find(parts.begin(), parts.end(), known) != parts.end();
+  return parts_of(known).size() > 1 && word == initials_of(known);
+}
+
+std::size_t distance(std::string_view word, std::string_view known) {
+  return nearly(word, known) ? 1 : edit_distance(word, known);
 }
 
 std::string_view after_dot(std::string_view key) { return key.substr(key.rfind('.') + 1); }  // npos + 1 is 0

@@ -52,7 +52,7 @@ std::vector<std::pair<std::string, std::int64_t>> Engine::memory(Backend& backen
   const std::int64_t rows =
       std::max(bytes(rows_program(model, shape, weights, planned.memory_, shape.sequences, Logits::all)),
                bytes(rows_program(model, shape, weights, planned.memory_, planned.most_rows(), Logits::last)));
-  return {{"decoder cache", planned.memory_.cache().bytes}, {"decoder activations", rows}};
+  return {{"decoder_cache", planned.memory_.cache().bytes}, {"decoder_activations", rows}};
 }
 
 Engine::Compiled Engine::compile(EngineProgram made) {

@@ -64,7 +64,7 @@ class Engine {
   const EngineShape& shape() const { return shape_; }
   const ModelConfig& model() const { return model_; }
 
-  // What an engine of this shape would hold, before it is made, by name ("decoder cache", ...); pieces of long prompts
+  // What an engine of this shape would hold, before it is made, by name ("decoder_cache", ...); pieces of long prompts
   // take more while the engine lives.
   static std::vector<std::pair<std::string, std::int64_t>> memory(Backend& backend, const ModelConfig& model,
                                                                   const EngineShape& shape);

@@ -15,6 +15,9 @@ namespace longstride {
 namespace {
 
 constexpr const char* kFinished = "finished";
+constexpr const char* kBitsTag = "bits";  // of training and of validation: one chart
+
+std::string fenced(const std::string& text) { return "```\n" + text + "\n```"; }  // as Markdown shows it as it is
 
 // JSON has no NaN: what is not finite is written as null.
 nlohmann::ordered_json number(double value) {
@@ -41,7 +44,12 @@ Journal::Journal(const RunDirectory& run, const Progress* before, Noted noted)
     : lines_(run.log_path(), [before](std::string_view line) { return before != nullptr && is_known(line, *before); }),
       noted_(std::move(noted)) {
   try {
-    events_.emplace(run.tensorboard_path(), before != nullptr ? before->step + 1 : 1);
+    // From this step on earlier files are forgotten, also those of a start that left no checkpoint; not before it.
+    const std::int64_t first_step = before != nullptr ? before->step + 1 : 1;
+    const std::string folder = run.tensorboard_path();
+    EventWriter whole(folder, first_step);  // makes the folder of all
+    events_.emplace(Events{std::move(whole), EventWriter(folder + "/train", first_step),
+                           EventWriter(folder + "/valid", first_step)});
   } catch (const Error& error) {
     noted_(std::string("TensorBoard gets nothing of this session: ") + error.what());
   }
@@ -54,7 +62,7 @@ bool Journal::says_finished(const RunDirectory& run, std::int64_t step) {
   return InputFile(run.log_path()).text().find(line) != std::string::npos;
 }
 
-void Journal::show(const std::function<void(EventWriter&)>& write) {
+void Journal::show(const std::function<void(Events&)>& write) {
   if (!events_) return;
   try {
     write(*events_);
@@ -80,11 +88,12 @@ void Journal::step(const StepReport& r) {
   if (r.skipped) line["skipped"] = true;
   if (r.skipped) line["not_finite"] = r.not_finite;
   lines_.write(line.dump());
-  show([&](EventWriter& events) {
-    events.scalar("loss_bits", r.step, r.loss_bits);
-    events.scalar("learning_rate", r.step, r.learning_rate);
-    events.scalar("gradient_norm", r.step, r.gradient_norm);
-    events.scalar("tokens_per_s", r.step, r.tokens_per_s);
+  show([&](Events& events) {
+    events.train.scalar(kBitsTag, r.step, r.loss_bits);
+    events.train.scalar("optimiser/learning_rate", r.step, r.learning_rate);
+    events.train.scalar("optimiser/gradient_norm", r.step, r.gradient_norm);
+    events.train.scalar("speed/tokens_per_s", r.step, r.tokens_per_s);
+    events.train.scalar("speed/utilisation", r.step, r.utilisation);
   });
 }
 
@@ -96,15 +105,34 @@ void Journal::validation(std::int64_t step, double bits, double standard_error, 
                                        {"min_context", min_context},
                                        {"tokens_scored", tokens_scored}};
   lines_.write(line.dump());
-  show([&](EventWriter& events) { events.scalar("valid_bits", step, bits); });
+  show([&](Events& events) { events.valid.scalar(kBitsTag, step, bits); });
 }
 
 void Journal::sample(std::int64_t step, const std::string& name, const MadeSample& sample) {
   lines_.write(nlohmann::ordered_json{{"step", step}, {"sample", name}}.dump());
-  show([&](EventWriter& events) {
-    if (const auto* image = std::get_if<Image>(&sample)) events.image("sample", step, *image);
-    if (const auto* sound = std::get_if<Sound>(&sample)) events.audio("sample", step, *sound);
-    if (const auto* text = std::get_if<std::string>(&sample)) events.text("sample", step, "```\n" + *text + "\n```");
+  show([&](Events& events) {
+    if (const auto* image = std::get_if<Image>(&sample)) events.whole.image("sample", step, *image);
+    if (const auto* sound = std::get_if<Sound>(&sample)) events.whole.audio("sample", step, *sound);
+    if (const auto* text = std::get_if<std::string>(&sample)) events.whole.text("sample", step, fenced(*text));
+  });
+}
+
+void Journal::configuration(std::int64_t step, const Config& config) {
+  const std::string text = write_config(config);
+  Hyperparameters values;
+  const auto whole = nlohmann::ordered_json::parse(text);
+  for (const auto& [section, keys] : whole.items()) {
+    for (const auto& [key, value] : keys.items()) {
+      const std::string name = section + "." + key;
+      if (value.is_number())
+        values.emplace_back(name, value.get<double>());
+      else
+        values.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
+    }
+  }
+  show([&](Events& events) {
+    events.whole.text("configuration", step, fenced(text));
+    events.whole.hyperparameters(values);
   });
 }
 

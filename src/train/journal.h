@@ -18,8 +18,8 @@
 
 namespace longstride {
 
-// Whether a line of log.jsonl tells of something that is a part of the run as it stood then: what a run that goes on from
-// there keeps of its log.
+// Whether a line of log.jsonl tells of something that is a part of the run as it stood then: what a run that goes on
+// from there keeps of its log.
 bool is_known(std::string_view line, const Progress& before);
 
 class Journal {
@@ -36,15 +36,20 @@ class Journal {
   void validation(std::int64_t step, double bits, double standard_error, std::int64_t min_context,
                   std::int64_t tokens_scored);
   void sample(std::int64_t step, const std::string& name, const MadeSample& sample);  // name: of its file, below RUN
+  void configuration(std::int64_t step, const Config& config);  // for TensorBoard: the run has it in a file
   // started, resumed, interrupted, finished; origin: of what computes from now on.
   void event(std::int64_t step, const std::string& name, const std::optional<Origin>& origin = {});
   void sync() { lines_.sync(); }
 
  private:
-  void show(const std::function<void(EventWriter&)>& write);
+  // TensorBoard takes each folder for a run, and shows what has one tag in several of them in one chart.
+  struct Events {
+    EventWriter whole, train, valid;
+  };
+  void show(const std::function<void(Events&)>& write);
 
   LineWriter lines_;
-  std::optional<EventWriter> events_;  // nothing where they could not be written
+  std::optional<Events> events_;  // nothing where they could not be written
   Noted noted_;
 };
 

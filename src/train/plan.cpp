@@ -9,10 +9,11 @@
 #include "model/engine.h"
 #include "model/network.h"
 #include "model/precision.h"
+#include "train/advice.h"
 #include "train/limits.h"
+#include "train/multiply_adds.h"
 #include "train/scaling.h"
 #include "train/state.h"
-#include "train/work.h"
 
 namespace longstride {
 
@@ -55,16 +56,7 @@ void sum_memory(Plan& plan, const Config& config, Backend& backend, const Parame
   for (const auto& [name, bytes] : parts) plan.total_bytes += bytes;
 }
 
-std::string advice_for(const Plan& plan, const Config& config) {
-  if (plan.recompute == Recompute::none) return "try --set training.recompute=block";
-  if (config.training.batch > 1) return "try --batch " + std::to_string(config.training.batch / 2);
-  if (plan.precision == Precision::float32) return "try --precision bfloat16";
-  return "try fewer layers, a smaller width or a smaller context";
-}
-
-}  // namespace
-
-Plan plan_training(const Config& config, int processes, int rank) {
+Plan without_advice(const Config& config, int processes, int rank) {
   check(config);
   check_processes(config.training, processes);
   const Share share{processes, rank};
@@ -82,7 +74,6 @@ Plan plan_training(const Config& config, int processes, int rank) {
   plan.precision_reason = choice.reason;
   const DType type = type_of(plan.precision);
   plan.sent_bytes_per_step = sent_bytes_per_step(table, config.training, type, processes, rank);
-  const auto fits = [&] { return plan.total_bytes <= plan.memory_available_bytes; };
   plan.recompute = config.training.recompute == Recompute::automatic ? Recompute::none : config.training.recompute;
   const auto bytes = [&](bool recompute) {
     return Network::bytes(*backend, config.model, training_shape(config, type, recompute));
@@ -96,8 +87,16 @@ Plan plan_training(const Config& config, int processes, int rank) {
     plan.recompute = Recompute::block;
     sum_memory(plan, config, *backend, table, type, recomputing, share);
   }
-  plan.fits = fits();
-  if (!plan.fits) plan.advice = advice_for(plan, config);
+  plan.fits = plan.total_bytes <= plan.memory_available_bytes;
+  return plan;
+}
+
+}  // namespace
+
+Plan plan_training(const Config& config, int processes, int rank) {
+  Plan plan = without_advice(config, processes, rank);
+  const auto fits = [&](const Config& other) { return without_advice(other, processes, rank).fits; };
+  if (!plan.fits) plan.advice = advice_for(config, fits);
   return plan;
 }
 

@@ -12,7 +12,7 @@
 #include "longstride/plan.h"
 #include "train/float_tensors.h"
 #include "train/shards.h"
-#include "train/work.h"
+#include "train/multiply_adds.h"
 
 namespace longstride {
 

@@ -7,6 +7,7 @@
 
 #include "longstride/device.h"
 #include "longstride/error.h"
+#include "model/checkpoint.h"
 #include "model/precision.h"
 #include "train/limits.h"
 #include "train/schedule.h"
@@ -202,7 +203,7 @@ TrainResult Session::run() {
   }
   result.step = progress_.step;
   result.valid_bits = progress_.valid_bits;
-  if (run_) result.checkpoint = run_->checkpoint_path(progress_.step);
+  if (run_) result.checkpoint = run_->checkpoint_path(progress_.step) + "/" + kModelFile;
   result.origin = *progress_.origin;
   result.data_sha256 = progress_.data.sha256;
   result.data_bytes = progress_.data.bytes;

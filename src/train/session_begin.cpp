@@ -15,6 +15,7 @@ void Session::start() {
   progress_.data = data_.mark();
   journal_.emplace(*run_, nullptr, [this](const std::string& sentence) { note(sentence); });
   journal_->event(0, "started", progress_.origin);
+  journal_->configuration(0, config_);
 }
 
 void Session::resume() {
@@ -69,6 +70,7 @@ void Session::resume_first() {
   journal_.emplace(*run_, &progress_, [this](const std::string& sentence) { note(sentence); });
   take_origin();
   journal_->event(progress_.step, "resumed", progress_.origin);
+  journal_->configuration(progress_.step, config_);
 }
 
 // What was computed by another program or with other instructions goes on, but not to the bits of a whole run.

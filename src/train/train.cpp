@@ -6,6 +6,7 @@
 #include <string>
 
 #include "io/system.h"
+#include "io/words.h"
 #include "longstride/error.h"
 #include "model/precision.h"
 #include "ops/backend.h"
@@ -19,16 +20,11 @@ namespace longstride {
 
 namespace {
 
-std::string gibibytes(std::int64_t bytes) {
-  const auto hundredths = static_cast<long>(static_cast<double>(bytes) / (1 << 30) * 100 + 0.5);
-  const std::string fraction = std::to_string(hundredths % 100);
-  return std::to_string(hundredths / 100) + "." + (fraction.size() < 2 ? "0" : "") + fraction + " GiB";
-}
-
 void require_memory(const Plan& plan) {
   if (plan.fits) return;
-  throw Error(ErrorKind::exhausted, "train: this run needs " + gibibytes(plan.total_bytes) + " of memory, " +
-                                        gibibytes(plan.memory_available_bytes) + " are free; " + plan.advice);
+  const auto needed = static_cast<double>(plan.total_bytes), free = static_cast<double>(plan.memory_available_bytes);
+  throw Error(ErrorKind::exhausted, "train: this run needs " + gigabytes(needed) + " of memory, " + gigabytes(free) +
+                                        " are free; " + plan.advice);
 }
 
 // The first process's, in all of them.
@@ -61,8 +57,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   require_same_start(world, asked, options.resume);
   std::optional<RunDirectory> run;
   if (first) {
-    run.emplace(options.resume ? RunDirectory::open(options.out)
-                               : RunDirectory::claim(options.out, options.overwrite));
+    run.emplace(options.resume ? RunDirectory::open(options.out) : RunDirectory::claim(options.out, options.overwrite));
     if (options.resume) {
       config = config_to_resume(*run, note);
       if (!asked.data.paths.empty()) config.data.paths = asked.data.paths;

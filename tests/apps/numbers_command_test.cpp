@@ -36,7 +36,7 @@ TEST_F(Numbers, AByteBeyondTheVocabularyIsFoundBeforeTheFirstStep) {
   EXPECT_EQ(refused({"sample", path("run"), "--prompt", "ab\xe9", "--quiet"}),
             "longstride sample: prompt: byte 233 at 2 is outside the model's vocabulary of 128\n");
   EXPECT_EQ(refused({"attention", path("run"), "--prime", path("other"), "--query", "1"}),
-            "longstride attention: attention: \"/other\": token 233 at 3 is outside the vocabulary of 128\n");
+            "longstride attention: \"/other\": token 233 at 3 is outside the vocabulary of 128\n");
 }
 
 TEST_F(Numbers, AVocabularyBeyondBytesTrainsAndSamplesBytes) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <thread>
 
+#include "apps/documented.h"
 #include "apps/program.h"
 #include "io/file.h"
 #include "io/picture.h"
@@ -117,6 +118,7 @@ TEST_F(SampleMedia, APictureIsAPngAndSeveralAreAGridAndSingleFiles) {
       run({"sample", path("run"), "--threads", "1", "--count", "5", "--out", path("all.png"), "--json", "--quiet"});
   EXPECT_EQ(several.err, "");
   const json result = several.json();
+  expect_documented(result, "sample");
   EXPECT_EQ(result["tokens"], 72);
   EXPECT_EQ(result["grid"], path("all.png"));
   ASSERT_EQ(result["samples"].size(), 5u);
@@ -218,6 +220,7 @@ TEST_F(SampleMedia, SoundIsAWavThatBeginsWithWhatWasGiven) {
   const json result = run({"sample", path("run"), "--threads", "1", "--tokens", "0.05s", "--prime", path("song.wav"),
                            "--keep", "0.1s", "--count", "2", "--out", path("b.wav"), "--json"})
                           .json();
+  expect_documented(result, "sample");
   EXPECT_EQ(result["tokens"], 400);
   EXPECT_EQ(result["samples"][1], (json{{"file", path("b-002.wav")}, {"sample_rate", 8000}, {"seconds", 0.15}}));
   DataConfig data;

@@ -1,4 +1,4 @@
-// These tests name files twice: by the same name, by links, and by a folder and what is in it.
+// These tests name files twice, by the same name, by links, and by a folder and what is in it; and files of no kind.
 #include "data/files.h"
 
 #include <gtest/gtest.h>
@@ -39,6 +39,32 @@ TEST(Files, ThatAreNamedTwiceAreSaid) {
   EXPECT_EQ(Dataset(config, options).size(), 3);
   EXPECT_EQ(notes, "\"" + (scratch / "a") + "\" is read again, it is the same file as \"" + (scratch / "a") +
                        "\", and so are 1 more: what is learned from one may be scored in the other\n");
+}
+
+TEST(Files, ThatArePackedOrOfFormsThatAreNotReadAreNotTakenForText) {
+  const auto sentence = [](const std::vector<std::string>& files) {
+    return error_words(ErrorKind::invalid_argument, [&] { find_kind(files, false); });
+  };
+  const std::string or_bytes = ", or --set data.kind=text to take all bytes as they lie";
+  EXPECT_EQ(sentence({"a.mp3"}),
+            "data.paths: \"a.mp3\" is sound in a form that is not read; make it WAV or FLAC" + or_bytes);
+  EXPECT_EQ(sentence({"a.txt", "a.WEBP"}),
+            "data.paths: \"a.WEBP\" is a picture in a form that is not read; make it PNG or JPEG" + or_bytes);
+  EXPECT_EQ(sentence({"a.png", "a.tar.gz", "a.pdf", "b.gz"}),
+            "data.paths: \"a.tar.gz\" is packed (and 2 more files are of such kinds); unpack it" + or_bytes);
+  EXPECT_EQ(sentence({"a.mp4"}), "data.paths: \"a.mp4\" is a film; take pictures or sound from it" + or_bytes);
+  EXPECT_EQ(sentence({"a.pdf"}), "data.paths: \"a.pdf\" is a packed document; take the text from it" + or_bytes);
+  EXPECT_EQ(find_kind({"gz", "mp3/a"}, false), "text");  // no endings
+}
+
+TEST(Files, ThatArePackedAreTakenAsBytesWhereThatIsSaid) {
+  const Scratch scratch;
+  put(scratch / "a.gz", "1234");
+  DataConfig config;
+  config.paths = {scratch / "a.gz"};
+  error_words(ErrorKind::invalid_argument, [&] { Dataset{config}; });
+  config.kind = "text";
+  EXPECT_EQ(Dataset(config).size(), 4);
 }
 
 }  // namespace

@@ -266,7 +266,11 @@ TEST_F(Pictures, OfOtherNumpyArraysAreRefusedWithTheReason) {
     const std::string sentence = refusal(ErrorKind::corrupt_data, config(scratch / "a.npy"));
     return sentence.substr(quoted("a.npy").size() + 1);
   };
-  EXPECT_EQ(words("|u1", "<f4"), "holds numbers of type <f4; pictures need uint8 (array.astype(numpy.uint8))");
+  EXPECT_EQ(words("|u1", "<f4"),
+            "holds fractions, type <f4; pictures need uint8: (255 * array).round().astype(numpy.uint8) where they go "
+            "from 0 to 1, or array.round().astype(numpy.uint8) where they go to 255");
+  EXPECT_TRUE(words("|u1", ">i8").starts_with("holds whole numbers, type >i8; pictures need uint8: array.astype("));
+  EXPECT_TRUE(words("|u1", "|b1").ends_with("pictures need uint8: 255 * array.astype(numpy.uint8)"));
   EXPECT_EQ(words("False", "True"), "is in Fortran order; save numpy.ascontiguousarray(array)");
   EXPECT_EQ(words("(2, 4, 4)", "(2, 4, 4, 2)"), "has the shape (2, 4, 4, 2); needs (N, H, W) or (N, H, W, 3)");
   EXPECT_EQ(words("(2, 4, 4)", "(0, 4, 4)"), "has the shape (0, 4, 4); needs at least one pixel");

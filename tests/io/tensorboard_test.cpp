@@ -150,6 +150,27 @@ TEST(Tensorboard, AudioCarriesItsRateItsLengthAndAWav) {
                 hex_of({reinterpret_cast<const char*>(wav.data()), wav.size()}) + "2a09" + hex_of("audio/wav"));
 }
 
+TEST(Tensorboard, HyperparametersAreMetadataOfATensorWithoutElements) {
+  const Scratch scratch;
+  EventWriter writer(scratch.path());
+  writer.hyperparameters({{"a", 2.0}, {"b", "x"}});
+  const std::string event = after_time(records(writer.path()).back());
+  EXPECT_TRUE(event.starts_with("1000")) << event;
+  const std::string tensor =
+      "4206"
+      "0801"
+      "12021200";
+  const std::string values =
+      "0a0e0a0161"
+      "1209110000000000000040"
+      "0a080a0162"
+      "12031a0178"
+      "29";  // and when it began
+  const std::size_t at = event.find(hex_of("_hparams_/session_start_info") + tensor + "4a");
+  EXPECT_NE(at, std::string::npos) << event;
+  EXPECT_NE(event.find(hex_of("hparams") + "1225" + "1a23" + values, at), std::string::npos) << event;
+}
+
 TEST(Tensorboard, AResumedRunSaysWhereItStarts) {
   const Scratch scratch;
   const EventWriter first(scratch.path());

@@ -63,6 +63,15 @@ TEST(Config, AssignmentsAreJsonOrAWord) {
 TEST(Config, AnUnknownKeyNamesTheNearestAndItsSource) {
   EXPECT_EQ(set_words("model.widht=3"), "model.widht: no such key; the nearest is model.width (from --set)");
   EXPECT_EQ(set_words("width=3"), "width: no such key; the nearest is model.width (from --set)");
+  for (const auto& [word, key] :
+       std::vector<std::pair<std::string, std::string>>{{"training.lr", "training.learning_rate"},
+                                                        {"lr", "training.learning_rate"},
+                                                        {"training.batch_size", "training.batch"},
+                                                        {"n_layers", "model.layers"},
+                                                        {"model.num_heads", "model.heads"},
+                                                        {"wd", "training.weight_decay"}}) {
+    EXPECT_EQ(set_words(word + "=3"), word + ": no such key; the nearest is " + key + " (from --set)");
+  }
   EXPECT_EQ(set_words("model.batch=3"), "model.batch: no such key; the nearest is training.batch (from --set)");
   EXPECT_EQ(set_words("training.warmup=3"),
             "training.warmup: no such key; the nearest is training.warmup_steps (from --set)");
@@ -180,29 +189,48 @@ TEST(Config, WhatElseIsLeftOutIsFilledIn) {
 }
 
 TEST(Config, SizesThatDoNotFitEachOtherAreErrors) {
-  EXPECT_EQ(set_words("model.heads=3"), "model.heads: must divide model.width, got 3 heads for width 256");
+  EXPECT_EQ(set_words("model.heads=3"),
+            "model.heads: must divide model.width, got 3 heads for width 256 (model.width by default, model.heads from "
+            "--set)");
   EXPECT_EQ(set_words("model.query_key=0.3"),
-            "model.query_key: times model.width must be a multiple of model.heads, got 0.3 x 256 = 76.8 for 4 heads");
-  EXPECT_EQ(set_words("model.feedforward=0.3"),
-            "model.feedforward: times model.width must be a whole number, got 0.3 x 256 = 76.8");
-  EXPECT_EQ(set_words("model.hash_orders=[2, 4, 4]"), "model.hash_orders: must rise, got [2, 4, 4]");
+            "model.query_key: times model.width must be a multiple of model.heads, got 0.3 x 256 = 76.8 for 4 heads "
+            "(model.width by default, model.heads by default, model.query_key from --set)");
+  EXPECT_EQ(
+      set_words("model.feedforward=0.3"),
+      "model.feedforward: times model.width must be a whole number, got 0.3 x 256 = 76.8 (model.width by default, "
+      "model.feedforward from --set)");
+  EXPECT_EQ(set_words("model.hash_orders=[2, 4, 4]"), "model.hash_orders: must rise, got [2, 4, 4] (from --set)");
   EXPECT_EQ(set_words("model.hash_orders=[17]"),
             "model.hash_orders: needs a list of 0 to 8 whole numbers in [1, 16], got [17] (from --set)");
   EXPECT_EQ(set_words("model.convolution=-1"),
             "model.convolution: needs a whole number in [0, 1024], got -1 (from --set)");
   EXPECT_EQ(set_words("model.positions=[3, 4]"),
             "model.positions: the product of the extents must be at least model.context, got 3 x 4 = 12 for a context "
-            "of 1024");
+            "of 1024 (model.context by default, model.positions from --set)");
   EXPECT_EQ(set_words("model.positions=[31, 33]"),
             "model.positions: the product of the extents must be at least model.context, got 31 x 33 = 1023 for a "
-            "context of 1024");
+            "context of 1024 (model.context by default, model.positions from --set)");
   EXPECT_EQ(error_words(ErrorKind::invalid_argument,
                         [] {
                           from_set({"model.context=1000000000", "training.batch=60000"});
                         }),
             "training.batch: 60000 windows of 1000000000 tokens through 4 layers of width 256 are more than any "
-            "machine holds; smaller ones are needed");
+            "machine holds; smaller ones are needed (from --set)");
   from_set({"model.positions=[1073741824, 1073741824, 1073741824, 1073741824]"});  // the product leaves 64 bits
+}
+
+TEST(Config, ValuesThatDoNotFitEachOtherSayWhereEachCameFrom) {
+  const auto words = [](const std::vector<std::string>& assignments, const std::vector<std::string>& by) {
+    return error_words(ErrorKind::invalid_argument,
+                       [&] { read_config({R"({"model": {"heads": 3}})"}, {"run.json"}, assignments, by); });
+  };
+  const std::string wrong = "model.heads: must divide model.width, got 3 heads for width ";
+  EXPECT_EQ(words({"model.width=64"}, {"--width"}), wrong + "64 (model.width from --width, model.heads from run.json)");
+  EXPECT_EQ(words({"model.width=64", "model.width=32", "model.heads=3"}, {"--set", "--width", "--width"}),
+            wrong + "32 (from --width)");
+  EXPECT_EQ(words({"model.width=x"}, {"--width"}),
+            "model.width: needs a whole number in [1, 65536], got \"x\" (from --width)");
+  EXPECT_EQ(words({"model.width=x"}, {}), "model.width: needs a whole number in [1, 65536], got \"x\" (from --set)");
 }
 
 TEST(Config, CheckSeesWhatAProgramPutTogether) {

@@ -146,9 +146,9 @@ TEST(Engine, SaysItsMemoryBeforeItIsMade) {
   // 3 blocks of 2 sequences, 3 heads and 9 slots: keys of 4 and values of 8 floats. Buffers are whole cache lines.
   const auto parts = Engine::memory(*backend, model, {2, 1000, DType::float32});
   ASSERT_EQ(parts.size(), 2u);
-  EXPECT_EQ(parts[0].first, "decoder cache");
+  EXPECT_EQ(parts[0].first, "decoder_cache");
   EXPECT_NEAR(static_cast<double>(parts[0].second), 3 * 2 * 3 * 9 * (4 + 8) * 4, 6 * 63);
-  EXPECT_EQ(parts[1].first, "decoder activations");
+  EXPECT_EQ(parts[1].first, "decoder_activations");
   // At least the residual stream and the logits of the 64 rows that are read at a time: 64 x 24 floats.
   EXPECT_GT(parts[1].second, 64 * 24 * 4);
 }

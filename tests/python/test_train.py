@@ -30,7 +30,7 @@ def test_a_run_is_the_programs_run(corpus, text_run, tmp_path):
     assert [step.step for step in steps] == list(range(1, 13)) and steps[-1].share == 1
     assert all(step.exchange_s == 0 for step in steps)  # one process waits for no other
     assert not result.interrupted and result.step == 12 and result.valid_bits == validations[-1].bits
-    assert pathlib.Path(result.checkpoint).is_dir() and result.run == str(tmp_path / "run")
+    assert pathlib.Path(result.checkpoint).is_file() and result.run == str(tmp_path / "run")
 
 
 def test_a_callback_that_says_false_stops_and_resume_goes_on_to_the_same_bits(corpus, tmp_path):

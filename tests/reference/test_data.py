@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 import soundfile
-from PIL import Image
+from PIL import Image, ImageOps
 from program import BUILD
 from scipy.signal import chirp
 
@@ -66,6 +66,18 @@ def test_pictures_are_cropped_and_resized_as_by_pillow(ending, target, tmp_path)
     for number, picture in enumerate(found.reshape(len(SIZES), -1)):
         with Image.open(folder / f"{number}.{ending}") as image:
             assert_within_a_level(picture, cropped(image, *target))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_pictures_are_turned_upright_as_by_pillow(ending, orientation, tmp_path):
+    noted = Image.Exif()
+    noted[0x0112] = orientation
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(photograph(90, 60)).save(path, exif=noted, **({"quality": 95} if ending == "jpg" else {}))
+    _, found = dump(tmp_path / "out", path, image_size=[40, 60])
+    with Image.open(path) as image:
+        assert_within_a_level(found, cropped(ImageOps.exif_transpose(image), 40, 60))
 
 
 def over_white(image):

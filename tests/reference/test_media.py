@@ -167,10 +167,12 @@ def samples_of(out):
 def events_of(out):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(out / "tensorboard"), size_guidance={"images": 0, "audio": 0, "scalars": 0})
-    events.Reload()
-    assert [s.step for s in events.Scalars("loss_bits")] == [line["step"] for line in log(out)[0]]
-    return events
+    def read(folder):
+        return EventAccumulator(str(folder), size_guidance={"images": 0, "audio": 0, "scalars": 0}).Reload()
+
+    steps = read(out / "tensorboard" / "train").Scalars("bits")
+    assert [s.step for s in steps] == [line["step"] for line in log(out)[0]]
+    return read(out / "tensorboard")
 
 
 def test_tensorboard_shows_the_pictures_of_training(pictures):

@@ -67,22 +67,59 @@ def test_the_same_run_starts_from_its_config(corpus, tmp_path):
     assert last_checkpoint(tmp_path / "second").read_bytes() == first.read_bytes()
 
 
-def test_tensorboard_reads_the_event_files(corpus, tmp_path):
+def events_in(folder):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
+    return events.Reload()
+
+
+def test_tensorboard_shows_training_and_validation_in_one_chart(corpus, tmp_path):
     out = tmp_path / "run"
     train(out, corpus, 12, training__sample_minutes=10)
-    events = EventAccumulator(str(out / "tensorboard"), size_guidance={"scalars": 0, "tensors": 0})
-    events.Reload()
+    trained, validated = events_in(out / "tensorboard" / "train"), events_in(out / "tensorboard" / "valid")
     steps, validations = log(out)
-    for tag in ("loss_bits", "learning_rate", "gradient_norm", "tokens_per_s"):
-        scalars = events.Scalars(tag)
+    tags = {"bits": "loss_bits", "optimiser/learning_rate": "learning_rate", "optimiser/gradient_norm": "gradient_norm",
+            "speed/tokens_per_s": "tokens_per_s", "speed/utilisation": "utilisation"}  # fmt: skip
+    assert set(trained.Tags()["scalars"]) == set(tags) and validated.Tags()["scalars"] == ["bits"]
+    for tag, key in tags.items():
+        scalars = trained.Scalars(tag)
         assert [s.step for s in scalars] == [line["step"] for line in steps], tag
-        assert [s.value for s in scalars] == pytest.approx([line[tag] for line in steps], rel=1e-6), tag
-    assert [s.value for s in events.Scalars("valid_bits")] == pytest.approx([v["valid_bits"] for v in validations], rel=1e-6)
-    (sample,) = events.Tensors("sample" if "sample" in events.Tags()["tensors"] else "sample/text_summary")
+        assert [s.value for s in scalars] == pytest.approx([line[key] for line in steps], rel=1e-6), tag
+    assert [s.value for s in validated.Scalars("bits")] == pytest.approx([v["valid_bits"] for v in validations], rel=1e-6)
+    (sample,) = events_in(out / "tensorboard").Tensors("sample")
     words = sample.tensor_proto.string_val[0].decode()
     assert sample.step == 12 and len(words) > 50
+
+
+def test_tensorboard_shows_the_configuration_as_text_and_as_hyperparameters(corpus, tmp_path):
+    from tensorboard.plugins.hparams import metadata
+
+    out = tmp_path / "run"
+    train(out, corpus, 2, training__learning_rate=0.004)
+    events = events_in(out / "tensorboard")
+    (text,) = events.Tensors("configuration")
+    config = json.loads((out / "config.json").read_text())
+    assert json.loads(text.tensor_proto.string_val[0].decode().strip("`")) == config
+    start = metadata.parse_session_start_info_plugin_data(
+        events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
+    )
+    assert start.hparams["training.learning_rate"].number_value == 0.004
+    assert start.hparams["model.attention"].string_value == config["model"]["attention"]
+    assert len(start.hparams) == sum(len(section) for section in config.values())
+
+
+def test_tensorboard_loses_no_step_where_a_run_goes_on(corpus, tmp_path):
+    out = tmp_path / "run"
+    command = [PROGRAM, "train", "--out", out, "--data", corpus, "--steps", "400", "--quiet", *settings(**TINY)]
+    interrupted = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while not (out / "log.jsonl").is_file() or len((out / "log.jsonl").read_bytes().splitlines()) < 20:
+        time.sleep(0.01)
+    interrupted.send_signal(signal.SIGINT)
+    assert interrupted.wait() == 130
+    run("train", "--resume", "--out", out, "--quiet")
+    scalars = events_in(out / "tensorboard" / "train").Scalars("bits")
+    assert [s.step for s in scalars] == list(range(1, 401))
 
 
 def killed_after(seconds, command):

@@ -1,18 +1,15 @@
-// This counts the products of a step, and the pairs that attend.
-#include "train/work.h"
+// This counts products: dense ones by their shapes, attention by the pairs of its patterns.
+#include "train/multiply_adds.h"
 
 #include <algorithm>
 
 #include <fmt/format.h>
 
 #include "longstride/error.h"
+#include "longstride/pattern.h"
 
 namespace longstride {
 
-namespace {
-
-// Products of one forward pass over one sequence, multiply-adds. A double: exact where there are fewer than 2^53, and
-// not to be overflowed by any sizes that a configuration may have.
 double forward_multiply_adds(const ModelConfig& model) {
   const auto number = [](std::int64_t count) { return static_cast<double>(count); };
   const double n = number(model.context), C = number(model.width), Cq = number(model.query_width()),
@@ -27,8 +24,6 @@ double forward_multiply_adds(const ModelConfig& model) {
   }
   return sum;
 }
-
-}  // namespace
 
 // The backward pass needs two products for each of the forward pass.
 std::int64_t multiply_adds_per_step(const Config& config) {

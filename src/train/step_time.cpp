@@ -1,0 +1,161 @@
+// measure_step of longstride/plan.h. A step that is short is taken. Of a longer one there are taken: passes of one and
+// of three blocks without their attention, over as many tokens as a moment allows, which give what a token costs beside
+// the blocks and in each; the updates of their weights, which do not depend on tokens; and the attention of each
+// pattern by itself, one head of it, for the pairs that it has.
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "longstride/plan.h"
+#include "model/network.h"
+#include "model/precision.h"
+#include "ops/backend.h"
+#include "train/multiply_adds.h"
+#include "train/state.h"
+
+namespace longstride {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double kMoment_s = 0.1;       // of a pass that is measured, about
+constexpr double kHeadMoment_s = 0.02;  // of one head's attention
+constexpr double kUsualShare = 0.4;     // of the best product's rate that passes reach, to choose sizes by
+constexpr int kTimes = 3;
+
+// The middle of three, after one that is not counted.
+double seconds_of(const std::function<void()>& action) {
+  std::vector<double> times;
+  for (int time = -1; time < kTimes; ++time) {
+    const Clock::time_point before = Clock::now();
+    action();
+    if (time >= 0) times.push_back(std::chrono::duration<double>(Clock::now() - before).count());
+  }
+  std::sort(times.begin(), times.end());
+  return times[kTimes / 2];
+}
+
+// Seconds of one pass forward and backward, and of one update.
+struct StepTimes {
+  double pass_s = 0, update_s = 0;
+};
+
+StepTimes time_step(Backend& backend, const Config& config, const Plan& plan) {
+  const DType type = type_of(plan.precision);
+  NetworkShape shape{config.training.batch, config.model.context, type, true, plan.recompute == Recompute::block};
+  shape.dropout = static_cast<float>(config.model.dropout);
+  TrainState state(backend, config.model, config.training, type);
+  state.initialise(1);
+  Network network(backend, config.model, shape, state.weights(), state.outputs());
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(config.training.batch * config.model.context));
+  for (std::size_t i = 0; i < tokens.size(); ++i)
+    tokens[i] = static_cast<std::int32_t>(i * 31 % static_cast<std::size_t>(config.model.vocabulary));
+  Pass pass;
+  pass.batch = config.training.batch;
+  pass.tokens = tokens.data();
+  pass.gradient = 1 / static_cast<float>(tokens.size());
+  StepTimes times;
+  times.pass_s = seconds_of([&] {
+    network.forward_backward(pass);
+    ++pass.dropout_step;
+    backend.wait();
+  });
+  times.update_s = seconds_of([&] { state.update(0, 1); });
+  return times;
+}
+
+// Passes and updates of all blocks without attention, for one step.
+double dense_seconds(Backend& backend, const Config& config, const Plan& plan, double rate) {
+  constexpr std::int64_t kFewTokens = 256, kFewLayers = 1, kMoreLayers = 3;
+  Config piece = config;
+  piece.model.attention = read_attention("local(1)");
+  piece.model.layers = kMoreLayers;
+  const auto seconds = [&] {
+    return static_cast<double>(piece.training.batch) * 3 * forward_multiply_adds(piece.model) / rate;
+  };
+  while (piece.training.batch > 1 && seconds() > kMoment_s) piece.training.batch /= 2;
+  while (piece.model.context > kFewTokens && seconds() > kMoment_s) piece.model.context /= 2;
+  const StepTimes more = time_step(backend, piece, plan);
+  piece.model.layers = kFewLayers;
+  const StepTimes few = time_step(backend, piece, plan);
+  const auto of_all_layers = [&](double few_s, double more_s) {
+    return few_s +
+           (more_s - few_s) * static_cast<double>(config.model.layers - kFewLayers) / (kMoreLayers - kFewLayers);
+  };
+  const double windows = static_cast<double>(config.training.batch * config.training.accumulate),
+               measured = static_cast<double>(piece.training.batch * piece.model.context);
+  return windows * static_cast<double>(config.model.context) / measured * of_all_layers(few.pass_s, more.pass_s) +
+         of_all_layers(few.update_s, more.update_s);
+}
+
+// Attention forward and backward of one head over one window; with recomputation forward once more.
+double head_seconds(Backend& backend, const Config& config, const Plan& plan, const Pattern& pattern, double rate) {
+  constexpr std::int64_t kFewTokens = 1024;
+  const std::int64_t Dq = config.model.query_head(), Dv = config.model.value_head();
+  const auto pairs = [&](std::int64_t tokens) { return static_cast<double>(count_pairs(pattern, tokens)); };
+  std::int64_t T = config.model.context;
+  while (T > kFewTokens && 3 * pairs(T) * static_cast<double>(Dq + Dv) / rate > kHeadMoment_s) T /= 2;
+  const Tiling tiling(pattern, T);
+  const Tiling* const tilings[] = {&tiling};
+  const DType type = type_of(plan.precision);
+  std::vector<Buffer> memory;
+  const auto zeros = [&](std::int64_t bytes) {
+    memory.emplace_back(backend, bytes);
+    backend.zero(memory.back().data(), bytes);
+    return memory.back().data();
+  };
+  const auto head = [&](std::int64_t D) { return heads(matrix(zeros(T * D * size_of(type)), type, T, D), 1, T, 1); };
+  Attention forward;
+  forward.B = 1, forward.T = T, forward.H = 1, forward.tilings = tilings;
+  forward.q = head(Dq), forward.k = head(Dq), forward.v = head(Dv), forward.out = head(Dv);
+  forward.lse = array(static_cast<float*>(zeros(T * 4)), T);
+  const AttentionBackward backward{forward, head(Dv), head(Dq), head(Dq), head(Dv)};
+  const auto seconds = [&](Operation operation) {
+    const std::unique_ptr<Executable> executable = compile_bound(backend, {std::move(operation)});
+    return seconds_of([&] {
+      executable->run();
+      backend.wait();
+    });
+  };
+  const double forward_s = seconds(forward) * (plan.recompute == Recompute::block ? 2 : 1);
+  return (forward_s + seconds(backward)) * pairs(config.model.context) / std::max(1.0, pairs(T));
+}
+
+double attention_seconds(Backend& backend, const Config& config, const Plan& plan, double rate) {
+  const ModelConfig& model = config.model;
+  std::map<std::string, double> known;  // seconds by pattern
+  double sum = 0;
+  const auto cycle = static_cast<std::int64_t>(model.attention.blocks.size());
+  for (std::int64_t first = 0; first < std::min(cycle, model.layers); ++first) {
+    const std::int64_t times = (model.layers - first + cycle - 1) / cycle;  // blocks first, first + cycle, ...
+    for (std::int64_t h = 0; h < model.heads; ++h) {
+      const Pattern pattern = model.attention.head(first, h);
+      const auto [found, is_new] = known.try_emplace(to_string(pattern), 0);
+      if (is_new) found->second = head_seconds(backend, config, plan, pattern, rate);
+      sum += static_cast<double>(times) * found->second;
+    }
+  }
+  return static_cast<double>(config.training.batch * config.training.accumulate) * sum;
+}
+
+}  // namespace
+
+double measure_step(const Config& asked, const Plan& plan) {
+  const std::unique_ptr<Backend> backend = make_backend(asked.training.device);
+  Config config = asked;
+  config.training.lanes = 1;  // sums of their own cost next to nothing
+  const double rate = kUsualShare * backend->product_rate(type_of(plan.precision));
+  const auto passes = static_cast<double>(config.training.accumulate);
+  if (static_cast<double>(plan.multiply_adds_per_step) / passes / rate <= kMoment_s) {
+    const StepTimes whole = time_step(*backend, config, plan);
+    return passes * whole.pass_s + whole.update_s;
+  }
+  return dense_seconds(*backend, config, plan, rate) + attention_seconds(*backend, config, plan, rate);
+}
+
+}  // namespace longstride
