@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "longstride/checkpoint.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "longstride/file.h"
@@ -29,6 +30,23 @@ std::string default_preset(const ConfigOptions& options, const std::vector<std::
   return find_kind(with_data(read_config({}, {}, assignments), options).data, options.run) + "-small";
 }
 
+// What a run that begins with another's weights begins from: its model, the form of its data, how it was trained. Its
+// warm-up was for its own length, and what it was computed with is this machine's to choose.
+std::string initial_json(const std::string& run) {
+  nlohmann::json all;
+  try {
+    all = nlohmann::json::parse(write_config(checkpoint_config(run, "best")));
+  } catch (const Error& error) {
+    throw Error(error.kind(), std::string("--init: ") + error.what());
+  }
+  nlohmann::json &data = all["data"], &training = all["training"];
+  for (const char* key : {"paths", "split", "unreadable", "cache"}) data.erase(key);
+  if (data["kind"] == "text") data.erase("kind");  // which would take pictures and sound for bytes
+  for (const char* key : {"warmup_steps", "init", "init_sha256", "threads", "device", "precision", "recompute"})
+    training.erase(key);
+  return all.dump();
+}
+
 // So that what is wrong with --steps is said of --steps.
 void check_alone(const char* key, const std::string& word) {
   nlohmann::json value = nlohmann::json::parse(word, nullptr, false);
@@ -48,13 +66,19 @@ void add_config_options(CommandLine app, ConfigOptions& options) {
                      "image-small or sound-small, as the data are)",
                      preset_list()))
       .type_name("PRESET");
+  app.add_option("--init", options.init,
+                 "Begin with the weights of a run or a checkpoint, its model and its settings but steps of warm-up; "
+                 "what changes tensors must stay, the context may be any that its positions hold (training.init)")
+      .type_name("RUN");
   app.add_option("--config", options.config, "A configuration in JSON, over the preset").type_name("FILE");
   app.add_option("--set", options.sets, "Any key, over preset and file, e.g. model.width=512")
       .type_name("KEY=VALUE")
       .one_value_each_time();
-  app.add_option("--steps", options.steps, "Steps in all (training.steps); 0 writes the initial weights")
+  app.add_option("--steps", options.steps,
+                 "Steps in all (training.steps), --resume's too; 0 writes the initial weights")
       .type_name("N");
-  app.add_option("--minutes", options.minutes, "Stop by the clock, the schedule stretched to it (training.minutes)")
+  app.add_option("--minutes", options.minutes,
+                 "Stop by the clock, the schedule stretched to it (training.minutes); in all, --resume's too")
       .type_name("M");
   app.add_option("--batch", options.batch, "Sequences a step (training.batch)").type_name("B");
   app.add_option("--seed", options.seed, "Of weights, data order and dropout (training.seed)").type_name("S");
@@ -85,8 +109,14 @@ Config read_options(const ConfigOptions& options) {
   assign("precision", options.precision);
   std::vector<std::string> texts, sources;
   const bool own_model = !options.config.empty() || std::any_of(options.sets.begin(), options.sets.end(), sets_model);
+  const bool begun = !options.init.empty();
+  if (begun && !options.preset.empty()) throw_invalid("--init and --preset: a model is one of theirs, got both");
   const std::string preset =
-      options.preset.empty() && !own_model ? default_preset(options, assignments) : options.preset;
+      options.preset.empty() && !own_model && !begun ? default_preset(options, assignments) : options.preset;
+  if (begun) {
+    texts.push_back(initial_json(options.init));
+    sources.push_back("--init " + options.init);
+  }
   if (!preset.empty()) {
     texts.push_back(preset_json(preset));
     sources.push_back("preset " + preset);
@@ -95,7 +125,9 @@ Config read_options(const ConfigOptions& options) {
     texts.push_back(read_text(options.config));
     sources.push_back(options.config);
   }
-  return with_data(read_config(texts, sources, assignments), options);
+  Config config = with_data(read_config(texts, sources, assignments), options);
+  if (begun) config.training.init = options.init;
+  return config;
 }
 
 std::vector<std::string> given_config_options(const ConfigOptions& options) {
@@ -106,6 +138,7 @@ std::vector<std::string> given_config_options(const ConfigOptions& options) {
   add(!options.data.empty(), "--data");
   add(!options.preset.empty(), "--preset");
   add(!options.config.empty(), "--config");
+  add(!options.init.empty(), "--init");
   add(!options.sets.empty(), "--set");
   add(options.steps.has_value(), "--steps");
   add(options.minutes.has_value(), "--minutes");

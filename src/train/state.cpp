@@ -167,6 +167,11 @@ void TrainState::initialise(std::int64_t seed) {
       backend_.upload(weights_.f32() + entry.offset + first, values.data(), count * 4);
     }
   }
+  take_initial_weights();
+}
+
+// The average begins with them, and so does the rounded copy.
+void TrainState::take_initial_weights() {
   for (int s = 0; average_ && s < shards_.segments(); ++s) {
     const Array<float> to = moved(average_, s);
     if (to.count > 0)

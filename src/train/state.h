@@ -34,6 +34,7 @@ class TrainState {
              World& world = world_of_one());
 
   void initialise(std::int64_t seed);
+  void initialise_from(const std::string& path);  // a .safetensors file of the same table. Errors: corrupt_data
 
   // A step: begin; for each lane of this process passes that add to outputs(), each lane but the last ended by end_lane;
   // update. While the last pass of all runs its marks are handed to segment_final, in order, if exchanges() says so.
@@ -88,6 +89,7 @@ class TrainState {
   Array<double> norm() const { return array(static_cast<double*>(sums_.data()) + 1, 1); }
   Array<float> scale() const { return array(sums_.f32() + 4, 1); }
   std::vector<std::string> not_finite(const Buffer& store) const;
+  void take_initial_weights();
   void make_programs();
   void add_adamw(std::vector<Operation>& update, int segment) const;
   void gather_sums();

@@ -46,6 +46,15 @@ void TrainState::save(const std::string& checkpoint, const Config& config, const
   write_safetensors(checkpoint + "/" + kTrainingStateFile, metadata, tensors);
 }
 
+void TrainState::initialise_from(const std::string& path) {
+  const SafetensorsFile model(path);
+  model.verify();
+  std::vector<float> values(static_cast<std::size_t>(table_.store_elements()));
+  load_tensors_into(model, table_, "", values.data());
+  backend_.upload(weights_.data(), values.data(), weights_.bytes());
+  take_initial_weights();
+}
+
 Progress TrainState::load(const std::string& checkpoint) {
   const bool averaging = averages();
   for (const char* name : {kModelFile, kTrainingStateFile})
@@ -56,7 +65,9 @@ Progress TrainState::load(const std::string& checkpoint) {
   state.verify();
   check_together(model, state);
   Progress progress = read_progress(state);
-  progress.origin = read_checkpoint_metadata(model).origin;
+  const CheckpointInfo info = read_checkpoint_metadata(model);
+  progress.origin = info.origin;
+  progress.planned_minutes = info.config.training.minutes;
   std::vector<float> values(static_cast<std::size_t>(table_.store_elements()));
   const auto read = [&](const SafetensorsFile& file, const std::string& prefix, const Buffer& mine) {
     load_tensors_into(file, table_, prefix, values.data());

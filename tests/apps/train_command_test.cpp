@@ -37,7 +37,7 @@ TEST_F(TrainCommand, TellsItsResultAsOneObject) {
   EXPECT_EQ(done.err, "");
   const json result = done.json();
   EXPECT_EQ(keys(result),
-            (std::set<std::string>{"run", "step", "interrupted", "valid_bits", "test_bits", "test_order0_bits",
+            (std::set<std::string>{"run", "step", "interrupted", "stopped_early", "valid_bits", "test_bits", "test_order0_bits",
                                    "test_bytes", "checkpoint", "data_bytes", "data_sha256", "origin"}));
   EXPECT_EQ(keys(result["origin"]),
             (std::set<std::string>{"version", "commit", "device", "instruction_set", "libraries"}));
@@ -56,10 +56,10 @@ TEST_F(TrainCommand, WritesTheInitialWeightsWhereNoStepIsAskedFor) {
 
 TEST_F(TrainCommand, GoesOnWithNothingButTheRun) {
   train(2);
-  const Finished done = run({"train", "--resume", "--out", path("run"), "--steps", "9", "--json"});
+  const Finished done = run({"train", "--resume", "--out", path("run"), "--batch", "9", "--json"});
   EXPECT_EQ(done.status, 0) << done.err;
   EXPECT_EQ(done.json()["step"], 2);
-  EXPECT_NE(done.err.find("--resume goes on with the run's own configuration; --steps is not looked at"),
+  EXPECT_NE(done.err.find("--resume goes on with the run's own configuration; --batch is not looked at"),
             std::string::npos)
       << done.err;
 }
@@ -139,7 +139,8 @@ TEST_F(TrainCommand, TrainsAndPlansForTheDeviceThatIsNamed) {
   }
   EXPECT_EQ(read("on-cpu/checkpoints/000000001/model.safetensors"),
             read("on-auto/checkpoints/000000001/model.safetensors"));
-  EXPECT_EQ(read("on-cpu/config.json"), read("on-auto/config.json"));  // a device is no part of what a run is
+  for (const char* device : {"cpu", "auto"})  // config.json keeps what was set, though it is no part of what a run is
+    EXPECT_EQ(json::parse(read(std::string("on-") + device + "/config.json"))["training"]["device"], device);
   EXPECT_FALSE(exists("on-cuda"));
   EXPECT_FALSE(exists("on-nonsense"));
   EXPECT_EQ(refused({"train", "--resume", "--out", path("on-cpu"), "--device", "cuda"}, 1),
