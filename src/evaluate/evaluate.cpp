@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 
 #include "data/dataset.h"
+#include "evaluate/scored_tokens.h"
 #include "evaluate/scoring_network.h"
 #include "io/words.h"
 #include "longstride/checkpoint.h"
@@ -100,8 +101,11 @@ struct ToScore {
 Evaluation scored(HeldModel& held, const EvaluateOptions& options, const ToScore& what, Clock::time_point started) {
   const ByteRange range = what.range;
   const DType type = held.type_as_trained(options.precision);
-  const Score score = score_range(scoring_network(held, range.size(), options.min_context, type), what.data, range,
-                                  options.min_context, options.progress, options.stop);
+  std::vector<float> bits;
+  const Score score =
+      score_range(scoring_network(held, range.size(), options.min_context, type), what.data, range, options.min_context,
+                  options.progress, options.stop, world_of_one(), options.scored ? &bits : nullptr);
+  if (options.scored && score.tokens == range.size()) tell_tokens(held, what.data, range, type, bits, options);
   Evaluation result;
   result.bits_per_byte = score.bits();
   result.standard_error = score.standard_error;
