@@ -14,6 +14,9 @@ inline constexpr int kInterrupted = 130;  // exit status: 128 + SIGINT, as shell
 const std::atomic<bool>* stop_on_signals(
     const std::string& line = "\nlongstride: stopping as soon as what is under way is done; Ctrl-\\ ends at once\n");
 
+// True where Ctrl-C has set the flag, and nothing else: it is lowered then, for a command that goes on after it.
+bool take_interruption();
+
 // Writing to a closed pipe, or beyond a limit of file size, becomes an error of the write instead of a silent end.
 void report_refused_writes();
 
