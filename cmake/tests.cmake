@@ -49,7 +49,8 @@ foreach(room ${rooms})
     target_link_libraries(${target} PRIVATE longstride)  # devices are found by the linker, from any room
   else()                                  # the whole program
     target_link_libraries(${target} PRIVATE longstride)
-    target_compile_definitions(${target} PRIVATE LONGSTRIDE_PROGRAM="$<TARGET_FILE:longstride-program>")
+    target_compile_definitions(${target} PRIVATE LONGSTRIDE_PROGRAM="$<TARGET_FILE:longstride-program>"
+                                                 LONGSTRIDE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     add_dependencies(${target} longstride-program)
   endif()
   if(room MATCHES "^(io|data)$")  # they make files through the same libraries
