@@ -47,10 +47,10 @@ void TrainState::save(const std::string& checkpoint, const Config& config, const
 }
 
 void TrainState::initialise_from(const std::string& path) {
-  const SafetensorsFile model(path);
-  model.verify();
+  const SafetensorsFile file(path);
+  file.verify();
   std::vector<float> values(static_cast<std::size_t>(table_.store_elements()));
-  load_tensors_into(model, table_, "", values.data());
+  load_tensors_into(file, table_, "", values.data());
   backend_.upload(weights_.data(), values.data(), weights_.bytes());
   take_initial_weights();
 }
