@@ -35,7 +35,7 @@ std::string legend() {
 
 constexpr const char* kRules = R"css(body{font:16px/1.5 sans-serif;margin:2em auto;max-width:72em;padding:0 1em;background:#fff;color:#111}
 i{font-style:normal}
-i.mark{color:#888;border:1px solid #bbb;font-size:75%}
+i.mark{border:1px solid;opacity:.6;font-size:75%}
 pre{font:15px/1.7 monospace;white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:bidi-override;direction:ltr;border:1px solid #ccc;padding:1em}
 figure{display:inline-block;margin:0 1em 1em 0}
 svg{display:inline-block;margin-right:4px}

@@ -148,7 +148,7 @@ TEST_F(TrainCommand, TrainsAndPlansForTheDeviceThatIsNamed) {
 }
 
 TEST_F(TrainCommand, ShowsHelpWithAnExampleForEveryCommand) {
-  for (const char* command : {"train", "evaluate", "sample", "pattern", "plan", "info", "attention", "doctor"}) {
+  for (const char* command : {"train", "evaluate", "sample", "pattern", "plan", "info", "attention", "doctor", "chat"}) {
     const Finished done = run({command, "--help"});
     EXPECT_EQ(done.status, 0);
     EXPECT_EQ(done.err, "");
