@@ -19,6 +19,7 @@ struct Command {
 Command train_command(CommandLine program);
 Command evaluate_command(CommandLine program);
 Command sample_command(CommandLine program);
+Command chat_command(CommandLine program);
 Command pattern_command(CommandLine program);
 Command plan_command(CommandLine program);
 Command info_command(CommandLine program);

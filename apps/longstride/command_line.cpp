@@ -151,7 +151,8 @@ Option CommandLine::add_option(const char* name, std::vector<std::string>& value
   };
   // Taken as it is: CLI11's own conversion makes a list of one word in brackets, and of braces an empty one.
   CLI::Option* option = app_->add_option(name, take, purpose);
-  return Option(option->type_size(1)->expected(1, kMostValues)->allow_extra_args(false));
+  const bool by_place = name[0] != '-';  // CLI11 stops such a list at its first word unless it may have more
+  return Option(option->type_size(1)->expected(1, kMostValues)->allow_extra_args(by_place));
 }
 void CommandLine::add_flag(const char* name, bool& value, const std::string& purpose) {
   app_->add_flag(name, value, purpose);

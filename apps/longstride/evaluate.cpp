@@ -12,6 +12,7 @@
 #include "longstride/error.h"
 #include "options.h"
 #include "output.h"
+#include "per_byte.h"
 #include "processes.h"
 #include "progress.h"
 #include "signals.h"
@@ -24,6 +25,7 @@ struct EvaluateArguments {
   RunOptions run;
   OutputOptions output;
   EvaluateOptions what;
+  PerByteOptions per_byte;
   std::string precision = "auto", device = "auto";
   std::int64_t threads = 0;
 };
@@ -87,6 +89,9 @@ int run(EvaluateArguments& arguments, const Launched& launched, const std::atomi
   if (options.paths.empty()) {
     throw Error(ErrorKind::invalid_argument, "--data: needs the files or folders to score, got none");
   }
+  if (launched.size > 1 && arguments.per_byte.any())
+    throw_invalid("--per-byte and --page: one process says what bytes cost; start it without a launcher");
+  PerByte per_byte(arguments.per_byte, options);
   options.stop = stop;
   ProgressLine line(arguments.output.quiet || !first);
   options.progress = [&](double share, double bits) {
@@ -102,11 +107,15 @@ int run(EvaluateArguments& arguments, const Launched& launched, const std::atomi
     return kInterrupted;
   }
   if (!first) return 0;
-  if (arguments.output.json) {
-    print_json(to_json(result));
+  const nlohmann::ordered_json json = to_json(result);
+  if (arguments.per_byte.lines) {
+    line.print(to_words(result));
+  } else if (arguments.output.json) {
+    print_json(json);
   } else {
     print_words(to_words(result));
   }
+  if (const std::string done = per_byte.finish(result, json); !done.empty()) line.print(done);
   return 0;
 }
 
@@ -132,8 +141,11 @@ Command evaluate_command(CommandLine program) {
   app.add_option("--precision", arguments->precision, "auto: what the run trained with").type_name(kPrecisions);
   add_threads_option(app, arguments->threads);
   add_device_option(app, arguments->device);
+  add_per_byte_options(app, arguments->per_byte);
   add_output_options(app, arguments->output);
-  app.add_example("longstride evaluate runs/first --data README.md --min-context 512");
+  app.add_example(
+      "longstride evaluate runs/first --data README.md --min-context 256\n"
+      "  longstride evaluate runs/first --data README.md --page page.html");
   return {app, [arguments] {
             const std::atomic<bool>* stop = stop_on_signals();
             const Launched launched = join_launched(stop);

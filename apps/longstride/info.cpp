@@ -1,70 +1,101 @@
-// longstride info RUN: what a run or a checkpoint is.
+// longstride info: what runs and checkpoints are, alone or side by side, and what data are before training.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
-#include "longstride/checkpoint.h"
+#include "info_words.h"
+#include "longstride/error.h"
+#include "longstride/file.h"
+#include "longstride/image.h"
+#include "longstride/sound.h"
 #include "options.h"
 #include "output.h"
-#include "words.h"
+#include "signals.h"
 
 namespace longstride::program {
 namespace {
 
 struct InfoOptions {
-  RunOptions run;
+  std::vector<std::string> runs;
+  std::string checkpoint = "best", window;
+  ConfigOptions data;
   OutputOptions output;
 };
 
-nlohmann::ordered_json to_json(const CheckpointInfo& info) {
-  nlohmann::ordered_json json;
-  json["checkpoint"] = info.path;
-  json["config"] = nlohmann::ordered_json::parse(write_config(info.config));
-  json["step"] = info.step;
-  json["parameters"] = info.parameters;
-  json["trained_by"] = origin_json(info.origin);
-  json["valid_bits"] = info.valid_bits < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(info.valid_bits);
-  json["data_bytes"] = info.data_sha256.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(info.data_bytes);
-  json["data_sha256"] = info.data_sha256.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(info.data_sha256);
-  json["tensors"] = nlohmann::ordered_json::object();
-  for (const auto& [name, shape] : info.tensors) json["tensors"][name] = shape;
-  return json;
+// A folder that goes when this does, for decoded data that are looked at once.
+class PassingFolder {
+ public:
+  PassingFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "longstride-info-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr)
+      throw Error(ErrorKind::exhausted, fmt::format("cannot make a folder in \"{}\"",
+                                                    std::filesystem::temp_directory_path().string()));
+    path_ = name;
+  }
+  ~PassingFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  PassingFolder(const PassingFolder&) = delete;
+  PassingFolder& operator=(const PassingFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+void write_window(const DataPreview& preview, const std::string& path) {
+  const DataConfig& data = preview.data;
+  if (data.kind == "image") {
+    write_png(token_picture(data, preview.window), path);
+  } else if (data.kind == "sound") {
+    WavWriter wav(path, data.sample_rate);
+    wav.append(token_sound(data, preview.window).samples);
+    wav.sync();
+  } else {
+    write_file_atomically(path, std::span<const std::uint8_t>(preview.window));
+  }
 }
 
-std::string data_words(const CheckpointInfo& info) {
-  std::string words = fmt::format("{}", fmt::join(info.config.data.paths, ", "));
-  if (!info.data_sha256.empty())
-    words += fmt::format(" ({} bytes, sha256 {})", with_commas(info.data_bytes), info.data_sha256.substr(0, 12));
-  return words;
+void show_data(const InfoOptions& options) {
+  if (!options.runs.empty()) throw_invalid("RUN and --data: info is about one of them, got both");
+  const PassingFolder folder;
+  Config config = read_options(options.data);
+  if (config.data.cache.empty()) config.data.cache = folder.path();
+  const DataPreview preview = preview_data(config, stop_on_signals());
+  if (!options.window.empty()) write_window(preview, options.window);
+  if (options.output.json) {
+    print_json(preview_json(preview, options.window));
+  } else {
+    print_words(preview_words(preview, options.window));
+  }
 }
 
-std::string to_words(const CheckpointInfo& info) {
-  const Config& config = info.config;
-  std::vector<std::pair<std::string, std::string>> rows = {
-      {"checkpoint", info.path},
-      {"step", with_commas(info.step)},
-      {"model", model_words(config.model)},
-      {"attention", attention_words(config.model)},
-      {"parameters", fmt::format("{} in {} tensors", with_commas(info.parameters), info.tensors.size())},
-      {"data", data_words(info)},
-      {"training", fmt::format("seed {}, {}", config.training.seed,
-                               config.training.precision == Precision::bfloat16 ? "bfloat16" : "float32")},
-      {"trained by", info.origin ? origin_words(*info.origin) : "not said"}};
-  rows.emplace_back("validation", info.valid_bits < 0
-                                      ? "none up to this step"
-                                      : fmt::format("{:.4f} bits per byte, the last up to this step", info.valid_bits));
-  return two_columns(rows);
+void show_runs(const InfoOptions& options) {
+  if (!options.window.empty()) throw_invalid("--window: is a window of --data; give that too");
+  if (!options.data.sets.empty()) throw_invalid("--set: says how --data is read; give that too");
+  std::vector<NamedRun> runs;
+  for (const std::string& run : options.runs)
+    runs.push_back({run, describe_checkpoint(run, options.checkpoint), checkpoint_steps(run)});
+  const bool one = runs.size() == 1;
+  if (options.output.json) {
+    print_json(one ? run_json(runs.front()) : comparison_json(runs));
+  } else {
+    print_words(one ? run_words(runs.front()) : comparison_words(runs));
+  }
 }
 
 int run(const InfoOptions& options) {
-  const CheckpointInfo info = describe_checkpoint(options.run.run, options.run.checkpoint);
-  if (options.output.json) {
-    print_json(to_json(info));
+  if (!options.data.data.empty()) {
+    show_data(options);
+  } else if (!options.runs.empty()) {
+    show_runs(options);
   } else {
-    print_words(to_words(info));
+    throw_invalid("info: needs a RUN, several to compare, or --data PATH; got none");
   }
   return 0;
 }
@@ -72,11 +103,22 @@ int run(const InfoOptions& options) {
 }  // namespace
 
 Command info_command(CommandLine program) {
-  CommandLine app = program.add_command("info", "Say what a run or a checkpoint is");
+  CommandLine app = program.add_command("info", "Say what runs and checkpoints are, side by side, or what data are");
   auto options = std::make_shared<InfoOptions>();
-  add_run_options(app, options->run);
+  app.add_option("RUN", options->runs,
+                 "Run directories, checkpoint directories or .safetensors files; several are compared");
+  app.add_option("--checkpoint", options->checkpoint, "Of run directories")
+      .type_name("best|latest|STEP")
+      .capture_default_str();
+  app.add_option("--data", options->data.data, "Files and folders, looked at as training would read them")
+      .type_name("PATH");
+  app.add_option("--set", options->data.sets, "How --data is read, e.g. data.image_size=[64,64]")
+      .type_name("KEY=VALUE")
+      .one_value_each_time();
+  app.add_option("--window", options->window, "Write the first window of --data: text, a PNG or a WAV")
+      .type_name("FILE");
   add_output_options(app, options->output);
-  app.add_example("longstride info runs/first --json");
+  app.add_example("longstride info runs/first\n  longstride info runs/first runs/second\n  longstride info --data README.md");
   return {app, [options] { return run(*options); }};
 }
 

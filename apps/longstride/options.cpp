@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <variant>
 
+#include "longstride/checkpoint.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "longstride/file.h"
@@ -30,8 +32,8 @@ struct ShortForm {
 const std::vector<ShortForm>& short_forms() {
   using O = ConfigOptions;
   static const std::vector<ShortForm> forms = {
-      {"--steps", "training.steps", "N", "Steps in all; 0 writes the initial weights", &O::steps},
-      {"--minutes", "training.minutes", "M", "Stop by the clock, the schedule stretched to it", &O::minutes},
+      {"--steps", "training.steps", "N", "Steps in all, --resume's too; 0 writes the initial weights", &O::steps},
+      {"--minutes", "training.minutes", "M", "Stop by the clock, the schedule stretched to it; in all, --resume's too", &O::minutes},
       {"--batch", "training.batch", "B", "Sequences a step", &O::batch},
       {"--learning-rate", "training.learning_rate", "RATE", "At its highest, after warm-up", &O::learning_rate},
       {"--context", "model.context", "T", "Tokens that a model reads together", &O::context},
@@ -81,6 +83,23 @@ std::string default_preset(const ConfigOptions& options, const Assignments& give
   return find_kind(with_data(read_config({}, {}, given.texts, given.sources), options).data, options.run) + "-small";
 }
 
+// What a run that begins with another's weights begins from: its model, the form of its data, how it was trained. Its
+// warm-up was for its own length, and what it was computed with is this machine's to choose.
+std::string initial_json(const std::string& run) {
+  nlohmann::json all;
+  try {
+    all = nlohmann::json::parse(write_config(checkpoint_config(run, "best")));
+  } catch (const Error& error) {
+    throw Error(error.kind(), std::string("--init: ") + error.what());
+  }
+  nlohmann::json &data = all["data"], &training = all["training"];
+  for (const char* key : {"paths", "split", "unreadable", "cache"}) data.erase(key);
+  if (data["kind"] == "text") data.erase("kind");  // which would take pictures and sound for bytes
+  for (const char* key : {"warmup_steps", "init", "init_sha256", "threads", "device", "precision", "recompute"})
+    training.erase(key);
+  return all.dump();
+}
+
 std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), ", ")); }
 
 }  // namespace
@@ -93,6 +112,10 @@ void add_config_options(CommandLine app, ConfigOptions& options) {
                      "text-small, image-small or sound-small, as the data are)",
                      preset_list()))
       .type_name("PRESET");
+  app.add_option("--init", options.init,
+                 "Begin with the weights of a run or a checkpoint, its model and its settings but steps of warm-up; "
+                 "what changes tensors must stay, the context may be any that its positions hold (training.init)")
+      .type_name("RUN");
   app.add_option("--config", options.config, "A configuration in JSON, over the preset").type_name("FILE");
   app.add_option("--set", options.sets, "Any key, over preset and file, e.g. model.width=512")
       .type_name("KEY=VALUE")
@@ -113,7 +136,14 @@ Config read_options(const ConfigOptions& options) {
   const Assignments given = assignments_of(options);
   std::vector<std::string> texts, sources;
   const bool own_model = !options.config.empty() || given.set_model();
-  const std::string preset = options.preset.empty() && !own_model ? default_preset(options, given) : options.preset;
+  const bool begun = !options.init.empty();
+  if (begun && !options.preset.empty()) throw_invalid("--init and --preset: a model is one of theirs, got both");
+  const std::string preset =
+      options.preset.empty() && !own_model && !begun ? default_preset(options, given) : options.preset;
+  if (begun) {
+    texts.push_back(initial_json(options.init));
+    sources.push_back("--init " + options.init);
+  }
   if (!preset.empty()) {
     texts.push_back(preset_json(preset));
     sources.push_back("preset " + preset);
@@ -122,7 +152,9 @@ Config read_options(const ConfigOptions& options) {
     texts.push_back(read_text(options.config));
     sources.push_back(options.config);
   }
-  return with_data(read_config(texts, sources, given.texts, given.sources), options);
+  Config config = with_data(read_config(texts, sources, given.texts, given.sources), options);
+  if (begun) config.training.init = options.init;
+  return config;
 }
 
 std::vector<std::string> given_config_options(const ConfigOptions& options) {
@@ -133,6 +165,7 @@ std::vector<std::string> given_config_options(const ConfigOptions& options) {
   add(!options.data.empty(), "--data");
   add(!options.preset.empty(), "--preset");
   add(!options.config.empty(), "--config");
+  add(!options.init.empty(), "--init");
   add(!options.sets.empty(), "--set");
   for (const ShortForm& form : short_forms())
     std::visit([&](const auto& place) { add((options.*place).has_value() && !form.of_machine, form.option); },

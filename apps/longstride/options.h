@@ -11,10 +11,11 @@
 
 namespace longstride::program {
 
-// A run's configuration as the command line gives it. Precedence: preset < file < --set < flags.
+// A run's configuration as the command line gives it. Precedence: preset or --init < file < --set < flags.
 struct ConfigOptions {
   std::string preset;
   std::string config;
+  std::string init;  // a run or a checkpoint: its weights to begin with, its model and its ways to begin from
   std::vector<std::string> sets;
   std::vector<std::string> data;
   std::string run;  // the folder that is trained into, whose files are no data

@@ -54,8 +54,8 @@ bool shows_colours(int descriptor) {
 void print_words(std::string_view lines) { print(escaped_lines(lines)); }
 
 // JSON may hold DEL and U+0080 to U+009F as they are, which terminals obey too. All of them lie in strings.
-void print_json(const nlohmann::ordered_json& object) {
-  const std::string json = object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+std::string json_text(const nlohmann::ordered_json& object, int indent) {
+  const std::string json = object.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
   std::string text;
   for (std::size_t at = 0; at < json.size(); ++at) {
     const auto byte = static_cast<unsigned char>(json[at]);
@@ -63,8 +63,10 @@ void print_json(const nlohmann::ordered_json& object) {
     if (pair) ++at;
     text += pair || byte == 0x7f ? fmt::format("\\u00{:02x}", json[at] & 0xff) : std::string(1, json[at]);
   }
-  print(text + "\n");
+  return text;
 }
+
+void print_json(const nlohmann::ordered_json& object) { print(json_text(object, 2) + "\n"); }
 
 nlohmann::ordered_json origin_json(const std::optional<Origin>& origin) {
   nlohmann::ordered_json json;

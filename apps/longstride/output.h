@@ -32,6 +32,9 @@ bool shows_colours(int descriptor);
 // and control characters are escaped, so that a terminal shows it as it is.
 void print_json(const nlohmann::ordered_json& object);
 
+// The same text; indent: -1 for one line, without its end.
+std::string json_text(const nlohmann::ordered_json& object, int indent);
+
 // null where there is none.
 nlohmann::ordered_json origin_json(const std::optional<Origin>& origin);
 

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "choice.h"
 #include "command.h"
 #include "longstride/checkpoint.h"
 #include "options.h"
@@ -29,6 +30,8 @@ struct SampleArguments {
   SampleOptions what;
   BeginOptions begin;
   std::string checkpoint;  // the file that is found
+  ChoiceOptions choice;
+  ShowOptions show;
   std::string out, precision = "float32", device = "auto";
   std::int64_t threads = 0;
   std::optional<std::int64_t> count;
@@ -40,6 +43,7 @@ nlohmann::ordered_json to_json(const SampleArguments& arguments) {
   json["run"] = arguments.run.run;
   json["checkpoint"] = arguments.checkpoint;
   json["tokens"] = arguments.what.tokens;
+  json["temperature"] = arguments.what.temperature;
   json["seed"] = arguments.what.seed;
   return json;
 }
@@ -62,15 +66,18 @@ std::string amount_words(const SampleOptions& options, const DataConfig& data) {
 bool was_interrupted(const SampleOptions& options, const Sequences& sequences) {
   if (std::ssize(sequences) < options.count) return true;
   for (std::int64_t at = 0; at < options.count; ++at) {
-    const std::int64_t made = std::ssize(sequences[static_cast<std::size_t>(at)]) - std::ssize(options.prompt(at));
-    if (made < options.tokens) return true;
+    const std::vector<std::uint8_t>& tokens = sequences[static_cast<std::size_t>(at)];
+    const std::int64_t made = std::ssize(tokens) - std::ssize(options.prompt(at));
+    if (made < options.tokens && !ends_by_stop(options, tokens, made)) return true;
   }
   return false;
 }
 
 // The threads of a process, where those that make no sequence leave theirs to the others.
 void share_threads(Launched launched, std::int64_t threads, std::int64_t count) {
-  launched.on_this_machine = static_cast<int>(std::min<std::int64_t>(launched.on_this_machine, count));
+  if (count < launched.size)
+    launched.cores = static_cast<int>(
+        std::min<std::int64_t>(machine_info().threads, std::int64_t{launched.cores} * launched.size / count));
   apply_threads(share_of_threads(launched, threads));
 }
 
@@ -91,11 +98,12 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
   options.count = arguments.count.value_or(std::max<std::int64_t>(1, std::ssize(options.prompts)));
   options.tokens = new_tokens(arguments.begin, data, beginning);
   share_threads(launched, arguments.threads, std::max<std::int64_t>(1, options.count));
+  const std::string choice = settle_choice(arguments.choice, data, options);
   options.stop = stop;
   if (!first) return was_interrupted(options, sample(options)) ? kInterrupted : 0;
   ProgressLine line(arguments.output.quiet);
-  const std::unique_ptr<SampleOutput> output =
-      make_output({options, data, beginning.original, arguments.out, arguments.output.json, line, launched.size == 1});
+  const std::unique_ptr<SampleOutput> output = make_output(
+      {options, data, beginning.original, arguments.out, arguments.output.json, arguments.show, line, launched.size == 1});
   const std::string amount = amount_words(options, data);
   const std::int64_t own = (options.count + launched.size - 1) / launched.size;  // the others are as far as these
   Pace pace(static_cast<double>(options.tokens) * static_cast<double>(own),
@@ -110,32 +118,25 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
   options.noted = [&](const std::string& sentence) {
     line.print((output->streams() ? "\n" : "") + message("sample", sentence));
   };
-  output->begin();
+  std::vector<std::vector<double>> chosen;  // ln p of each new token
+  if (arguments.output.json && data.kind != "image" && data.kind != "sound")
+    options.chosen = [&](std::int64_t sequence, double log_probability) {
+      chosen.resize(std::max(chosen.size(), static_cast<std::size_t>(sequence) + 1));
+      chosen[static_cast<std::size_t>(sequence)].push_back(log_probability);
+    };
   const Sequences sequences = sample(options);
   const bool interrupted = was_interrupted(options, sequences);
   output->finish(sequences, interrupted);
   line.finish();
+  if (!choice.empty()) line.print(message("sample", choice));
   if (interrupted) line.print(message("sample", "interrupted; " + output->left()));
   if (arguments.output.json && !interrupted) {
     nlohmann::ordered_json json = to_json(arguments);
     output->tell(json, sequences);
+    for (std::size_t at = 0; at < chosen.size(); ++at) json["samples"][at]["log_probabilities"] = chosen[at];
     print_json(json);
   }
   return interrupted ? kInterrupted : 0;
-}
-
-void add_choice_options(CommandLine app, SampleArguments& arguments) {
-  SampleOptions& what = arguments.what;
-  app.add_option("--temperature", what.temperature, "0: greedy").type_name("T").capture_default_str();
-  app.add_option("--top-k", what.top_k, "Choose among the K likeliest (0: off)").type_name("K").capture_default_str();
-  app.add_option("--top-p", what.top_p, "Choose among the likeliest that make up P (1: off)")
-      .type_name("P")
-      .capture_default_str();
-  app.add_option("--min-p", what.min_p, "Only tokens at least P times as likely as the likeliest (0: off)")
-      .type_name("P")
-      .capture_default_str();
-  app.add_option("--seed", what.seed, "Of the choices").type_name("S").capture_default_str();
-  app.add_option("--count", arguments.count, "Samples, made side by side (default: one a prompt)").type_name("K");
 }
 
 }  // namespace
@@ -146,7 +147,8 @@ Command sample_command(CommandLine program) {
   auto arguments = std::make_shared<SampleArguments>();
   add_run_options(app, arguments->run);
   add_begin_options(app, arguments->begin);
-  add_choice_options(app, *arguments);
+  add_choice_options(app, arguments->choice, arguments->what);
+  app.add_option("--count", arguments->count, "Samples, made side by side (default: one a prompt)").type_name("K");
   app.add_option("--out", arguments->out,
                  "Write a file (several: numbered ones beside it, pictures also a grid), or into a folder; without it "
                  "text goes to standard output, pictures to sample.png, sound to sample.wav")
@@ -160,6 +162,7 @@ Command sample_command(CommandLine program) {
   add_device_option(app, arguments->device);
   app.add_flag("--exact", arguments->what.exact,
                "Read long prompts to the bits of reading them token by token; slower");
+  add_show_options(app, arguments->show);
   add_output_options(app, arguments->output);
   app.add_example(
       "longstride sample runs/first --prompt '#include <' --temperature 0.8 --tokens 500\n"

@@ -53,8 +53,18 @@ std::int64_t part_of(double share, std::size_t whole) {
   return static_cast<std::int64_t>(std::floor(share * static_cast<double>(whole) + kRounding));
 }
 
+// "a picture", "a recording", or nothing: what the first bytes of a file say that it is.
+std::string kind_of_file(std::string_view bytes) {
+  for (const std::string_view picture : {"\x89PNG\r\n\x1a\n", "\xff\xd8\xff", "GIF8"})
+    if (bytes.starts_with(picture)) return "a picture";
+  const bool wav = bytes.starts_with("RIFF") && bytes.substr(std::min<std::size_t>(8, bytes.size())).starts_with("WAVE");
+  return wav || bytes.starts_with("fLaC") ? "a recording" : "";
+}
+
 std::vector<std::uint8_t> begin_text(const BeginOptions& options) {
   const std::string text = read_text(options.prime);
+  if (const std::string kind = kind_of_file(text); !kind.empty())
+    throw_invalid(fmt::format("--prime: \"{}\" is {}, and the model has learned from text", options.prime, kind));
   return {text.begin(), text.begin() + part_of(kept_share(options.keep, 1, true), text.size())};
 }
 

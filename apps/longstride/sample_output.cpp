@@ -27,6 +27,29 @@ bool is_there(const fs::path& path) {
 
 }  // namespace
 
+void add_show_options(CommandLine app, ShowOptions& options) {
+  app.add_flag("--no-echo", options.no_echo, "Of a text without what was given, what was made alone");
+  app.add_option("--separator", options.separator,
+                 "Stands between texts on standard output (default: a line \"--- sample 2 of 3 ---\")")
+      .type_name("TEXT");
+  app.add_option("--scale", options.scale, "Of pictures: pixels of the file, down and across, for one of theirs")
+      .type_name("N")
+      .capture_default_str();
+}
+
+void refuse_text_options(const SampleTask& task) {
+  const char* learned = task.data.kind == "image" ? "pictures" : "sound";
+  if (task.show.no_echo) throw_invalid(fmt::format("--no-echo: is for texts, the model has learned from {}", learned));
+  if (task.show.separator)
+    throw_invalid(fmt::format("--separator: is for texts, the model has learned from {}", learned));
+}
+
+void refuse_picture_options(const SampleTask& task) {
+  if (task.show.scale != 1)
+    throw_invalid(fmt::format("--scale: is for pictures, the model has learned from {}",
+                              task.data.kind == "sound" ? "sound" : "text"));
+}
+
 SamplePlace::SamplePlace(const std::string& out, const std::string& ending, std::int64_t count, bool any_ending)
     : path_(out), ending_(ending), count_(count) {
   std::error_code error;

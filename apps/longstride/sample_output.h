@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "command_line.h"
 #include "longstride/config.h"
 #include "longstride/image.h"
 #include "longstride/sample.h"
@@ -23,7 +24,6 @@ class SampleOutput {
  public:
   virtual ~SampleOutput() = default;
   virtual bool streams() const { return false; }  // to standard output, which then shows how far it is
-  virtual void begin() {}
   virtual void made(std::int64_t sequence, std::uint8_t token) = 0;  // each new one, in order of position
   // All of them, prompts included; where it was interrupted they are shorter, or fewer, than was asked.
   virtual void finish(const Sequences& sequences, bool interrupted) = 0;
@@ -32,6 +32,14 @@ class SampleOutput {
   virtual void tell(nlohmann::ordered_json& json, const Sequences& sequences) const = 0;
 };
 
+// How samples are shown.
+struct ShowOptions {
+  bool no_echo = false;                  // of a text without what was given
+  std::optional<std::string> separator;  // between texts on standard output
+  std::int64_t scale = 1;                // pixels of the file for one of a picture, down and across
+};
+void add_show_options(CommandLine app, ShowOptions& options);
+
 // What they share: the options, what the model has learned from, and the place for words.
 struct SampleTask {
   const SampleOptions& options;
@@ -39,9 +47,14 @@ struct SampleTask {
   std::optional<Image> original;  // the picture that was given
   std::string out;                // --out
   bool json = false;
+  ShowOptions show;
   ProgressLine& line;
   bool alone = true;  // else a launcher carries standard output on, which it may have made look like a terminal
 };
+
+// Throws invalid_argument where an option is given that is for texts, or for pictures.
+void refuse_text_options(const SampleTask& task);
+void refuse_picture_options(const SampleTask& task);
 
 std::unique_ptr<SampleOutput> make_text_output(const SampleTask& task);
 std::unique_ptr<SampleOutput> make_picture_output(const SampleTask& task);

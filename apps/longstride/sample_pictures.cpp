@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "longstride/error.h"
 #include "sample_output.h"
 #include "words.h"
 
@@ -13,10 +14,29 @@ namespace longstride::program {
 namespace {
 
 constexpr std::int64_t kMostInARow = 8;  // of completions, the picture and its given part
+constexpr std::int64_t kMostScale = 64;
+
+// Each pixel as a square of `scale` by `scale`.
+Image enlarged(const Image& image, std::int64_t scale) {
+  const auto times = static_cast<int>(scale);
+  Image large{image.width * times, image.height * times, image.channels, {}};
+  large.bytes.reserve(image.bytes.size() * static_cast<std::size_t>(scale * scale));
+  for (int row = 0; row < large.height; ++row)
+    for (int column = 0; column < large.width; ++column) {
+      const auto pixel = image.bytes.begin() + (row / times * image.width + column / times) * image.channels;
+      large.bytes.insert(large.bytes.end(), pixel, pixel + image.channels);
+    }
+  return large;
+}
 
 class PictureOutput : public SampleOutput {
  public:
-  explicit PictureOutput(const SampleTask& task) : task_(task), place_(task.out, ".png", task.options.count) {}
+  explicit PictureOutput(const SampleTask& task) : task_(task), place_(task.out, ".png", task.options.count) {
+    refuse_text_options(task);
+    const std::int64_t scale = task.show.scale;
+    if (scale < 1 || scale > kMostScale)
+      throw_invalid(fmt::format("--scale: needs a whole number in [1, {}], got {}", kMostScale, scale));
+  }
 
   void made(std::int64_t, std::uint8_t) override {}
 
@@ -26,9 +46,9 @@ class PictureOutput : public SampleOutput {
     std::vector<Image> pictures;
     for (const std::vector<std::uint8_t>& tokens : sequences) pictures.push_back(token_picture(task_.data, tokens));
     for (std::size_t at = 0; at < pictures.size(); ++at) {
-      write_png(pictures[at], place_.single(static_cast<std::int64_t>(at)));
+      write_png(enlarged(pictures[at], task_.show.scale), place_.single(static_cast<std::int64_t>(at)));
     }
-    if (has_grid()) write_png(grid_of(pictures), place_.whole());
+    if (has_grid()) write_png(enlarged(grid_of(pictures), task_.show.scale), place_.whole());
     say(pictures.front(), sequences.front().size());
   }
 
@@ -36,6 +56,7 @@ class PictureOutput : public SampleOutput {
 
   void tell(nlohmann::ordered_json& json, const Sequences& sequences) const override {
     if (has_grid()) json["grid"] = place_.whole();
+    if (task_.show.scale != 1) json["scale"] = task_.show.scale;
     const Image shape = token_picture(task_.data, {});
     nlohmann::ordered_json& samples = json["samples"] = nlohmann::ordered_json::array();
     for (std::size_t at = 0; at < sequences.size(); ++at) {

@@ -1,21 +1,25 @@
-// Samples as text: the first streams, bytes untouched, while the others are made beside it.
+// Samples as text: the first streams while the others are made beside it. Bytes are untouched, unless a terminal would
+// take them for commands.
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "longstride/file.h"
 #include "output.h"
 #include "sample_output.h"
+#include "words.h"
 
 namespace longstride::program {
 namespace {
 
-std::string_view text_of(const std::vector<std::uint8_t>& bytes) {
+std::string_view text_of(std::span<const std::uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-std::string hex(const std::vector<std::uint8_t>& bytes) {
+std::string hex(std::span<const std::uint8_t> bytes) {
   std::string digits;
   for (const std::uint8_t byte : bytes) digits += fmt::format("{:02x}", byte);
   return digits;
@@ -23,29 +27,25 @@ std::string hex(const std::vector<std::uint8_t>& bytes) {
 
 class TextOutput : public SampleOutput {
  public:
-  explicit TextOutput(const SampleTask& task) : task_(task), streams_(!task.json && task.out.empty()) {
+  explicit TextOutput(const SampleTask& task)
+      : task_(task), streams_(!task.json && task.out.empty()), terminal_(::isatty(STDOUT_FILENO) == 1) {
+    refuse_picture_options(task);
     if (!task.out.empty()) place_.emplace(task.out, ".txt", task.options.count, true);
   }
 
   bool streams() const override { return streams_; }
 
-  void begin() override {
-    if (streams_ && task_.options.count > 1)
-      task_.line.print(fmt::format("--- sample 1 of {} ---", task_.options.count));
-  }
-
   void made(std::int64_t sequence, std::uint8_t token) override {
     if (sequence != 0 || !streams_) return;
     print_prompt();
-    print(std::string_view(reinterpret_cast<const char*>(&token), 1));
+    show({&token, 1});
   }
 
   void finish(const Sequences& sequences, bool interrupted) override {
     if (streams_) return print_rest(sequences);
     if (!place_ || interrupted) return;
-    for (std::size_t index = 0; index < sequences.size(); ++index) {
-      write_file_atomically(place_->single(static_cast<std::int64_t>(index)), text_of(sequences[index]));
-    }
+    for (std::size_t index = 0; index < sequences.size(); ++index)
+      write_file_atomically(place_->single(static_cast<std::int64_t>(index)), text_of(told(sequences, index)));
   }
 
   std::string left() const override {
@@ -53,35 +53,52 @@ class TextOutput : public SampleOutput {
     return place_ ? "no file was written" : "no result was printed";
   }
 
-  // text has U+FFFD for what is no UTF-8, hex has every byte; both begin with the prompt.
+  // text has U+FFFD for what is no UTF-8, hex has every byte.
   void tell(nlohmann::ordered_json& json, const Sequences& sequences) const override {
     nlohmann::ordered_json& samples = json["samples"] = nlohmann::ordered_json::array();
-    for (const std::vector<std::uint8_t>& bytes : sequences) {
+    for (std::size_t index = 0; index < sequences.size(); ++index) {
+      const std::span<const std::uint8_t> bytes = told(sequences, index);
       samples.push_back({{"text", std::string(text_of(bytes))}, {"hex", hex(bytes)}});
     }
   }
 
  private:
+  // What is told of a sequence: all of it, or what was made alone.
+  std::span<const std::uint8_t> told(const Sequences& sequences, std::size_t index) const {
+    const std::size_t given = task_.show.no_echo ? task_.options.prompt(static_cast<std::int64_t>(index)).size() : 0;
+    return std::span(sequences[index]).subspan(std::min(given, sequences[index].size()));
+  }
+
+  void show(std::span<const std::uint8_t> bytes) {
+    print(terminal_ ? printable_.add(text_of(bytes)) : std::string(text_of(bytes)));
+  }
+  void end_shown() {
+    if (terminal_) print(printable_.rest());
+  }
+
   void print_prompt() {
-    if (!prompt_printed_) print(text_of(task_.options.prompt(0)));
+    if (!prompt_printed_ && !task_.show.no_echo) show(task_.options.prompt(0));
     prompt_printed_ = true;
   }
 
-  // The others follow when the first ends. What separates them goes to standard error, so that standard output has the
-  // bytes of the samples and no other.
+  // The others follow when the first ends.
   void print_rest(const Sequences& sequences) {
     print_prompt();
+    end_shown();
     task_.line.finish();
     for (std::size_t index = 1; index < sequences.size(); ++index) {
-      task_.line.print(fmt::format("\n--- sample {} of {} ---", index + 1, sequences.size()));
-      print(text_of(sequences[index]));
+      print(task_.show.separator.value_or(fmt::format("\n--- sample {} of {} ---\n", index + 1, sequences.size())));
+      show(told(sequences, index));
+      end_shown();
     }
-    if (task_.alone && ::isatty(STDOUT_FILENO) == 1) print("\n");
+    if (task_.alone && terminal_) print("\n");
   }
 
   SampleTask task_;
   bool streams_;
+  bool terminal_;
   bool prompt_printed_ = false;
+  PrintableText printable_;
   std::optional<SamplePlace> place_;
 };
 

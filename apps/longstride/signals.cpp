@@ -15,6 +15,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds kPatience{1};  // one key that is held down asks once
 
 std::atomic<bool> stop_asked{false};
+std::atomic<bool> end_asked{false};  // by another signal than Ctrl-C's
 
 // Supervisors send the same request twice (GNU timeout: to the process and to its group), so that a second one is no
 // more than the first; a person who presses Ctrl-C again wants to know what goes on.
@@ -23,6 +24,7 @@ void wait_for_requests(const sigset_t& signals, const std::string& line) {
   Clock::time_point first;
   for (int signal = 0;;) {
     if (sigwait(&signals, &signal) != 0) continue;
+    if (signal != SIGINT) end_asked.store(true);
     stop_asked.store(true);
     if (signal != SIGINT) continue;
     if (interrupted && Clock::now() - first > kPatience) say(line);
@@ -58,6 +60,8 @@ void without_signals(const std::function<void()>& begin) {
   begin();
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
+
+bool take_interruption() { return stop_asked.load() && !end_asked.load() && stop_asked.exchange(false); }
 
 void report_refused_writes() {
   std::signal(SIGPIPE, SIG_IGN);

@@ -18,6 +18,9 @@ const std::atomic<bool>* stop_on_signals(
 // Threads that `begin` starts are given no signals.
 void without_signals(const std::function<void()>& begin);
 
+// True where Ctrl-C has set the flag, and nothing else: it is lowered then, for a command that goes on after it.
+bool take_interruption();
+
 // Writing to a closed pipe, or beyond a limit of file size, becomes an error of the write instead of a silent end.
 void report_refused_writes();
 

@@ -8,6 +8,7 @@
 
 #include "command.h"
 #include "longstride/error.h"
+#include "longstride/file.h"
 #include "options.h"
 #include "output.h"
 #include "processes.h"
@@ -33,6 +34,7 @@ nlohmann::ordered_json to_json(const TrainResult& result, const std::string& out
   json["run"] = out;
   json["step"] = result.step;
   json["interrupted"] = result.interrupted;
+  json["stopped_early"] = result.stopped_early;
   json["valid_bits"] = known(result.valid_bits);
   json["test_bits"] = known(result.test_bits);
   json["test_order0_bits"] = known(result.test_order0_bits);
@@ -44,7 +46,17 @@ nlohmann::ordered_json to_json(const TrainResult& result, const std::string& out
   return json;
 }
 
-Config configuration(const TrainArguments& arguments, TrainScreen& screen) {
+// As config.json has them; what is wrong with that file training says.
+std::int64_t threads_of_run(const std::string& run) {
+  const std::string path = run + "/config.json";
+  try {
+    return read_config({read_text(path)}, {path}, {}).training.threads;
+  } catch (const Error&) {
+    return 0;
+  }
+}
+
+Config configuration(TrainArguments& arguments, TrainScreen& screen) {
   std::vector<std::string> given = given_config_options(arguments.config);
   if (!arguments.what.resume) {
     const Config config = read_options(arguments.config);
@@ -56,14 +68,16 @@ Config configuration(const TrainArguments& arguments, TrainScreen& screen) {
   if (arguments.what.overwrite) {
     throw Error(ErrorKind::invalid_argument, "--resume and --overwrite: a run is gone on with or replaced, got both");
   }
-  std::erase(given, "--data");  // where the run's data lie now
+  for (const char* moved : {"--data", "--steps", "--minutes"}) std::erase(given, moved);  // where its data lie now, its end
+  arguments.what.steps = arguments.config.steps;
+  arguments.what.minutes = arguments.config.minutes;
   if (!given.empty()) {
     screen.note(fmt::format("--resume goes on with the run's own configuration; {} {} not looked at",
                             fmt::join(given, ", "), given.size() == 1 ? "is" : "are"));
   }
   Config config;
   config.data.paths = arguments.config.data;
-  config.training.threads = arguments.config.threads.value_or(0);
+  config.training.threads = arguments.config.threads.value_or(threads_of_run(arguments.what.out));
   config.training.device = parse_device(arguments.config.device.value_or("auto"));
   return config;
 }
@@ -102,10 +116,14 @@ Command train_command(CommandLine program) {
   add_config_options(app, arguments->config);
   app.add_option("--out", arguments->what.out, "The run directory to write").type_name("RUN");
   app.add_flag("--resume", arguments->what.resume,
-               "Go on exactly where RUN stopped; needs --out alone, and --data where the data were moved");
+               "Go on exactly where RUN stopped; needs --out alone, --data where the data were moved, and to go on beyond "
+               "its end --steps or --minutes, counted from its beginning");
   app.add_flag("--overwrite", arguments->what.overwrite, "Replace the run that RUN holds");
   add_output_options(app, arguments->output);
-  app.add_example("longstride train --data /usr/include/c++ --out runs/first --minutes 3");
+  app.add_example(
+      "longstride train --data /usr/include/c++ --out runs/first --minutes 3\n"
+      "  longstride train --resume --out runs/first --minutes 10\n"
+      "  longstride train --init runs/first --data README.md --out runs/second --steps 200");
   return {app, [arguments] {
             const std::atomic<bool>* stop = stop_on_signals(kPatienceWords);
             const Launched launched = join_launched(stop);

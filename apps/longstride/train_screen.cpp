@@ -46,8 +46,12 @@ std::string batch_words(const Config& config, const Plan& plan, const std::strin
 void TrainScreen::started(const Config& resolved, const Plan& plan, const std::string& data) {
   config_ = resolved;
   if (quiet_) return;
+  const TrainingConfig& training = resolved.training;
+  const std::string weights = training.init.empty() ? fmt::format("random, by seed {}", training.seed)
+                                                    : fmt::format("those of {}", training.init);
   line_.print(two_columns(
-      {{"model", fmt::format("{}: {} parameters", model_words(resolved.model), with_commas(plan.parameters))},
+      {{"weights", weights},
+       {"model", fmt::format("{}: {} parameters", model_words(resolved.model), with_commas(plan.parameters))},
        {"attention", attention_words(resolved.model)},
        {"data", data},
        {"training", batch_words(resolved, plan, processes_)},

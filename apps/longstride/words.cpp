@@ -112,6 +112,28 @@ std::string printable(const std::string& bytes) {
   return replace_controls(bytes, "\n\t", [](unsigned char) { return "."; });
 }
 
+std::string PrintableText::add(std::string_view bytes) {
+  waiting_ += bytes;
+  std::size_t whole = waiting_.size();
+  const std::size_t first = whole > 3 ? whole - 3 : 0;  // a character that is not whole has at most 3 bytes
+  for (std::size_t at = whole; at-- > first;) {
+    const auto byte = static_cast<unsigned char>(waiting_[at]);
+    if ((byte & 0xc0) == 0x80) continue;
+    const std::size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    if (at + length > waiting_.size()) whole = at;
+    break;
+  }
+  const std::string shown = printable(waiting_.substr(0, whole));
+  waiting_.erase(0, whole);
+  return shown;
+}
+
+std::string PrintableText::rest() {
+  const std::string shown = printable(waiting_);
+  waiting_.clear();
+  return shown;
+}
+
 std::string escaped(std::string_view sentence) { return replace_controls(sentence, "", hexadecimal); }
 
 std::string escaped_lines(std::string_view lines) { return replace_controls(lines, "\n", hexadecimal); }

@@ -24,6 +24,16 @@ std::string precision_words(const Plan& plan);  // bfloat16: as asked
 // What a terminal could take for a command (control characters, those beyond ASCII too) and every byte that is not
 // UTF-8 as a dot; line ends and tabs stay. For samples.
 std::string printable(const std::string& bytes);
+// The same of text that comes in pieces: what of it may be shown by now, and what was held back as the beginning of a
+// character, once nothing comes any more.
+class PrintableText {
+ public:
+  std::string add(std::string_view bytes);
+  std::string rest();
+
+ private:
+  std::string waiting_;  // the first bytes of a character
+};
 // The same as \x1b: for sentences with names and keys in them, and for several lines, whose ends stay.
 std::string escaped(std::string_view sentence);
 std::string escaped_lines(std::string_view lines);

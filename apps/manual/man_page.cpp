@@ -47,7 +47,7 @@ std::string option_entry(const program::OptionWords& option) {
 std::string synopsis(const program::LineWords& command) {
   std::string text = fmt::format("\\fBlongstride {}\\fR [\\fIOPTION\\fR]...", command.name);
   for (const program::OptionWords& option : command.options)
-    if (option.by_place) text += " \\fI" + plain(option.names[0]) + "\\fR";
+    if (option.by_place) text += " \\fI" + plain(option.names[0]) + "\\fR" + (option.repeated ? "..." : "");
   return text;
 }
 

@@ -20,6 +20,9 @@ struct CheckpointInfo {
   std::int64_t parameters = 0;
   std::vector<std::pair<std::string, std::vector<std::int64_t>>> tensors;  // name, shape
   double valid_bits = -1;        // the last validation up to that step; -1: none
+  double best_bits = -1;         // the lowest up to that step; -1: none
+  double elapsed_s = -1;         // of training up to that step; -1: not known
+  double tokens_per_s = -1;      // of training, lately; -1: not known
   std::optional<Origin> origin;  // of what trained it; none: it does not say
   std::string data_sha256;       // that names what it was trained on (docs/training.md); empty: not known
   std::int64_t data_bytes = 0;
@@ -28,6 +31,8 @@ struct CheckpointInfo {
 // run: a run directory, a checkpoint directory or a .safetensors file. which: best | latest | a step.
 // Errors: invalid_argument where there is none, corrupt_data where it is damaged.
 std::string find_checkpoint(const std::string& run, const std::string& which);
+// The steps of a run directory's complete checkpoints, ascending; none where `run` is no run directory.
+std::vector<std::int64_t> checkpoint_steps(const std::string& run);
 CheckpointInfo describe_checkpoint(const std::string& path);
 Config checkpoint_config(const std::string& path);  // the configuration alone: no tensor is looked at
 

@@ -67,6 +67,10 @@ struct TrainingConfig {
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double clip = 1.0;   // global gradient norm; 0: off
   double ema = 0.999;  // 0: off
+  std::int64_t patience = 0;  // validations in a row without a better one that end the run; 0: off
+  // Weights to begin with in place of random ones: RUN, a checkpoint or a .safetensors file; empty: none. A run that
+  // began with them knows the file and its sha256, and another file in its place is an error.
+  std::string init, init_sha256;
   std::int64_t seed = 1;
   std::int64_t threads = 0;  // 0: every core
   Device device = Device::automatic;

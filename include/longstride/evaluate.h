@@ -16,6 +16,20 @@ namespace longstride {
 
 class World;  // longstride/processes.h makes one
 
+// A token and what a model gave to it.
+struct LikelyToken {
+  std::int32_t token = 0;
+  double probability = 0;
+};
+
+// One token that was scored.
+struct ScoredToken {
+  std::int64_t at = 0;  // in the split, the offset counted
+  std::int32_t token = 0;
+  double bits = 0;                    // -log2 p; those of all tokens add up to the evaluation's
+  std::vector<LikelyToken> expected;  // what the model held likeliest here, in order
+};
+
 struct EvaluateOptions {
   std::string run;                  // run directory, checkpoint directory or .safetensors file
   std::string checkpoint = "best";  // best | latest | a step; for a run directory
@@ -30,6 +44,10 @@ struct EvaluateOptions {
   std::function<void(double share, double bits)> progress;  // may be empty
   std::function<void(const std::string& sentence)> noted;   // may be empty
   const std::atomic<bool>* stop = nullptr;
+  // Hears of every scored token in order, once all are scored; may be empty. expected: of how many of the likeliest
+  // tokens; above 0 everything is computed a second time.
+  std::function<void(const ScoredToken&)> scored;
+  std::int64_t expected = 0;
   // Where several processes evaluate together each calls evaluate() with the same arguments and its own world: they
   // share the windows, and all get the figures of one process. The first alone tells of progress. None: this process
   // alone.

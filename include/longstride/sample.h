@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,9 +39,13 @@ struct SampleOptions {
     static const std::vector<std::uint8_t> nothing;
     return prompts.empty() ? nothing : prompts[static_cast<std::size_t>(sequence) % prompts.size()];
   }
+  // A sequence ends as soon as what was made for it ends with one of these, which stays in it; none: by `tokens` alone.
+  std::vector<std::vector<std::uint8_t>> stops;
   // Called with each new token of each sequence, in order of its positions; may be empty. Of the sequences of other
   // processes it is called at the end.
   std::function<void(std::int64_t sequence, std::uint8_t token)> made;
+  // Called before it with the token's ln p, p being the model's own: at temperature 1, nothing cut; may be empty.
+  std::function<void(std::int64_t sequence, double log_probability)> chosen;
   std::function<void(const std::string& sentence)> noted;
   const std::atomic<bool>* stop = nullptr;
   // Where several processes sample together each calls sample() with the same arguments and its own world: they share
@@ -51,6 +56,15 @@ struct SampleOptions {
 
 // (count) sequences, prompts included; fewer, shorter or none where it was told to stop.
 std::vector<std::vector<std::uint8_t>> sample(const SampleOptions& options);
+
+// Whether a sequence, of which the last `made` bytes were made, ends with one of options.stops.
+bool ends_by_stop(const SampleOptions& options, std::span<const std::uint8_t> tokens, std::int64_t made);
+
+// The byte that sample() chooses by these logits, (V), for a sequence's token `position`, counted from its beginning:
+// for programs that decode by hand (Decoder, longstride/model.h). temperature, top_k, top_p, min_p and seed are looked
+// at. Errors: invalid_argument where one of them cannot be or there are no logits, diverged where a logit is not finite.
+std::uint8_t choose_token(std::span<const float> logits, const SampleOptions& options, std::int64_t position,
+                          std::int64_t sequence = 0);
 
 }  // namespace longstride
 #pragma GCC visibility pop

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "longstride/config.h"
@@ -56,6 +57,7 @@ struct TrainObserver {
 struct TrainResult {
   std::int64_t step = 0;
   bool interrupted = false;
+  bool stopped_early = false;  // training.patience ended it
   double valid_bits = -1;  // -1: no such part
   double test_bits = -1;
   double test_order0_bits = -1;  // order-0 entropy of the test part's bytes
@@ -71,14 +73,18 @@ struct TrainOptions {
   std::string out;  // the run directory
   bool resume = false;
   bool overwrite = false;
+  // With resume, one of them at most: the end that the run has from now on, counted from its beginning. From the next
+  // step on learning rates are those of a run that was planned with this end, and training.patience counts anew.
+  std::optional<std::int64_t> steps = {};
+  std::optional<double> minutes = {};
   const std::atomic<bool>* stop = nullptr;  // set: finish the step, save, return interrupted
   // Where several processes train together each calls train() with the same arguments and its own world; the first one
   // writes the run and tells its observer. None: this process alone.
   World* world = nullptr;
 };
 
-// config is ignored with resume except for training.device and, where it names any, data.paths: where the run's data
-// lie now; the rest is in the run directory. Data that are no longer those that the run was trained on are an error.
+// config is ignored with resume except for training.device, where it is not automatic, and, where it names any,
+// data.paths: where the run's data lie now; the rest is in the run directory. Data that are no longer those that the run was trained on are an error.
 // training.threads is for programs to hand to set_threads (longstride/device.h), as longstride train does: here nothing
 // is set for the process, and the bits do not depend on it.
 TrainResult train(const Config& config, const TrainOptions& options, const TrainObserver& observer);

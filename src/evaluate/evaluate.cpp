@@ -11,6 +11,7 @@
 #include <fmt/ranges.h>
 
 #include "data/dataset.h"
+#include "evaluate/scored_tokens.h"
 #include "evaluate/scoring_network.h"
 #include "io/words.h"
 #include "longstride/checkpoint.h"
@@ -118,8 +119,13 @@ Evaluation scored(HeldModel& held, const EvaluateOptions& options, const ToScore
   World& world = world_or_one(options.world);
   require_same(world, "evaluate: the checkpoint", held.sha256());
   const DType type = held.type_as_trained(options.precision);
+  if (options.scored && world.size() > 1)
+    throw_invalid("evaluate: what is told of single tokens is told by one process alone");
+  std::vector<float> bits;
   const Score score = score_range(scoring_network(held, range.size(), options.min_context, type), what.data, range,
-                                  options.min_context, options.progress, options.stop, world);
+                                  options.min_context, options.progress, options.stop, world,
+                                  options.scored ? &bits : nullptr);
+  if (options.scored && score.tokens == range.size()) tell_tokens(held, what.data, range, type, bits, options);
   Evaluation result;
   result.bits_per_byte = score.bits();
   result.standard_error = score.standard_error;

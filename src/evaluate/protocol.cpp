@@ -185,14 +185,14 @@ Score score_tokens(Network& network, const TokenSource& source, std::int64_t min
 
 Score score_range(Network& network, const Dataset& data, ByteRange range, std::int64_t min_context,
                   const std::function<void(double share, double bits)>& progress, const std::atomic<bool>* stop,
-                  World& world) {
+                  World& world, std::vector<float>* bits) {
   std::vector<std::uint8_t> bytes(static_cast<std::size_t>(network.shape().tokens));
   const auto read = [&](std::int64_t at, std::span<std::int32_t> tokens) {
     const auto taken = std::span(bytes).first(tokens.size());
     data.read(at, taken);
     std::copy(taken.begin(), taken.end(), tokens.begin());
   };
-  return score_tokens(network, {range.begin, range.end, read}, min_context, progress, stop, nullptr, world);
+  return score_tokens(network, {range.begin, range.end, read}, min_context, progress, stop, bits, world);
 }
 
 }  // namespace longstride

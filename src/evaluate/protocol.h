@@ -65,6 +65,7 @@ Score score_tokens(Network& network, const TokenSource& source, std::int64_t min
 // The same of a data set's bytes.
 Score score_range(Network& network, const Dataset& data, ByteRange range, std::int64_t min_context,
                   const std::function<void(double share, double bits)>& progress = {},
-                  const std::atomic<bool>* stop = nullptr, World& world = world_of_one());
+                  const std::atomic<bool>* stop = nullptr, World& world = world_of_one(),
+                  std::vector<float>* bits = nullptr);
 
 }  // namespace longstride

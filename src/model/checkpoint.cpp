@@ -161,6 +161,9 @@ void add_what_is_beside(const SafetensorsFile& model, CheckpointInfo& info) {
     value = *parsed;
   };
   number("valid_bits", info.valid_bits);
+  number("elapsed_s", info.elapsed_s);
+  number("tokens_per_s", info.tokens_per_s);
+  if (info.valid_bits >= 0) number("best_bits", info.best_bits);
   number("data_bytes", info.data_bytes);
   if (const auto hash = state.metadata().find("data_sha256"); hash != state.metadata().end())
     info.data_sha256 = hash->second;

@@ -140,6 +140,13 @@ void check_lanes(const TrainingConfig& training) {
                               training.lanes, training.accumulate));
 }
 
+void check_patience(const TrainingConfig& training) {
+  if (training.patience > 0 && training.validate_minutes <= 0)
+    throw_invalid(fmt::format(
+        "training.patience: counts validations, and training.validate_minutes is 0: none is made; needs 0, got {}",
+        training.patience));
+}
+
 }  // namespace
 
 void check(const Config& config) {
@@ -147,6 +154,7 @@ void check(const Config& config) {
   check_ranges(config, "data.");
   check_ranges(config, "training.");
   check_lanes(config.training);
+  check_patience(config.training);
   check_size(config);
 }
 

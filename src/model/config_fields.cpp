@@ -184,6 +184,21 @@ ConfigField cache_field() {
   return {"data.cache", read, [](const Config& config) { return json(json_of_path(config.data.cache)); }};
 }
 
+ConfigField init_field() {
+  const auto read = [](Config& config, const json& value) { config.training.init = read_path(value, "a run"); };
+  return {"training.init", read, [](const Config& config) { return json(json_of_path(config.training.init)); }};
+}
+
+ConfigField init_sha256_field() {
+  const auto read = [](Config& config, const json& value) {
+    const std::string digits = value.is_string() ? value.get<std::string>() : "?";
+    const bool hash = digits.size() == 64 && digits.find_first_not_of("0123456789abcdef") == std::string::npos;
+    if (!digits.empty() && !hash) throw std::string("64 hexadecimal digits");
+    config.training.init_sha256 = digits;
+  };
+  return {"training.init_sha256", read, [](const Config& config) { return json(config.training.init_sha256); }};
+}
+
 std::vector<ConfigField> make_fields() {
   const auto model = &Config::model;
   const auto data = &Config::data;
@@ -228,6 +243,9 @@ std::vector<ConfigField> make_fields() {
       real("training.epsilon", training, &T::epsilon, kSmallest, 1),
       real("training.clip", training, &T::clip, 0, 1e9),
       real("training.ema", training, &T::ema, 0, kBelowOne),
+      whole("training.patience", training, &T::patience, 0, 1e6),
+      init_field(),
+      init_sha256_field(),
       whole("training.seed", training, &T::seed, 0, 0x1p62),
       whole("training.threads", training, &T::threads, 0, 4096),
       word("training.device", training, &T::device, {"auto", "cpu", "cuda"}),

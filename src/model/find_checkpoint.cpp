@@ -126,6 +126,13 @@ std::string other_checkpoints_words(const std::string& model_path) {
   return others.empty() ? "" : fmt::format("; --checkpoint takes others of the run: {}", steps_text(others));
 }
 
+std::vector<std::int64_t> checkpoint_steps(const std::string& run) {
+  std::vector<std::int64_t> steps;
+  if (!is_there((fs::path(run) / kCheckpointFolder).string())) return steps;
+  for (const Saved& saved : saved_checkpoints(run)) steps.push_back(saved.step);
+  return steps;
+}
+
 std::string find_checkpoint(const std::string& run, const std::string& which) {
   const fs::path path(run);
   if (!is_there(run)) {

@@ -30,6 +30,13 @@ void check(const Choice& choice) {  // each written so that NaN fails
   if (!(choice.min_p >= 0 && choice.min_p <= 1)) fail("min-p", "a number in [0, 1] (0: off)", choice.min_p);
 }
 
+double log_probability(const float* logits, std::int64_t V, std::int32_t token) {
+  const double highest = *std::max_element(logits, logits + V);
+  double sum = 0;
+  for (std::int64_t other = 0; other < V; ++other) sum += std::exp(logits[other] - highest);
+  return logits[token] - highest - std::log(sum);
+}
+
 double uniform_for(std::int64_t seed, std::int64_t sequence, std::int64_t position) {
   const auto at = static_cast<std::uint64_t>(position);
   const PhiloxBlock counter = {static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(at >> 32),

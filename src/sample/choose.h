@@ -24,6 +24,9 @@ struct Choice {
 // Throws invalid_argument naming the option that is out of range.
 void check(const Choice& choice);
 
+// ln softmax(logits) of one token, in double. logits: (V).
+double log_probability(const float* logits, std::int64_t V, std::int32_t token);
+
 // Uniform in (0, 1], a function of these three alone. position: counted from the sequence's start, prompt included.
 double uniform_for(std::int64_t seed, std::int64_t sequence, std::int64_t position);
 

@@ -36,6 +36,7 @@ struct Growing {
   std::vector<std::uint8_t> tokens;
   std::int64_t begin = 0;  // of the window, counted from the sequence's start
   std::int64_t made = 0;
+  bool stopped = false;  // by one of options.stops
 
   std::int64_t length() const { return static_cast<std::int64_t>(tokens.size()); }
   std::vector<std::int32_t> window() const { return {tokens.begin() + begin, tokens.end()}; }
@@ -88,7 +89,7 @@ class Generation {
 
   void leave() {
     for (auto one = growing_.begin(); one != growing_.end();) {
-      if (one->made < options_.tokens) {
+      if (one->made < options_.tokens && !one->stopped) {
         ++one;
         continue;
       }
@@ -140,6 +141,8 @@ class Generation {
         static_cast<std::uint8_t>(chooser_.choose(logits, std::min(engine_.model().vocabulary, kBytes), uniform));
     one.tokens.push_back(token);
     ++one.made;
+    one.stopped = ends_by_stop(options_, one.tokens, one.made);
+    if (options_.chosen) sharing_.chosen(one.number, log_probability(logits, engine_.model().vocabulary, token));
     if (options_.made) options_.made(one.number, token);
   }
 
@@ -180,6 +183,8 @@ void check(const SampleOptions& options, const ModelConfig& model) {
   };
   at_least("tokens", 0, options.tokens);
   at_least("count", 1, options.count);
+  if (std::any_of(options.stops.begin(), options.stops.end(), [](const auto& stop) { return stop.empty(); }))
+    throw_invalid("--stop: needs at least one byte, got none");
   for (const std::vector<std::uint8_t>& prompt : options.prompts) {
     const auto foreign =
         std::find_if(prompt.begin(), prompt.end(), [&](std::uint8_t byte) { return byte >= model.vocabulary; });
@@ -193,6 +198,20 @@ std::int64_t engine_length(const SampleOptions& options, const ModelConfig& mode
   const std::int64_t prompt = longest_prompt(options);
   if (prompt >= model.context || options.tokens >= model.context - prompt) return model.context;
   return std::max<std::int64_t>(1, prompt + options.tokens);
+}
+
+bool ends_by_stop(const SampleOptions& options, std::span<const std::uint8_t> tokens, std::int64_t made) {
+  return std::any_of(options.stops.begin(), options.stops.end(), [&](const auto& stop) {
+    return made >= std::ssize(stop) && std::equal(stop.rbegin(), stop.rend(), tokens.rbegin());
+  });
+}
+
+std::uint8_t choose_token(std::span<const float> logits, const SampleOptions& options, std::int64_t position,
+                          std::int64_t sequence) {
+  if (logits.empty()) throw_invalid("choose_token: needs the logits of a token, got none");
+  return static_cast<std::uint8_t>(Chooser(choice_of(options))
+                                       .choose(logits.data(), std::min(std::ssize(logits), kBytes),
+                                               uniform_for(options.seed, sequence, position)));
 }
 
 Sequences sample_tokens(Engine& engine, const SampleOptions& options) {

@@ -29,10 +29,17 @@ void Sharing::round() {
   if (world_.size() > 1 && ++rounds_ % kRoundsBetween == 0) meet(false);
 }
 
-Sequences Sharing::gather(Sequences mine) {
-  if (world_.size() == 1) return mine;
-  while (!meet(true)) {
-  }
+void Sharing::chosen(std::int64_t sequence, double log_probability) {
+  options_.chosen(sequence, log_probability);
+  if (world_.size() == 1) return;
+  const auto index = static_cast<std::size_t>(sequence - begin());
+  if (logs_.size() <= index) logs_.resize(index + 1);
+  logs_[index].push_back(log_probability);
+}
+
+// A row a sequence, of all processes'. begun: whether there was one, where it is asked for.
+template <class T>
+std::vector<std::vector<T>> Sharing::gather_rows(const std::vector<std::vector<T>>& mine, std::vector<bool>* begun) {
   const auto count = static_cast<std::size_t>(options_.count), first = static_cast<std::size_t>(begin());
   // Everyone's pieces of a row in which sequence i has its elements from place(i) on.
   const auto share = [&](auto* row, const auto& place) {
@@ -49,23 +56,40 @@ Sequences Sharing::gather(Sequences mine) {
 
   std::vector<std::int64_t> places = {0};  // of sequences, end to end
   for (const std::int64_t length : lengths) places.push_back(places.back() + std::max<std::int64_t>(0, length));
-  std::vector<std::uint8_t> row(static_cast<std::size_t>(places.back()));
+  std::vector<T> row(static_cast<std::size_t>(places.back()));
   for (std::size_t i = 0; i < mine.size(); ++i) std::copy(mine[i].begin(), mine[i].end(), row.begin() + places[first + i]);
   share(row.data(), [&](std::int64_t i) { return places[static_cast<std::size_t>(i)]; });
 
-  Sequences all;
-  for (std::size_t i = 0; i < count; ++i) {
-    if (lengths[i] == kNotBegun) continue;
-    all.resize(i + 1);
-    all[i].assign(row.begin() + places[i], row.begin() + places[i + 1]);
-    if (i < first || i >= static_cast<std::size_t>(end())) tell(static_cast<std::int64_t>(i), all[i]);
+  std::vector<std::vector<T>> all(count);
+  for (std::size_t i = 0; i < count; ++i) all[i].assign(row.begin() + places[i], row.begin() + places[i + 1]);
+  if (begun != nullptr)
+    for (const std::int64_t length : lengths) begun->push_back(length != kNotBegun);
+  return all;
+}
+
+Sequences Sharing::gather(Sequences mine) {
+  if (world_.size() == 1) return mine;
+  while (!meet(true)) {
+  }
+  std::vector<bool> begun;
+  Sequences all = gather_rows(mine, &begun);
+  std::vector<std::vector<double>> logs;
+  if (options_.chosen) logs = gather_rows(logs_, nullptr);
+  while (!all.empty() && !begun[all.size() - 1]) all.pop_back();
+  for (std::int64_t i = 0; i < std::ssize(all); ++i) {
+    const auto index = static_cast<std::size_t>(i);
+    if (begun[index] && (i < begin() || i >= end())) tell(i, all[index], options_.chosen ? &logs[index] : nullptr);
   }
   return all;
 }
 
-void Sharing::tell(std::int64_t sequence, const std::vector<std::uint8_t>& tokens) const {
-  if (!options_.made) return;
-  for (std::size_t at = options_.prompt(sequence).size(); at < tokens.size(); ++at) options_.made(sequence, tokens[at]);
+void Sharing::tell(std::int64_t sequence, const std::vector<std::uint8_t>& tokens,
+                   const std::vector<double>* logs) const {
+  const std::size_t given = options_.prompt(sequence).size();
+  for (std::size_t at = given; at < tokens.size(); ++at) {
+    if (logs != nullptr && at - given < logs->size()) options_.chosen(sequence, (*logs)[at - given]);
+    if (options_.made) options_.made(sequence, tokens[at]);
+  }
 }
 
 }  // namespace longstride

@@ -14,7 +14,7 @@ using Sequences = std::vector<std::vector<std::uint8_t>>;
 
 class Sharing {
  public:
-  // Both outlive it. Nothing of options but count, prompts, stop and made is looked at.
+  // Both outlive it. Nothing of options but count, prompts, stop, chosen and made is looked at.
   Sharing(const SampleOptions& options, World& world) : options_(options), world_(world) {}
 
   // This process makes the sequences [begin, end). Parts follow one another by rank, and no process has more than the
@@ -26,8 +26,10 @@ class Sharing {
   bool stopped() const { return told_to_stop() || stopped_; }
   // Between two tokens. Now and then all processes tell one another who was told to stop.
   void round();
-  // All sequences, the same in every process; waits for those of the others, and tells options.made of them. mine[i] is
-  // sequence begin() + i, as many as were begun. One that none began is empty; of those at the end none is returned.
+  // Tells options.chosen of a new token of this process's sequences.
+  void chosen(std::int64_t sequence, double log_probability);
+  // All sequences, the same in every process; waits for those of the others, and tells options.chosen and made of them.
+  // mine[i] is sequence begin() + i, as many as were begun. One that none began is empty; of those at the end none is returned.
   Sequences gather(Sequences mine);
 
  private:
@@ -35,10 +37,13 @@ class Sharing {
   std::int64_t begin_of(int rank) const { return (options_.count * rank + world_.size() - 1) / world_.size(); }
   bool told_to_stop() const { return options_.stop != nullptr && options_.stop->load(); }
   bool meet(bool done);
-  void tell(std::int64_t sequence, const std::vector<std::uint8_t>& tokens) const;
+  template <class T>
+  std::vector<std::vector<T>> gather_rows(const std::vector<std::vector<T>>& mine, std::vector<bool>* begun);
+  void tell(std::int64_t sequence, const std::vector<std::uint8_t>& tokens, const std::vector<double>* logs) const;
 
   const SampleOptions& options_;
   World& world_;
+  std::vector<std::vector<double>> logs_;  // of this process's sequences, where others want them
   std::int64_t rounds_ = 0;
   bool stopped_ = false;
 };

@@ -19,7 +19,8 @@ using Touches = ConfigChange::Touches;
 Touches touched_by(const std::string& key, const Config& then, const Config& now) {
   static const std::set<std::string> nothing = {
       "model.initialisation",      "data.unreadable",         "training.recompute", "training.checkpoint_minutes",
-      "training.validate_minutes", "training.sample_minutes", "training.keep"};
+      "training.validate_minutes", "training.sample_minutes", "training.keep",      "training.init",
+      "training.init_sha256"};
   if (nothing.contains(key)) return Touches::nothing;
   const bool averaged = (then.training.ema > 0) != (now.training.ema > 0);  // the average is there or not
   if (key == "data.kind" || (key == "training.ema" && averaged)) return Touches::model;
@@ -71,6 +72,12 @@ std::vector<ConfigChange> config_changes(const Config& then, const Config& now) 
     changes.push_back({field.key, value_words(before), value_words(after), touched_by(field.key, then, now)});
   }
   return changes;
+}
+
+Config on_machine(Config config, const TrainingConfig& set) {
+  config.training.threads = set.threads;
+  config.training.device = set.device;
+  return config;
 }
 
 Config config_to_resume(const RunDirectory& run, const Noted& noted) {

@@ -22,6 +22,9 @@ struct ConfigChange {
 // By keys; without those that are no part of what a run is (where its data lie, threads, device).
 std::vector<ConfigChange> config_changes(const Config& then, const Config& now);
 
+// The same, with the threads and the device that are set there: they are no part of what a run is.
+Config on_machine(Config config, const TrainingConfig& set);
+
 using Noted = std::function<void(const std::string& sentence)>;
 
 // What config.json says; where it is missing, what the newest checkpoint that is whole was trained with, which is

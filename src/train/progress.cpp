@@ -10,6 +10,7 @@ namespace longstride {
 namespace {
 
 constexpr const char* kDataHash = "data_sha256";
+constexpr const char* kSinceBest = "since_best";
 
 // Numbers of Progress by name: one list for writing and reading. The shortest text that reads back the same.
 template <typename Visit>
@@ -58,6 +59,7 @@ std::map<std::string, std::string> progress_metadata(const Progress& progress) {
   const auto put_number = [&](const char* name, const auto& value) { metadata[name] = to_text(value); };
   each_number(numbers, put_number);
   each_later_number(numbers, put_number);
+  put_number(kSinceBest, numbers.since_best);
   if (!progress.data.sha256.empty()) {
     each_number(numbers.data, put_number);
     metadata[kDataHash] = progress.data.sha256;
@@ -81,6 +83,7 @@ Progress read_progress(const SafetensorsFile& state) {
     progress.validated_step = progress.sampled_step = progress.step;
     progress.validated_s = progress.sampled_s = progress.elapsed_s;
   }
+  if (state.metadata().contains(kSinceBest)) read_number(kSinceBest, progress.since_best);
   if (const auto hash = state.metadata().find(kDataHash); hash != state.metadata().end()) {
     each_number(progress.data, read_number);
     progress.data.sha256 = hash->second;

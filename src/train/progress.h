@@ -29,6 +29,8 @@ struct Progress {
   // repeats nor omits what is due between two steps.
   std::int64_t validated_step = 0, sampled_step = 0;
   double validated_s = 0, sampled_s = 0;
+  std::int64_t since_best = 0;   // validations in a row that were not the best
+  double planned_minutes = 0;    // training.minutes that warm_share is a share of; known by model.safetensors
   DataMark data;                 // that all of it was trained on; unknown in states of version 0.1.0
   std::optional<Origin> origin;  // of what trained it last; unknown in older states; kept in model.safetensors
 };

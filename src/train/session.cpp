@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "io/words.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "model/checkpoint.h"
@@ -67,7 +68,7 @@ double Session::share() const {
   return training.steps > 0 ? static_cast<double>(progress_.step) / static_cast<double>(training.steps) : 1;
 }
 
-bool Session::done() const {
+bool Session::reached_end() const {
   const TrainingConfig& training = config_.training;
   return training.minutes > 0 ? elapsed() >= 60 * training.minutes : progress_.step >= training.steps;
 }
@@ -181,6 +182,11 @@ void Session::go_on(TrainResult& result) {
     if (!done() && !stopped()) between_steps();
     agree();
   }
+  result.stopped_early = lost_patience() && !reached_end();
+  if (result.stopped_early)
+    note("stopped early: the last " + std::to_string(progress_.since_best) +
+         " validations were no better than that of step " + with_commas(progress_.best_step) +
+         ", whose checkpoint is the best; --resume --steps N or --minutes M goes on all the same");
   if (done() && progress_.step > 0) {
     finish();
     test(result);
@@ -197,6 +203,7 @@ TrainResult Session::run() {
   agree();
   TrainResult result;
   if (finished_) {
+    result.stopped_early = lost_patience() && !reached_end();
     test(result);
   } else {
     go_on(result);

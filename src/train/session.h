@@ -49,12 +49,18 @@ class Session {
   };
   std::vector<Damaged> load_newest(const std::vector<std::int64_t>& checkpoints);  // that is whole; returns newer ones
   void resume_first();
+  void take_end(const Config& written);  // options_.steps or minutes; written: config.json as it is
+  void follow_schedule();
   void share_progress();
   void check_data(const DataMark& now) const;
   void set_aside(const std::vector<Damaged>& damaged);
   void repair_best();
   void take_origin();
-  bool done() const;
+  bool done() const { return reached_end() || lost_patience(); }
+  bool reached_end() const;
+  bool lost_patience() const {
+    return config_.training.patience > 0 && progress_.since_best >= config_.training.patience;
+  }
   double elapsed() const;  // seconds of training, earlier sessions included; as agreed
   double clock() const;    // the same of this process, now
   double share() const;    // of the run that is done

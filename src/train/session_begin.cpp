@@ -1,6 +1,8 @@
 // How a session begins: from nothing, or from the newest checkpoint that is whole and was trained on the same data.
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "io/words.h"
 #include "longstride/error.h"
 #include "model/checkpoint.h"
@@ -9,7 +11,11 @@
 namespace longstride {
 
 void Session::start() {
-  state_.initialise(config_.training.seed);
+  const TrainingConfig& training = config_.training;
+  if (training.init.empty())
+    state_.initialise(training.seed);
+  else
+    state_.initialise_from(training.init);
   progress_.origin = this_origin(backend_.facts().device);
   if (!is_first()) return;
   progress_.data = data_.mark();
@@ -24,7 +30,10 @@ void Session::resume() {
   std::int64_t step = run_ && !run_->checkpoints().empty() ? progress_.step : -1;
   world_.broadcast(&step, sizeof step);
   if (!is_first() && step < 0) start();
-  if (!is_first() && step >= 0) progress_ = state_.load(RunDirectory::checkpoint_of(options_.out, step));
+  if (!is_first() && step >= 0) {
+    progress_ = state_.load(RunDirectory::checkpoint_of(options_.out, step));
+    follow_schedule();
+  }
   share_progress();
 }
 
@@ -47,10 +56,11 @@ void Session::share_progress() {
 
 void Session::resume_first() {
   const std::vector<std::int64_t> checkpoints = run_->named_checkpoints();
-  const bool moved = run_->config().data.paths != config_.data.paths;
+  const Config written = run_->config();
+  const bool changed = written.data.paths != config_.data.paths || options_.steps || options_.minutes;
   if (checkpoints.empty()) {
     note("the run has no checkpoint yet: it starts from the beginning");
-    if (moved) run_->write_config(config_);
+    if (changed) run_->write_config(on_machine(config_, written.training));
     start();
     return;
   }
@@ -58,7 +68,9 @@ void Session::resume_first() {
   const DataMark now = data_.mark();
   check_data(now);  // before anything in the run changes
   progress_.data = now;
-  if (moved) run_->write_config(config_);
+  take_end(written);
+  if (changed) run_->write_config(on_machine(config_, written.training));
+  follow_schedule();
   set_aside(damaged);
   saved_ = true;
   repair_best();
@@ -71,6 +83,41 @@ void Session::resume_first() {
   take_origin();
   journal_->event(progress_.step, "resumed", progress_.origin);
   journal_->configuration(progress_.step, config_);
+}
+
+// Says from where to where, and at what rate: a schedule that is stretched goes up again where it had come down.
+void Session::take_end(const Config& written) {
+  if (!options_.steps && !options_.minutes) return;
+  const TrainingConfig &then = written.training, &now = config_.training;
+  const double used = progress_.elapsed_s / 60;
+  if (options_.steps && now.steps < progress_.step)
+    throw_invalid(fmt::format("--steps: counts from the run's beginning, and it has made {} steps; needs at least as "
+                              "many, got {}",
+                              with_commas(progress_.step), now.steps));
+  if (options_.minutes && now.minutes < used)
+    throw_invalid(fmt::format("--minutes: counts from the run's beginning, and it has trained for {:.4g} minutes; needs "
+                              "at least as many, got {}",
+                              used, now.minutes));
+  const auto words = [](const TrainingConfig& training) {
+    return training.minutes > 0 ? fmt::format("{:.4g} minutes", training.minutes)
+                                : fmt::format("{} steps", with_commas(training.steps));
+  };
+  note(fmt::format("the run of {} becomes one of {}: from step {} on its learning rate is that of such a run", words(then),
+                   words(now), with_commas(progress_.step + 1)));
+}
+
+// Where the run's end was moved: the share of time at which warm-up ended is one of the time that is planned now, and
+// patience begins anew.
+void Session::follow_schedule() {
+  if (options_.steps || options_.minutes) progress_.since_best = 0;
+  const TrainingConfig& training = config_.training;
+  if (training.minutes <= 0 || progress_.planned_minutes == training.minutes) return;
+  if (progress_.planned_minutes > 0) {
+    progress_.warm_share *= progress_.planned_minutes / training.minutes;
+  } else if (progress_.updates > 0) {  // by steps until now, which took about as long each
+    const double warm = static_cast<double>(training.warmup_steps) / static_cast<double>(progress_.updates);
+    progress_.warm_share = std::min(1.0, warm) * progress_.elapsed_s / (60 * training.minutes);
+  }
 }
 
 // What was computed by another program or with other instructions goes on, but not to the bits of a whole run.

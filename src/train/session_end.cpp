@@ -58,6 +58,7 @@ void Session::validate(std::int64_t tokens) {
   const double bits = scored->bits();
   const bool best = progress_.best_step < 0 || bits < progress_.best_bits;
   progress_.valid_bits = bits;
+  progress_.since_best = best ? 0 : progress_.since_best + 1;
   if (best) {
     progress_.best_bits = bits;
     progress_.best_step = progress_.step;

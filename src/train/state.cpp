@@ -183,6 +183,11 @@ void TrainState::initialise(std::int64_t seed) {
       put(entry, first, count, values.data());
     }
   }
+  take_initial_weights();
+}
+
+// The average begins with them, and so does the rounded copy.
+void TrainState::take_initial_weights() {
   for (int s = 0; average_ && s < shards_.segments(); ++s) {
     const Array<float> to = moved(average_, s);
     if (to.count > 0) backend_.copy(to.data, own_weights(s).data, to.count * 4);

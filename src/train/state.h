@@ -37,6 +37,7 @@ class TrainState {
              World& world = world_of_one());
 
   void initialise(std::int64_t seed);
+  void initialise_from(const std::string& path);  // a .safetensors file of the same table. Errors: corrupt_data
 
   // A step: begin; for each lane of this process passes that add to outputs(), each lane but the last ended by end_lane;
   // update. While the last pass of all runs its marks are handed to segment_final, in order, if exchanges() says so.
@@ -93,6 +94,7 @@ class TrainState {
   Array<double> norm() const { return array(static_cast<double*>(sums_.data()) + 1, 1); }
   Array<float> scale() const { return array(sums_.f32() + 4, 1); }
   std::vector<std::string> not_finite(const Buffer& store, bool rounded) const;
+  void take_initial_weights();
   void make_programs();
   void add_adamw(std::vector<Operation>& update, int segment) const;
   void gather_sums();
@@ -105,6 +107,7 @@ class TrainState {
   static constexpr std::int64_t kPutAtOnce = std::int64_t{1} << 18;
   const Buffer& trained() const { return splits_ ? masters_ : weights_; }
   void put(const Parameter& entry, std::int64_t first, std::int64_t count, const float* values);
+  void put_all(const std::vector<float>& values);
   void share_floats();
   void take_note(void* memory, std::int64_t bytes);
   const float* host(const Buffer& buffer, std::vector<std::byte>& staging) const;

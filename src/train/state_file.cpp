@@ -59,6 +59,22 @@ void TrainState::save(const std::string& checkpoint, const Config& config, const
   write_safetensors(checkpoint + "/" + kTrainingStateFile, metadata, tensors);
 }
 
+// The weights, of a whole store.
+void TrainState::put_all(const std::vector<float>& values) {
+  for (const Parameter& entry : table_.entries())
+    for (std::int64_t first = 0; first < entry.count; first += kPutAtOnce)
+      put(entry, first, std::min(kPutAtOnce, entry.count - first), values.data() + entry.offset + first);
+}
+
+void TrainState::initialise_from(const std::string& path) {
+  const SafetensorsFile file(path);
+  file.verify();
+  std::vector<float> values(static_cast<std::size_t>(table_.store_elements()));
+  load_tensors_into(file, table_, "", values.data());
+  put_all(values);
+  take_initial_weights();
+}
+
 Progress TrainState::load(const std::string& checkpoint) {
   const bool averaging = averages();
   for (const char* name : {kModelFile, kTrainingStateFile})
@@ -69,7 +85,9 @@ Progress TrainState::load(const std::string& checkpoint) {
   state.verify();
   check_together(model, state);
   Progress progress = read_progress(state);
-  progress.origin = read_checkpoint_metadata(model).origin;
+  const CheckpointInfo info = read_checkpoint_metadata(model);
+  progress.origin = info.origin;
+  progress.planned_minutes = info.config.training.minutes;
   std::vector<float> values(static_cast<std::size_t>(table_.store_elements()));
   const auto read = [&](const SafetensorsFile& file, const std::string& prefix, const Buffer& mine) {
     load_tensors_into(file, table_, prefix, values.data());
@@ -77,9 +95,7 @@ Progress TrainState::load(const std::string& checkpoint) {
   };
   if (averaging) read(model, "", average_);
   load_tensors_into(averaging ? state : model, table_, averaging ? "weights." : "", values.data());
-  for (const Parameter& entry : table_.entries())
-    for (std::int64_t first = 0; first < entry.count; first += kPutAtOnce)
-      put(entry, first, std::min(kPutAtOnce, entry.count - first), values.data() + entry.offset + first);
+  put_all(values);
   read(state, "first_moment.", first_moment_);
   read(state, "second_moment.", second_moment_);
   if (round_) round_->run();

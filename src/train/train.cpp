@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include <fmt/format.h>
+
 #include "io/system.h"
 #include "io/words.h"
 #include "longstride/error.h"
@@ -12,6 +14,7 @@
 #include "ops/backend.h"
 #include "parallel/agreement.h"
 #include "train/config_changes.h"
+#include "train/initial_weights.h"
 #include "train/run_directory.h"
 #include "train/same_start.h"
 #include "train/session.h"
@@ -44,6 +47,35 @@ std::unique_ptr<Dataset> open_data(World& world, const Config& config, const Tra
   return data;
 }
 
+// The configuration that a run goes on with: its own, with the end and the place of the data that were asked for now.
+Config config_to_go_on(const RunDirectory& run, const Config& asked, const TrainOptions& options, const Noted& note) {
+  if (options.steps && options.minutes) throw_invalid("--steps and --minutes: a run ends by one of them, got both");
+  Config config = config_to_resume(run, note);
+  if (options.steps) {
+    config.training.steps = *options.steps;
+    config.training.minutes = 0;
+  }
+  if (options.minutes) config.training.minutes = *options.minutes;
+  if (!asked.data.paths.empty()) config.data.paths = asked.data.paths;
+  check(config);
+  return config;
+}
+
+// The session says what becomes of the end; what else differs was edited.
+void note_edits(const RunDirectory& run, Config config, const Noted& note) {
+  const TrainingConfig written = run.config().training;
+  config.training.steps = written.steps;
+  config.training.minutes = written.minutes;
+  note_config_changes(run, config, note);
+}
+
+void require_validation(const Config& config, const Dataset& data) {
+  if (config.training.patience == 0 || data.part(Split::valid).size() > 0) return;
+  throw_invalid(fmt::format("training.patience: counts validations, and the validation part of {} is empty; give "
+                            "data.split a share for it, or set it to 0",
+                            data.describe()));
+}
+
 }  // namespace
 
 TrainResult train(const Config& asked, const TrainOptions& options, const TrainObserver& observer) {
@@ -55,40 +87,36 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   };
   if (!options.resume) check(config);  // before a folder is made
   require_same_start(world, asked, options.resume);
+  if (!options.resume && first) settle_initial_weights(config);
   std::optional<RunDirectory> run;
   if (first) {
     run.emplace(options.resume ? RunDirectory::open(options.out) : RunDirectory::claim(options.out, options.overwrite));
-    if (options.resume) {
-      config = config_to_resume(*run, note);
-      if (!asked.data.paths.empty()) config.data.paths = asked.data.paths;
-      check(config);
-    }
+    if (options.resume) config = config_to_go_on(*run, asked, options, note);
     RunDirectory::check_data(options.out, config.data.paths);
     for (std::string& path : config.data.paths) path = absolute_path(path);
     config.data.cache = absolute_path(config.data.cache);
   }
-  const Device device = asked.training.device;
-  check_device(device);
   config = shared(world, config);
-  config.training.threads = 0;  // neither is a part of what a run is
-  config.training.device = Device::automatic;
+  TrainingConfig here = config.training;  // threads and device, which are no part of what a run is, as they were set
+  if (asked.training.device != Device::automatic) here.device = asked.training.device;
+  check_device(here.device);
+  config = on_machine(config, TrainingConfig());
   const std::unique_ptr<Dataset> data = open_data(world, config, options, note);
   require_same(world, "train: the data", data->describe());
   config.data = data->config();
   data->require_context(Split::train, config.model.context);
+  require_validation(config, *data);
   if (first) data->require_vocabulary(data->part(Split::all), config.model.vocabulary, options.stop);
-  Config here = config;
-  here.training.device = device;
-  const Plan plan = plan_training(here, world.size(), world.rank());
+  const Plan plan = plan_training(on_machine(config, here), world.size(), world.rank());
   require_memory(plan);
   config.training.precision = plan.precision;
   config.training.recompute = plan.recompute;
   config = shared(world, config);
   if (options.resume && first)
-    note_config_changes(*run, config, note);
+    note_edits(*run, config, note);
   else if (first)
-    run->begin(config);
-  const std::unique_ptr<Backend> backend = make_backend(device);
+    run->begin(on_machine(config, here));
+  const std::unique_ptr<Backend> backend = make_backend(here.device);
   const double peak = backend->product_rate(type_of(config.training.precision));
   Session session(*backend, config, plan, peak, std::move(run), *data, options, observer, world);
   if (options.resume)

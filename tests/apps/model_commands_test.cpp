@@ -101,16 +101,20 @@ TEST_F(ModelCommands, SampleBeginsWithTheBytesOfAFile) {
 
 TEST_F(ModelCommands, SampleMakesSeveralSideBySide) {
   const Finished done = run({"sample", path("run"), "--count", "3", "--tokens", "10", "--prompt", "of"});
-  EXPECT_EQ(done.out.size(), 36u) << done.err;
-  EXPECT_NE(done.err.find("--- sample 3 of 3 ---"), std::string::npos);
+  const std::string second = "\n--- sample 2 of 3 ---\n", third = "\n--- sample 3 of 3 ---\n";
+  ASSERT_EQ(done.out.size(), 36 + second.size() + third.size()) << done.err;
+  EXPECT_EQ(done.out.substr(12, second.size()), second);
+  EXPECT_EQ(run({"sample", path("run"), "--count", "3", "--tokens", "10", "--prompt", "of", "--separator", "|"}).out,
+            done.out.substr(0, 12) + "|" + done.out.substr(12 + second.size(), 12) + "|" +
+                done.out.substr(done.out.size() - 12));
   ASSERT_EQ(
       run({"sample", path("run"), "--count", "3", "--tokens", "10", "--prompt", "of", "--out", path("s.txt")}).status,
       0);
-  EXPECT_EQ(read("s-001.txt") + read("s-002.txt") + read("s-003.txt"), done.out);
+  EXPECT_EQ(read("s-001.txt") + second + read("s-002.txt") + third + read("s-003.txt"), done.out);
   ASSERT_EQ(
       run({"sample", path("run"), "--count", "2", "--tokens", "10", "--prompt", "of", "--out", path("many/")}).status,
       0);
-  EXPECT_EQ(read("many/002.txt"), done.out.substr(12, 12));
+  EXPECT_EQ(read("many/002.txt"), done.out.substr(12 + second.size(), 12));
   const json result = run({"sample", path("run"), "--count", "2", "--tokens", "10", "--prompt", "of", "--json"}).json();
   ASSERT_EQ(result["samples"].size(), 2u);
   EXPECT_EQ(result["samples"][0]["hex"].get<std::string>().substr(0, 4), "6f66");

@@ -70,7 +70,7 @@ class Workplace {
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
     constexpr int kFlags = O_WRONLY | O_CREAT | O_TRUNC;
-    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&files, 0, input_.c_str(), O_RDONLY, 0);
     posix_spawn_file_actions_addopen(&files, 1, (out.empty() ? path("out") : out).c_str(), kFlags, 0600);
     posix_spawn_file_actions_addopen(&files, 2, (err.empty() ? path("err") : err).c_str(), kFlags, 0600);
     posix_spawnattr_t attributes;  // signals as a terminal's shell has them, whatever started the tests
@@ -136,6 +136,7 @@ class Workplace {
   }
 
   std::filesystem::path root_;
+  std::string input_ = "/dev/null";  // standard input of programs
   bool ignoring_ = false;  // programs are started with the signals ignored that this process ignores
   std::vector<std::string> launcher_;     // the words that start programs, before their names; by path
   std::vector<std::string> environment_;  // NAME=VALUE for programs, besides what this process has

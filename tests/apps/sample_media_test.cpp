@@ -11,6 +11,7 @@
 #include "io/file.h"
 #include "io/picture.h"
 #include "io/wav.h"
+#include "longstride/checkpoint.h"
 #include "longstride/config.h"
 #include "longstride/image.h"
 #include "longstride/sound.h"
@@ -134,6 +135,64 @@ TEST_F(SampleMedia, APictureIsAPngAndSeveralAreAGridAndSingleFiles) {
   ASSERT_EQ(run({"sample", path("run"), "--threads", "1", "--count", "2", "--out", path("folder/")}).status, 0);
   EXPECT_EQ(picture("folder/002.png").bytes, singles[1].bytes);
   EXPECT_EQ(picture("folder/grid.png").bytes, picture_grid({singles[0], singles[1]}, 2).bytes);
+}
+
+TEST_F(SampleMedia, APictureIsEnlargedByWholePixels) {
+  train_pictures();
+  const std::vector<std::string> options = {"sample", path("run"), "--threads", "1", "--out", path("one.png")};
+  ASSERT_EQ(run(options).status, 0);
+  const Image small = picture("one.png");
+  std::vector<std::string> scaled = options;
+  scaled.insert(scaled.end(), {"--scale", "3"});
+  ASSERT_EQ(run(scaled).status, 0);
+  const Image large = picture("one.png");
+  ASSERT_EQ(large.height, 3 * kHeight);
+  ASSERT_EQ(large.width, 3 * kWidth);
+  for (int row = 0; row < large.height; ++row)
+    for (int at = 0; at < large.width * 3; ++at) {
+      const int from = (row / 3 * kWidth + at / 3 / 3) * 3 + at % 3;
+      ASSERT_EQ(large.bytes[static_cast<std::size_t>(row * large.width * 3 + at)],
+                small.bytes[static_cast<std::size_t>(from)])
+          << row << ", " << at;
+    }
+  scaled.back() = "0";
+  EXPECT_EQ(refused(scaled), "longstride sample: --scale: needs a whole number in [1, 64], got 0\n");
+  scaled = options;
+  scaled.push_back("--no-echo");
+  EXPECT_EQ(refused(scaled), "longstride sample: --no-echo: is for texts, the model has learned from pictures\n");
+}
+
+int count_of(const std::string& word, const std::string& text) {
+  int count = 0;
+  for (std::size_t at = 0; (at = text.find(word, at)) != std::string::npos; at += word.size()) ++count;
+  return count;
+}
+
+TEST_F(SampleMedia, APageShowsThePixelsOfPicturesWithTheirBits) {
+  train_pictures();
+  const Finished done =
+      run({"evaluate", path("run"), "--data", path("pictures"), "--bytes", "144", "--page", path("page.html")});
+  ASSERT_EQ(done.status, 0) << done.err;
+  const std::string page = read("page.html");
+  EXPECT_EQ(count_of("<figure>", page), 2);
+  EXPECT_EQ(count_of("<title>row ", page), 2 * kHeight * kWidth);
+  EXPECT_EQ(count_of("fill=\"#", page), 2 * kHeight * kWidth);
+  const Image first = read_picture(path("pictures/0.png"), checkpoint_config(path("run"), "latest").data);
+  char colour[8];
+  std::snprintf(colour, sizeof colour, "#%02x%02x%02x", first.bytes[3], first.bytes[4], first.bytes[5]);
+  EXPECT_NE(page.find("<rect x=\"1\" y=\"0\" width=\"1\" height=\"1\" fill=\"" + std::string(colour)), std::string::npos);
+  EXPECT_NE(page.find("row 0, column 1&#10;red " + std::to_string(first.bytes[3]) + ": "), std::string::npos);
+}
+
+TEST_F(SampleMedia, APageShowsTheWaveformOfSoundWithItsBits) {
+  if (!train_sound()) GTEST_SKIP() << "this build reads no sound";
+  const Finished done =
+      run({"evaluate", path("run"), "--data", path("song.wav"), "--bytes", "1200", "--page", path("page.html")});
+  ASSERT_EQ(done.status, 0) << done.err;
+  const std::string page = read("page.html");
+  EXPECT_EQ(count_of("<figure>", page), 2);  // a thousand columns, and two hundred
+  EXPECT_EQ(count_of("bits a sample", page), 1200);
+  EXPECT_EQ(page.find("nan"), std::string::npos);
 }
 
 TEST_F(SampleMedia, ACompletedPictureKeepsItsGivenRowsToTheBit) {

@@ -44,10 +44,10 @@ TEST_F(TrainCommand, WritesTheInitialWeightsWhereNoStepIsAskedFor) {
 
 TEST_F(TrainCommand, GoesOnWithNothingButTheRun) {
   train(2);
-  const Finished done = run({"train", "--resume", "--out", path("run"), "--steps", "9", "--json"});
+  const Finished done = run({"train", "--resume", "--out", path("run"), "--batch", "9", "--json"});
   EXPECT_EQ(done.status, 0) << done.err;
   EXPECT_EQ(done.json()["step"], 2);
-  EXPECT_NE(done.err.find("--resume goes on with the run's own configuration; --steps is not looked at"),
+  EXPECT_NE(done.err.find("--resume goes on with the run's own configuration; --batch is not looked at"),
             std::string::npos)
       << done.err;
 }
@@ -204,7 +204,8 @@ TEST_F(TrainCommand, TrainsAndPlansForTheDeviceThatIsNamed) {
   }
   EXPECT_EQ(read("on-cpu/checkpoints/000000001/model.safetensors"),
             read("on-auto/checkpoints/000000001/model.safetensors"));
-  EXPECT_EQ(read("on-cpu/config.json"), read("on-auto/config.json"));  // a device is no part of what a run is
+  for (const char* device : {"cpu", "auto"})  // config.json keeps what was set, though it is no part of what a run is
+    EXPECT_EQ(json::parse(read(std::string("on-") + device + "/config.json"))["training"]["device"], device);
   EXPECT_FALSE(exists("on-cuda"));
   EXPECT_FALSE(exists("on-nonsense"));
   EXPECT_EQ(refused({"train", "--resume", "--out", path("on-cpu"), "--device", "cuda"}, 1),
@@ -212,7 +213,7 @@ TEST_F(TrainCommand, TrainsAndPlansForTheDeviceThatIsNamed) {
 }
 
 TEST_F(TrainCommand, ShowsHelpWithAnExampleForEveryCommand) {
-  for (const char* command : {"train", "evaluate", "sample", "pattern", "plan", "info", "attention", "doctor"}) {
+  for (const char* command : {"train", "evaluate", "sample", "pattern", "plan", "info", "attention", "doctor", "chat"}) {
     const Finished done = run({command, "--help"});
     EXPECT_EQ(done.status, 0);
     EXPECT_EQ(done.err, "");

@@ -1,0 +1,96 @@
+// The page's frame: its head, its colours and the figure that all its tokens add up to.
+#include "page.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "words.h"
+
+namespace longstride::program {
+namespace {
+
+constexpr int kColours = 16;          // of half a bit each
+constexpr double kLevelsPerBit = 2;
+
+// From white over yellow and orange to a dark red, on which writing turns white.
+std::string colours() {
+  std::string rules;
+  for (int level = 0; level < kColours; ++level) {
+    const double share = static_cast<double>(level) / (kColours - 1);
+    const std::string colour = fmt::format("hsl({:.0f},{:.0f}%,{:.0f}%)", 55 - 55 * share, 90.0, 97 - 57 * share);
+    rules += fmt::format(".b{0}{{background:{1};fill:{1};stroke:{1}}}{2}\n", level, colour,
+                         share > 0.7 ? fmt::format(".b{}{{color:#fff}}", level) : "");
+  }
+  return rules;
+}
+
+std::string legend() {
+  std::string boxes;
+  for (int level = 0; level < kColours; ++level)
+    boxes += fmt::format("<i class=\"b{}\">&nbsp;{}&nbsp;</i>", level,
+                         level % 2 == 0 ? fmt::format("{}", level / 2) : "&nbsp;");
+  return boxes + "+";
+}
+
+constexpr const char* kRules = R"css(body{font:16px/1.5 sans-serif;margin:2em auto;max-width:72em;padding:0 1em;background:#fff;color:#111}
+i{font-style:normal}
+i.mark{border:1px solid;opacity:.6;font-size:75%}
+pre{font:15px/1.7 monospace;white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:bidi-override;direction:ltr;border:1px solid #ccc;padding:1em}
+figure{display:inline-block;margin:0 1em 1em 0}
+svg{display:inline-block;margin-right:4px}
+.small{color:#555;font-size:85%}
+)css";
+
+}  // namespace
+
+std::string html_escaped(std::string_view text) {
+  std::string safe;
+  for (const char c : text) {
+    switch (c) {
+      case '&': safe += "&amp;"; break;
+      case '<': safe += "&lt;"; break;
+      case '>': safe += "&gt;"; break;
+      case '"': safe += "&quot;"; break;
+      case '\'': safe += "&#39;"; break;
+      case '\n': safe += "&#10;"; break;
+      default: safe += c;
+    }
+  }
+  return safe;
+}
+
+std::string colour_class(double bits) {
+  const int level = static_cast<int>(std::clamp(bits * kLevelsPerBit, 0.0, kColours - 1.0));
+  return fmt::format("b{}", level);
+}
+
+std::string expectation(const ScoredToken& token, const std::function<std::string(std::int32_t)>& name) {
+  std::string words = fmt::format("{:.2f} bits", token.bits);
+  for (std::size_t rank = 0; rank < token.expected.size(); ++rank) {
+    const LikelyToken& likely = token.expected[rank];
+    words += fmt::format("{}{} {:.3g}%", rank == 0 ? "; expected " : ", ", name(likely.token), 100 * likely.probability);
+  }
+  return words;
+}
+
+std::string page_html(const std::vector<ScoredToken>& tokens, const Evaluation& result, const DataConfig& data) {
+  double bits = 0;
+  for (const ScoredToken& token : tokens) bits += token.bits;
+  const std::string unit = result.kind == "image" ? "dim" : "byte";
+  const std::string body = result.kind == "image"   ? pictures_body(tokens, data)
+                           : result.kind == "sound" ? sound_body(tokens, data)
+                                                    : text_body(tokens);
+  const std::string title = fmt::format("{:.4f} bits per {}", result.bits_per_byte, unit);
+  return fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{0}</title>\n<style>\n{1}{2}</style>"
+      "</head>\n<body>\n<h1>{0}</h1>\n<p>{3} bits over {4} bytes of {5}; {6} at step {7}; context {8}, minimum context "
+      "{9}; {10}.</p>\n<p class=\"small\">Bits a {11}: {12} Point at one to see its bits and what the model expected in "
+      "its place.</p>\n{13}</body>\n</html>\n",
+      title, kRules, colours(), fmt::format("{:.2f}", bits), with_commas(result.tokens_scored),
+      html_escaped(escaped(result.data)), html_escaped(escaped(result.checkpoint)), with_commas(result.step),
+      with_commas(result.context), with_commas(result.min_context), html_escaped(origin_words(result.origin)), unit,
+      legend(), body);
+}
+
+}  // namespace longstride::program

@@ -1,0 +1,78 @@
+// This finds the weights that a run begins with and says what keeps them from being those of its model.
+#include "train/initial_weights.h"
+
+#include <set>
+#include <string>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "io/sha256.h"
+#include "io/file.h"
+#include "io/safetensors.h"
+#include "io/system.h"
+#include "io/words.h"
+#include "longstride/error.h"
+#include "model/checkpoint.h"
+#include "model/config_fields.h"
+
+namespace longstride {
+
+namespace {
+
+// Keys that change no tensor. A context may be another one as long as there are positions for it.
+const std::set<std::string> kFree = {"model.context", "model.attention", "model.dropout", "model.initialisation"};
+
+std::string advice(const std::string& key, const ModelConfig& then, const ModelConfig& now) {
+  if (key == "model.vocabulary") return "; the vocabularies must be the same";
+  if (key != "model.positions") return "; leave it out, or train without --init";
+  std::int64_t positions = 1;
+  for (const std::int64_t extent : then.positions) positions *= extent;
+  return fmt::format("; its positions are for contexts of up to {} tokens, {} were asked for", with_commas(positions),
+                     with_commas(now.context));
+}
+
+void require_fit(const std::string& path, const ModelConfig& then, const ModelConfig& now) {
+  Config before, after;
+  before.model = then;
+  after.model = now;
+  for (const ConfigField& field : config_fields()) {
+    if (!field.key.starts_with("model.") || kFree.contains(field.key)) continue;
+    const nlohmann::json had = field.write(before), needs = field.write(after);
+    if (had == needs) continue;
+    throw_invalid(fmt::format("training.init: the weights of \"{}\" do not fit: {} is {} there, {} here{}", path,
+                              field.key, value_words(had), value_words(needs), advice(field.key, then, now)));
+  }
+}
+
+std::string hash_of(const std::string& path) {
+  const InputFile file(path);
+  Sha256 hash;
+  file.each_block(0, file.size(), [&](std::span<const std::uint8_t> block) { hash.update(block); });
+  return hash.hex();
+}
+
+}  // namespace
+
+void settle_initial_weights(Config& config) {
+  TrainingConfig& training = config.training;
+  if (training.init.empty()) return;
+  std::string path;
+  try {
+    path = find_checkpoint(training.init, "best");
+  } catch (const Error& error) {
+    throw Error(error.kind(), std::string("training.init: ") + error.what());
+  }
+  const SafetensorsFile file(path);
+  file.verify();
+  require_fit(path, read_checkpoint_metadata(file).config.model, config.model);
+  const std::string hash = hash_of(path);
+  if (!training.init_sha256.empty() && training.init_sha256 != hash)
+    throw_invalid(fmt::format("training.init: \"{}\" is not the file that training.init_sha256 names: its sha256 is {}, "
+                              "not {}; leave that key out to begin with what is there now",
+                              path, hash.substr(0, 12), training.init_sha256.substr(0, 12)));
+  training.init = absolute_path(path);
+  training.init_sha256 = hash;
+}
+
+}  // namespace longstride

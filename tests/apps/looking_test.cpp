@@ -1,0 +1,168 @@
+// What single bytes cost, on lines and pages; texts written by turns; samples as people want them.
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "apps/program.h"
+#include "longstride/utf8.h"
+
+namespace longstride {
+namespace {
+
+using nlohmann::json;
+
+class Looking : public Commands {
+ protected:
+  void SetUp() override { train(3); }
+  Finished sample(const std::vector<std::string>& more) const {
+    return sample_of("30", more);
+  }
+  Finished sample_of(const std::string& tokens, const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments = {"sample", path("run"), "--prompt", "line ", "--tokens", tokens};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments);
+  }
+  Finished chat(const std::string& typed, const std::vector<std::string>& more = {}) {
+    write("typed", typed);
+    input_ = path("typed");
+    std::vector<std::string> arguments = {"chat", path("run"), "--tokens", "12"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run(arguments);
+  }
+};
+
+TEST_F(Looking, EveryByteIsALineAndTheyAddUpToTheLast) {
+  const Finished done = run({"evaluate", path("run"), "--data", path("text"), "--per-byte", "--bytes", "100",
+                             "--min-context", "9", "--expected", "2"});
+  ASSERT_EQ(done.status, 0) << done.err;
+  std::istringstream lines(done.out);
+  std::vector<json> objects;
+  for (std::string line; std::getline(lines, line);) objects.push_back(json::parse(line));
+  ASSERT_EQ(objects.size(), 101u);
+  double bits = 0;
+  for (std::size_t at = 0; at < 100; ++at) {
+    const json& one = objects[at];
+    EXPECT_EQ(one["at"], at);
+    EXPECT_EQ(one["byte"], read("text")[at]);
+    EXPECT_EQ(one["text"], std::string(1, read("text")[at]));
+    ASSERT_EQ(one["expected"].size(), 2u);
+    EXPECT_GE(one["expected"][0]["probability"], one["expected"][1]["probability"]);
+    bits += one["bits"].get<double>();
+  }
+  EXPECT_NEAR(bits / 100, objects[100]["bits_per_byte"].get<double>(), 1e-9);
+  EXPECT_NE(done.err.find("bits per byte ± "), std::string::npos);
+}
+
+TEST_F(Looking, APageShowsEveryCharacterWholeAndNoneAsMarkup) {
+  write("odd", "<b>&amp; \"K\xc3\xa4se\"\n\t\xff\x1b[31m\xe2\x80\xae end");
+  const Finished done = run({"evaluate", path("run"), "--data", path("odd"), "--page", path("page.html")});
+  ASSERT_EQ(done.status, 0) << done.err;
+  const std::string page = read("page.html");
+  const std::string body = page.substr(page.find("<pre>"));
+  for (const char* part : {">&lt;</i>", ">&amp;</i>", ">&quot;</i>", ">\xc3\xa4</i>", "\xe2\x86\xb5</i>\n</i>", "\\xff",
+                           "&#x241b;", "U+202E", "; expected "})
+    EXPECT_NE(body.find(part), std::string::npos) << part;
+  EXPECT_EQ(body.find("<b>"), std::string::npos);
+  EXPECT_EQ(body.find('\x1b'), std::string::npos);
+  EXPECT_EQ(page.find("http"), std::string::npos);
+  EXPECT_EQ(page.find("<script"), std::string::npos);
+  EXPECT_NE(done.out.find("bits per byte"), std::string::npos);
+  EXPECT_EQ(refused({"evaluate", path("run"), "--data", path("odd"), "--page", path("p"), "--bytes", "900000"}),
+            "longstride evaluate: --page: shows at most 262,144 bytes, got --bytes 900000; --offset shows others\n");
+  EXPECT_EQ(refused({"evaluate", path("run"), "--data", path("odd"), "--expected", "2"}),
+            "longstride evaluate: --expected: is for --per-byte and --page; give one of them too\n");
+}
+
+TEST_F(Looking, TheTemperatureThatSuitsTheKindIsSaid) {
+  const Finished usual = sample({});
+  EXPECT_NE(usual.err.find("at temperature 0.8, which suits text; --temperature takes another"), std::string::npos);
+  const Finished given = sample({"--temperature", "0.8"});
+  EXPECT_EQ(given.out, usual.out);
+  EXPECT_EQ(given.err.find("suits"), std::string::npos);
+  EXPECT_EQ(sample({"--json", "--quiet"}).json()["temperature"], 0.8);
+}
+
+TEST_F(Looking, SamplesEndWithATextAndLeaveThePromptAway) {
+  const std::string whole = sample({}).out;
+  const std::string made = whole.substr(5);
+  EXPECT_EQ(sample({"--no-echo"}).out, made);
+  const std::string stop = made.substr(10, 2);
+  const std::string until = made.substr(0, made.find(stop) + 2);
+  EXPECT_EQ(sample({"--stop", stop}).out, "line " + until);
+  const json told = sample({"--stop", stop, "--no-echo", "--json", "--temperature", "1"}).json()["samples"][0];
+  EXPECT_EQ(told["hex"].get<std::string>().size(), 2 * told["log_probabilities"].size());
+  EXPECT_LT(told["log_probabilities"][0], 0);
+  EXPECT_EQ(refused({"sample", path("run"), "--scale", "4"}),
+            "longstride sample: --scale: is for pictures, the model has learned from text\n");
+}
+
+// A model of three steps writes any bytes; the terminal gets characters, line ends and tabs.
+TEST_F(Looking, ATerminalGetsNoCommandsAndNoBytesThatAreNoText) {
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY);
+  ASSERT_GE(terminal, 0);
+  ASSERT_EQ(::grantpt(terminal) + ::unlockpt(terminal), 0);
+  const std::string slave = ::ptsname(terminal);
+  const int held = ::open(slave.c_str(), O_RDWR | O_NOCTTY);  // or the program's end would throw away what it wrote
+  const std::vector<std::string> options = {"sample", path("run"), "--prompt", "K\xc3\xa4se ", "--tokens", "600",
+                                            "--temperature", "3"};
+  const std::string whole = run(options).out;
+  ASSERT_NE(whole.find('\x1b'), std::string::npos);  // some of 600 are
+  EXPECT_EQ(run(options, slave).status, 0);
+  char bytes[4096];
+  const std::string shown(bytes, static_cast<std::size_t>(std::max<ssize_t>(0, ::read(terminal, bytes, sizeof bytes))));
+  EXPECT_TRUE(shown.starts_with("K\xc3\xa4se ")) << shown;
+  EXPECT_GT(shown.size(), 500u);
+  for (std::size_t at = 0; at < shown.size();) {
+    const std::size_t length = utf8_length(std::string_view(shown).substr(at));
+    ASSERT_GT(length, 0u) << at;
+    const auto byte = static_cast<unsigned char>(shown[at]);
+    EXPECT_TRUE(length > 1 || byte >= 0x20 || byte == '\n' || byte == '\t' || byte == '\r') << int{byte};
+    at += length;
+  }
+  ::close(held);
+  ::close(terminal);
+}
+
+TEST_F(Looking, APictureIsNoBeginningOfAText) {
+  write("photo.jpg", "\xff\xd8\xff\xe0 and more");
+  EXPECT_EQ(refused({"sample", path("run"), "--prime", path("photo.jpg")}),
+            "longstride sample: --prime: \"/photo.jpg\" is a picture, and the model has learned from text\n");
+  write("sound", "RIFF....WAVEfmt ");
+  EXPECT_NE(refused({"sample", path("run"), "--prime", path("sound")}).find("is a recording, and"), std::string::npos);
+}
+
+// What is typed and what is made are one text; what sample makes of it at once is the same.
+TEST_F(Looking, ATextIsWrittenByTurns) {
+  const Finished turns = chat("line \n\n");
+  ASSERT_EQ(turns.status, 0) << turns.err;
+  const std::string made = sample_of("24", {"--no-echo"}).out;
+  EXPECT_EQ(turns.out, made.substr(0, 12) + "\n" + made.substr(12) + "\n");
+}
+
+TEST_F(Looking, ByTurnsEverythingCanBeChangedAndTakenBack) {
+  const std::string greedy = sample_of("12", {"--no-echo", "--temperature", "0"}).out;
+  EXPECT_EQ(chat("/temperature 0\nline \n", {"--quiet"}).out, greedy + "\n");
+  const std::string other = sample_of("12", {"--no-echo", "--seed", "2"}).out;
+  const Finished again = chat("line \n/again\n/forget\n/seed 2\nline ");  // the last line has no end
+  const std::string first = sample_of("12", {"--no-echo"}).out;
+  EXPECT_EQ(again.out, first + "\n" + other + "\n" + other + "\n");
+  const Finished wrong = chat("/again\n/temperature hot\n/top-p 2\n/dance\n");
+  EXPECT_EQ(wrong.status, 0);
+  EXPECT_EQ(wrong.out, "");
+  for (const char* said : {"/again: nothing was made", "/temperature: needs a number, got \"hot\"",
+                           "--top-p: needs a number in (0, 1]", "/dance: no such command"})
+    EXPECT_NE(wrong.err.find(said), std::string::npos) << said << wrong.err;
+}
+
+TEST_F(Looking, ByTurnsATextMayOutgrowTheContext) {
+  const Finished turns = chat("line \n\n\n\n\n");  // 65 tokens and a context of 40
+  ASSERT_EQ(turns.status, 0) << turns.err;
+  EXPECT_NE(turns.err.find("has outgrown the context"), std::string::npos) << turns.err;
+  const std::string made = sample_of("60", {"--no-echo"}).out;
+  std::string joined;
+  for (std::size_t at = 0; at < 60; at += 12) joined += made.substr(at, 12) + "\n";
+  EXPECT_EQ(turns.out, joined);
+}
+
+}  // namespace
+}  // namespace longstride
