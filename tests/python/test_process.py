@@ -57,10 +57,21 @@ def test_other_threads_go_on_while_the_library_computes(model, long_text):
     assert turns > 100
 
 
-def test_ctrl_c_ends_a_long_score(model, long_text):
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda model, path: model.score(path.read_bytes()),
+        lambda model, path: model.evaluate(path),
+        lambda model, path: model.sample_tokens(tokens=10**7),
+        lambda model, path: model.sample_text(tokens=10**9).read(),
+    ],
+    ids=["score", "evaluate", "sample_tokens", "sample_text"],
+)
+def test_ctrl_c_ends_what_takes_long(model, long_text, tmp_path, work):
+    (tmp_path / "long.txt").write_bytes(long_text)
     with expect_ctrl_c(after_s=0.3):
         while True:
-            model.score(long_text)
+            work(model, tmp_path / "long.txt")
     assert len(model.bits(TEXT)) == len(TEXT)
 
 
