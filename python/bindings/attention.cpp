@@ -2,6 +2,8 @@
 // longstride/sparse_attention.h has made once for a shape are kept here between calls.
 #include "longstride/sparse_attention.h"
 
+#include <pthread.h>
+
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
@@ -87,6 +89,9 @@ class Idle {
     const std::lock_guard lock(mutex_);
     return {idle_.size(), bytes_};
   }
+  // A process is forked while nobody is at work here: the other threads do not live on in it to release the lock.
+  void before_fork() { mutex_.lock(); }
+  void after_fork() { mutex_.unlock(); }
   void clear() {
     Loan dropped;
     const std::lock_guard lock(mutex_);
@@ -104,6 +109,8 @@ Idle& idle() {
   static auto* const objects = new Idle;  // never destroyed: a thread may still compute while the process ends
   return *objects;
 }
+
+void release_after_fork() { idle().after_fork(); }
 
 // Strides of (B, H, T, D) in elements; the last one must be 1.
 using Strides = std::array<std::int64_t, 4>;
@@ -172,7 +179,8 @@ void backward(Strides q_shape, std::int64_t Dv, bool bfloat16, const std::string
 
 void bind_attention(nb::module_& module) {
   using namespace nb::literals;
-  const auto unlocked = nb::call_guard<nb::gil_scoped_release>();
+  pthread_atfork([] { idle().before_fork(); }, release_after_fork, release_after_fork);
+  const auto unlocked = nb::call_guard<Unlocked>();
   module.def("attention_forward", &forward, unlocked, kForwardDoc, "q_shape"_a, "Dv"_a, "bfloat16"_a, "patterns"_a,
              "scale"_a.none(), "threads"_a, "q"_a, "q_strides"_a, "k"_a, "k_strides"_a, "v"_a, "v_strides"_a, "out"_a,
              "out_strides"_a, "lse"_a);

@@ -3,6 +3,7 @@
 
 #include <nanobind/nanobind.h>
 
+#include <chrono>
 #include <csignal>
 #include <utility>
 
@@ -11,6 +12,7 @@ namespace longstride::python {
 namespace nb = nanobind;
 
 // Each adds its subject to the module. The Python part of the package, python/longstride, gives them their last form.
+void bind_ending(nb::module_& module);
 void bind_errors(nb::module_& module);
 void bind_files(nb::module_& module);
 void bind_pattern(nb::module_& module);
@@ -27,10 +29,26 @@ void bind_train(nb::module_& module);
 // unavailable in such a process, and remembers the process that computes first.
 void refuse_after_fork();
 
+// Who waits looks so often whether Ctrl-C was pressed, or somebody asks for an end.
+constexpr std::chrono::milliseconds kBetweenLooks{50};
+
+// Without Python's lock while this lives: other threads of Python go on. Where the process ends meanwhile the thread
+// that made this never goes on (ending.cpp).
+class Unlocked {
+ public:
+  Unlocked();
+  ~Unlocked();
+  Unlocked(const Unlocked&) = delete;
+  Unlocked& operator=(const Unlocked&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
 // Runs `work` while other threads of Python go on. The work must touch no Python object.
 template <class Work>
 auto without_lock(Work&& work) {
-  const nb::gil_scoped_release released;
+  const Unlocked unlocked;
   return std::forward<Work>(work)();
 }
 

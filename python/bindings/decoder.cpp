@@ -16,7 +16,7 @@ namespace {
 using namespace nb::literals;
 using Tokens = ArrayIn<std::int32_t>;
 
-// Its own turn is taken before the model's. To leave needs the first alone: the model may be at work for long.
+// Its own turn is taken after the model's. To leave needs it alone, for the model may be at work for long.
 struct HeldDecoder {
   HeldDecoder(std::shared_ptr<Held> of, const DecoderOptions& options)
       : held(std::move(of)), decoder(held->model, options) {}
@@ -29,7 +29,7 @@ struct HeldSequence {
   HeldSequence(std::shared_ptr<HeldDecoder> in, Decoder::Sequence held)
       : decoder(std::move(in)), sequence(std::move(held)) {}
   ~HeldSequence() {
-    const nb::gil_scoped_release released;
+    const Unlocked unlocked;
     leave();
   }
   void leave() {
@@ -47,21 +47,21 @@ struct SequenceHandle {
   std::shared_ptr<HeldSequence> held;
 };
 
+// For a thread that has the model's turn.
 template <class Work>
 auto in_turn(HeldDecoder& decoder, Work&& work) {
-  const std::scoped_lock turn(decoder.turn, decoder.held->turn);
+  const std::lock_guard turn(decoder.turn);
   return work();
 }
 
 void make(DecoderHandle* self, const ModelHandle& model, std::int64_t sequences, std::int64_t length, bool exact) {
   const DecoderOptions options = {sequences, length, exact};
-  new (self) DecoderHandle{multiplying([&] {
-    const std::lock_guard turn(model.held->turn);
-    return shared_until_fork<HeldDecoder>(model.held, options);
-  })};
+  new (self) DecoderHandle{
+      taking_turns(model, [&](Model&) { return shared_until_fork<HeldDecoder>(model.held, options); })};
 }
 
 SequenceHandle join(const DecoderHandle& self) {
+  const Turn turn(*self.held->held);
   return {computing([&] {
     Decoder::Sequence joined = in_turn(*self.held, [&] { return self.held->decoder.join(); });
     return shared_until_fork<HeldSequence>(self.held, std::move(joined));
@@ -69,8 +69,9 @@ SequenceHandle join(const DecoderHandle& self) {
 }
 
 SequenceHandle fork_of(const SequenceHandle& self) {
+  const std::shared_ptr<HeldDecoder>& decoder = self.held->decoder;
+  const Turn turn(*decoder->held);
   return {computing([&] {
-    const std::shared_ptr<HeldDecoder>& decoder = self.held->decoder;
     Decoder::Sequence forked = in_turn(*decoder, [&] { return self.held->sequence.fork(); });
     return shared_until_fork<HeldSequence>(decoder, std::move(forked));
   })};
@@ -78,6 +79,7 @@ SequenceHandle fork_of(const SequenceHandle& self) {
 
 ArrayOut<float> read(const SequenceHandle& self, const Tokens& tokens) {
   std::vector<float> logits;
+  const Turn turn(*self.held->decoder->held);
   Errand errand;
   errand.run([&] {
     in_turn(*self.held->decoder, [&] {
@@ -90,6 +92,7 @@ ArrayOut<float> read(const SequenceHandle& self, const Tokens& tokens) {
 
 ArrayOut<float> step(const DecoderHandle& self, const std::vector<SequenceHandle>& sequences, const Tokens& tokens) {
   if (sequences.size() != tokens.size()) throw_invalid("decoder: needs as many tokens as sequences");
+  const Turn turn(*self.held->held);
   std::vector<float> logits = multiplying([&] {
     return in_turn(*self.held, [&] {
       std::vector<Decoder::Fed> fed;
@@ -117,6 +120,7 @@ void bind_decoder(nb::module_& module) {
       .def("_read", read)
       .def("_restart",
            [](const SequenceHandle& self) {
+             const Turn turn(*self.held->decoder->held);
              computing([&] { in_turn(*self.held->decoder, [&] { self.held->sequence.restart(); }); });
            })
       .def("_fork", fork_of)

@@ -1,20 +1,17 @@
 // This runs long work on a thread of its own while the caller's thread answers Python.
 #include "errand.h"
 
-#include <chrono>
 #include <thread>
 
+#include "ending.h"
+
 namespace longstride::python {
-namespace {
-
-constexpr std::chrono::milliseconds kBetweenLooks{50};  // for Ctrl-C
-
-}  // namespace
 
 void Errand::run(const std::function<void()>& work) {
   refuse_after_fork();
   {
-    const nb::gil_scoped_release released;
+    const Unlocked unlocked;
+    const StopsAtTheEnd stops(stop_);
     std::thread worker;
     {
       const SignalsWait waiting;  // the worker inherits it

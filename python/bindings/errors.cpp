@@ -22,6 +22,9 @@ const char* exception_name(ErrorKind kind) {
       return "Exhausted";
     case ErrorKind::diverged:
       return "Diverged";
+    case ErrorKind::stopped:
+    case ErrorKind::reader_gone:
+      break;
   }
   return "Error";
 }

@@ -3,10 +3,13 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 #include "bindings.h"
+#include "longstride/error.h"
 #include "longstride/model.h"
 
 namespace longstride::python {
@@ -23,7 +26,31 @@ std::shared_ptr<T> shared_until_fork(Arguments&&... arguments) {
 struct Held {
   explicit Held(const ModelOptions& options) : model(options) {}
   Model model;
-  std::mutex turn;  // taken without Python's lock only
+  std::timed_mutex turn;  // a Turn holds it, or the thread of a Stream; nobody waits for it with Python's lock
+  std::atomic<std::thread::id> caller{};  // of the Turn
+};
+
+// The caller's turn with a model; its thread has Python's lock. Another call may be at work for long, or a text that
+// nobody reads on: a handler of a signal that raises ends the waiting.
+class Turn {
+ public:
+  explicit Turn(Held& held) : held_(held), turn_(held.turn, std::defer_lock) {
+    refuse_after_fork();  // where nobody would give it back
+    if (held.caller.load() == std::this_thread::get_id()) {
+      throw_invalid("longstride: a callback asks the model that is at work and waits for it; load another for it");
+    }
+    while (!turn_.try_lock() && !without_lock([&] { return turn_.try_lock_for(kBetweenLooks); })) {
+      if (PyErr_CheckSignals() != 0) nb::raise_python_error();
+    }
+    held.caller.store(std::this_thread::get_id());
+  }
+  ~Turn() { held_.caller.store({}); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  Held& held_;
+  std::unique_lock<std::timed_mutex> turn_;
 };
 
 struct ModelHandle {
@@ -49,10 +76,8 @@ auto multiplying(Work&& work) {
 // Runs `work(model)` in this thread when it is the caller's turn.
 template <class Work>
 auto taking_turns(const ModelHandle& handle, Work&& work) {
-  return multiplying([&] {
-    const std::lock_guard turn(handle.held->turn);
-    return work(handle.held->model);
-  });
+  const Turn turn(*handle.held);
+  return multiplying([&] { return work(handle.held->model); });
 }
 
 }  // namespace longstride::python

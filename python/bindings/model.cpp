@@ -38,22 +38,18 @@ ArrayOut<float> next_logits(const ModelHandle& self, const Tokens& tokens) {
     return array_of(taking_turns(self, [&](Model& model) { return model.next_logits(span_of(tokens)); }));
   }
   std::vector<float> values;
+  const Turn turn(*self.held);
   Errand errand;
-  errand.run([&] {
-    const std::lock_guard turn(self.held->turn);
-    values = self.held->model.next_logits(span_of(tokens), errand.stop());
-  });
+  errand.run([&] { values = self.held->model.next_logits(span_of(tokens), errand.stop()); });
   return array_of(std::move(values));
 }
 
 // bits, bits_per_token, standard_error, windows
 nb::tuple score(const ModelHandle& self, const Tokens& tokens, std::int64_t min_context) {
   TokenScore found;
+  const Turn turn(*self.held);
   Errand errand;
-  errand.run([&] {
-    const std::lock_guard turn(self.held->turn);
-    found = self.held->model.score(span_of(tokens), min_context, errand.stop());
-  });
+  errand.run([&] { found = self.held->model.score(span_of(tokens), min_context, errand.stop()); });
   return nb::make_tuple(array_of(std::move(found.bits)), found.bits_per_token, unless_negative(found.standard_error),
                         found.windows);
 }
@@ -99,10 +95,8 @@ nb::dict evaluate(const ModelHandle& self, const std::vector<Path>& data, const 
   }
   options.noted = [&](const std::string& sentence) { errand.tell([&] { noted(said(sentence)); }); };
   Evaluation found;
-  errand.run([&] {
-    const std::lock_guard turn(self.held->turn);
-    found = self.held->model.evaluate(options);
-  });
+  const Turn turn(*self.held);
+  errand.run([&] { found = self.held->model.evaluate(options); });
   return record(found);
 }
 

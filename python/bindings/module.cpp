@@ -11,6 +11,7 @@ NB_MODULE(_core, module) {
   module.doc() = "The library behind the package longstride. Import longstride instead.";
   longstride::set_commit(longstride::program::kCommit);
   module.def("version", &longstride::version, "The version of the library, as in \"0.1.0\".");
+  bind_ending(module);
   bind_errors(module);
   bind_files(module);
   bind_pattern(module);

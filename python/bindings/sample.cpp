@@ -52,10 +52,8 @@ nb::list sample(const ModelHandle& self, const nb::dict& choices, const std::vec
   options.stop = errand.stop();
   options.noted = [&](const std::string& sentence) { errand.tell([&] { noted(said(sentence)); }); };
   std::vector<std::vector<std::uint8_t>> made;
-  errand.run([&] {
-    const std::lock_guard turn(self.held->turn);
-    made = self.held->model.sample(options);
-  });
+  const Turn turn(*self.held);
+  errand.run([&] { made = self.held->model.sample(options); });
   nb::list sequences;
   for (std::vector<std::uint8_t>& tokens : made) sequences.append(array_of(std::move(tokens)));
   return sequences;
@@ -78,7 +76,7 @@ class Stream {
     thread_ = std::thread([this] { make(); });
   }
   ~Stream() {
-    const nb::gil_scoped_release released;
+    const Unlocked unlocked;
     close();
   }
   void close() {
@@ -105,8 +103,9 @@ class Stream {
   void make() {
     std::exception_ptr failure;
     try {
-      const std::lock_guard turn(held_->turn);
-      held_->model.sample(options_);
+      std::unique_lock turn(held_->turn, std::defer_lock);
+      while (!stop_.load() && !turn.owns_lock()) turn.try_lock_for(kBetweenLooks);
+      if (turn.owns_lock()) held_->model.sample(options_);
     } catch (...) {
       failure = std::current_exception();
     }
@@ -136,7 +135,7 @@ struct StreamHandle {
 nb::bytes next(const StreamHandle& self, const nb::callable& noted) {
   refuse_after_fork();
   while (true) {
-    const Stream::News news = without_lock([&] { return self.stream->wait(std::chrono::milliseconds(50)); });
+    const Stream::News news = without_lock([&] { return self.stream->wait(kBetweenLooks); });
     for (const std::string& sentence : news.notes) noted(said(sentence));
     if (!news.bytes.empty()) return nb::bytes(news.bytes.data(), news.bytes.size());
     if (news.done) return nb::bytes("", 0);

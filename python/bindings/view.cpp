@@ -32,12 +32,10 @@ struct ViewHandle {
 
   template <class Work>
   void look(Work&& work) const {
+    const Turn turn(*held->held);
     held->stop.store(false);
     Errand errand(held->stop);
-    errand.run([&] {
-      const std::lock_guard turn(held->held->turn);
-      work(held->view);
-    });
+    errand.run([&] { work(held->view); });
   }
 };
 

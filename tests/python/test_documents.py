@@ -1,4 +1,4 @@
-"""What is shown works: every example of docs/python.md and python/examples, and their types."""
+"""What is shown works: the examples of README.md, docs/python.md and python/examples, and their types."""
 
 import ast
 import importlib.util
@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 
 import pytest
 from conftest import ROOT
@@ -24,6 +25,16 @@ def folder(corpus, pictures, tmp_path, monkeypatch):
     shutil.copy(pictures, tmp_path / "pictures.npy")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_the_readme_s_example_runs(folder, capsys):
+    (block,) = re.findall(r"^(    import longstride\n(?:    .+\n)+)", (ROOT / "README.md").read_text(), re.M)
+    code = textwrap.dedent(block)
+    assert code.count('"text-small"') == 1
+    code = code.replace('"text-small"', '["text-small", {"training.minutes": 0.05}]')  # of its three minutes
+    exec(compile(code, "README.md", "exec"), {})
+    made = b"".join(map(ast.literal_eval, capsys.readouterr().out.splitlines()))
+    assert len(made) == 256 and (folder / "runs" / "first" / "best").exists()
 
 
 def test_the_page_does_what_it_says(folder, capsys):

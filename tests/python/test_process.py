@@ -57,10 +57,58 @@ def test_other_threads_go_on_while_the_library_computes(model, long_text):
     assert turns > 100
 
 
-def test_ctrl_c_ends_a_long_score(model, long_text):
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda model, path: model.score(path.read_bytes()),
+        lambda model, path: model.evaluate(path),
+        lambda model, path: model.sample_tokens(tokens=10**7),
+        lambda model, path: model.sample_text(tokens=10**9).read(),
+    ],
+    ids=["score", "evaluate", "sample_tokens", "sample_text"],
+)
+def test_ctrl_c_ends_what_takes_long(model, long_text, tmp_path, work):
+    (tmp_path / "long.txt").write_bytes(long_text)
     with expect_ctrl_c(after_s=0.3):
         while True:
-            model.score(long_text)
+            work(model, tmp_path / "long.txt")
+    assert len(model.bits(TEXT)) == len(TEXT)
+
+
+def test_ctrl_c_ends_the_wait_for_a_model_that_is_at_work(model, corpus):
+    """A text that nobody reads on keeps the model at work until it is closed."""
+    decoder = model.decoder()
+    sequence = decoder.join()
+    asks = [
+        lambda: model.logits(TEXT),
+        lambda: model.bits(TEXT),
+        lambda: model.evaluate(corpus),
+        lambda: model.attention(TEXT),
+        lambda: model.sample_tokens(tokens=1),
+        lambda: next(model.sample_text(tokens=1)),
+        lambda: sequence.read(TEXT),
+        lambda: decoder.step([sequence], [1]),
+        model.decoder,
+        decoder.join,
+    ]
+    with model.sample_text(tokens=10**9) as stream:
+        next(stream)
+        for ask in asks:
+            with expect_ctrl_c(after_s=0.1):
+                ask()
+        assert next(stream)
+    assert len(model.bits(TEXT)) == len(TEXT)
+
+
+def test_a_handler_that_asks_the_model_at_work_is_told_so(model, long_text):
+    before = signal.signal(signal.SIGALRM, lambda *_: model.bits(TEXT))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        with pytest.raises(ValueError, match="load another"):
+            while True:
+                model.score(long_text)
+    finally:
+        signal.signal(signal.SIGALRM, before)
     assert len(model.bits(TEXT)) == len(TEXT)
 
 
@@ -131,6 +179,37 @@ def test_a_stream_that_is_alive_at_the_end_of_the_program_ends_with_it(text_run)
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        "longstride.train(config, sys.argv[2], out=sys.argv[3], progress=False, on_step=lambda _: begun.set())",
+        "model.score(b'abc' * 100_000)",
+        "model.logits(b'abc')",
+        "longstride.Pattern('dense').reach(100)",
+    ],
+)
+def test_a_daemon_thread_that_is_at_work_at_the_end_of_the_program_ends_with_it(text_run, corpus, tmp_path, work):
+    code = f"""
+import sys, threading, time, longstride
+config = {TINY | {"training": {**TINY["training"], "steps": 10**9}}}
+model = longstride.load(sys.argv[1])
+begun = threading.Event()
+def work():
+    while True:
+        {work}
+        begun.set()
+for _ in range({1 if "train" in work else 2}):
+    threading.Thread(target=work, daemon=True).start()
+assert begun.wait(60)
+time.sleep(0.3)
+"""
+    arguments = [sys.executable, "-c", code, text_run, corpus, tmp_path / "run"]
+    done = subprocess.run(arguments, capture_output=True, timeout=120, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    if "train" in work:  # it saved
+        assert longstride.info(tmp_path / "run", "latest").step > 0
 
 
 def score_in_child(path, answers):

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from longstride import _core
 from longstride.errors import InvalidArgument, Unavailable
@@ -83,11 +84,11 @@ def _rows(x: Tensor) -> Tensor:
 def _empty(of: Tensor, D: int) -> Tensor:
     """(B, H, T, D) in memory as (B, T, H, D), in the format of `of`."""
     B, H, T, _ = of.shape
-    return torch.empty_strided((B, H, T, D), (T * H * D, D, H * D, 1), dtype=of.dtype, device=of.device)
+    return of.new_empty_strided((B, H, T, D), (T * H * D, D, H * D, 1))
 
 
 def _empty_lse(q: Tensor) -> Tensor:
-    return torch.empty(q.shape[:3], dtype=torch.float32, device=q.device)
+    return q.new_empty(q.shape[:3], dtype=torch.float32)
 
 
 # --- the operators ---
@@ -196,7 +197,16 @@ _record_backward = super(torch.autograd.Function, _RecordedBackward).apply
 def _autograd(q, k, v, pattern, scale=None):
     if torch._C._are_functorch_transforms_active():
         raise Unavailable("attention: torch.func cannot differentiate it; torch.autograd.grad and backward can")
-    return _record(q, k, v, pattern, scale)
+    if _wanted(q, k, v):
+        return _record(q, k, v, pattern, scale)
+    with torch._C._AutoDispatchBelowAutograd():  # a tape that nobody reads takes some us a call
+        return _attention(q, k, v, pattern, scale)
+
+
+def _wanted(q, k, v):
+    """Whether a derivative is: a gradient, or a tangent, which the tape refuses."""
+    recorded = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
+    return recorded or forward_ad._current_level >= 0
 
 
 def _autograd_backward(*inputs):
@@ -205,7 +215,19 @@ def _autograd_backward(*inputs):
 
 _library.impl("attention", _autograd, "Autograd")
 _library.impl("attention_backward", _autograd_backward, "Autograd")
-torch.library.register_autocast("longstride::attention", "cpu", torch.bfloat16, lib=_library)
+
+
+# By hand as well: torch 2.6 has no torch.library.register_autocast.
+_autocast_keys = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
+
+
+def _autocast(q, k, v, pattern, scale=None):
+    narrow = [x.to(torch.bfloat16) if x.dtype in (torch.float32, torch.float16) else x for x in (q, k, v)]
+    with torch._C._ExcludeDispatchKeyGuard(_autocast_keys):
+        return _attention(*narrow, pattern, scale)
+
+
+_library.impl("attention", _autocast, "AutocastCPU")
 
 
 # --- batches of calls: torch.vmap's dimension joins B ---
