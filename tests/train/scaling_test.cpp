@@ -17,7 +17,7 @@
 #include "train/float_tensors.h"
 #include "train/scaling.h"
 #include "train/trainer.h"
-#include "train/work.h"
+#include "train/multiply_adds.h"
 
 namespace longstride {
 namespace {
