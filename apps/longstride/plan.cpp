@@ -158,6 +158,8 @@ int run(const PlanOptions& options) {
     throw_invalid(
         fmt::format("--processes: needs a whole number in [1, {}], got {}", kMostProcesses, shared.processes));
   const double link = options.link.empty() ? 0 : parse_link(options.link);
+  if (link > 0 && shared.processes == 1)
+    throw_invalid("--link: joins several processes; give --processes too, at least 2");
   const Plan plan = plan_training(config, static_cast<int>(shared.processes));
   if (link > 0) {
     shared.rates = measured_rates(plan, link);

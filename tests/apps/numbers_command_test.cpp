@@ -62,6 +62,35 @@ TEST_F(Numbers, SizesThatNoMachineHoldsAreRefusedByPlan) {
   EXPECT_LT(done.peak_bytes, 1'000'000'000);
 }
 
+TEST_F(Numbers, OfManyProcessesArePlanned) {
+  const std::vector<std::string> sets = {"training.accumulate=8", "training.lanes=4"};
+  const auto plan = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = with("plan", sets);
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  const auto json = run(plan({"--processes", "4", "--link", "25Gbit", "--json"})).json();
+  EXPECT_EQ(json["processes"], 4);
+  EXPECT_GT(json["sent_bytes_per_step"], 0);
+  EXPECT_EQ(json["scaling"]["link_bytes_per_s"], 25e9 / 8);
+  EXPECT_GT(json["scaling"]["efficiency"], 0);
+  EXPECT_LE(json["scaling"]["efficiency"], 1);
+  EXPECT_GE(json["scaling"]["batches_for_90_percent"], 1);
+  EXPECT_FALSE(run(plan({"--json"})).json().contains("processes"));
+  EXPECT_NE(run(plan({"--processes", "2"})).out.find("2 processes: the memory is that of the first; it sends"),
+            std::string::npos);
+  EXPECT_NE(run(plan({"--processes", "2", "--link", "2GB/s"})).out.find("over 2.00 GB/s each way"), std::string::npos);
+  for (const std::string word : {"fast", "25", "0Gbit", "-1Gbit", "25Gbits", "1e99Gbit", "nanGbit"})
+    EXPECT_EQ(refused(plan({"--processes", "2", "--link", word})),
+              "longstride plan: --link: needs a rate such as 25Gbit or 50GB (a second), got \"" + word + "\"\n");
+  EXPECT_EQ(refused(plan({"--link", "25Gbit"})),
+            "longstride plan: --link: joins several processes; give --processes too, at least 2\n");
+  EXPECT_EQ(refused(plan({"--processes", "0"})),
+            "longstride plan: --processes: needs a whole number in [1, 65536], got 0\n");
+  EXPECT_NE(refused(plan({"--processes", "8"})).find("8 processes share training.lanes, of which there are 4"),
+            std::string::npos);
+}
+
 // 010 was 8, and what is too large the largest there is; a variable that is not set was 0, or as if it were not there.
 TEST_F(Numbers, OfOptionsAreDecimalAndWhole) {
   ASSERT_EQ(run(with("train", {})).status, 0);

@@ -42,25 +42,26 @@ TEST_F(PlanMemoryOfProcesses, IsWhatTheFirstHasAtItsPeak) {
         "model.positions=[8,8]", "model.attention=dense", "training.batch=1", "training.sample_minutes=0",
         "training.accumulate=4", "training.lanes=4"})
     what.insert(what.end(), {"--set", set});
-  for (const char* precision : {"float32", "bfloat16"}) {
-    double before = 0;
-    for (const int processes : {1, 2, 4}) {
-      const std::string name = precision + std::to_string(processes);
-      std::vector<std::string> plan = {"plan", "--json", "--processes", std::to_string(processes)},
-                               train = {"train", "--quiet", "--out", path(name)};
-      for (std::vector<std::string>* command : {&plan, &train}) {
-        command->insert(command->end(), what.begin(), what.end());
-        command->insert(command->end(), {"--precision", precision});
-      }
-      const nlohmann::json told = run(plan).json();
-      ASSERT_TRUE(told.is_object());
-      const Finished done = run_by(processes, train);
-      ASSERT_EQ(done.status, 0) << done.err;
-      const auto planned = told["bytes"]["total"].get<double>(), used = static_cast<double>(done.peak_bytes);
-      EXPECT_NEAR(used, planned, 0.05 * planned) << name << " " << told;
-      EXPECT_TRUE(before == 0 || planned < before) << name;  // it shrinks with their number
-      before = planned;
+  double before = 0;
+  for (const auto& [precision, processes] :
+       {std::pair("float32", 4), std::pair("bfloat16", 1), std::pair("bfloat16", 2), std::pair("bfloat16", 4)}) {
+    const std::string name = precision + std::to_string(processes);
+    std::vector<std::string> plan = {"plan", "--json", "--processes", std::to_string(processes)},
+                             train = {"train", "--quiet", "--out", path(name)};
+    for (std::vector<std::string>* command : {&plan, &train}) {
+      command->insert(command->end(), what.begin(), what.end());
+      command->insert(command->end(), {"--precision", precision});
     }
+    const nlohmann::json told = run(plan).json();
+    ASSERT_TRUE(told.is_object());
+    const Finished done = run_by(processes, train);
+    ASSERT_EQ(done.status, 0) << done.err;
+    const auto planned = told["bytes"]["total"].get<double>(), used = static_cast<double>(done.peak_bytes);
+    EXPECT_NEAR(used, planned, 0.05 * planned) << name << " " << told;
+    if (processes > 1 && std::string(precision) == "bfloat16") {
+      EXPECT_LT(planned, before) << name;  // it shrinks with their number
+    }
+    before = planned;
   }
 }
 

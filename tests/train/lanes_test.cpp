@@ -100,9 +100,12 @@ TEST_F(Lanes, GoOnInAnotherNumberOfProcesses) {
 
 // Weights arrive from other processes behind the back of the device, which keeps products' weights in an order of its own.
 TEST_F(Lanes, AreDecodedWithTheWeightsThatArrived) {
-  const std::vector<std::int32_t> prompt = {1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233};
+  std::vector<std::int32_t> prompt;  // long enough for tiles, whose products' weights are kept
+  for (int i = 0; i < 300; ++i) prompt.push_back(i * i % 256);
   for (const DType type : {DType::float32, DType::bfloat16}) {
-    const Config c = config(2, type);
+    Config c = config(2, type);
+    c.model.context = 320;
+    c.model.positions = {16, 20};
     const auto logits = [&](int processes) {
       std::vector<std::vector<float>> all;
       run_threads(processes, [&](World& world) {
@@ -111,13 +114,13 @@ TEST_F(Lanes, AreDecodedWithTheWeightsThatArrived) {
         TrainState state(*backend, c.model, c.training, type, world);
         state.initialise(5);
         Trainer trainer(*backend, c, data, state, world);
-        Engine engine(*backend, c.model, {1, 30, type}, state.weights());
+        Engine engine(*backend, c.model, {1, c.model.context, type}, state.weights());
         Progress progress;
         for (int step = 0; step < 3; ++step) {
           trainer.step(progress, 0.01);
           for (int again = 0; again < 3; ++again) {  // kept from the second time on
             const Engine::Sequence place = engine.join();
-            const float* found = engine.read(place, prompt, nullptr, Engine::Reading::rows);
+            const float* found = engine.read(place, prompt, nullptr, Engine::Reading::tiles);
             if (world.rank() == 0) all.emplace_back(found, found + 256);
             engine.leave(place);
           }
