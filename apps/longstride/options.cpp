@@ -4,12 +4,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "longstride/file.h"
+#include "signals.h"
 
 namespace longstride::program {
 namespace {
@@ -138,7 +140,8 @@ void apply_threads(std::int64_t threads) {
         fmt::format("--threads: needs a whole number in [0, {}] (0: every core), got {}", kMostThreads, threads));
   }
   set_threads(static_cast<int>(threads));
-  share_cores();
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr && std::getenv("GOMP_SPINCOUNT") == nullptr)
+    without_signals([] { share_cores(); });
 }
 
 void add_device_option(CommandLine app, std::string& device) {

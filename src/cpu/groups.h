@@ -7,8 +7,9 @@
 
 namespace longstride::cpu {
 
-// Calls visit(folder, version) for each group, from the process's own up to the root, of version 1 (the hierarchy of that
-// controller) and 2. groups: the text of /proc/self/cgroup. root: where the hierarchies are mounted, /sys/fs/cgroup.
+// Calls visit(folder, version) for each group, from the process's own up to the root, of version 1 (the hierarchy of
+// that controller) and 2. groups: the text of /proc/self/cgroup. root: where the hierarchies are mounted,
+// /sys/fs/cgroup.
 void each_group(const std::string& groups, const std::string& root, const std::string& controller,
                 const std::function<void(const std::string& folder, int version)>& visit);
 

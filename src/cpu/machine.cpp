@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
 #include <fstream>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
@@ -88,7 +87,10 @@ class TimedProduct {
 
 // Before anything is set: what OpenMP was told, or a thread a core.
 int threads_at_start() {
-  static const int threads = std::getenv("OMP_NUM_THREADS") != nullptr ? omp_get_max_threads() : usable_cores();
+  const auto started = [] {
+    return omp_get_max_threads() != omp_get_num_procs() ? omp_get_max_threads() : usable_cores();
+  };
+  static const int threads = started();
   return threads;
 }
 

@@ -6,8 +6,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <csignal>
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -87,14 +85,8 @@ ShortWaits::~ShortWaits() {
 
 void share_cores() {
   static std::atomic<bool> begun{false};
-  for (const char* said : {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"})
-    if (std::getenv(said) != nullptr) return;
   if (begun.exchange(true)) return;
-  sigset_t all, before;  // signals are for other threads
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   std::thread(watch, "/proc/self/task/" + std::to_string(::gettid()) + "/schedstat").detach();
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 bool waits_are_short() { return short_waits; }

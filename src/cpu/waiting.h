@@ -1,5 +1,6 @@
-// How threads wait for one another at the ends of parallel loops: by spinning while the cores are theirs, and by sleeping
-// soon where other programs want them. A thread that spins takes the core from the very thread that it waits for.
+// How threads wait for one another at the ends of parallel loops: by spinning while the cores are theirs, and by
+// sleeping soon where other programs want them. A thread that spins takes the core from the very thread that it waits
+// for.
 #pragma once
 
 #include <condition_variable>

@@ -21,7 +21,8 @@ struct PrecisionChoice {
   std::string reason;
 };
 
-// ratio: Backend::bfloat16_over_float32. Processors exist that multiply bfloat16 natively, and more slowly than float32.
+// ratio: Backend::bfloat16_over_float32. Processors exist that multiply bfloat16 natively, and more slowly than
+// float32.
 inline PrecisionChoice choice_of_precision(double ratio) {
   if (ratio == 0) return {Precision::float32, "this machine has no products of bfloat16"};
   return {ratio >= 1 ? Precision::bfloat16 : Precision::float32,

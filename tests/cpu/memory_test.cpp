@@ -1,4 +1,5 @@
-// These tests set limits of memory, and lay out control groups as kernels and containers show them: of memory, of cores.
+// These tests set limits of memory, and lay out control groups as kernels and containers show them: of memory, of
+// cores.
 #include "cpu/memory.h"
 
 #include <gtest/gtest.h>

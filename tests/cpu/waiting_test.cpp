@@ -40,7 +40,8 @@ TEST(Waiting, DelayIsTheSecondNumber) {
 TEST(Waiting, ShortWaitsEndInSleep) {
   const ShortWaits waits;
   bool slept = false;
-  for (int attempt = 0; attempt < 200 && !slept; ++attempt) {  // on a busy machine a thread may not come to sleep so soon
+  for (int attempt = 0; attempt < 200 && !slept;
+       ++attempt) {  // on a busy machine a thread may not come to sleep so soon
     std::atomic<int> other{0};
 #pragma omp parallel num_threads(2)
     if (omp_get_thread_num() == 1) other = ::gettid();
