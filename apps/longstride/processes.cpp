@@ -22,6 +22,7 @@
 #include "longstride/error.h"
 #include "longstride/origin.h"
 #include "output.h"
+#include "signals.h"
 #include "words.h"
 
 namespace longstride::program {
@@ -119,7 +120,9 @@ Launched join_launched(const std::atomic<bool>* stop) {
   joining.silence_s = launch.silence_s;
   joining.ends.say = say_at_the_end;
   joining.ends.leave = [](int status) { ::_exit(status); };  // files are whole at any time
-  launched.world = launch.by_mpi ? join_world_by_mpi(joining) : join_world_by_tcp(launch.place, joining);
+  without_signals([&] {
+    launched.world = launch.by_mpi ? join_world_by_mpi(joining) : join_world_by_tcp(launch.place, joining);
+  });
   launched.rank = rank_of(*launched.world);
   launched.size = size_of(*launched.world);
   require_size(launched, launch);

@@ -21,8 +21,9 @@ struct Launched {
 // joined for it.
 bool is_first_launched();
 
-// Joins where the environment says that a launcher started several. stop: as stop_on_signals gives it, to be called
-// before, so that threads which are made here leave signals to it. Errors: as longstride/processes.h has them.
+// Joins where the environment says that a launcher started several. Threads that are made here leave signals to others.
+// stop: as stop_on_signals gives it; without it nothing interrupts the wait for the others. Errors: as
+// longstride/processes.h has them.
 Launched join_launched(const std::atomic<bool>* stop = nullptr);
 
 // --threads, where it is 0: this process's share of the cores.

@@ -91,10 +91,11 @@ class Pattern(_core.Pattern):
     answer for head 0; `for_head` gives the pattern of another one.
     """
 
-    __slots__ = ()
+    __slots__ = ("_text",)
 
     def __init__(self, text: str | Pattern):
         super().__init__(str(text))
+        self._text = str(self)  # for torch.compile, which looks into no method of the extension module
 
     def __repr__(self) -> str:
         return f'longstride.Pattern("{self}")'

@@ -51,9 +51,8 @@ def _text(pattern: Pattern | Sequence[str | Pattern], shape: torch.Size) -> str:
     return ";".join([of_head if isinstance(of_head, str) else _text_of(of_head) for of_head in pattern])
 
 
-@torch.compiler.assume_constant_result  # torch.compile cannot look into a Pattern
 def _text_of(pattern: Pattern) -> str:
-    return str(pattern)
+    return pattern._text if isinstance(pattern, Pattern) else str(pattern)
 
 
 def _check(q: Tensor, k: Tensor, v: Tensor) -> None:
@@ -215,19 +214,7 @@ def _autograd_backward(*inputs):
 
 _library.impl("attention", _autograd, "Autograd")
 _library.impl("attention_backward", _autograd_backward, "Autograd")
-
-
-# By hand as well: torch 2.6 has no torch.library.register_autocast.
-_autocast_keys = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
-
-
-def _autocast(q, k, v, pattern, scale=None):
-    narrow = [x.to(torch.bfloat16) if x.dtype in (torch.float32, torch.float16) else x for x in (q, k, v)]
-    with torch._C._ExcludeDispatchKeyGuard(_autocast_keys):
-        return _attention(*narrow, pattern, scale)
-
-
-_library.impl("attention", _autocast, "AutocastCPU")
+torch.library.register_autocast("longstride::attention", "cpu", torch.bfloat16, lib=_library)
 
 
 # --- batches of calls: torch.vmap's dimension joins B ---

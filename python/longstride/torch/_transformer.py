@@ -103,9 +103,9 @@ class SparseTransformer(nn.Module):
         """(B, T) -> (B, T + 1, C). A token's row of the position embeddings is that of its own place."""
         B, T = tokens.shape
         embedded = self.token_embedding(tokens)
-        h, place, below = embedded, torch.arange(T, device=tokens.device), 1
+        h, below = embedded, 1
         for embedding in reversed(self.position_embedding):
-            h = h + embedding(place // below % embedding.num_embeddings)
+            h = h + _of_places(embedding.weight, below, T)
             below *= embedding.num_embeddings
         h = torch.cat([self.start.expand(B, 1, -1), h], dim=1)
         for order, embedding in self.hash_embedding.items():
@@ -237,6 +237,13 @@ class _Feedforward(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.expand(x)
         return self.contract(x * torch.sigmoid(1.702 * x))
+
+
+def _of_places(weight: Tensor, below: int, T: int) -> Tensor:
+    """(extent, C) -> (T, C): place t has row t // below mod extent. By copies, whose gradients are plain sums: torch 2.9
+    compiles those of a look-up by computed rows to what reads beyond them."""
+    rows = weight[: max(1, -(-T // below))].unsqueeze(1).expand(-1, below, -1).flatten(0, 1)
+    return rows.repeat(max(1, -(-T // len(rows))), 1)[:T]
 
 
 def _buckets(tokens: Tensor, g: int, buckets: int) -> Tensor:
