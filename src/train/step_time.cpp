@@ -23,8 +23,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr double kMoment_s = 0.1;       // of a pass that is measured, about
-constexpr double kHeadMoment_s = 0.02;  // of one head's attention
+constexpr double kMoment_s = 0.3;       // of a pass that is measured, about: weights are brought into order once a pass
+constexpr double kHeadMoment_s = 0.05;  // of one head's attention
 constexpr double kUsualShare = 0.4;     // of the best product's rate that passes reach, to choose sizes by
 constexpr int kTimes = 3;
 
@@ -128,14 +128,16 @@ double head_seconds(Backend& backend, const Config& config, const Plan& plan, co
 
 double attention_seconds(Backend& backend, const Config& config, const Plan& plan, double rate) {
   const ModelConfig& model = config.model;
-  std::map<std::string, double> known;  // seconds by pattern
+  std::map<std::string, double> known;  // seconds by what a head reads, whichever sub-block of a summary it owns
   double sum = 0;
   const auto cycle = static_cast<std::int64_t>(model.attention.blocks.size());
   for (std::int64_t first = 0; first < std::min(cycle, model.layers); ++first) {
     const std::int64_t times = (model.layers - first + cycle - 1) / cycle;  // blocks first, first + cycle, ...
     for (std::int64_t h = 0; h < model.heads; ++h) {
       const Pattern pattern = model.attention.head(first, h);
-      const auto [found, is_new] = known.try_emplace(to_string(pattern), 0);
+      Pattern alike = pattern;
+      for (Part& part : alike.parts) part.block = 0;
+      const auto [found, is_new] = known.try_emplace(to_string(alike), 0);
       if (is_new) found->second = head_seconds(backend, config, plan, pattern, rate);
       sum += static_cast<double>(times) * found->second;
     }

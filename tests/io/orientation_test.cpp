@@ -2,6 +2,7 @@
 // (ImageOps.exif_transpose) for the same files.
 #include "io/orientation.h"
 
+#include <rapidcheck.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -71,6 +72,18 @@ TEST(Orientation, IsNoneWhereTheDataSayNothingThatCanBeRead) {
   Bytes far = whole;
   std::fill_n(far.begin() + 4, 4, std::uint8_t{0xff});  // the directory lies beyond any end
   EXPECT_EQ(exif_orientation(far), 1);
+}
+
+TEST(Orientation, OfAnyBytesIsOneOfTheEight) {
+  const bool holds = rc::check([](const Bytes& tail) {
+    for (const int whole : {6, 8}) {
+      Bytes bytes = whole == 6 ? exif(whole) : little_exif(whole);
+      std::copy_n(tail.begin(), std::min(tail.size(), bytes.size() - 4), bytes.begin() + 4);
+      const int found = exif_orientation(bytes);
+      RC_ASSERT(found >= 1 && found <= 8);
+    }
+  });
+  EXPECT_TRUE(holds);
 }
 
 TEST(Orientation, TurnsAPngAsPillowDoes) {
