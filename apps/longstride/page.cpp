@@ -13,15 +13,14 @@ namespace {
 constexpr int kColours = 16;          // of half a bit each
 constexpr double kLevelsPerBit = 2;
 
-// From white over yellow and orange to a dark red, on which writing turns white.
+int level_of(double bits) { return static_cast<int>(std::clamp(bits * kLevelsPerBit, 0.0, kColours - 1.0)); }
+
+// Of each level's class; writing turns white on the darkest.
 std::string colours() {
   std::string rules;
-  for (int level = 0; level < kColours; ++level) {
-    const double share = static_cast<double>(level) / (kColours - 1);
-    const std::string colour = fmt::format("hsl({:.0f},{:.0f}%,{:.0f}%)", 55 - 55 * share, 90.0, 97 - 57 * share);
-    rules += fmt::format(".b{0}{{background:{1};fill:{1};stroke:{1}}}{2}\n", level, colour,
-                         share > 0.7 ? fmt::format(".b{}{{color:#fff}}", level) : "");
-  }
+  for (int level = 0; level < kColours; ++level)
+    rules += fmt::format(".b{}{{background:{}{}}}\n", level, colour(level / kLevelsPerBit),
+                         level > kColours * 2 / 3 ? ";color:#fff" : "");
   return rules;
 }
 
@@ -38,7 +37,7 @@ i{font-style:normal}
 i.mark{border:1px solid;opacity:.6;font-size:75%}
 pre{font:15px/1.7 monospace;white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:bidi-override;direction:ltr;border:1px solid #ccc;padding:1em}
 figure{display:inline-block;margin:0 1em 1em 0}
-svg{display:inline-block;margin-right:4px}
+svg{display:inline-block;margin-right:4px;max-width:100%;height:auto}
 .small{color:#555;font-size:85%}
 )css";
 
@@ -60,10 +59,20 @@ std::string html_escaped(std::string_view text) {
   return safe;
 }
 
-std::string colour_class(double bits) {
-  const int level = static_cast<int>(std::clamp(bits * kLevelsPerBit, 0.0, kColours - 1.0));
-  return fmt::format("b{}", level);
+// From nearly white over orange to a dark red.
+std::string colour(double bits) {
+  constexpr double kStops[3][3] = {{255, 253, 240}, {253, 174, 97}, {180, 10, 10}};
+  const double along = 2.0 * level_of(bits) / (kColours - 1);
+  const int stop = along < 1 ? 0 : 1;
+  int rgb[3];
+  for (int channel = 0; channel < 3; ++channel) {
+    const double from = kStops[stop][channel], to = kStops[stop + 1][channel];
+    rgb[channel] = static_cast<int>(from + (along - stop) * (to - from) + 0.5);
+  }
+  return fmt::format("#{:02x}{:02x}{:02x}", rgb[0], rgb[1], rgb[2]);
 }
+
+std::string colour_class(double bits) { return fmt::format("b{}", level_of(bits)); }
 
 std::string expectation(const ScoredToken& token, const std::function<std::string(std::int32_t)>& name) {
   std::string words = fmt::format("{:.2f} bits", token.bits);

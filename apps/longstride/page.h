@@ -25,7 +25,9 @@ std::string pictures_body(const std::vector<ScoredToken>& tokens, const DataConf
 std::string sound_body(const std::vector<ScoredToken>& tokens, const DataConfig& data);
 
 std::string html_escaped(std::string_view text);  // also as the value of an attribute
-// The class that colours so many bits a token: "b0" (none) to "b15" (7.5 and more).
+// The colour of so many bits a token, from none to 7.5 and more: "#fffdf0" to "#b40a0a", and the class that has it
+// behind it: "b0" to "b15".
+std::string colour(double bits);
 std::string colour_class(double bits);
 // "2.31 bits; expected a 45%, b 12%": of one token, not escaped yet. name: what a value is called.
 std::string expectation(const ScoredToken& token, const std::function<std::string(std::int32_t)>& name);

@@ -46,8 +46,8 @@ std::string pictures_body(const std::vector<ScoredToken>& tokens, const DataConf
       all += bits;
       const std::string place = fmt::format("x=\"{}\" y=\"{}\" width=\"1\" height=\"1\"", column, row);
       picture += fmt::format("<rect {} fill=\"#{:02x}{:02x}{:02x}\"/>", place, value[0], value[1], value[2]);
-      heat += fmt::format("<rect {} class=\"{}\"><title>{}</title></rect>", place,
-                          colour_class(bits / static_cast<double>(channels)), html_escaped(words));
+      heat += fmt::format("<rect {} fill=\"{}\"><title>{}</title></rect>", place,
+                          colour(bits / static_cast<double>(channels)), html_escaped(words));
     }
     body += fmt::format("<figure>{}{}<figcaption class=\"small\">picture {}: {:.4f} bits per dim</figcaption></figure>\n",
                         svg(width, height, picture), svg(width, height, heat), with_commas(number),

@@ -31,11 +31,11 @@ std::string column_rect(std::int64_t x, std::span<const ScoredToken> tokens, std
       fmt::format("{:.4f} s: {:.2f} bits a sample\nmost surprising: {}, {}", begin_s,
                   bits / static_cast<double>(tokens.size()), code_name(worst->token), expectation(*worst, code_name));
   const double top = height_of(*high), bottom = std::max(height_of(*low), top + 1);
-  const std::string colour = colour_class(bits / static_cast<double>(tokens.size()));
+  const std::string behind = colour(bits / static_cast<double>(tokens.size()));
   return fmt::format(
-      "<g class=\"{0}\"><title>{1}</title><rect x=\"{2}\" y=\"0\" width=\"1\" height=\"{3}\" />"
-      "<rect x=\"{2}\" y=\"{4:.1f}\" width=\"1\" height=\"{5:.1f}\" style=\"fill:#111\"/></g>",
-      colour, html_escaped(words), x, kStripHeight, top, bottom - top);
+      "<g><title>{}</title><rect x=\"{}\" y=\"0\" width=\"1\" height=\"{}\" fill=\"{}\"/>"
+      "<rect x=\"{}\" y=\"{:.1f}\" width=\"1\" height=\"{:.1f}\" fill=\"#111\"/></g>",
+      html_escaped(words), x, kStripHeight, behind, x, top, bottom - top);
 }
 
 }  // namespace

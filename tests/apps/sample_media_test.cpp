@@ -176,7 +176,7 @@ TEST_F(SampleMedia, APageShowsThePixelsOfPicturesWithTheirBits) {
   const std::string page = read("page.html");
   EXPECT_EQ(count_of("<figure>", page), 2);
   EXPECT_EQ(count_of("<title>row ", page), 2 * kHeight * kWidth);
-  EXPECT_EQ(count_of("fill=\"#", page), 2 * kHeight * kWidth);
+  EXPECT_EQ(count_of("fill=\"#", page), 2 * 2 * kHeight * kWidth);  // the pictures, and their bits
   const Image first = read_picture(path("pictures/0.png"), checkpoint_config(path("run"), "latest").data);
   char colour[8];
   std::snprintf(colour, sizeof colour, "#%02x%02x%02x", first.bytes[3], first.bytes[4], first.bytes[5]);
