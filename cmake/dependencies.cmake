@@ -11,6 +11,10 @@ if(LONGSTRIDE_PROGRAM)
   find_package(CLI11 REQUIRED CONFIG)
 endif()
 find_package(PNG REQUIRED)
+find_path(NETTLE_INCLUDE_DIR nettle/sha2.h REQUIRED)
+find_library(NETTLE_LIBRARY nettle REQUIRED)
+add_library(NETTLE::NETTLE UNKNOWN IMPORTED)
+set_target_properties(NETTLE::NETTLE PROPERTIES IMPORTED_LOCATION ${NETTLE_LIBRARY} INTERFACE_INCLUDE_DIRECTORIES ${NETTLE_INCLUDE_DIR})
 
 # What a build can do without: the feature is then off, says so here, and is an error of its own when asked for.
 # longstride_optional(NAME HEADER LIBRARY "what is off without it") sets NAME_LIBRARY and makes the target NAME::NAME.

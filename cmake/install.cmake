@@ -40,9 +40,9 @@ install(EXPORT static NAMESPACE longstride:: FILE longstride-static.cmake DESTIN
 # What the static library leaves to whoever links it: packages of CMake, libraries by name (a target NAME::NAME is made
 # of each, as cmake/dependencies.cmake makes it), and what the compiler's own folders hold. pkg-config is told the names,
 # not the packages: those would ask for what a static libsndfile needs.
-set(static_libraries "\"DNNL::dnnl dnnl\"")
-set(static_links fmt::fmt PNG::PNG DNNL::dnnl)
-set(static_flags -lfmt -lpng -ldnnl)
+set(static_libraries "\"DNNL::dnnl dnnl\" \"NETTLE::NETTLE nettle\"")
+set(static_links fmt::fmt PNG::PNG NETTLE::NETTLE DNNL::dnnl)
+set(static_flags -lfmt -lpng -lnettle -ldnnl)
 foreach(optional "JPEGLIB jpeg" "SNDFILE sndfile" "SOXR soxr")
   separate_arguments(optional)
   list(POP_FRONT optional name library)

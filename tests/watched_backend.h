@@ -36,6 +36,7 @@ class WatchedBackend final : public Backend {
   }
   Facts facts() const override { return inner_.facts(); }
   double product_rate(DType type) const override { return inner_.product_rate(type); }
+  double bfloat16_over_float32() const override { return inner_.bfloat16_over_float32(); }
 
  private:
   class Watched final : public Executable {

@@ -4,11 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <variant>
 
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "longstride/file.h"
+#include "signals.h"
 
 namespace longstride::program {
 namespace {
@@ -161,6 +163,8 @@ void apply_threads(std::int64_t threads) {
         fmt::format("--threads: needs a whole number in [0, {}] (0: every core), got {}", kMostThreads, threads));
   }
   set_threads(static_cast<int>(threads));
+  if (std::getenv("OMP_WAIT_POLICY") == nullptr && std::getenv("GOMP_SPINCOUNT") == nullptr)
+    without_signals([] { share_cores(); });
 }
 
 void add_device_option(CommandLine app, std::string& device) {

@@ -49,7 +49,7 @@ void add_run_options(CommandLine app, RunOptions& options);
 // What --precision takes, as help shows it.
 inline constexpr const char* kPrecisions = "auto|float32|bfloat16";
 
-// --threads; apply_threads sets them (0: every core).
+// --threads; apply_threads sets them (0: every core), and lets them give way to other programs (share_cores).
 void add_threads_option(CommandLine app, std::int64_t& threads);
 void apply_threads(std::int64_t threads);
 

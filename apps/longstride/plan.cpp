@@ -71,9 +71,8 @@ std::string to_words(const Config& config, const Plan& plan, const std::optional
   rows.clear();
   for (const auto& [part, bytes] : plan.bytes_by_part) rows.emplace_back(part_words(part), bytes_words(bytes));
   rows.emplace_back("total", bytes_words(plan.total_bytes));
-  text +=
-      fmt::format("\nmemory ({}, {} recomputation)\n", plan.precision == Precision::bfloat16 ? "bfloat16" : "float32",
-                  plan.recompute == Recompute::block ? "with" : "without");
+  text += fmt::format("\nmemory ({}; {} recomputation)\n", precision_words(plan),
+                      plan.recompute == Recompute::block ? "with" : "without");
   text += two_columns(rows);
   text += fmt::format("  activations and workspace: {} without recomputation, {} with\n",
                       bytes_words(plan.bytes_without_recomputation), bytes_words(plan.bytes_with_recomputation));

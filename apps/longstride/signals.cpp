@@ -51,6 +51,14 @@ const std::atomic<bool>* stop_on_signals(const std::string& line) {
   return &stop_asked;
 }
 
+void without_signals(const std::function<void()>& begin) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  begin();
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
 void report_refused_writes() {
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);

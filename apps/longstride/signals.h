@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <string>
 
 namespace longstride::program {
@@ -13,6 +14,9 @@ inline constexpr int kInterrupted = 130;  // exit status: 128 + SIGINT, as shell
 // after the first writes `line`, newlines and all, to standard error. To be called once, before there are threads.
 const std::atomic<bool>* stop_on_signals(
     const std::string& line = "\nlongstride: stopping as soon as what is under way is done; Ctrl-\\ ends at once\n");
+
+// Threads that `begin` starts are given no signals.
+void without_signals(const std::function<void()>& begin);
 
 // Writing to a closed pipe, or beyond a limit of file size, becomes an error of the write instead of a silent end.
 void report_refused_writes();

@@ -36,9 +36,8 @@ std::string batch_words(const Config& config, const Plan& plan) {
   const TrainingConfig& training = config.training;
   const std::string steps = training.minutes > 0 ? "steps" : with_commas(training.steps) + " steps";
   const std::string parts = training.accumulate > 1 ? fmt::format(" in {} parts", training.accumulate) : "";
-  return fmt::format("{} of {} x {} tokens{}, {}, {} recomputation, {} threads", steps,
+  return fmt::format("{} of {} x {} tokens{}, {} recomputation, {} threads", steps,
                      training.batch * training.accumulate, with_commas(config.model.context), parts,
-                     plan.precision == Precision::bfloat16 ? "bfloat16" : "float32",
                      plan.recompute == Recompute::block ? "with" : "without", machine_info().threads);
 }
 
@@ -52,6 +51,7 @@ void TrainScreen::started(const Config& resolved, const Plan& plan, const std::s
        {"attention", attention_words(resolved.model)},
        {"data", data},
        {"training", batch_words(resolved, plan)},
+       {"precision", precision_words(plan)},
        {"memory", memory_words(plan)},
        {"time", length_words(resolved, plan)}}));
   if (!plan.fits) note("this may not fit in memory; " + plan.advice);

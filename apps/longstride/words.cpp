@@ -78,6 +78,11 @@ std::string model_words(const ModelConfig& model) {
                      model.width, model.heads, model.heads == 1 ? "" : "s", with_commas(model.context));
 }
 
+std::string precision_words(const Plan& plan) {
+  const std::string word = plan.precision == Precision::bfloat16 ? "bfloat16" : "float32";
+  return word + ": " + plan.precision_reason;
+}
+
 namespace {
 
 // The text with `shown(byte)` for every byte of a control character, those of `kept` aside.

@@ -90,8 +90,11 @@ Nobody read the results.
 \fIscalar\fR, \fIavx2\fR, \fIavx512\fR or \fIavx512_bf16\fR: the instruction set to use in the place of the best that
 the processor has.
 .TP
+.B OMP_NUM_THREADS
+The threads to compute on where no option says so.
+.TP
 .B OMP_WAIT_POLICY
-\fIpassive\fR: threads that wait leave the processor to others.
+How threads wait for one another, \fIactive\fR or \fIpassive\fR, in the place of what suits what else the machine does.
 )";
 
 }  // namespace

@@ -21,10 +21,18 @@ struct MachineInfo {
 
 MachineInfo machine_info();
 
-// Threads that every operation of this process uses from now on, whichever thread calls it; 0: every core this process
-// may run on. Before the first call it is what OpenMP was started with (OMP_NUM_THREADS). For programs to call, not
-// while anything computes; nothing else in the library does. Error invalid_argument where it is negative.
+// Threads that every operation of this process uses from now on, whichever thread calls it. 0, as before the first
+// call: OMP_NUM_THREADS, or where that is not set every core that this process may run on, or as many as its control
+// groups let it use the time of. For programs to call, not while anything computes; nothing else in the library does.
+// Error invalid_argument where it is negative.
 void set_threads(int threads);
+
+// From now on threads that wait for one another sleep soon while other programs want the cores, and spin while they do
+// not: judged ten times a second by how long the calling thread, which should be the one that computes, was ready and
+// had no core. For programs to call, once, where neither OMP_WAIT_POLICY nor GOMP_SPINCOUNT says how to wait. It starts
+// a thread, which has the caller's signal mask.
+void share_cores();
+bool waits_are_short();  // now
 
 // Measured now: oneDNN's best product on all threads, multiply-adds (not flops) a second. Takes about 0.2 s. Where
 // bfloat16 products do not run natively they are float32's: operands are widened there.

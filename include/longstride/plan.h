@@ -24,6 +24,7 @@ struct Plan {
   bool fits = false;
   std::string advice;                        // where it does not fit: what to change, tried before
   Precision precision = Precision::float32;  // as resolved from automatic
+  std::string precision_reason;              // "as asked", or what was measured
   Recompute recompute = Recompute::none;
 };
 

@@ -64,9 +64,9 @@ def machine() -> Machine:
 
 
 def set_threads(threads: int) -> None:
-    """Threads that every call of this process computes on from now on; 0: every core it may run on.
+    """Threads that every call of this process computes on from now on.
 
-    Before the first call it is what OpenMP was started with (OMP_NUM_THREADS). Results are the same bits for any
+    0, as before the first call: OMP_NUM_THREADS, or every core that the process may use. Results are the same bits for any
     number. Call it while nothing computes. ValueError where it is negative.
     """
     _core.set_threads(threads)

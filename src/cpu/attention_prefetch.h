@@ -26,8 +26,7 @@ class Prefetch {
       for (int m = 0; m < count_; ++m) {
         Rows& of = operands_[m];
         ask_for(of.row, of.row_bytes);
-        for (std::int64_t h = 1; h < of.heads; ++h) [[unlikely]]
-          ask_for(of.row + h * of.head_bytes, of.row_bytes);
+        for (std::int64_t h = 1; h < of.heads; ++h) [[unlikely]] ask_for(of.row + h * of.head_bytes, of.row_bytes);
         of.row += of.step_bytes;
       }
   }

@@ -22,6 +22,7 @@ class CpuBackend : public Backend {
   std::unique_ptr<Executable> compile(Program program) override;
   Facts facts() const override;
   double product_rate(DType type) const override;
+  double bfloat16_over_float32() const override;
 
  private:
   CpuShared shared_;

@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <fstream>
-#include <iterator>
-#include <sstream>
+
+#include "cpu/groups.h"
 
 namespace longstride::cpu {
 
@@ -51,31 +51,17 @@ std::optional<std::int64_t> left_by_process() {
 
 }  // namespace
 
-// A container sees its own group at the root, whatever path it is told.
 std::optional<std::int64_t> left_by_groups(const std::string& groups, const std::string& root) {
   std::optional<std::int64_t> least;
-  std::istringstream lines(groups);
-  for (std::string line; std::getline(lines, line);) {  // "4:memory:/a/b", of version 2 "0::/a/b"
-    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
-    std::string kinds = line.substr(first, second - first + 1);
-    std::replace(kinds.begin(), kinds.end(), ':', ',');
-    const bool version2 = kinds == ",,";
-    if (!version2 && kinds.find(",memory,") == std::string::npos) continue;
-    const std::string top = version2 ? root : root + "/memory";
-    for (std::string path = line.substr(second + 1);; path.resize(path.rfind('/'))) {
-      const std::optional<std::int64_t> left = left_by(top + path, version2 ? kVersion2 : kVersion1);
-      if (left) least = std::min(least.value_or(*left), *left);
-      if (path.find('/') == std::string::npos) break;
-    }
-  }
+  each_group(groups, root, "memory", [&](const std::string& folder, int version) {
+    const std::optional<std::int64_t> left = left_by(folder, version == 2 ? kVersion2 : kVersion1);
+    if (left) least = std::min(least.value_or(*left), *left);
+  });
   return least;
 }
 
 std::int64_t within_limits(std::int64_t available) {
-  std::ifstream file("/proc/self/cgroup");
-  const std::string groups((std::istreambuf_iterator<char>(file)), {});
-  for (const std::optional<std::int64_t>& left : {left_by_process(), left_by_groups(groups, "/sys/fs/cgroup")})
+  for (const std::optional<std::int64_t>& left : {left_by_process(), left_by_groups(groups_of_process(), kGroupsRoot)})
     if (left) available = std::min(available, *left);
   return available;
 }

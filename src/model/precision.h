@@ -1,6 +1,10 @@
 // From a configuration's precision to the type of activations.
 #pragma once
 
+#include <fmt/format.h>
+
+#include <string>
+
 #include "longstride/config.h"
 #include "ops/backend.h"
 
@@ -11,10 +15,22 @@ inline DType type_of(Precision precision) {
   return precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
 }
 
-// What to take where nothing was asked for: bfloat16 where the device multiplies it natively.
-inline Precision resolved(Precision asked, const Facts& facts) {
-  if (asked != Precision::automatic) return asked;
-  return facts.bfloat16 ? Precision::bfloat16 : Precision::float32;
+// What to take where nothing was asked for, and why, for people.
+struct PrecisionChoice {
+  Precision precision;
+  std::string reason;
+};
+
+// ratio: Backend::bfloat16_over_float32. Processors exist that multiply bfloat16 natively, and more slowly than
+// float32.
+inline PrecisionChoice choice_of_precision(double ratio) {
+  if (ratio == 0) return {Precision::float32, "this machine has no products of bfloat16"};
+  return {ratio >= 1 ? Precision::bfloat16 : Precision::float32,
+          fmt::format("products of bfloat16 run at {:.2f} times the rate of float32's here", ratio)};
+}
+
+inline Precision resolved(Precision asked, const Backend& backend) {
+  return asked == Precision::automatic ? choice_of_precision(backend.bfloat16_over_float32()).precision : asked;
 }
 
 }  // namespace longstride

@@ -70,11 +70,12 @@ void sum_memory(Plan& plan, const Config& config, Backend& backend, const Parame
 void check_processes(const TrainingConfig& training, int processes) {
   if (std::has_single_bit(static_cast<unsigned>(processes)) && processes <= training.lanes) return;
   const auto wanted = static_cast<std::int64_t>(std::bit_ceil(static_cast<unsigned>(processes)));
-  throw_invalid(fmt::format(
-      "train: {} processes share training.lanes, of which there {}: needs a power of two, as many as there are lanes at "
-      "most; --set training.lanes={} --set training.accumulate={} would do, and {} processes",
-      processes, training.lanes == 1 ? "is 1" : fmt::format("are {}", training.lanes), wanted,
-      (training.accumulate + wanted - 1) / wanted * wanted, wanted));
+  throw_invalid(
+      fmt::format("train: {} processes share training.lanes, of which there {}: needs a power of two, as many as there "
+                  "are lanes at "
+                  "most; --set training.lanes={} --set training.accumulate={} would do, and {} processes",
+                  processes, training.lanes == 1 ? "is 1" : fmt::format("are {}", training.lanes), wanted,
+                  (training.accumulate + wanted - 1) / wanted * wanted, wanted));
 }
 
 Plan without_advice(const Config& config, int processes, int rank) {
@@ -88,7 +89,11 @@ Plan without_advice(const Config& config, int processes, int rank) {
   plan.multiply_adds_per_step = multiply_adds_per_step(config);
   add_parameters(plan, table);
   plan.memory_available_bytes = facts.memory_available_bytes;
-  plan.precision = resolved(config.training.precision, facts);
+  const PrecisionChoice choice = config.training.precision == Precision::automatic
+                                     ? choice_of_precision(backend->bfloat16_over_float32())
+                                     : PrecisionChoice{config.training.precision, "as asked"};
+  plan.precision = choice.precision;
+  plan.precision_reason = choice.reason;
   const DType type = type_of(plan.precision);
   plan.recompute = config.training.recompute == Recompute::automatic ? Recompute::none : config.training.recompute;
   const auto bytes = [&](bool recompute) {

@@ -1,13 +1,16 @@
-// These tests set limits of memory, and lay out control groups as kernels and containers show them.
+// These tests set limits of memory, and lay out control groups as kernels and containers show them: of memory, of
+// cores.
 #include "cpu/memory.h"
 
 #include <gtest/gtest.h>
+#include <omp.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
+#include "cpu/groups.h"
 #include "longstride/device.h"
 
 namespace longstride::tests {
@@ -62,6 +65,27 @@ TEST_F(Groups, OfVersion1AreThoseOfMemory) {
   EXPECT_EQ(left("4:memory:/x\n"), 3300);
   EXPECT_GT(left("4:memory:/of/the/host\n"), 1LL << 62);
   EXPECT_EQ(left("nonsense\n::\n4:memory:\n"), left("4:memory:/\n"));
+}
+
+TEST_F(Groups, AllowSoManyCores) {
+  const auto cores = [&](const std::string& groups) { return cores_by_groups(groups, root_.string()); };
+  put("a/b/cpu.max", "max 100000\n");
+  EXPECT_EQ(cores("0::/a/b\n"), std::nullopt);
+  put("a/cpu.max", "150000 100000\n");
+  EXPECT_EQ(cores("0::/a/b\n"), 1.5);
+  put("a/b/cpu.max", "200000 50000\n");
+  EXPECT_EQ(cores("0::/a/b\n"), 1.5);
+  put("cpu/x/cpu.cfs_quota_us", "-1\n");
+  put("cpu/x/cpu.cfs_period_us", "100000\n");
+  EXPECT_EQ(cores("4:cpu,cpuacct:/x\n0::/\n"), std::nullopt);
+  put("cpu/x/cpu.cfs_quota_us", "300000\n");
+  EXPECT_EQ(cores("4:cpu,cpuacct:/x\n0::/\n"), 3);
+  EXPECT_EQ(cores("4:cpuset:/x\n"), std::nullopt);
+}
+
+TEST(Cores, AreAskedForNoLessThanOneCore) {
+  EXPECT_GE(usable_cores(), 1);
+  EXPECT_LE(usable_cores(), omp_get_num_procs());
 }
 
 TEST(Memory, IsNoMoreThanTheProcessMayTake) {

@@ -9,7 +9,9 @@
 #include <limits>
 
 #include "io/scratch.h"
+#include "longstride/device.h"
 #include "model/config_fields.h"
+#include "model/precision.h"
 
 namespace longstride {
 namespace {
@@ -392,6 +394,24 @@ TEST(Preset, Enwik8IsThePapers) {
   EXPECT_EQ(config.training.warmup_steps, 5000);
   // 80 epochs of 90 MB in windows of 12,288 bytes.
   EXPECT_EQ(config.training.steps, (80LL * 90'000'000 + 12287) / 12288);
+}
+
+TEST(Precision, AutomaticTakesWhatMultipliesFaster) {
+  EXPECT_EQ(choice_of_precision(0).precision, Precision::float32);  // none runs natively
+  EXPECT_EQ(choice_of_precision(0.59).precision, Precision::float32);
+  EXPECT_EQ(choice_of_precision(1).precision, Precision::bfloat16);
+  EXPECT_EQ(choice_of_precision(7.5).precision, Precision::bfloat16);
+  EXPECT_EQ(choice_of_precision(0.59).reason, "products of bfloat16 run at 0.59 times the rate of float32's here");
+}
+
+TEST(Precision, AutomaticIsWhatTheBackendMeasured) {
+  const auto backend = make_backend(Device::cpu);
+  const double ratio = backend->bfloat16_over_float32();
+  EXPECT_EQ(ratio, backend->bfloat16_over_float32());  // measured once
+  EXPECT_EQ(ratio > 0, machine_info().bfloat16);
+  EXPECT_EQ(resolved(Precision::automatic, *backend), ratio >= 1 ? Precision::bfloat16 : Precision::float32);
+  EXPECT_EQ(resolved(Precision::float32, *backend), Precision::float32);
+  EXPECT_EQ(resolved(Precision::bfloat16, *backend), Precision::bfloat16);
 }
 
 }  // namespace

@@ -1,0 +1,73 @@
+// How long threads wait in a loop before they sleep.
+#include "cpu/waiting.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "longstride/device.h"
+
+namespace longstride::tests {
+
+using namespace cpu;
+namespace {
+
+using namespace std::chrono_literals;
+
+// R: it runs, or would; S: it sleeps.
+char state_of(int thread) {
+  std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/stat");
+  const std::string line{std::istreambuf_iterator<char>(file), {}};
+  const std::size_t name_end = line.rfind(')');
+  return name_end == std::string::npos ? '?' : line[name_end + 2];
+}
+
+TEST(Waiting, DelayIsTheSecondNumber) {
+  EXPECT_EQ(delay_in("5400182 64189 12\n"), 64189);
+  EXPECT_EQ(delay_in("5400182"), -1);
+  EXPECT_EQ(delay_in(""), -1);
+}
+
+TEST(Waiting, ShortWaitsEndInSleep) {
+  const ShortWaits waits;
+  bool slept = false;
+  for (int attempt = 0; attempt < 200 && !slept;
+       ++attempt) {  // on a busy machine a thread may not come to sleep so soon
+    std::atomic<int> other{0};
+#pragma omp parallel num_threads(2)
+    if (omp_get_thread_num() == 1) other = ::gettid();
+    std::this_thread::sleep_for(1ms);  // 300,000 spins take longer
+    slept = state_of(other) == 'S';
+  }
+  EXPECT_TRUE(slept);
+}
+
+TEST(Waiting, IsShortWhileOthersWantTheCores) {
+  if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr)
+    GTEST_SKIP() << "the environment says how to wait";
+  if (!std::ifstream("/proc/self/schedstat")) GTEST_SKIP() << "this kernel does not say";
+  share_cores();
+  std::atomic<bool> over{false};
+  std::vector<std::thread> others;
+  for (int i = 0; i < 3 * omp_get_num_procs(); ++i)
+    others.emplace_back([&] {
+      while (!over) continue;
+    });
+  const auto end = std::chrono::steady_clock::now() + 30s;
+  while (!waits_are_short() && std::chrono::steady_clock::now() < end) continue;
+  EXPECT_TRUE(waits_are_short());
+  over = true;
+  for (std::thread& other : others) other.join();
+}
+
+}  // namespace
+}  // namespace longstride::tests
