@@ -70,12 +70,11 @@ void sum_memory(Plan& plan, const Config& config, Backend& backend, const Parame
 void check_processes(const TrainingConfig& training, int processes) {
   if (std::has_single_bit(static_cast<unsigned>(processes)) && processes <= training.lanes) return;
   const auto wanted = static_cast<std::int64_t>(std::bit_ceil(static_cast<unsigned>(processes)));
-  throw_invalid(
-      fmt::format("train: {} processes share training.lanes, of which there {}: needs a power of two, as many as there "
-                  "are lanes at "
-                  "most; --set training.lanes={} --set training.accumulate={} would do, and {} processes",
-                  processes, training.lanes == 1 ? "is 1" : fmt::format("are {}", training.lanes), wanted,
-                  (training.accumulate + wanted - 1) / wanted * wanted, wanted));
+  throw_invalid(fmt::format(
+      "train: {} processes share training.lanes, of which there {}: needs a power of two, as many as there are lanes at "
+      "most; --set training.lanes={} --set training.accumulate={} would do, and {} processes",
+      processes, training.lanes == 1 ? "is 1" : fmt::format("are {}", training.lanes), wanted,
+      (training.accumulate + wanted - 1) / wanted * wanted, wanted));
 }
 
 Plan without_advice(const Config& config, int processes, int rank) {
