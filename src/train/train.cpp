@@ -43,8 +43,9 @@ Config shared(World& world, const Config& config) {
 // The first process decodes pictures and sound; where the others see its files they read what it made.
 std::unique_ptr<Dataset> open_data(World& world, const Config& config, const TrainOptions& options, const Noted& note) {
   const auto open = [&] {
-    return std::make_unique<Dataset>(config.data, DatasetOptions{RunDirectory::cache_path(options.out), &config.model,
-                                                                 options.stop, note, options.out});
+    return std::make_unique<Dataset>(
+        config.data,
+        DatasetOptions{RunDirectory::cache_path(options.out), &config.model, options.stop, note, options.out});
   };
   std::unique_ptr<Dataset> data;
   if (world.rank() == 0) data = open();
@@ -66,7 +67,8 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   if (!options.resume) check(config);  // before a folder is made
   std::optional<RunDirectory> run;
   if (first) {
-    run.emplace(options.resume ? RunDirectory::open(options.out) : RunDirectory::claim(options.out, options.overwrite));
+    run.emplace(options.resume ? RunDirectory::open(options.out)
+                               : RunDirectory::claim(options.out, options.overwrite));
     if (options.resume) {
       config = config_to_resume(*run, note);
       if (!asked.data.paths.empty()) config.data.paths = asked.data.paths;
