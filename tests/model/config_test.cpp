@@ -63,15 +63,6 @@ TEST(Config, AssignmentsAreJsonOrAWord) {
 TEST(Config, AnUnknownKeyNamesTheNearestAndItsSource) {
   EXPECT_EQ(set_words("model.widht=3"), "model.widht: no such key; the nearest is model.width (from --set)");
   EXPECT_EQ(set_words("width=3"), "width: no such key; the nearest is model.width (from --set)");
-  for (const auto& [word, key] :
-       std::vector<std::pair<std::string, std::string>>{{"training.lr", "training.learning_rate"},
-                                                        {"lr", "training.learning_rate"},
-                                                        {"training.batch_size", "training.batch"},
-                                                        {"n_layers", "model.layers"},
-                                                        {"model.num_heads", "model.heads"},
-                                                        {"wd", "training.weight_decay"}}) {
-    EXPECT_EQ(set_words(word + "=3"), word + ": no such key; the nearest is " + key + " (from --set)");
-  }
   EXPECT_EQ(set_words("model.batch=3"), "model.batch: no such key; the nearest is training.batch (from --set)");
   EXPECT_EQ(set_words("training.warmup=3"),
             "training.warmup: no such key; the nearest is training.warmup_steps (from --set)");
@@ -217,20 +208,6 @@ TEST(Config, SizesThatDoNotFitEachOtherAreErrors) {
             "training.batch: 60000 windows of 1000000000 tokens through 4 layers of width 256 are more than any "
             "machine holds; smaller ones are needed (from --set)");
   from_set({"model.positions=[1073741824, 1073741824, 1073741824, 1073741824]"});  // the product leaves 64 bits
-}
-
-TEST(Config, ValuesThatDoNotFitEachOtherSayWhereEachCameFrom) {
-  const auto words = [](const std::vector<std::string>& assignments, const std::vector<std::string>& by) {
-    return error_words(ErrorKind::invalid_argument,
-                       [&] { read_config({R"({"model": {"heads": 3}})"}, {"run.json"}, assignments, by); });
-  };
-  const std::string wrong = "model.heads: must divide model.width, got 3 heads for width ";
-  EXPECT_EQ(words({"model.width=64"}, {"--width"}), wrong + "64 (model.width from --width, model.heads from run.json)");
-  EXPECT_EQ(words({"model.width=64", "model.width=32", "model.heads=3"}, {"--set", "--width", "--width"}),
-            wrong + "32 (from --width)");
-  EXPECT_EQ(words({"model.width=x"}, {"--width"}),
-            "model.width: needs a whole number in [1, 65536], got \"x\" (from --width)");
-  EXPECT_EQ(words({"model.width=x"}, {}), "model.width: needs a whole number in [1, 65536], got \"x\" (from --set)");
 }
 
 TEST(Config, CheckSeesWhatAProgramPutTogether) {
