@@ -100,7 +100,8 @@ class Chat {
 
   void go_on() {
     const bool moved = conversation_.moved_on();
-    conversation_.go_on(options_, [this](std::uint8_t token) { show(token); }, stop_);
+    conversation_.go_on(
+        options_, [this](std::uint8_t token) { show(token); }, stop_);
     if (terminal_) print(printable_.rest());
     print("\n");
     if (!moved && conversation_.moved_on())

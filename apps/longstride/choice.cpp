@@ -40,7 +40,9 @@ std::string settle_choice(const ChoiceOptions& options, const DataConfig& data, 
   what.temperature = options.temperature.value_or(usual_temperature(data.kind));
   if (options.temperature) return "";
   return fmt::format("at temperature {}, which suits {}; --temperature takes another", what.temperature,
-                     text ? "text" : data.kind == "image" ? "pictures" : "sound");
+                     text                   ? "text"
+                     : data.kind == "image" ? "pictures"
+                                            : "sound");
 }
 
 std::vector<std::uint8_t> bytes_of(std::string_view text) { return {text.begin(), text.end()}; }

@@ -32,8 +32,8 @@ class PassingFolder {
   PassingFolder() {
     std::string name = (std::filesystem::temp_directory_path() / "longstride-info-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr)
-      throw Error(ErrorKind::exhausted, fmt::format("cannot make a folder in \"{}\"",
-                                                    std::filesystem::temp_directory_path().string()));
+      throw Error(ErrorKind::exhausted,
+                  fmt::format("cannot make a folder in \"{}\"", std::filesystem::temp_directory_path().string()));
     path_ = name;
   }
   ~PassingFolder() {
@@ -118,7 +118,8 @@ Command info_command(CommandLine program) {
   app.add_option("--window", options->window, "Write the first window of --data: text, a PNG or a WAV")
       .type_name("FILE");
   add_output_options(app, options->output);
-  app.add_example("longstride info runs/first\n  longstride info runs/first runs/second\n  longstride info --data README.md");
+  app.add_example(
+      "longstride info runs/first\n  longstride info runs/first runs/second\n  longstride info --data README.md");
   return {app, [options] { return run(*options); }};
 }
 

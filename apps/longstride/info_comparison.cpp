@@ -48,7 +48,9 @@ std::string steps_words(const std::vector<std::int64_t>& steps) {
   return steps.empty() ? "-" : fmt::format("{}", fmt::join(steps, ", "));
 }
 
-std::string value_words(const ordered_json& value) { return value.is_string() ? value.get<std::string>() : value.dump(); }
+std::string value_words(const ordered_json& value) {
+  return value.is_string() ? value.get<std::string>() : value.dump();
+}
 
 using Row = std::vector<std::string>;
 

@@ -16,12 +16,14 @@ bool is_text(const DataPreview& preview) { return preview.data.kind != "image" &
 std::string text_of(const DataPreview& preview) { return {preview.window.begin(), preview.window.end()}; }
 
 std::string window_words(const DataPreview& preview, const std::string& window) {
-  if (is_text(preview)) return fmt::format("the first {} tokens of training, below", with_commas(std::ssize(preview.window)));
+  if (is_text(preview))
+    return fmt::format("the first {} tokens of training, below", with_commas(std::ssize(preview.window)));
   const std::string what =
       preview.data.kind == "image"
-          ? fmt::format("the first picture of training, {} x {}", preview.data.image_size[0], preview.data.image_size[1])
-          : fmt::format("the first {:.2f} s of training", static_cast<double>(preview.window.size()) /
-                                                             static_cast<double>(preview.data.sample_rate));
+          ? fmt::format("the first picture of training, {} x {}", preview.data.image_size[0],
+                        preview.data.image_size[1])
+          : fmt::format("the first {:.2f} s of training",
+                        static_cast<double>(preview.window.size()) / static_cast<double>(preview.data.sample_rate));
   return what + (window.empty() ? "; --window FILE writes it" : ", in " + window);
 }
 

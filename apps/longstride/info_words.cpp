@@ -24,8 +24,8 @@ std::string data_words(const CheckpointInfo& info) {
 
 std::string training_words(const CheckpointInfo& info) {
   const TrainingConfig& training = info.config.training;
-  std::string words = fmt::format("seed {}, {}", training.seed,
-                                  training.precision == Precision::bfloat16 ? "bfloat16" : "float32");
+  std::string words =
+      fmt::format("seed {}, {}", training.seed, training.precision == Precision::bfloat16 ? "bfloat16" : "float32");
   if (info.elapsed_s >= 0) words += fmt::format(", {}", duration_words(info.elapsed_s));
   if (info.tokens_per_s > 0) words += fmt::format(", {} tokens/s", rate_words(info.tokens_per_s));
   return words;

@@ -10,7 +10,7 @@
 namespace longstride::program {
 namespace {
 
-constexpr int kColours = 16;          // of half a bit each
+constexpr int kColours = 16;  // of half a bit each
 constexpr double kLevelsPerBit = 2;
 
 int level_of(double bits) { return static_cast<int>(std::clamp(bits * kLevelsPerBit, 0.0, kColours - 1.0)); }
@@ -32,7 +32,8 @@ std::string legend() {
   return boxes + "+";
 }
 
-constexpr const char* kRules = R"css(body{font:16px/1.5 sans-serif;margin:2em auto;max-width:72em;padding:0 1em;background:#fff;color:#111}
+constexpr const char* kRules =
+    R"css(body{font:16px/1.5 sans-serif;margin:2em auto;max-width:72em;padding:0 1em;background:#fff;color:#111}
 i{font-style:normal}
 i.mark{border:1px solid;opacity:.6;font-size:75%}
 pre{font:15px/1.7 monospace;white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:bidi-override;direction:ltr;border:1px solid #ccc;padding:1em}
@@ -47,13 +48,26 @@ std::string html_escaped(std::string_view text) {
   std::string safe;
   for (const char c : text) {
     switch (c) {
-      case '&': safe += "&amp;"; break;
-      case '<': safe += "&lt;"; break;
-      case '>': safe += "&gt;"; break;
-      case '"': safe += "&quot;"; break;
-      case '\'': safe += "&#39;"; break;
-      case '\n': safe += "&#10;"; break;
-      default: safe += c;
+      case '&':
+        safe += "&amp;";
+        break;
+      case '<':
+        safe += "&lt;";
+        break;
+      case '>':
+        safe += "&gt;";
+        break;
+      case '"':
+        safe += "&quot;";
+        break;
+      case '\'':
+        safe += "&#39;";
+        break;
+      case '\n':
+        safe += "&#10;";
+        break;
+      default:
+        safe += c;
     }
   }
   return safe;
@@ -78,7 +92,8 @@ std::string expectation(const ScoredToken& token, const std::function<std::strin
   std::string words = fmt::format("{:.2f} bits", token.bits);
   for (std::size_t rank = 0; rank < token.expected.size(); ++rank) {
     const LikelyToken& likely = token.expected[rank];
-    words += fmt::format("{}{} {:.3g}%", rank == 0 ? "; expected " : ", ", name(likely.token), 100 * likely.probability);
+    words +=
+        fmt::format("{}{} {:.3g}%", rank == 0 ? "; expected " : ", ", name(likely.token), 100 * likely.probability);
   }
   return words;
 }
@@ -94,7 +109,8 @@ std::string page_html(const std::vector<ScoredToken>& tokens, const Evaluation& 
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{0}</title>\n<style>\n{1}{2}</style>"
       "</head>\n<body>\n<h1>{0}</h1>\n<p>{3} bits over {4} bytes of {5}; {6} at step {7}; context {8}, minimum context "
-      "{9}; {10}.</p>\n<p class=\"small\">Bits a {11}: {12} Point at one to see its bits and what the model expected in "
+      "{9}; {10}.</p>\n<p class=\"small\">Bits a {11}: {12} Point at one to see its bits and what the model expected "
+      "in "
       "its place.</p>\n{13}</body>\n</html>\n",
       title, kRules, colours(), fmt::format("{:.2f}", bits), with_commas(result.tokens_scored),
       html_escaped(escaped(result.data)), html_escaped(escaped(result.checkpoint)), with_commas(result.step),

@@ -15,7 +15,8 @@ constexpr std::int64_t kLargestPixel = 16;
 std::string svg(std::int64_t width, std::int64_t height, const std::string& inside) {
   const std::int64_t pixel = std::max<std::int64_t>(1, std::min(kLargestPixel, kShownWidth / width));
   return fmt::format(
-      "<svg width=\"{}\" height=\"{}\" viewBox=\"0 0 {} {}\" shape-rendering=\"crispEdges\" stroke-width=\"0\">{}</svg>\n",
+      "<svg width=\"{}\" height=\"{}\" viewBox=\"0 0 {} {}\" shape-rendering=\"crispEdges\" "
+      "stroke-width=\"0\">{}</svg>\n",
       width * pixel, height * pixel, width, height, inside);
 }
 
@@ -49,9 +50,10 @@ std::string pictures_body(const std::vector<ScoredToken>& tokens, const DataConf
       heat += fmt::format("<rect {} fill=\"{}\"><title>{}</title></rect>", place,
                           colour(bits / static_cast<double>(channels)), html_escaped(words));
     }
-    body += fmt::format("<figure>{}{}<figcaption class=\"small\">picture {}: {:.4f} bits per dim</figcaption></figure>\n",
-                        svg(width, height, picture), svg(width, height, heat), with_commas(number),
-                        all / static_cast<double>(height * width * channels));
+    body +=
+        fmt::format("<figure>{}{}<figcaption class=\"small\">picture {}: {:.4f} bits per dim</figcaption></figure>\n",
+                    svg(width, height, picture), svg(width, height, heat), with_commas(number),
+                    all / static_cast<double>(height * width * channels));
   }
   return body;
 }

@@ -53,9 +53,10 @@ std::string sound_body(const std::vector<ScoredToken>& tokens, const DataConfig&
                          std::span(samples).subspan(first, count),
                          static_cast<double>(tokens[first].at) / static_cast<double>(data.sample_rate));
     if (column % kStripColumns < kStripColumns - 1 && at + each < size) continue;
-    body += fmt::format("<figure><svg width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" stroke-width=\"0\">{2}</svg>"
-                        "</figure>\n",
-                        kStripColumns, kStripHeight, strip);
+    body += fmt::format(
+        "<figure><svg width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\" stroke-width=\"0\">{2}</svg>"
+        "</figure>\n",
+        kStripColumns, kStripHeight, strip);
     strip.clear();
   }
   return body;

@@ -61,7 +61,8 @@ PerByte::PerByte(const PerByteOptions& options, EvaluateOptions& evaluation) : o
   }
   evaluation.expected = options.expected.value_or(kExpected);
   if (evaluation.expected < 0 || evaluation.expected > kMostExpected) {
-    throw_invalid(fmt::format("--expected: needs a whole number in [0, {}], got {}", kMostExpected, evaluation.expected));
+    throw_invalid(
+        fmt::format("--expected: needs a whole number in [0, {}], got {}", kMostExpected, evaluation.expected));
   }
   const Config config = checkpoint_config(evaluation.run, evaluation.checkpoint);
   data_ = config.data;

@@ -57,7 +57,8 @@ std::int64_t part_of(double share, std::size_t whole) {
 std::string kind_of_file(std::string_view bytes) {
   for (const std::string_view picture : {"\x89PNG\r\n\x1a\n", "\xff\xd8\xff", "GIF8"})
     if (bytes.starts_with(picture)) return "a picture";
-  const bool wav = bytes.starts_with("RIFF") && bytes.substr(std::min<std::size_t>(8, bytes.size())).starts_with("WAVE");
+  const bool wav =
+      bytes.starts_with("RIFF") && bytes.substr(std::min<std::size_t>(8, bytes.size())).starts_with("WAVE");
   return wav || bytes.starts_with("fLaC") ? "a recording" : "";
 }
 

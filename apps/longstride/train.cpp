@@ -68,7 +68,8 @@ Config configuration(TrainArguments& arguments, TrainScreen& screen) {
   if (arguments.what.overwrite) {
     throw Error(ErrorKind::invalid_argument, "--resume and --overwrite: a run is gone on with or replaced, got both");
   }
-  for (const char* moved : {"--data", "--steps", "--minutes"}) std::erase(given, moved);  // where its data lie now, its end
+  for (const char* moved : {"--data", "--steps", "--minutes"})
+    std::erase(given, moved);  // where its data lie now, its end
   arguments.what.steps = arguments.config.steps;
   arguments.what.minutes = arguments.config.minutes;
   if (!given.empty()) {
@@ -115,9 +116,10 @@ Command train_command(CommandLine program) {
   auto arguments = std::make_shared<TrainArguments>();
   add_config_options(app, arguments->config);
   app.add_option("--out", arguments->what.out, "The run directory to write").type_name("RUN");
-  app.add_flag("--resume", arguments->what.resume,
-               "Go on exactly where RUN stopped; needs --out alone, --data where the data were moved, and to go on beyond "
-               "its end --steps or --minutes, counted from its beginning");
+  app.add_flag(
+      "--resume", arguments->what.resume,
+      "Go on exactly where RUN stopped; needs --out alone, --data where the data were moved, and to go on beyond "
+      "its end --steps or --minutes, counted from its beginning");
   app.add_flag("--overwrite", arguments->what.overwrite, "Replace the run that RUN holds");
   add_output_options(app, arguments->output);
   app.add_example(

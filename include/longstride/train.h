@@ -83,8 +83,8 @@ struct TrainOptions {
   World* world = nullptr;
 };
 
-// config is ignored with resume except for training.device, where it is not automatic, and, where it names any,
-// data.paths: where the run's data lie now; the rest is in the run directory. Data that are no longer those that the run was trained on are an error.
+// config is ignored with resume but for training.device, unless automatic, and, where it names any, data.paths: where
+// the run's data lie now; the rest is in RUN. Data that are no longer those that it was trained on are an error.
 // training.threads is for programs to hand to set_threads (longstride/device.h), as longstride train does: here nothing
 // is set for the process, and the bits do not depend on it.
 TrainResult train(const Config& config, const TrainOptions& options, const TrainObserver& observer);

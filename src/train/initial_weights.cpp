@@ -7,9 +7,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "io/sha256.h"
 #include "io/file.h"
 #include "io/safetensors.h"
+#include "io/sha256.h"
 #include "io/system.h"
 #include "io/words.h"
 #include "longstride/error.h"
@@ -68,9 +68,10 @@ void settle_initial_weights(Config& config) {
   require_fit(path, read_checkpoint_metadata(file).config.model, config.model);
   const std::string hash = hash_of(path);
   if (!training.init_sha256.empty() && training.init_sha256 != hash)
-    throw_invalid(fmt::format("training.init: \"{}\" is not the file that training.init_sha256 names: its sha256 is {}, "
-                              "not {}; leave that key out to begin with what is there now",
-                              path, hash.substr(0, 12), training.init_sha256.substr(0, 12)));
+    throw_invalid(
+        fmt::format("training.init: \"{}\" is not the file that training.init_sha256 names: its sha256 is {}, "
+                    "not {}; leave that key out to begin with what is there now",
+                    path, hash.substr(0, 12), training.init_sha256.substr(0, 12)));
   training.init = absolute_path(path);
   training.init_sha256 = hash;
 }

@@ -91,19 +91,21 @@ void Session::take_end(const Config& written) {
   const TrainingConfig &then = written.training, &now = config_.training;
   const double used = progress_.elapsed_s / 60;
   if (options_.steps && now.steps < progress_.step)
-    throw_invalid(fmt::format("--steps: counts from the run's beginning, and it has made {} steps; needs at least as "
-                              "many, got {}",
-                              with_commas(progress_.step), now.steps));
+    throw_invalid(
+        fmt::format("--steps: counts from the run's beginning, and it has made {} steps; needs at least as "
+                    "many, got {}",
+                    with_commas(progress_.step), now.steps));
   if (options_.minutes && now.minutes < used)
-    throw_invalid(fmt::format("--minutes: counts from the run's beginning, and it has trained for {:.4g} minutes; needs "
-                              "at least as many, got {}",
-                              used, now.minutes));
+    throw_invalid(
+        fmt::format("--minutes: counts from the run's beginning, and it has trained for {:.4g} minutes; needs "
+                    "at least as many, got {}",
+                    used, now.minutes));
   const auto words = [](const TrainingConfig& training) {
     return training.minutes > 0 ? fmt::format("{:.4g} minutes", training.minutes)
                                 : fmt::format("{} steps", with_commas(training.steps));
   };
-  note(fmt::format("the run of {} becomes one of {}: from step {} on its learning rate is that of such a run", words(then),
-                   words(now), with_commas(progress_.step + 1)));
+  note(fmt::format("the run of {} becomes one of {}: from step {} on its learning rate is that of such a run",
+                   words(then), words(now), with_commas(progress_.step + 1)));
 }
 
 // Where the run's end was moved: the share of time at which warm-up ended is one of the time that is planned now, and

@@ -154,8 +154,7 @@ void Session::finish() {
 }
 
 bool Session::is_complete() const {
-  return progress_.validated_step == progress_.step &&
-         (!samples(config_) || progress_.sampled_step == progress_.step);
+  return progress_.validated_step == progress_.step && (!samples(config_) || progress_.sampled_step == progress_.step);
 }
 
 void Session::test(TrainResult& result) {

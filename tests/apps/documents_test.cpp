@@ -64,7 +64,8 @@ std::string npy(int count, int size) {
 class Documents : public Commands {
  protected:
   void SetUp() override {
-    for (const char* folder : {"my/texts", "my/photographs", "my/recordings", "runs"}) fs::create_directories(path(folder));
+    for (const char* folder : {"my/texts", "my/photographs", "my/recordings", "runs"})
+      fs::create_directories(path(folder));
     std::string text;
     for (int line = 0; text.size() < 40000; ++line) text += "line " + std::to_string(line * line % 97) + " of it.\n";
     for (const char* name : {"book.txt", "other.txt", "my/texts/a.txt", "README.md"}) write(name, text);
@@ -83,8 +84,8 @@ class Documents : public Commands {
   // What it said where it failed, with the command.
   std::string call(const std::string& command) const {
     const std::string folder = fs::path(LONGSTRIDE_PROGRAM).parent_path().string();
-    const std::string line = "cd '" + root_.string() + "' && PATH='" + folder + "':$PATH && " + command +
-                             " >out 2>err </dev/null";
+    const std::string line =
+        "cd '" + root_.string() + "' && PATH='" + folder + "':$PATH && " + command + " >out 2>err </dev/null";
     return std::system(line.c_str()) == 0 ? "" : command + "\n" + read("err");
   }
 };

@@ -16,8 +16,9 @@ TEST_F(GoingOnCommands, ARunGoesOnBeyondItsEndAndSaysBySchedule) {
   const Finished done = run({"train", "--resume", "--out", path("run"), "--steps", "5", "--json"});
   ASSERT_EQ(done.status, 0) << done.err;
   EXPECT_EQ(done.json()["step"], 5);
-  EXPECT_NE(done.err.find("the run of 3 steps becomes one of 5 steps: from step 4 on its learning rate is that of such a"),
-            std::string::npos)
+  EXPECT_NE(
+      done.err.find("the run of 3 steps becomes one of 5 steps: from step 4 on its learning rate is that of such a"),
+      std::string::npos)
       << done.err;
   EXPECT_EQ(config_of("run")["training"]["steps"], 5);
   EXPECT_EQ(refused({"train", "--resume", "--out", path("run"), "--steps", "4"}),
@@ -28,8 +29,8 @@ TEST_F(GoingOnCommands, ARunGoesOnBeyondItsEndAndSaysBySchedule) {
 TEST_F(GoingOnCommands, ARunBeginsWithTheModelAndTheWeightsOfAnother) {
   train(3);
   write("other", std::string(3000, 'x') + read("text"));
-  const Finished done = run({"train", "--init", path("run"), "--data", path("other"), "--out", path("second"), "--steps",
-                             "2", "--set", "model.context=20"});
+  const Finished done = run({"train", "--init", path("run"), "--data", path("other"), "--out", path("second"),
+                             "--steps", "2", "--set", "model.context=20"});
   ASSERT_EQ(done.status, 0) << done.err;
   EXPECT_NE(done.err.find("weights    those of "), std::string::npos) << done.err;
   const json config = config_of("second");
@@ -40,7 +41,8 @@ TEST_F(GoingOnCommands, ARunBeginsWithTheModelAndTheWeightsOfAnother) {
   EXPECT_EQ(config["training"]["init_sha256"].get<std::string>().size(), 64u);
   EXPECT_NE(run({"info", path("second")}).out.find("begun with  the weights of "), std::string::npos);
   const auto init = [&](const std::vector<std::string>& more) {
-    std::vector<std::string> arguments = {"train", "--init", path("run"), "--data", path("text"), "--out", path("third")};
+    std::vector<std::string> arguments = {"train",      "--init", path("run"),  "--data",
+                                          path("text"), "--out",  path("third")};
     arguments.insert(arguments.end(), more.begin(), more.end());
     return refused(arguments);
   };
@@ -48,8 +50,9 @@ TEST_F(GoingOnCommands, ARunBeginsWithTheModelAndTheWeightsOfAnother) {
   EXPECT_NE(init({"--set", "model.context=50"}).find("model.positions: the product"), std::string::npos);
   EXPECT_EQ(init({"--preset", "text-small"}),
             "longstride train: --init and --preset: a model is one of theirs, got both\n");
-  EXPECT_NE(refused({"train", "--init", path("none"), "--data", path("text"), "--out", path("third")}).find("--init: \""),
-            std::string::npos);
+  EXPECT_NE(
+      refused({"train", "--init", path("none"), "--data", path("text"), "--out", path("third")}).find("--init: \""),
+      std::string::npos);
   EXPECT_FALSE(exists("third"));
 }
 

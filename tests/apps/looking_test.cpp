@@ -14,9 +14,7 @@ using nlohmann::json;
 class Looking : public Commands {
  protected:
   void SetUp() override { train(3); }
-  Finished sample(const std::vector<std::string>& more) const {
-    return sample_of("30", more);
-  }
+  Finished sample(const std::vector<std::string>& more) const { return sample_of("30", more); }
   Finished sample_of(const std::string& tokens, const std::vector<std::string>& more) const {
     std::vector<std::string> arguments = {"sample", path("run"), "--prompt", "line ", "--tokens", tokens};
     arguments.insert(arguments.end(), more.begin(), more.end());
@@ -103,8 +101,8 @@ TEST_F(Looking, ATerminalGetsNoCommandsAndNoBytesThatAreNoText) {
   ASSERT_EQ(::grantpt(terminal) + ::unlockpt(terminal), 0);
   const std::string slave = ::ptsname(terminal);
   const int held = ::open(slave.c_str(), O_RDWR | O_NOCTTY);  // or the program's end would throw away what it wrote
-  const std::vector<std::string> options = {"sample", path("run"), "--prompt", "K\xc3\xa4se ", "--tokens", "600",
-                                            "--temperature", "3"};
+  const std::vector<std::string> options = {"sample",   path("run"), "--prompt",      "K\xc3\xa4se ",
+                                            "--tokens", "600",       "--temperature", "3"};
   const std::string whole = run(options).out;
   ASSERT_NE(whole.find('\x1b'), std::string::npos);  // some of 600 are
   EXPECT_EQ(run(options, slave).status, 0);

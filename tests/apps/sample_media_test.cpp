@@ -180,7 +180,8 @@ TEST_F(SampleMedia, APageShowsThePixelsOfPicturesWithTheirBits) {
   const Image first = read_picture(path("pictures/0.png"), checkpoint_config(path("run"), "latest").data);
   char colour[8];
   std::snprintf(colour, sizeof colour, "#%02x%02x%02x", first.bytes[3], first.bytes[4], first.bytes[5]);
-  EXPECT_NE(page.find("<rect x=\"1\" y=\"0\" width=\"1\" height=\"1\" fill=\"" + std::string(colour)), std::string::npos);
+  EXPECT_NE(page.find("<rect x=\"1\" y=\"0\" width=\"1\" height=\"1\" fill=\"" + std::string(colour)),
+            std::string::npos);
   EXPECT_NE(page.find("row 0, column 1&#10;red " + std::to_string(first.bytes[3]) + ": "), std::string::npos);
 }
 

@@ -30,7 +30,8 @@ TEST(Stops, EndASampleWithTheTextThatWasAskedFor) {
   options.stops = {{stop[0]}};
   EXPECT_GT(model.sample(options)[0].size(), 4u);
   options.stops = {{}};
-  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { model.sample(options); }), "--stop: needs at least one byte, got none");
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { model.sample(options); }),
+            "--stop: needs at least one byte, got none");
 }
 
 TEST(Stops, TokensComeWithTheirLogProbabilities) {
@@ -65,7 +66,9 @@ TEST(Stops, ByHandTheSameTokensAreChosen) {
     if (at + 1 < made.size()) logits = decoder.step({{&sequence, token}});
   }
   options.temperature = -1;
-  EXPECT_NE(error_words(ErrorKind::invalid_argument, [&] { choose_token(logits, options, 0); }).find("--temperature: needs"), std::string::npos);
+  EXPECT_NE(
+      error_words(ErrorKind::invalid_argument, [&] { choose_token(logits, options, 0); }).find("--temperature: needs"),
+      std::string::npos);
 }
 
 }  // namespace

@@ -16,8 +16,8 @@ namespace {
 
 class GoingOn : public Training {
  protected:
-  TrainResult go_on(const std::string& name, std::optional<std::int64_t> steps = {},
-                    std::optional<double> minutes = {}, const Config& config = Config()) {
+  TrainResult go_on(const std::string& name, std::optional<std::int64_t> steps = {}, std::optional<double> minutes = {},
+                    const Config& config = Config()) {
     TrainObserver observer;
     observer.stepped = [&](const StepReport& r) { reports_.push_back(r); };
     observer.noted = [&](const std::string& sentence) { notes_ += sentence + "\n"; };
@@ -28,7 +28,9 @@ class GoingOn : public Training {
     options.minutes = minutes;
     return train(config, options, observer);
   }
-  Config written(const std::string& name) const { return read_config({read_text(path(name) + "/config.json")}, {name}, {}); }
+  Config written(const std::string& name) const {
+    return read_config({read_text(path(name) + "/config.json")}, {name}, {});
+  }
   std::vector<float> logits(const std::string& run) const {
     return Model({.run = path(run), .checkpoint = "latest"}).logits(std::vector<std::int32_t>{1, 2, 3, 200});
   }
@@ -68,8 +70,9 @@ TEST_F(GoingOn, AnEndThatHasPassedIsRefused) {
   EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { go_on("run", 9, 1); }),
             "--steps and --minutes: a run ends by one of them, got both");
   EXPECT_EQ(written("run").training.steps, 6);  // refused before anything changed
-  EXPECT_NE(error_words(ErrorKind::invalid_argument, [&] { go_on("run", {}, 1e-9); }).find("--minutes: counts from the"),
-            std::string::npos);
+  EXPECT_NE(
+      error_words(ErrorKind::invalid_argument, [&] { go_on("run", {}, 1e-9); }).find("--minutes: counts from the"),
+      std::string::npos);
 }
 
 // The rate by the clock right after going on: its share of the new length, warm-up's share shrunk as time's.
@@ -109,7 +112,8 @@ TEST_F(GoingOn, ARunBeginsWithTheWeightsOfAnother) {
   go_on("first", 7);
   Config other = kept;
   other.training.init = path("first/checkpoints/000000007");
-  EXPECT_NE(error_words(ErrorKind::invalid_argument, [&] { run(other, "fourth"); }).find("is not the file that training.init_sha256 names"),
+  EXPECT_NE(error_words(ErrorKind::invalid_argument, [&] { run(other, "fourth"); })
+                .find("is not the file that training.init_sha256 names"),
             std::string::npos);
   EXPECT_FALSE(fs::exists(path("fourth")));
 }
@@ -126,12 +130,14 @@ TEST_F(GoingOn, WeightsThatDoNotFitAreRefusedByTheirKey) {
   };
   const auto has = [](const std::string& words, const char* part) { return words.find(part) != std::string::npos; };
   const std::string vocabulary = refused([](Config& c) { c.model.vocabulary = 300; });
-  EXPECT_TRUE(has(vocabulary, "model.vocabulary is 256 there, 300 here; the vocabularies must be the same")) << vocabulary;
+  EXPECT_TRUE(has(vocabulary, "model.vocabulary is 256 there, 300 here; the vocabularies must be the same"))
+      << vocabulary;
   const std::string context = refused([](Config& c) {
     c.model.context = 140;
     c.model.positions = {16, 9};
   });
-  EXPECT_TRUE(has(context, "model.positions is [8,9] there, [16,9] here; its positions are for contexts of up to 72 tokens"))
+  EXPECT_TRUE(
+      has(context, "model.positions is [8,9] there, [16,9] here; its positions are for contexts of up to 72 tokens"))
       << context;
   EXPECT_TRUE(has(refused([](Config& c) { c.model.width = 64; }), "model.width is 32 there, 64 here"));
   EXPECT_TRUE(has(refused([&](Config& c) { c.training.init = path("none"); }), "training.init: \""));
@@ -158,11 +164,13 @@ TEST_F(GoingOn, ARunThatGetsNoBetterEndsEarly) {
 TEST_F(GoingOn, PatienceNeedsValidations) {
   Config c = config(5);
   c.training.patience = 3;
-  EXPECT_NE(error_words(ErrorKind::invalid_argument, [&] { run(c, "run"); }).find("training.patience: counts validations, and training.validate_"),
+  EXPECT_NE(error_words(ErrorKind::invalid_argument, [&] { run(c, "run"); })
+                .find("training.patience: counts validations, and training.validate_"),
             std::string::npos);
   c.training.validate_minutes = 1;
   c.data.split = {0.9, 0, 0.1};
-  EXPECT_NE(error_words(ErrorKind::invalid_argument, [&] { run(c, "run"); }).find("the validation part of"), std::string::npos);
+  EXPECT_NE(error_words(ErrorKind::invalid_argument, [&] { run(c, "run"); }).find("the validation part of"),
+            std::string::npos);
 }
 
 TEST_F(GoingOn, ConfigJsonKeepsThreadsAndDeviceAsTheyWereSet) {
