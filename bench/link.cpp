@@ -1,6 +1,6 @@
-// How fast do bytes go between processes? mpirun -np P link [--megabytes M] [--runs R]: every process sends M megabytes in
-// all to the others and receives as many, as a step of training does; and one byte, for the latency. Counts the bytes
-// that one process sends. The first process prints one JSON line.
+// How fast do bytes go between processes? mpirun -np P link [--megabytes M] [--runs R]: every process sends M megabytes
+// in all to the others and receives as many, as a step of training does; and one byte, for the latency. Counts the
+// bytes that one process sends. The first process prints one JSON line.
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <exception>
@@ -54,12 +54,12 @@ int measure(World& world, double megabytes, int runs) {
     std::fprintf(stderr, "link: what arrived is not what was sent, nothing is timed\n");
     return 1;
   }
-  std::vector<bench::Times> times = bench::alternate(
-      {[&] { world.exchange(large.sends, large.receives); },
-       [&] {
-         for (int i = 0; i < kSmall; ++i) world.exchange(small.sends, small.receives);
-       }},
-      runs);
+  std::vector<bench::Times> times = bench::alternate({[&] { world.exchange(large.sends, large.receives); },
+                                                      [&] {
+                                                        for (int i = 0; i < kSmall; ++i)
+                                                          world.exchange(small.sends, small.receives);
+                                                      }},
+                                                     runs);
   bench::divide(times[1], kSmall);
   if (world.rank() > 0) return 0;
   bench::print(times[0], {{"bytes_per_s", static_cast<double>(bytes * others) / bench::median(times[0].wall_s)},

@@ -1,7 +1,8 @@
-// What would many processes give? scale [--preset P] [--set key=value]... [--processes N,...] [--links L,...]: the model
-// of longstride/plan.h for N processes that each make --rate multiply-adds of a step and move --memory bytes a second,
-// joined by links of L gigabytes a second each way. Nothing is measured but rates that are 0: the best product of this
-// process, times what steps have of it, and the memory's. Prints a JSON line for every link and number of processes.
+// What would many processes give? scale [--preset P] [--set key=value]... [--processes N,...] [--links L,...]: the
+// model of longstride/plan.h for N processes that each make --rate multiply-adds of a step and move --memory bytes a
+// second, joined by links of L gigabytes a second each way. Nothing is measured but rates that are 0: the best product
+// of this process, times what steps have of it, and the memory's. Prints a JSON line for every link and number of
+// processes.
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <string>

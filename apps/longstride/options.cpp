@@ -33,7 +33,8 @@ const std::vector<ShortForm>& short_forms() {
   using O = ConfigOptions;
   static const std::vector<ShortForm> forms = {
       {"--steps", "training.steps", "N", "Steps in all, --resume's too; 0 writes the initial weights", &O::steps},
-      {"--minutes", "training.minutes", "M", "Stop by the clock, the schedule stretched to it; in all, --resume's too", &O::minutes},
+      {"--minutes", "training.minutes", "M", "Stop by the clock, the schedule stretched to it; in all, --resume's too",
+       &O::minutes},
       {"--batch", "training.batch", "B", "Sequences a step", &O::batch},
       {"--learning-rate", "training.learning_rate", "RATE", "At its highest, after warm-up", &O::learning_rate},
       {"--context", "model.context", "T", "Tokens that a model reads together", &O::context},

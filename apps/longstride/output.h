@@ -23,8 +23,8 @@ void print_words(std::string_view lines);  // as a terminal may show them (escap
 // Writes to standard error, at once. Where that fails there is nobody to be told.
 void say(std::string_view bytes);
 
-// Whether a stream is a terminal that obeys codes for the cursor (one whose TERM is dumb does not), and whether it is to
-// get colours too (not where NO_COLOR says anything: no-color.org).
+// Whether a stream is a terminal that obeys codes for the cursor (one whose TERM is dumb does not), and whether it is
+// to get colours too (not where NO_COLOR says anything: no-color.org).
 bool obeys_codes(int descriptor);
 bool shows_colours(int descriptor);
 

@@ -1,5 +1,5 @@
-// A page of its own for a browser: what was scored, coloured by its bits, with what the model expected instead. It needs
-// no network and no script.
+// A page of its own for a browser: what was scored, coloured by its bits, with what the model expected instead. It
+// needs no network and no script.
 #pragma once
 
 #include <cstdint>

@@ -23,8 +23,8 @@ void add_per_byte_options(CommandLine app, PerByteOptions& options);
 
 class PerByte {
  public:
-  // Lets `evaluation` hear of bytes, and without --bytes look at no more of them than a page holds; this must stay where
-  // it is. Error invalid_argument where the options do not fit one another.
+  // Lets `evaluation` hear of bytes, and without --bytes look at no more of them than a page holds; this must stay
+  // where it is. Error invalid_argument where the options do not fit one another.
   PerByte(const PerByteOptions& options, EvaluateOptions& evaluation);
   PerByte(const PerByte&) = delete;
   PerByte& operator=(const PerByte&) = delete;

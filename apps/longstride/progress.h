@@ -33,8 +33,8 @@ class ProgressLine {
   Clock::time_point shown_{};
 };
 
-// How fast pieces of equal work get done, from the first one on. side_by_side: as many are done elsewhere, meanwhile, for
-// each that is done here.
+// How fast pieces of equal work get done, from the first one on. side_by_side: as many are done elsewhere, meanwhile,
+// for each that is done here.
 class Pace {
  public:
   explicit Pace(double total, double side_by_side = 1) : total_(total), side_by_side_(side_by_side) {}

@@ -102,8 +102,9 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
   options.stop = stop;
   if (!first) return was_interrupted(options, sample(options)) ? kInterrupted : 0;
   ProgressLine line(arguments.output.quiet);
-  const std::unique_ptr<SampleOutput> output = make_output(
-      {options, data, beginning.original, arguments.out, arguments.output.json, arguments.show, line, launched.size == 1});
+  const std::unique_ptr<SampleOutput> output =
+      make_output({options, data, beginning.original, arguments.out, arguments.output.json, arguments.show, line,
+                   launched.size == 1});
   const std::string amount = amount_words(options, data);
   const std::int64_t own = (options.count + launched.size - 1) / launched.size;  // the others are as far as these
   Pace pace(static_cast<double>(options.tokens) * static_cast<double>(own),
@@ -168,7 +169,8 @@ Command sample_command(CommandLine program) {
       "longstride sample runs/first --prompt '#include <' --temperature 0.8 --tokens 500\n"
       "  longstride sample runs/pictures --prime photo.jpg --keep 0.5 --count 6 --out completed.png\n"
       "  longstride sample runs/music --prime song.flac --keep 5s --tokens 30s --out continued.wav");
-  return {app, [arguments] {
+  return {app,
+          [arguments] {
             const std::atomic<bool>* stop = stop_on_signals();
             const Launched launched = join_launched(stop);
             return together(launched, [&] { return run(*arguments, launched, stop); });

@@ -34,14 +34,33 @@ TEST_F(Json, OfTrainingEvaluationAndSamplesIsAsDocumented) {
   expect_documented(sampled, "sample");
   const json shown = told({"info", path("run")});
   expect_documented(shown, "info");
+  json compared = told({"info", path("run"), path("run")});
+  expect_documented(compared["runs"][0], "info");
+  compared["runs"] = json::array();
+  expect_documented(compared, "info of several runs");
   const json looked = told({"attention", path("run"), "--prime", path("text")});
   expect_documented(looked, "attention");
   for (const json& one : {evaluated, sampled, shown, looked}) EXPECT_EQ(one["checkpoint"], file);
   for (const json& one : {evaluated, shown, looked}) EXPECT_EQ(one["step"], 3);
 }
 
+TEST_F(Json, OfSingleBytesIsAsDocumented) {
+  train(1);
+  const Finished done = run({"evaluate", path("run"), "--data", path("text"), "--bytes", "5", "--per-byte", "--quiet"});
+  ASSERT_EQ(done.status, 0) << done.err;
+  std::istringstream lines(done.out);
+  int count = 0;
+  for (std::string line; std::getline(lines, line); ++count)
+    expect_documented(json::parse(line), count < 5 ? "a byte" : "evaluate");
+  EXPECT_EQ(count, 6);
+}
+
 TEST_F(Json, OfWhatNeedsNoModelIsAsDocumented) {
   expect_documented(told(training("plan", {"--steps", "3"})), "plan");
+  expect_documented(told(training("plan", {"--set", "training.lanes=2", "--set", "training.accumulate=2", "--processes",
+                                           "2", "--link", "25Gbit"})),
+                    "plan");
+  expect_documented(told({"info", "--data", path("text"), "--window", path("window")}), "info of data");
   for (const char* pattern : {"fixed(7,2)", "[\"window(5)\", [\"row(4)\", \"column(4)\"]]"})
     expect_documented(told({"pattern", pattern, "--length", "40"}), "pattern");
   expect_documented(told({"doctor", "--part", "storage", "--folder", root_.string()}), "doctor");
