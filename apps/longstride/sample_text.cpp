@@ -28,7 +28,7 @@ std::string hex(std::span<const std::uint8_t> bytes) {
 class TextOutput : public SampleOutput {
  public:
   explicit TextOutput(const SampleTask& task)
-      : task_(task), streams_(!task.json && task.out.empty()), terminal_(::isatty(STDOUT_FILENO) == 1) {
+      : task_(task), streams_(!task.json && task.out.empty()), terminal_(task.alone && ::isatty(STDOUT_FILENO) == 1) {
     refuse_picture_options(task);
     if (!task.out.empty()) place_.emplace(task.out, ".txt", task.options.count, true);
   }
@@ -91,7 +91,7 @@ class TextOutput : public SampleOutput {
       show(told(sequences, index));
       end_shown();
     }
-    if (task_.alone && terminal_) print("\n");
+    if (terminal_) print("\n");
   }
 
   SampleTask task_;

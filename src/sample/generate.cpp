@@ -45,11 +45,7 @@ struct Growing {
 class Generation {
  public:
   Generation(Engine& engine, const SampleOptions& options, Sharing& sharing)
-      : engine_(engine),
-        options_(options),
-        sharing_(sharing),
-        chooser_(choice_of(options)),
-        joined_(sharing.begin()) {}
+      : engine_(engine), options_(options), sharing_(sharing), chooser_(choice_of(options)), joined_(sharing.begin()) {}
   ~Generation() {
     for (const Growing& one : growing_) engine_.leave(one.place);
   }
@@ -142,7 +138,8 @@ class Generation {
     one.tokens.push_back(token);
     ++one.made;
     one.stopped = ends_by_stop(options_, one.tokens, one.made);
-    if (options_.chosen) sharing_.chosen(one.number, log_probability(logits, engine_.model().vocabulary, token));
+    if (sharing_.wants_chosen())
+      sharing_.chosen(one.number, log_probability(logits, engine_.model().vocabulary, token));
     if (options_.made) options_.made(one.number, token);
   }
 
@@ -209,9 +206,9 @@ bool ends_by_stop(const SampleOptions& options, std::span<const std::uint8_t> to
 std::uint8_t choose_token(std::span<const float> logits, const SampleOptions& options, std::int64_t position,
                           std::int64_t sequence) {
   if (logits.empty()) throw_invalid("choose_token: needs the logits of a token, got none");
-  return static_cast<std::uint8_t>(Chooser(choice_of(options))
-                                       .choose(logits.data(), std::min(std::ssize(logits), kBytes),
-                                               uniform_for(options.seed, sequence, position)));
+  return static_cast<std::uint8_t>(
+      Chooser(choice_of(options))
+          .choose(logits.data(), std::min(std::ssize(logits), kBytes), uniform_for(options.seed, sequence, position)));
 }
 
 Sequences sample_tokens(Engine& engine, const SampleOptions& options) {

@@ -35,6 +35,7 @@ std::vector<std::vector<std::uint8_t>> Model::sample(const SampleOptions& option
   World& world = world_or_one(options.world);
   if (world.size() > 1) require_same_checkpoint(world, &held_->sha256());
   Sharing sharing(options, world);
+  sharing.begin_together();
   Sequences mine;
   if (const std::int64_t count = sharing.end() - sharing.begin(); count > 0) {
     const DType type = held_->type_of(options.precision);
@@ -54,6 +55,7 @@ std::vector<std::vector<std::uint8_t>> sample(const SampleOptions& options) {
   Sharing sharing(options, world);
   if (first || sharing.begin() < sharing.end()) return Model({path, "best", options.device}).sample(options);
   require_same_checkpoint(world, nullptr);
+  sharing.begin_together();
   return sharing.gather({});
 }
 

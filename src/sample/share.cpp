@@ -13,6 +13,14 @@ constexpr std::int64_t kNotBegun = -1;
 
 }  // namespace
 
+void Sharing::begin_together() {
+  if (world_.size() == 1) return;
+  std::vector<char> all(static_cast<std::size_t>(world_.size()));
+  const char mine = wants_chosen_ ? 1 : 0;
+  world_.all_gather(&mine, 1, all.data());
+  wants_chosen_ = std::any_of(all.begin(), all.end(), [](char wants) { return wants != 0; });
+}
+
 // Whether all processes are done; afterwards stopped() is the same in all of them.
 bool Sharing::meet(bool done) {
   struct State {
@@ -30,7 +38,7 @@ void Sharing::round() {
 }
 
 void Sharing::chosen(std::int64_t sequence, double log_probability) {
-  options_.chosen(sequence, log_probability);
+  if (options_.chosen) options_.chosen(sequence, log_probability);
   if (world_.size() == 1) return;
   const auto index = static_cast<std::size_t>(sequence - begin());
   if (logs_.size() <= index) logs_.resize(index + 1);
@@ -57,7 +65,8 @@ std::vector<std::vector<T>> Sharing::gather_rows(const std::vector<std::vector<T
   std::vector<std::int64_t> places = {0};  // of sequences, end to end
   for (const std::int64_t length : lengths) places.push_back(places.back() + std::max<std::int64_t>(0, length));
   std::vector<T> row(static_cast<std::size_t>(places.back()));
-  for (std::size_t i = 0; i < mine.size(); ++i) std::copy(mine[i].begin(), mine[i].end(), row.begin() + places[first + i]);
+  for (std::size_t i = 0; i < mine.size(); ++i)
+    std::copy(mine[i].begin(), mine[i].end(), row.begin() + places[first + i]);
   share(row.data(), [&](std::int64_t i) { return places[static_cast<std::size_t>(i)]; });
 
   std::vector<std::vector<T>> all(count);
@@ -74,7 +83,7 @@ Sequences Sharing::gather(Sequences mine) {
   std::vector<bool> begun;
   Sequences all = gather_rows(mine, &begun);
   std::vector<std::vector<double>> logs;
-  if (options_.chosen) logs = gather_rows(logs_, nullptr);
+  if (wants_chosen_) logs = gather_rows(logs_, nullptr);
   while (!all.empty() && !begun[all.size() - 1]) all.pop_back();
   for (std::int64_t i = 0; i < std::ssize(all); ++i) {
     const auto index = static_cast<std::size_t>(i);

@@ -15,7 +15,8 @@ using Sequences = std::vector<std::vector<std::uint8_t>>;
 class Sharing {
  public:
   // Both outlive it. Nothing of options but count, prompts, stop, chosen and made is looked at.
-  Sharing(const SampleOptions& options, World& world) : options_(options), world_(world) {}
+  Sharing(const SampleOptions& options, World& world)
+      : options_(options), world_(world), wants_chosen_(options.chosen != nullptr) {}
 
   // This process makes the sequences [begin, end). Parts follow one another by rank, and no process has more than the
   // first, which so has the first sequence.
@@ -26,10 +27,15 @@ class Sharing {
   bool stopped() const { return told_to_stop() || stopped_; }
   // Between two tokens. Now and then all processes tell one another who was told to stop.
   void round();
-  // Tells options.chosen of a new token of this process's sequences.
+  // Before the first token, all processes together: they tell one another what they want to hear of.
+  void begin_together();
+  // Whether any process wants to hear of tokens' log probabilities.
+  bool wants_chosen() const { return wants_chosen_; }
+  // A new token of this process's sequences, for options.chosen, here and in others.
   void chosen(std::int64_t sequence, double log_probability);
   // All sequences, the same in every process; waits for those of the others, and tells options.chosen and made of them.
-  // mine[i] is sequence begin() + i, as many as were begun. One that none began is empty; of those at the end none is returned.
+  // mine[i] is sequence begin() + i, as many as were begun. One that none began is empty; of those at the end none is
+  // returned.
   Sequences gather(Sequences mine);
 
  private:
@@ -45,7 +51,7 @@ class Sharing {
   World& world_;
   std::vector<std::vector<double>> logs_;  // of this process's sequences, where others want them
   std::int64_t rounds_ = 0;
-  bool stopped_ = false;
+  bool wants_chosen_ = false, stopped_ = false;
 };
 
 }  // namespace longstride

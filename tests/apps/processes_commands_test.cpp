@@ -40,8 +40,8 @@ class ProcessesCommands : public Launched {
   // Samples of `count` into a folder, by one process and by several: the same files and the same JSON.
   void expect_same_samples(const std::vector<std::string>& options) {
     const auto made = [&](int processes) {
-      std::vector<std::string> arguments = {"sample",  path("run"), "--json", "--quiet", "--threads", "1",
-                                            "--out", path("made/")};
+      std::vector<std::string> arguments = {"sample",    path("run"), "--json", "--quiet",
+                                            "--threads", "1",         "--out",  path("made/")};
       arguments.insert(arguments.end(), options.begin(), options.end());
       const Finished done = run_by(processes, arguments);
       EXPECT_EQ(done.status, 0) << done.err;
@@ -56,8 +56,8 @@ class ProcessesCommands : public Launched {
   }
 
   Finished train_media(const std::string& data, const std::vector<std::string>& sets) const {
-    std::vector<std::string> arguments = {"train",   "--data", path(data),  "--out",    path("run"), "--steps",
-                                          "1",       "--threads", "1",      "--quiet"};
+    std::vector<std::string> arguments = {"train",   "--data", path(data),  "--out", path("run"),
+                                          "--steps", "1",      "--threads", "1",     "--quiet"};
     for (const std::string& set : sets) arguments.insert(arguments.end(), {"--set", set});
     for (const char* set : {"model.layers=1", "model.width=16", "model.heads=2", "model.attention=local(9)",
                             "training.precision=float32", "training.sample_minutes=0"})
@@ -86,8 +86,8 @@ TEST_F(ProcessesCommands, EvaluateGivesTheJsonOfOneProcessToTheLastDigit) {
 
 TEST_F(ProcessesCommands, SampleGivesTheBytesOfOneProcess) {
   trained();
-  const std::vector<std::string> options = {"sample",   path("run"), "--count",   "5",    "--tokens", "70",
-                                            "--prompt", "of",        "--threads", "1",    "--quiet"};
+  const std::vector<std::string> options = {"sample",   path("run"), "--count",   "5", "--tokens", "70",
+                                            "--prompt", "of",        "--threads", "1", "--quiet"};
   const Finished one = run(options);
   ASSERT_EQ(one.status, 0) << one.err;
   for (const int processes : {2, 4}) EXPECT_EQ(run_by(processes, options).out, one.out) << processes;
@@ -114,24 +114,29 @@ TEST_F(ProcessesCommands, SampleWritesTheSoundOfOneProcess) {
   Sound sound{8000, {}};
   for (int i = 0; i < 4000; ++i) sound.samples.push_back(static_cast<std::int16_t>(i * i % 20011 - 10000));
   write_file_atomically(path("song.wav"), encode_wav(sound));
-  const Finished done = train_media("song.wav", {"data.sample_rate=8000", "model.context=50", "model.positions=[10,5]"});
+  const Finished done =
+      train_media("song.wav", {"data.sample_rate=8000", "model.context=50", "model.positions=[10,5]"});
   if (done.err.find("libsndfile") != std::string::npos) GTEST_SKIP() << "this build reads no sound";
   expect_same_samples({"--count", "5", "--tokens", "600"});
 }
 
 TEST_F(ProcessesCommands, OthersAnswerOnce) {
   trained();
-  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
-           {"info", path("run")},
-           {"pattern", "fixed(7,2)", "--length", "40", "--json"},
-           {"plan", "--preset", "text-small", "--json"},
-           {"sample", "--help"},
-           {"--version"}}) {
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"info", path("run")},
+                                             {"pattern", "fixed(7,2)", "--length", "40", "--json"},
+                                             {"sample", "--help"},
+                                             {"--version"}}) {
     const Finished one = run(command), several = run_by(3, command);
     EXPECT_EQ(several.status, one.status) << command[0];
     EXPECT_EQ(several.out, one.out) << command[0];
     EXPECT_EQ(several.err, one.err) << command[0];
   }
+  nlohmann::json plan = run({"plan", "--json"}).json(),
+                 by_several = run_by(3, {"plan", "--json"}).json();  // one object
+  for (const char* measured : {"memory_available_bytes", "step_s", "run_s"})
+    plan.erase(measured), by_several.erase(measured);
+  EXPECT_EQ(by_several, plan);
 }
 
 TEST_F(ProcessesCommands, SayOnceWhatIsWrong) {
@@ -153,8 +158,8 @@ TEST_F(ProcessesCommands, EndWhereOneOfThemFails) {
   trained();
   launch(1);
 #ifdef LONGSTRIDE_MPIRUN
-  std::vector<std::string> arguments = evaluation({"--json", ":", "-np", "1", LONGSTRIDE_PROGRAM, "evaluate", path("run"),
-                                                   "--data", path("none"), "--json"});
+  std::vector<std::string> arguments = evaluation(
+      {"--json", ":", "-np", "1", LONGSTRIDE_PROGRAM, "evaluate", path("run"), "--data", path("none"), "--json"});
   launcher_ = {LONGSTRIDE_MPIRUN, "-np", "2"};
   const Finished done = run(arguments);
   EXPECT_EQ(done.status, 2) << done.err;

@@ -102,10 +102,10 @@ void FaultedRun::take(const FaultedRun& other) {
 
 // Bits on validation fall and rise again, so that the best is neither always the last nor always the same.
 std::vector<std::string> FaultedRun::command() const {
-  std::vector<std::string> words = training("train", {"--out", out(), "--quiet", "--threads", "1"});
+  std::vector<std::string> words = training("train", {"--out", out(), "--quiet"});
   words[2] = text_;
   for (const char* set :
-       {"training.steps=4", "training.learning_rate=0.3", "training.ema=0.5", "training.keep=1",
+       {"training.steps=4", "training.threads=1", "training.learning_rate=0.3", "training.ema=0.5", "training.keep=1",
         "training.validate_minutes=1e-9", "training.sample_minutes=1e-9", "training.checkpoint_minutes=1e-9"})
     words.insert(words.end(), {"--set", set});
   for (const std::string& set : more_) words.insert(words.end(), {"--set", set});
@@ -117,7 +117,7 @@ Finished FaultedRun::start_run() { return by_ == By::program ? run(command()) : 
 
 Finished FaultedRun::resume_run() {
   if (!holds_run()) return start_run();
-  if (by_ == By::program) return run({"train", "--resume", "--out", out(), "--quiet", "--threads", "1"});
+  if (by_ == By::program) return run({"train", "--resume", "--out", out(), "--quiet"});
   return run_copy(true);
 }
 
