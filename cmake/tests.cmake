@@ -82,6 +82,15 @@ foreach(room ${rooms})
   endif()
 endforeach()
 
+# Programs that several processes are: they meet, wait for one another, and notice who is gone.
+if(TARGET apps_test)
+  set(several "Processes*:UnderMpirun*:PlanMemoryOfProcesses*")
+  set_property(TEST apps APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=-${several}")
+  longstride_test(processes apps_test)
+  set_property(TEST processes PROPERTY LABELS slow)
+  set_property(TEST processes APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=${several}")
+endif()
+
 # Random patterns, programs, files and configurations, twenty times as many as rapidcheck tries by itself.
 foreach(room pattern ops io data model)
   longstride_test(${room}_many_cases ${room}_test)

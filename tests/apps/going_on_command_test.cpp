@@ -95,7 +95,7 @@ TEST_F(GoingOnCommands, DataAreLookedAtBeforeTheyAreTrainedOn) {
   EXPECT_EQ(read("window"), text.substr(0, 512));
   write("two", std::string("abababab"));
   EXPECT_DOUBLE_EQ(run({"info", "--data", path("two"), "--json"}).json()["order0_bits"], 1);
-  EXPECT_EQ(refused({"info"}), "longstride info: info: needs a RUN, several to compare, or --data PATH; got none\n");
+  EXPECT_EQ(refused({"info"}), "longstride info: needs a RUN, several to compare, or --data PATH; got none\n");
   EXPECT_EQ(refused({"info", path("run"), "--data", path("text")}),
             "longstride info: RUN and --data: info is about one of them, got both\n");
 }
