@@ -105,7 +105,7 @@ std::vector<std::string> FaultedRun::command() const {
   std::vector<std::string> words = training("train", {"--out", out(), "--quiet"});
   words[2] = text_;
   for (const char* set :
-       {"training.steps=4", "training.threads=1", "training.learning_rate=0.3", "training.ema=0.5", "training.keep=1",
+       {"training.steps=4", "training.learning_rate=0.3", "training.ema=0.5", "training.keep=1",
         "training.validate_minutes=1e-9", "training.sample_minutes=1e-9", "training.checkpoint_minutes=1e-9"})
     words.insert(words.end(), {"--set", set});
   for (const std::string& set : more_) words.insert(words.end(), {"--set", set});
