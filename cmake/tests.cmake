@@ -82,13 +82,14 @@ foreach(room ${rooms})
   endif()
 endforeach()
 
-# Programs that several processes are: they meet, wait for one another, and notice who is gone.
+# What takes the program long: several processes that meet, wait for one another and notice who is gone; memory and time
+# of whole runs; every command of the documents.
 if(TARGET apps_test)
-  set(several "Processes*:UnderMpirun*:PlanMemoryOfProcesses*")
-  set_property(TEST apps APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=-${several}")
-  longstride_test(processes apps_test)
-  set_property(TEST processes PROPERTY LABELS slow)
-  set_property(TEST processes APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=${several}")
+  set(long "Processes*:UnderMpirun*:PlanMemory*:Documents*:*PlansWithAnAdviceThatWorks:*ThePresetIsThatOfTheFilesKind")
+  set_property(TEST apps APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=-${long}")
+  longstride_test(apps_at_length apps_test)
+  set_property(TEST apps_at_length PROPERTY LABELS slow)
+  set_property(TEST apps_at_length APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=${long}")
 endif()
 
 # Random patterns, programs, files and configurations, twenty times as many as rapidcheck tries by itself.
