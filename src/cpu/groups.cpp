@@ -53,7 +53,7 @@ std::optional<double> cores_by_groups(const std::string& groups, const std::stri
 int usable_cores() {
   const int cores = omp_get_num_procs();
   const std::optional<double> allowed = cores_by_groups(groups_of_process(), kGroupsRoot);
-  return allowed ? std::clamp(static_cast<int>(std::ceil(*allowed)), 1, cores) : cores;
+  return allowed ? std::max(1, static_cast<int>(std::ceil(std::min<double>(*allowed, cores)))) : cores;
 }
 
 }  // namespace longstride::cpu
