@@ -15,17 +15,7 @@ namespace longstride {
 namespace {
 
 constexpr int kTurns = 3;
-constexpr std::size_t kMostBytes = 256;  // of a machine's name (POSIX: 255 and an end)
-
-// Everyone's text by rank, each cut to `kMostBytes`.
-std::vector<std::string> all_texts(World& world, std::string mine) {
-  mine.resize(kMostBytes);
-  std::string all(kMostBytes * static_cast<std::size_t>(world.size()), '\0');
-  world.all_gather(mine.data(), kMostBytes, all.data());
-  std::vector<std::string> texts;
-  for (std::size_t at = 0; at < all.size(); at += kMostBytes) texts.emplace_back(all.substr(at, kMostBytes).c_str());
-  return texts;
-}
+constexpr std::size_t kLongestName = 256;  // of a machine (POSIX: 255 and an end)
 
 int turn_of(const std::vector<std::string>& machines, int rank) {
   if (rank == 0) return 0;
@@ -51,14 +41,14 @@ std::string shared_text(World& world, std::string text) {
 }
 
 std::string machine_name() {
-  char name[kMostBytes] = {};
+  char name[kLongestName] = {};
   ::gethostname(name, sizeof name - 1);
   return name;
 }
 
 void in_turns(World& world, const std::function<void()>& work, const std::string& machine) {
   if (world.size() == 1) return work();
-  const int mine = turn_of(all_texts(world, machine), world.rank());
+  const int mine = turn_of(gather(world, machine), world.rank());
   for (int turn = 0; turn < kTurns; ++turn) {
     if (turn == mine) work();
     wait_for_all(world);
@@ -67,7 +57,7 @@ void in_turns(World& world, const std::function<void()>& work, const std::string
 
 void require_same(World& world, const std::string& what, const std::string& mine) {
   if (world.size() == 1) return;
-  const std::vector<std::string> all = all_texts(world, mine);
+  const std::vector<std::string> all = gather(world, mine);
   const auto other = std::find_if(all.begin(), all.end(), [&](const std::string& one) { return one != all.front(); });
   if (other == all.end()) return;
   throw Error(ErrorKind::corrupt_data,

@@ -22,6 +22,7 @@
 
 namespace longstride {
 
+using net::after;
 using net::Channel;
 using net::Clock;
 using net::Message;
@@ -74,10 +75,6 @@ std::optional<Greeting> greeting_of(const Message& message) {
 void throw_if_stopped(const Meeting& meeting) {
   if (meeting.stop != nullptr && meeting.stop->load())
     throw Error(ErrorKind::stopped, "stopped while the processes came together");
-}
-
-Clock::time_point after(double seconds) {
-  return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
 }
 
 // What the first one does. Once something is wrong it goes on for a while, to tell those who come late.

@@ -5,12 +5,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
-#include <cstring>
 #include <deque>
 #include <exception>
 #include <map>
-#include <mutex>
 #include <set>
 #include <string>
 #include <thread>
@@ -18,6 +15,7 @@
 
 #include "longstride/error.h"
 #include "longstride/processes.h"
+#include "parallel/carried.h"
 #include "parallel/mpi.h"
 
 namespace longstride {
@@ -37,7 +35,7 @@ void require(int status, const char* what) {
               std::string("MPI: ") + what + ": " + std::string(words, static_cast<std::size_t>(length)));
 }
 
-class WorldOfMpi : public World {
+class WorldOfMpi final : public CarriedWorld {
  public:
   WorldOfMpi() : carrier_([this] { carry(); }) {
     std::unique_lock lock(mutex_);
@@ -48,44 +46,17 @@ class WorldOfMpi : public World {
     std::rethrow_exception(failure_);
   }
   ~WorldOfMpi() override {
-    {
-      const std::scoped_lock lock(mutex_);
-      ending_ = true;
-    }
-    changed_.notify_all();
+    end();
     if (carrier_.joinable()) carrier_.join();
   }
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
 
-  Ticket begin_exchange(std::span<const Piece> sends, std::span<const Piece> receives) override {
-    const std::scoped_lock lock(mutex_);
-    asked_.push_back({next_, {sends.begin(), sends.end()}, {receives.begin(), receives.end()}});
-    changed_.notify_all();
-    return next_++;
-  }
-
-  void finish(Ticket exchange) override {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return arrived_.contains(exchange) || failure_; });
-    if (arrived_.erase(exchange) == 0) std::rethrow_exception(failure_);
-  }
-
-  // The carrier ends without a word to MPI, which would wait for what does not come.
-  void break_off(const std::string& why) noexcept override {
-    const std::scoped_lock lock(mutex_);
-    broken_ = std::make_exception_ptr(Error(ErrorKind::unavailable, why));
-    if (failure_) failure_ = broken_;
-    changed_.notify_all();
-  }
-
  private:
-  struct Asked {
-    Ticket ticket;
-    std::vector<Piece> sends, receives;
-  };
+  void wake() noexcept override { changed_.notify_all(); }
 
+  // Broken off, it ends without a word to MPI, which would wait for what does not come.
   void carry() {
     try {
       begin();
@@ -93,9 +64,7 @@ class WorldOfMpi : public World {
       }
       MPI_Finalize();
     } catch (...) {
-      const std::scoped_lock lock(mutex_);
-      failure_ = std::current_exception();
-      changed_.notify_all();
+      carried(std::current_exception());
     }
   }
 
@@ -127,19 +96,16 @@ class WorldOfMpi : public World {
     }
     bool moved = !asked.empty();
     for (const Asked& exchange : asked) post(exchange);
-    std::vector<Ticket> arrived;
+    std::set<Ticket> arrived;
     for (auto& [ticket, requests] : under_way_) {
       int all = 0;
       require(MPI_Testall(static_cast<int>(requests.size()), requests.data(), &all, MPI_STATUSES_IGNORE), "exchange");
-      if (all) arrived.push_back(ticket);
+      if (all) arrived.insert(ticket);
     }
     for (const Ticket ticket : arrived) under_way_.erase(ticket);
     moved = moved || !arrived.empty();
     pause_ = moved ? kShortestLook : std::min(2 * pause_, kLongestLook);
-    if (arrived.empty()) return true;
-    const std::scoped_lock lock(mutex_);
-    arrived_.insert(arrived.begin(), arrived.end());
-    changed_.notify_all();
+    arrive(std::move(arrived));
     return true;
   }
 
@@ -163,20 +129,9 @@ class WorldOfMpi : public World {
         return MPI_Isend(data, bytes, MPI_BYTE, to, tag, MPI_COMM_WORLD, request);
       });
     }
-    const Piece &mine = exchange.sends[static_cast<std::size_t>(rank_)],
-                &here = exchange.receives[static_cast<std::size_t>(rank_)];
-    if (mine.data != here.data && mine.bytes > 0)
-      std::memcpy(here.data, mine.data, static_cast<std::size_t>(mine.bytes));
   }
 
   int rank_ = 0, size_ = 0;
-  Ticket next_ = 0;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Asked> asked_;
-  std::set<Ticket> arrived_;
-  std::exception_ptr broken_, failure_;
-  bool ending_ = false;
   // Of the carrier alone:
   std::map<Ticket, std::vector<MPI_Request>> under_way_;
   std::chrono::microseconds pause_ = kShortestLook;

@@ -14,6 +14,10 @@ namespace longstride::net {
 
 using Clock = std::chrono::steady_clock;
 
+inline Clock::time_point after(double seconds) {
+  return Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
+}
+
 // Addresses are numeric: "10.0.0.1", "fe80::1".
 std::vector<std::string> resolve(const std::string& name);  // empty: nobody knows the name
 std::vector<std::string> own_addresses();                   // of this machine, loopback last

@@ -8,12 +8,10 @@
 #include <sys/uio.h>
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstring>
 #include <deque>
 #include <exception>
 #include <map>
-#include <mutex>
 #include <set>
 #include <thread>
 #include <utility>
@@ -21,6 +19,7 @@
 #include <fmt/format.h>
 
 #include "longstride/error.h"
+#include "parallel/carried.h"
 
 namespace longstride {
 
@@ -64,7 +63,7 @@ struct Line {
   Header came;  // of the first of `in`
 };
 
-class WorldOfTcp : public World {
+class WorldOfTcp final : public CarriedWorld {
  public:
   WorldOfTcp(int rank, std::vector<Line> lines)
       : rank_(rank),
@@ -72,48 +71,15 @@ class WorldOfTcp : public World {
         wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
         carrier_([this] { carry(); }) {}
   ~WorldOfTcp() override {
-    {
-      const std::scoped_lock lock(mutex_);
-      ending_ = true;
-    }
-    ::eventfd_write(wake_.get(), 1);
+    end();
     carrier_.join();
   }
 
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(lines_.size()); }
 
-  Ticket begin_exchange(std::span<const Piece> sends, std::span<const Piece> receives) override {
-    const auto me = static_cast<std::size_t>(rank_);
-    if (sends[me].data != receives[me].data && sends[me].bytes > 0)
-      std::memcpy(receives[me].data, sends[me].data, static_cast<std::size_t>(sends[me].bytes));
-    const std::scoped_lock lock(mutex_);
-    asked_.push_back({next_, {sends.begin(), sends.end()}, {receives.begin(), receives.end()}});
-    ::eventfd_write(wake_.get(), 1);
-    return next_++;
-  }
-
-  void finish(Ticket exchange) override {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return arrived_.contains(exchange) || failure_; });
-    if (arrived_.erase(exchange) == 0) std::rethrow_exception(failure_);
-  }
-
-  void break_off(const std::string& why) noexcept override {
-    {
-      const std::scoped_lock lock(mutex_);
-      broken_ = std::make_exception_ptr(Error(ErrorKind::unavailable, why));
-      if (failure_) failure_ = broken_;
-      ending_ = true;
-    }
-    ::eventfd_write(wake_.get(), 1);
-  }
-
  private:
-  struct Asked {
-    Ticket ticket;
-    std::vector<Piece> sends, receives;
-  };
+  void wake() noexcept override { ::eventfd_write(wake_.get(), 1); }
 
   // Who waits hears of a failure when nothing is written to its memory any more.
   void carry() {
@@ -131,9 +97,7 @@ class WorldOfTcp : public World {
     } catch (...) {
       failure = std::current_exception();
     }
-    const std::scoped_lock lock(mutex_);
-    failure_ = broken_ ? broken_ : failure;
-    changed_.notify_all();
+    carried(failure);
   }
 
   // False where all is over.
@@ -141,7 +105,7 @@ class WorldOfTcp : public World {
     std::deque<Asked> asked;
     {
       const std::scoped_lock lock(mutex_);
-      if (ending_) return false;
+      if (ending_ || broken_) return false;
       asked.swap(asked_);
     }
     std::set<Ticket> arrived;
@@ -155,7 +119,9 @@ class WorldOfTcp : public World {
           lines_[p].in.push_back({{exchange.ticket, receive.bytes}, static_cast<char*>(receive.data)});
         parts += (send.bytes > 0) + (receive.bytes > 0);
       }
-      if (parts == 0) arrived.insert(exchange.ticket);
+      if (parts > 0) continue;
+      under_way_.erase(exchange.ticket);
+      arrived.insert(exchange.ticket);
     }
     arrive(std::move(arrived));
     return true;
@@ -176,15 +142,9 @@ class WorldOfTcp : public World {
   void part_done(std::deque<Part>& parts, std::set<Ticket>& arrived) {
     const Ticket ticket = parts.front().header.ticket;
     parts.pop_front();
-    if (--under_way_[ticket] == 0) arrived.insert(ticket);
-  }
-
-  void arrive(std::set<Ticket> arrived) {
-    if (arrived.empty()) return;
-    for (const Ticket ticket : arrived) under_way_.erase(ticket);
-    const std::scoped_lock lock(mutex_);
-    arrived_.merge(arrived);
-    changed_.notify_all();
+    if (--under_way_[ticket] > 0) return;
+    under_way_.erase(ticket);
+    arrived.insert(ticket);
   }
 
   // Whether the first of its parts is done. False: the rest goes later.
@@ -243,13 +203,6 @@ class WorldOfTcp : public World {
   std::vector<Line> lines_;                   // by rank; of the carrier alone once it runs, as is
   std::map<Ticket, std::int64_t> under_way_;  // parts that are still to go or to come
   Descriptor wake_;
-  Ticket next_ = 0;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Asked> asked_;
-  std::set<Ticket> arrived_;
-  std::exception_ptr broken_, failure_;
-  bool ending_ = false;
   std::thread carrier_;  // last: it uses all of the above
 };
 
@@ -284,8 +237,7 @@ std::string address_of(const Participant& other, const Met& met) {
 }  // namespace
 
 std::unique_ptr<World> connect_world(int rank, const Met& met, const Descriptor& listener, double patience_s) {
-  const Clock::time_point until =
-      Clock::now() + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(patience_s));
+  const Clock::time_point until = net::after(patience_s);
   std::vector<Line> lines(met.all.size());
   for (std::size_t p = 0; p < lines.size(); ++p)
     lines[p].words = process_words(static_cast<int>(p), static_cast<int>(lines.size()), met.all[p].host);

@@ -37,6 +37,10 @@ Descriptor new_wake() {
 
 }  // namespace
 
+std::string Watch::End::text() const {
+  return fmt::format("{} {} {}\n{}", static_cast<int>(why), rank, status, sentence);
+}
+
 Watch::Watch(int rank, Met met, const Ends& ends, double silence_s)
     : rank_(rank),
       all_(std::move(met.all)),
@@ -164,8 +168,7 @@ std::optional<Watch::End> Watch::asked() {
   if (!wanted || is_first()) return wanted;
   if (told_first_) return Clock::now() - *told_first_ > kAnswer ? wanted : std::nullopt;
   told_first_ = Clock::now();
-  channels_[0].put(kWantsEnd, fmt::format("{} {} {}\n{}", static_cast<int>(wanted->why), wanted->rank, wanted->status,
-                                          wanted->sentence));
+  channels_[0].put(kWantsEnd, wanted->text());
   return std::nullopt;
 }
 
@@ -201,8 +204,7 @@ void Watch::end(const End& end) {
   if (end.why == End::Why::silent) stop_halted(end.rank);
   if (is_first()) {
     for (Channel& channel : channels_)
-      if (channel.is_there())
-        channel.put(kEnd, fmt::format("{} {} {}\n{}", static_cast<int>(end.why), end.rank, end.status, end.sentence));
+      if (channel.is_there()) channel.put(kEnd, end.text());
     part();
   }
   {

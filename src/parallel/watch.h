@@ -44,6 +44,7 @@ class Watch {
     int rank = 0;  // whose
     int status = 1;
     std::string sentence;
+    std::string text() const;  // as it is sent
   };
 
   bool is_first() const { return rank_ == 0; }

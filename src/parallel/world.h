@@ -54,6 +54,10 @@ class World {
   void all_gather(const void* mine, std::int64_t bytes, void* all);
   // data of the others = data of rank `root`.
   void broadcast(void* data, std::int64_t bytes, int root = 0);
+
+ protected:
+  // What an exchange has for the rank itself.
+  static void copy_own(const Piece& send, const Piece& receive);
 };
 
 // Of one process: size 1, nothing moves.
