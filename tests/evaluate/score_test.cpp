@@ -9,30 +9,16 @@
 #include "longstride/attention.h"
 #include "longstride/evaluate.h"
 #include "same_evaluation.h"
-#include "stored_model.h"
 
 namespace longstride::tests {
 namespace {
 
-// 103 bytes in a file, and as tokens.
-class ScoreOfTokens : public testing::Test {
+class ScoreOfTokens : public StoredText {
  protected:
-  ScoreOfTokens() : tokens_(some_tokens(103, 256)) {
-    write_file_atomically(stored_.path("text"), std::string(tokens_.begin(), tokens_.end()));
-  }
-  EvaluateOptions options(std::int64_t min_context) const {
-    EvaluateOptions options;
-    options.run = stored_.run();
-    options.paths = {stored_.path("text")};
-    options.min_context = min_context;
-    return options;
-  }
+  ScoreOfTokens() : StoredText(103) {}
   std::string refused(Model& model, std::span<const std::int32_t> tokens, std::int64_t min_context) const {
     return words_of_error(ErrorKind::invalid_argument, [&] { model.score(tokens, min_context); });
   }
-
-  StoredModel stored_;
-  std::vector<std::int32_t> tokens_;
 };
 
 TEST_F(ScoreOfTokens, IsThatOfEvaluateToTheBit) {

@@ -3,31 +3,17 @@
 #include <mutex>
 
 #include "evaluate/scoring_network.h"
-#include "io/file.h"
 #include "longstride/evaluate.h"
 #include "same_evaluation.h"
-#include "stored_model.h"
 
 namespace longstride::tests {
 namespace {
 
 constexpr std::int64_t kContext = 3072;  // five windows are a batch
 
-class SharedEvaluation : public testing::Test {
+class SharedEvaluation : public StoredText {
  protected:
-  SharedEvaluation() : tokens_(some_tokens(100'000, 256)) {
-    write_file_atomically(stored_.path("text"), std::string(tokens_.begin(), tokens_.end()));
-  }
-  EvaluateOptions options(std::int64_t min_context) const {
-    EvaluateOptions options;
-    options.run = stored_.run();
-    options.paths = {stored_.path("text")};
-    options.min_context = min_context;
-    return options;
-  }
-
-  StoredModel stored_{4, 256, kContext};
-  std::vector<std::int32_t> tokens_;
+  SharedEvaluation() : StoredText(100'000, kContext) {}
 };
 
 TEST_F(SharedEvaluation, GivesTheFiguresOfOneProcessToAll) {
