@@ -15,8 +15,6 @@ namespace {
 
 using namespace longstride;
 
-constexpr double kStepShare = 0.75;  // of the best product (docs/performance.md)
-
 struct Asked {
   std::string preset = "enwik8";
   std::vector<std::string> sets;
@@ -46,8 +44,11 @@ void print_line(const Asked& asked, double link, int processes) {
 }
 
 void run(Asked asked) {
-  if (asked.rates.multiply_adds == 0) asked.rates.multiply_adds = kStepShare * measure_peak_multiply_adds(true);
-  if (asked.rates.memory_bytes == 0) asked.rates.memory_bytes = measure_processor().copy;
+  if (asked.rates.multiply_adds == 0 || asked.rates.memory_bytes == 0) {
+    const Rates measured = measure_rates(Precision::bfloat16);
+    if (asked.rates.multiply_adds == 0) asked.rates.multiply_adds = measured.multiply_adds;
+    if (asked.rates.memory_bytes == 0) asked.rates.memory_bytes = measured.memory_bytes;
+  }
   for (const double link : asked.links)
     for (const int processes : asked.processes) print_line(asked, link, processes);
 }

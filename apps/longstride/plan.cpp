@@ -11,7 +11,6 @@
 #include <utility>
 
 #include "command.h"
-#include "longstride/device.h"
 #include "longstride/error.h"
 #include "options.h"
 #include "output.h"
@@ -19,8 +18,6 @@
 
 namespace longstride::program {
 namespace {
-
-constexpr double kStepShare = 0.75;  // of the best product's rate that training steps reach (docs/performance.md)
 
 constexpr std::int64_t kMostProcesses = 65536;  // as many as lanes
 
@@ -50,15 +47,6 @@ double parse_link(const std::string& word) {
   for (const auto& [name, bytes] : {std::pair("Mbit", 1e6 / 8), {"Gbit", 1e9 / 8}, {"MB", 1e6}, {"GB", 1e9}})
     if (read.ec == std::errc() && number > 0 && number < 1e9 && unit == name) return number * bytes;
   throw_invalid(fmt::format("--link: needs a rate such as 25Gbit or 50GB (a second), got \"{}\"", word));
-}
-
-// Of processes like this one, measured now.
-Rates measured_rates(const Plan& plan, double link_bytes) {
-  Rates rates;
-  rates.multiply_adds = kStepShare * measure_peak_multiply_adds(plan.precision == Precision::bfloat16);
-  rates.memory_bytes = measure_processor().copy;
-  rates.link_bytes = link_bytes;
-  return rates;
 }
 
 nlohmann::ordered_json to_json(const Shared& shared) {
@@ -162,7 +150,8 @@ int run(const PlanOptions& options) {
     throw_invalid("--link: joins several processes; give --processes too, at least 2");
   const Plan plan = plan_training(config, static_cast<int>(shared.processes));
   if (link > 0) {
-    shared.rates = measured_rates(plan, link);
+    shared.rates = measure_rates(plan.precision);
+    shared.rates.link_bytes = link;
     shared.scaling = predict_scaling(config, static_cast<int>(shared.processes), shared.rates);
   }
   const std::optional<RunTime> time = shared.processes == 1 ? run_time(config, plan) : std::nullopt;

@@ -41,6 +41,10 @@ struct Rates {
   double latency_s = 2e-5;   // until the first byte of a message arrives
 };
 
+// Of processes like this one on the threads in use, measured now in about two seconds; link_bytes stay 0. A step's rate
+// is a share of the best product's, as steps usually reach it (docs/performance.md).
+Rates measure_rates(Precision precision);
+
 struct Scaling {
   double step_s = 0;
   double exchange_s = 0;            // of step_s, waiting for others

@@ -44,18 +44,11 @@ std::vector<Identity> identities(const std::vector<std::string>& files) {
   return found;
 }
 
-std::string hash_file(const std::string& path) {
-  const InputFile file(path);
-  Sha256 hash;
-  file.each_block(0, file.size(), [&](std::span<const std::uint8_t> block) { hash.update(block); });
-  return hash.hex();
-}
-
 std::vector<std::string> hash_files(const std::vector<std::string>& files, const std::vector<std::size_t>& which) {
   std::vector<std::string> hashes(which.size());
   in_parallel(static_cast<std::int64_t>(which.size()), [&](std::int64_t i) {
     const auto at = static_cast<std::size_t>(i);
-    hashes[at] = hash_file(files[which[at]]);
+    hashes[at] = sha256_of(InputFile(files[which[at]]));
   });
   return hashes;
 }
@@ -180,7 +173,7 @@ DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe,
   refuse_changed(files, manifest.identities);
   out.commit();
   manifest.identities.push_back(identity(data));
-  manifest.hashes.push_back(hash_file(data));
+  manifest.hashes.push_back(sha256_of(InputFile(data)));
   write_file_atomically(about, write_manifest(manifest, recipe));
   folder.keep();
   return {data, manifest.decoding};

@@ -15,6 +15,7 @@
 
 #include <fmt/format.h>
 
+#include "io/sha256.h"
 #include "io/system.h"
 #include "longstride/error.h"
 
@@ -63,6 +64,12 @@ void InputFile::each_block(std::int64_t begin, std::int64_t end,
     read(at, bytes);
     take(bytes);
   }
+}
+
+std::string sha256_of(const InputFile& file) {
+  Sha256 hash;
+  file.each_block(0, file.size(), [&](std::span<const std::uint8_t> block) { hash.update(block); });
+  return hash.hex();
 }
 
 std::string read_text(const std::string& path) {

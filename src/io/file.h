@@ -46,6 +46,8 @@ class InputFile {
   ino_t inode_ = 0;
 };
 
+std::string sha256_of(const InputFile& file);  // of all its bytes, as 64 small hexadecimal digits
+
 // A file that appears under its name only when commit() has synced and renamed it; without commit() nothing of it stays
 // and a file that was there before is untouched. It gets the mode and the owner of the one that it replaces, which must
 // be one that may be written. Written under a name of its own in the same directory; a link's target

@@ -39,7 +39,7 @@ class EngineMemory {
   EngineShape shape_;
   std::int64_t heads_, key_channels_, value_channels_;
   Buffer first_slot_, group_;        // (blocks of the cycle, H) int64, int32
-  Buffer stores_;                    // keys and values of every block in turn, together: so large that its pages are
+  Buffer stores_;                    // keys and values of every block in turn; all of them, for large pages
   std::vector<std::int64_t> begin_;  // (2 L + 1) bytes
 };
 

@@ -26,7 +26,7 @@ HeldModel::HeldModel(const std::string& path, Device device)
   if (file.get() < 0) fail_system("open", path);  // load_model says it better where the path is wrong
 }
 
-DType HeldModel::type_of(Precision asked) const { return longstride::type_of(resolved(asked, *backend)); }
+DType HeldModel::type_of(Precision asked) const { return longstride::type_of(resolved(asked, *backend).precision); }
 
 DType HeldModel::type_as_trained(Precision asked) const {
   return type_of(asked == Precision::automatic ? config().training.precision : asked);

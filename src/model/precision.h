@@ -29,8 +29,10 @@ inline PrecisionChoice choice_of_precision(double ratio) {
           fmt::format("products of bfloat16 run at {:.2f} times the rate of float32's here", ratio)};
 }
 
-inline Precision resolved(Precision asked, const Backend& backend) {
-  return asked == Precision::automatic ? choice_of_precision(backend.bfloat16_over_float32()).precision : asked;
+// What was asked for, or that. It is measured where nothing was asked for, and only then.
+inline PrecisionChoice resolved(Precision asked, const Backend& backend) {
+  if (asked != Precision::automatic) return {asked, "as asked"};
+  return choice_of_precision(backend.bfloat16_over_float32());
 }
 
 }  // namespace longstride

@@ -9,7 +9,6 @@
 
 #include "io/file.h"
 #include "io/safetensors.h"
-#include "io/sha256.h"
 #include "io/system.h"
 #include "io/words.h"
 #include "longstride/error.h"
@@ -45,13 +44,6 @@ void require_fit(const std::string& path, const ModelConfig& then, const ModelCo
   }
 }
 
-std::string hash_of(const std::string& path) {
-  const InputFile file(path);
-  Sha256 hash;
-  file.each_block(0, file.size(), [&](std::span<const std::uint8_t> block) { hash.update(block); });
-  return hash.hex();
-}
-
 }  // namespace
 
 void settle_initial_weights(Config& config) {
@@ -66,7 +58,7 @@ void settle_initial_weights(Config& config) {
   const SafetensorsFile file(path);
   file.verify();
   require_fit(path, read_checkpoint_metadata(file).config.model, config.model);
-  const std::string hash = hash_of(path);
+  const std::string hash = sha256_of(InputFile(path));
   if (!training.init_sha256.empty() && training.init_sha256 != hash)
     throw_invalid(
         fmt::format("training.init: \"{}\" is not the file that training.init_sha256 names: its sha256 is {}, "

@@ -9,6 +9,7 @@
 #include "io/system.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
+#include "model/config_fields.h"
 
 namespace longstride {
 
@@ -118,20 +119,16 @@ void Journal::sample(std::int64_t step, const std::string& name, const MadeSampl
 }
 
 void Journal::configuration(std::int64_t step, const Config& config) {
-  const std::string text = write_config(config);
   Hyperparameters values;
-  const auto whole = nlohmann::ordered_json::parse(text);
-  for (const auto& [section, keys] : whole.items()) {
-    for (const auto& [key, value] : keys.items()) {
-      const std::string name = section + "." + key;
-      if (value.is_number())
-        values.emplace_back(name, value.get<double>());
-      else
-        values.emplace_back(name, value.is_string() ? value.get<std::string>() : value.dump());
-    }
+  for (const ConfigField& field : config_fields()) {
+    const nlohmann::json value = field.write(config);
+    if (value.is_number())
+      values.emplace_back(field.key, value.get<double>());
+    else
+      values.emplace_back(field.key, value.is_string() ? value.get<std::string>() : value.dump());
   }
   show([&](Events& events) {
-    events.whole.text("configuration", step, fenced(text));
+    events.whole.text("configuration", step, fenced(write_config(config)));
     events.whole.hyperparameters(values);
   });
 }

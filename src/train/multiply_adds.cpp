@@ -6,22 +6,26 @@
 #include <fmt/format.h>
 
 #include "longstride/error.h"
-#include "longstride/pattern.h"
 
 namespace longstride {
+
+void each_head(const ModelConfig& model, const std::function<void(const Pattern&, std::int64_t)>& visit) {
+  const auto cycle = static_cast<std::int64_t>(model.attention.blocks.size());
+  for (std::int64_t first = 0; first < std::min(cycle, model.layers); ++first) {
+    const std::int64_t blocks = (model.layers - first + cycle - 1) / cycle;  // first, first + cycle, ...
+    for (std::int64_t head = 0; head < model.heads; ++head) visit(model.attention.head(first, head), blocks);
+  }
+}
 
 double forward_multiply_adds(const ModelConfig& model) {
   const auto number = [](std::int64_t count) { return static_cast<double>(count); };
   const double n = number(model.context), C = number(model.width), Cq = number(model.query_width()),
                F = number(model.hidden_width());
   double sum = n * (number(model.layers) * (C * (2 * Cq + C) + C * C + 2 * C * F) + number(model.vocabulary) * C);
-  const auto cycle = static_cast<std::int64_t>(model.attention.blocks.size());
-  for (std::int64_t first = 0; first < std::min(cycle, model.layers); ++first) {
-    const std::int64_t times = (model.layers - first + cycle - 1) / cycle;  // blocks first, first + cycle, ...
-    for (std::int64_t head = 0; head < model.heads; ++head)
-      sum += number(times) * number(count_pairs(model.attention.head(first, head), model.context)) *
-             number(model.query_head() + model.value_head());
-  }
+  each_head(model, [&](const Pattern& pattern, std::int64_t blocks) {
+    sum +=
+        number(blocks) * number(count_pairs(pattern, model.context)) * number(model.query_head() + model.value_head());
+  });
   return sum;
 }
 

@@ -2,10 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 
 #include "longstride/config.h"
+#include "longstride/pattern.h"
 
 namespace longstride {
+
+// Calls visit(pattern, blocks) for every head of every block that is unlike those before it: so many blocks have it.
+void each_head(const ModelConfig& model, const std::function<void(const Pattern&, std::int64_t blocks)>& visit);
 
 // Of one forward pass over one sequence, multiply-adds. A double: exact where there are fewer than 2^53, and not to be
 // overflowed by any sizes that a configuration may have. The backward pass needs twice as many.

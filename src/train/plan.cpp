@@ -67,9 +67,7 @@ Plan without_advice(const Config& config, int processes, int rank) {
   plan.multiply_adds_per_step = multiply_adds_per_step(config);
   add_parameters(plan, table);
   plan.memory_available_bytes = facts.memory_available_bytes;
-  const PrecisionChoice choice = config.training.precision == Precision::automatic
-                                     ? choice_of_precision(backend->bfloat16_over_float32())
-                                     : PrecisionChoice{config.training.precision, "as asked"};
+  const PrecisionChoice choice = resolved(config.training.precision, *backend);
   plan.precision = choice.precision;
   plan.precision_reason = choice.reason;
   const DType type = type_of(plan.precision);

@@ -8,11 +8,12 @@
 
 #include <fmt/format.h>
 
+#include "longstride/device.h"
 #include "longstride/error.h"
 #include "longstride/plan.h"
 #include "train/float_tensors.h"
-#include "train/shards.h"
 #include "train/multiply_adds.h"
+#include "train/shards.h"
 
 namespace longstride {
 
@@ -22,6 +23,7 @@ constexpr std::int64_t kFloat = 4, kDouble = 8;  // bytes
 constexpr double kBackward = 2.0 / 3;            // of a pass forward and backward: two products for each
 constexpr double kMessage_s = 1e-6;              // to hand one message to the carrier
 constexpr double kGoal = 0.9;                    // of efficiency
+constexpr double kStepShare = 0.75;              // of the best product's rate that training steps reach
 
 // Bytes of memory that an element moves: the gradient set to 0, its squares, AdamW with an average and a rounded copy.
 constexpr double kZeroed = 4, kSquared = 4, kMoved = 38;
@@ -56,7 +58,8 @@ Load load_of(const ParameterTable& table, const TrainingConfig& training, int pr
   const auto most = static_cast<double>(*std::max_element(moved.begin(), moved.end()));
   const bool rounds = processes > 1 && training.precision != Precision::float32;
   load.weights = kFloat * others * most;
-  if (rounds) load.weights = others * (2 * most + kFloat * static_cast<double>(FloatTensors(table).elements()) / processes);
+  if (rounds)
+    load.weights = others * (2 * most + kFloat * static_cast<double>(FloatTensors(table).elements()) / processes);
   const auto lanes = static_cast<double>(lanes_of(training, processes));
   load.sums = kDouble * others * (elements / processes / kSquareSumsChunk + lanes);
   load.memory = elements * (kZeroed + kAdded * (lanes - 1)) +
@@ -92,11 +95,12 @@ void check_rates(const Rates& rates) {
 void check_processes(const TrainingConfig& training, int processes) {
   if (std::has_single_bit(static_cast<unsigned>(processes)) && processes <= training.lanes) return;
   const auto wanted = static_cast<std::int64_t>(std::bit_ceil(static_cast<unsigned>(processes)));
-  throw_invalid(fmt::format(
-      "train: {} processes share training.lanes, of which there {}: needs a power of two, as many as there are lanes at "
-      "most; --set training.lanes={} --set training.accumulate={} would do, and {} processes",
-      processes, training.lanes == 1 ? "is 1" : fmt::format("are {}", training.lanes), wanted,
-      (training.accumulate + wanted - 1) / wanted * wanted, wanted));
+  throw_invalid(
+      fmt::format("train: {} processes share training.lanes, of which there {}: needs a power of two, as many as there "
+                  "are lanes at "
+                  "most; --set training.lanes={} --set training.accumulate={} would do, and {} processes",
+                  processes, training.lanes == 1 ? "is 1" : fmt::format("are {}", training.lanes), wanted,
+                  (training.accumulate + wanted - 1) / wanted * wanted, wanted));
 }
 
 std::int64_t sent_bytes_per_step(const ParameterTable& table, const TrainingConfig& training, DType activations,
@@ -111,8 +115,16 @@ std::int64_t sent_bytes_per_step(const ParameterTable& table, const TrainingConf
                        size_of(activations) * shards.moved(s, rank).size());
   }
   if (activations == DType::float32 || others == 0) return bytes;
-  for (const FloatTensors::Piece& piece : FloatTensors(table).moved(shards, rank)) bytes += others * kFloat * piece.count;
+  for (const FloatTensors::Piece& piece : FloatTensors(table).moved(shards, rank))
+    bytes += others * kFloat * piece.count;
   return bytes;
+}
+
+Rates measure_rates(Precision precision) {
+  Rates rates;
+  rates.multiply_adds = kStepShare * measure_peak_multiply_adds(precision == Precision::bfloat16);
+  rates.memory_bytes = measure_processor().copy;
+  return rates;
 }
 
 Scaling predict_scaling(const Config& config, int processes, const Rates& rates) {

@@ -127,21 +127,15 @@ double head_seconds(Backend& backend, const Config& config, const Plan& plan, co
 }
 
 double attention_seconds(Backend& backend, const Config& config, const Plan& plan, double rate) {
-  const ModelConfig& model = config.model;
   std::map<std::string, double> known;  // seconds by what a head reads, whichever sub-block of a summary it owns
   double sum = 0;
-  const auto cycle = static_cast<std::int64_t>(model.attention.blocks.size());
-  for (std::int64_t first = 0; first < std::min(cycle, model.layers); ++first) {
-    const std::int64_t times = (model.layers - first + cycle - 1) / cycle;  // blocks first, first + cycle, ...
-    for (std::int64_t h = 0; h < model.heads; ++h) {
-      const Pattern pattern = model.attention.head(first, h);
-      Pattern alike = pattern;
-      for (Part& part : alike.parts) part.block = 0;
-      const auto [found, is_new] = known.try_emplace(to_string(alike), 0);
-      if (is_new) found->second = head_seconds(backend, config, plan, pattern, rate);
-      sum += static_cast<double>(times) * found->second;
-    }
-  }
+  each_head(config.model, [&](const Pattern& pattern, std::int64_t blocks) {
+    Pattern alike = pattern;
+    for (Part& part : alike.parts) part.block = 0;
+    const auto [found, is_new] = known.try_emplace(to_string(alike), 0);
+    if (is_new) found->second = head_seconds(backend, config, plan, pattern, rate);
+    sum += static_cast<double>(blocks) * found->second;
+  });
   return static_cast<double>(config.training.batch * config.training.accumulate) * sum;
 }
 

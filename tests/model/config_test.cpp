@@ -386,9 +386,9 @@ TEST(Precision, AutomaticIsWhatTheBackendMeasured) {
   const double ratio = backend->bfloat16_over_float32();
   EXPECT_EQ(ratio, backend->bfloat16_over_float32());  // measured once
   EXPECT_EQ(ratio > 0, machine_info().bfloat16);
-  EXPECT_EQ(resolved(Precision::automatic, *backend), ratio >= 1 ? Precision::bfloat16 : Precision::float32);
-  EXPECT_EQ(resolved(Precision::float32, *backend), Precision::float32);
-  EXPECT_EQ(resolved(Precision::bfloat16, *backend), Precision::bfloat16);
+  EXPECT_EQ(resolved(Precision::automatic, *backend).precision, ratio >= 1 ? Precision::bfloat16 : Precision::float32);
+  EXPECT_EQ(resolved(Precision::float32, *backend).precision, Precision::float32);
+  EXPECT_EQ(resolved(Precision::bfloat16, *backend).precision, Precision::bfloat16);
 }
 
 }  // namespace
