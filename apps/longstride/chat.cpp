@@ -191,12 +191,12 @@ int run(ChatArguments& arguments) {
   const std::atomic<bool>* stop = stop_on_signals("");
   Model model({arguments.run.run, arguments.run.checkpoint, device, precision});
   const DataConfig& data = model.config().data;
-  if (data.kind == "image" || data.kind == "sound")
+  if (!is_text(data))
     throw_invalid(fmt::format("chat is for texts, and the model has learned from {}; `longstride sample` makes them",
-                              data.kind == "image" ? "pictures" : "sound"));
+                              kind_words(data)));
   const std::string choice = settle_choice(arguments.choice, data, arguments.what);
   Chat::require_possible(arguments.what);
-  if (!choice.empty() && !arguments.quiet) say("longstride chat: " + choice + "\n");
+  if (!choice.empty() && !arguments.quiet) say(message("chat", choice) + "\n");
   return Chat(model, arguments.what, *stop, arguments.quiet).run();
 }
 

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "longstride/error.h"
+#include "words.h"
 
 namespace longstride::program {
 namespace {
@@ -32,17 +33,13 @@ void add_choice_options(CommandLine app, ChoiceOptions& options, SampleOptions& 
 }
 
 std::string settle_choice(const ChoiceOptions& options, const DataConfig& data, SampleOptions& what) {
-  const bool text = data.kind != "image" && data.kind != "sound";
-  if (!options.stops.empty() && !text)
-    throw_invalid(fmt::format("--stop: ends texts, and the model has learned from {}",
-                              data.kind == "image" ? "pictures" : "sound"));
+  if (!options.stops.empty() && !is_text(data))
+    throw_invalid(fmt::format("--stop: ends texts, and the model has learned from {}", kind_words(data)));
   for (const std::string& stop : options.stops) what.stops.push_back(bytes_of(stop));
   what.temperature = options.temperature.value_or(usual_temperature(data.kind));
   if (options.temperature) return "";
   return fmt::format("at temperature {}, which suits {}; --temperature takes another", what.temperature,
-                     text                   ? "text"
-                     : data.kind == "image" ? "pictures"
-                                            : "sound");
+                     kind_words(data));
 }
 
 std::vector<std::uint8_t> bytes_of(std::string_view text) { return {text.begin(), text.end()}; }

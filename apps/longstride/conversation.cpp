@@ -44,17 +44,16 @@ std::span<const float> Conversation::read(const std::atomic<bool>& stop) {
 void Conversation::go_on(const SampleOptions& options, const std::function<void(std::uint8_t)>& made,
                          const std::atomic<bool>& stop) {
   const std::int64_t turn = size();
+  std::vector<std::uint8_t> text;  // of this turn
   for (std::int64_t count = 1; count <= options.tokens && !stop.load(); ++count) {
     const std::span<const float> logits = read(stop);
     if (logits.empty()) break;
     const std::uint8_t token = choose_token(logits, options, size());
     tokens_.push_back(token);
     turn_ = turn;
+    text.push_back(token);
     made(token);
-    const bool ended = std::any_of(options.stops.begin(), options.stops.end(), [&](const auto& text) {
-      return count >= std::ssize(text) && std::equal(text.rbegin(), text.rend(), tokens_.rbegin());
-    });
-    if (ended) break;
+    if (ends_by_stop(options, text, count)) break;
   }
 }
 

@@ -146,10 +146,10 @@ Command evaluate_command(CommandLine program) {
   app.add_example(
       "longstride evaluate runs/first --data README.md --min-context 256\n"
       "  longstride evaluate runs/first --data README.md --page page.html");
-  return {app, [arguments] {
+  return {app,
+          [arguments] {
             const std::atomic<bool>* stop = stop_on_signals();
-            const Launched launched = join_launched(stop);
-            return together(launched, [&] { return run(*arguments, launched, stop); });
+            return run_together(stop, [&](const Launched& launched) { return run(*arguments, launched, stop); });
           },
           true};
 }

@@ -11,12 +11,10 @@ namespace {
 
 constexpr std::size_t kShownBytes = 500;  // of a window of text
 
-bool is_text(const DataPreview& preview) { return preview.data.kind != "image" && preview.data.kind != "sound"; }
-
 std::string text_of(const DataPreview& preview) { return {preview.window.begin(), preview.window.end()}; }
 
 std::string window_words(const DataPreview& preview, const std::string& window) {
-  if (is_text(preview))
+  if (is_text(preview.data))
     return fmt::format("the first {} tokens of training, below", with_commas(std::ssize(preview.window)));
   const std::string what =
       preview.data.kind == "image"
@@ -40,7 +38,7 @@ nlohmann::ordered_json preview_json(const DataPreview& preview, const std::strin
   json["order0_bits"] = preview.order0_bits;
   json["notes"] = preview.notes;
   json["window"] = nullptr;
-  if (is_text(preview)) json["window"] = text_of(preview);
+  if (is_text(preview.data)) json["window"] = text_of(preview);
   if (!window.empty()) json["window_file"] = window;
   return json;
 }
@@ -54,7 +52,7 @@ std::string preview_words(const DataPreview& preview, const std::string& window)
        {"order 0", fmt::format("{:.4f} bits per byte by their frequencies alone; 8 raw", preview.order0_bits)},
        {"window", window_words(preview, window)}});
   for (const std::string& note : preview.notes) words += "  " + escaped(note) + "\n";
-  if (is_text(preview)) words += "\n" + printable(text_of(preview).substr(0, kShownBytes)) + "\n";
+  if (is_text(preview.data)) words += "\n" + printable(text_of(preview).substr(0, kShownBytes)) + "\n";
   return words;
 }
 

@@ -11,10 +11,6 @@
 namespace longstride::program {
 namespace {
 
-nlohmann::ordered_json known(double number) {
-  return number < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(number);
-}
-
 std::string data_words(const CheckpointInfo& info) {
   std::string words = fmt::format("{}", fmt::join(info.config.data.paths, ", "));
   if (!info.data_sha256.empty())

@@ -68,6 +68,10 @@ std::string json_text(const nlohmann::ordered_json& object, int indent) {
 
 void print_json(const nlohmann::ordered_json& object) { print(json_text(object, 2) + "\n"); }
 
+nlohmann::ordered_json known(double number) {
+  return number < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(number);
+}
+
 nlohmann::ordered_json origin_json(const std::optional<Origin>& origin) {
   nlohmann::ordered_json json;
   if (origin) Origin::fields(*origin, [&](const char* name, const std::string& text) { json[name] = text; });

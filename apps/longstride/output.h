@@ -35,6 +35,8 @@ void print_json(const nlohmann::ordered_json& object);
 // The same text; indent: -1 for one line, without its end.
 std::string json_text(const nlohmann::ordered_json& object, int indent);
 
+nlohmann::ordered_json known(double number);  // null where it is below 0
+
 // null where there is none.
 nlohmann::ordered_json origin_json(const std::optional<Origin>& origin);
 

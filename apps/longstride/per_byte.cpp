@@ -84,7 +84,7 @@ void PerByte::fit_page(EvaluateOptions& evaluation) {
 void PerByte::take(const ScoredToken& token) {
   if (!options_.page.empty()) tokens_.push_back(token);
   if (!options_.lines) return;
-  lines_ += json_text(line_of(token, data_.kind != "image" && data_.kind != "sound"), -1) + "\n";
+  lines_ += json_text(line_of(token, is_text(data_)), -1) + "\n";
   if (lines_.size() < kLinesAtOnce) return;
   print(lines_);
   lines_.clear();

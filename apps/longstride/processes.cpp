@@ -99,16 +99,6 @@ void require_size(const Launched& launched, const Launch& launch) {
                   launch.place.size, launched.size));
 }
 
-}  // namespace
-
-bool is_first_launched() {
-  try {
-    return find_launch().place.rank == 0;
-  } catch (const Error&) {
-    return true;  // who joins the others says what is wrong
-  }
-}
-
 Launched join_launched(const std::atomic<bool>* stop) {
   Launched launched;
   const Launch launch = find_launch();
@@ -120,14 +110,23 @@ Launched join_launched(const std::atomic<bool>* stop) {
   joining.silence_s = launch.silence_s;
   joining.ends.say = say_at_the_end;
   joining.ends.leave = [](int status) { ::_exit(status); };  // files are whole at any time
-  without_signals([&] {
-    launched.world = launch.by_mpi ? join_world_by_mpi(joining) : join_world_by_tcp(launch.place, joining);
-  });
+  without_signals(
+      [&] { launched.world = launch.by_mpi ? join_world_by_mpi(joining) : join_world_by_tcp(launch.place, joining); });
   launched.rank = rank_of(*launched.world);
   launched.size = size_of(*launched.world);
   require_size(launched, launch);
   launched.cores = share_of_cores(*launched.world);
   return launched;
+}
+
+}  // namespace
+
+bool is_first_launched() {
+  try {
+    return find_launch().place.rank == 0;
+  } catch (const Error&) {
+    return true;  // who joins the others says what is wrong
+  }
 }
 
 std::int64_t share_of_threads(const Launched& launched, std::int64_t threads) {
@@ -147,10 +146,11 @@ std::string processes_words(const Launched& launched) {
                      machines.size() == 1 ? "" : "s", each, *most == 1 ? "" : "s");
 }
 
-int together(const Launched& launched, const std::function<int()>& run) {
-  if (launched.size == 1) return run();
+int run_together(const std::atomic<bool>* stop, const std::function<int(const Launched&)>& run) {
+  const Launched launched = join_launched(stop);
+  if (launched.size == 1) return run(launched);
   try {
-    return run();
+    return run(launched);
   } catch (...) {
     const Ending ending = ending_of_what_was_thrown();
     end_all(*launched.world, ending.sentence, ending.status);  // this process too

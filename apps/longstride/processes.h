@@ -17,14 +17,9 @@ struct Launched {
   int cores = 0;  // this process's share of its machine's, or those that its launcher bound it to
 };
 
-// Whether this process answers where only one has to: the first that a launcher started, or one that is alone. Nothing is
-// joined for it.
+// Whether this process answers where only one has to: the first that a launcher started, or one that is alone. Nothing
+// is joined for it.
 bool is_first_launched();
-
-// Joins where the environment says that a launcher started several. Threads that are made here leave signals to others.
-// stop: as stop_on_signals gives it; without it nothing interrupts the wait for the others. Errors: as
-// longstride/processes.h has them.
-Launched join_launched(const std::atomic<bool>* stop = nullptr);
 
 // --threads, where it is 0: this process's share of the cores.
 std::int64_t share_of_threads(const Launched& launched, std::int64_t threads);
@@ -32,7 +27,9 @@ std::int64_t share_of_threads(const Launched& launched, std::int64_t threads);
 // 4 processes on 2 machines, 8 threads each. All call it, once they have their threads; alone: 8 threads.
 std::string processes_words(const Launched& launched);
 
-// Runs a command's part that all processes have in. What it throws ends all of them: the first one that does is heard.
-int together(const Launched& launched, const std::function<int()>& run);
+// Joins where the environment says that a launcher started several, and runs a command's part that all processes have
+// in. Threads that are made to join leave signals to others. What `run` throws ends all of them: the first one that
+// does is heard. stop: as stop_on_signals gives it. Errors: as longstride/processes.h has them.
+int run_together(const std::atomic<bool>* stop, const std::function<int(const Launched&)>& run);
 
 }  // namespace longstride::program

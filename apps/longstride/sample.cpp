@@ -120,7 +120,7 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
     line.print((output->streams() ? "\n" : "") + message("sample", sentence));
   };
   std::vector<std::vector<double>> chosen;  // ln p of each new token
-  if (arguments.output.json && data.kind != "image" && data.kind != "sound")
+  if (arguments.output.json && is_text(data))
     options.chosen = [&](std::int64_t sequence, double log_probability) {
       chosen.resize(std::max(chosen.size(), static_cast<std::size_t>(sequence) + 1));
       chosen[static_cast<std::size_t>(sequence)].push_back(log_probability);
@@ -172,8 +172,7 @@ Command sample_command(CommandLine program) {
   return {app,
           [arguments] {
             const std::atomic<bool>* stop = stop_on_signals();
-            const Launched launched = join_launched(stop);
-            return together(launched, [&] { return run(*arguments, launched, stop); });
+            return run_together(stop, [&](const Launched& launched) { return run(*arguments, launched, stop); });
           },
           true};
 }

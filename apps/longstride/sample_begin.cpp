@@ -132,13 +132,12 @@ void add_begin_options(CommandLine app, BeginOptions& options) {
 
 Beginning read_beginning(const BeginOptions& options, const Config& config) {
   const DataConfig& data = config.data;
-  const bool text = data.kind != "image" && data.kind != "sound";
+  const bool text = is_text(data);
   if (!options.prime.empty() && !options.prompts.empty()) {
     throw_invalid("--prime and --prompt: a sample begins with one of them, got both");
   }
   if (!options.prompts.empty() && !text) {
-    throw_invalid(fmt::format("--prompt: the model has learned from {}; begin with --prime FILE",
-                              data.kind == "image" ? "pictures" : "sound"));
+    throw_invalid(fmt::format("--prompt: the model has learned from {}; begin with --prime FILE", kind_words(data)));
   }
   if (options.prime.empty()) {
     if (!options.keep.empty()) throw_invalid("--keep: says how much of --prime FILE is kept; give that too");

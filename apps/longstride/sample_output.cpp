@@ -38,7 +38,7 @@ void add_show_options(CommandLine app, ShowOptions& options) {
 }
 
 void refuse_text_options(const SampleTask& task) {
-  const char* learned = task.data.kind == "image" ? "pictures" : "sound";
+  const std::string learned = kind_words(task.data);
   if (task.show.no_echo) throw_invalid(fmt::format("--no-echo: is for texts, the model has learned from {}", learned));
   if (task.show.separator)
     throw_invalid(fmt::format("--separator: is for texts, the model has learned from {}", learned));
@@ -46,8 +46,7 @@ void refuse_text_options(const SampleTask& task) {
 
 void refuse_picture_options(const SampleTask& task) {
   if (task.show.scale != 1)
-    throw_invalid(fmt::format("--scale: is for pictures, the model has learned from {}",
-                              task.data.kind == "sound" ? "sound" : "text"));
+    throw_invalid(fmt::format("--scale: is for pictures, the model has learned from {}", kind_words(task.data)));
 }
 
 SamplePlace::SamplePlace(const std::string& out, const std::string& ending, std::int64_t count, bool any_ending)

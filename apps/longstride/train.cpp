@@ -29,7 +29,6 @@ struct TrainArguments {
 };
 
 nlohmann::ordered_json to_json(const TrainResult& result, const std::string& out) {
-  const auto known = [](double bits) { return bits < 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(bits); };
   nlohmann::ordered_json json;
   json["run"] = out;
   json["step"] = result.step;
@@ -126,10 +125,10 @@ Command train_command(CommandLine program) {
       "longstride train --data /usr/include/c++ --out runs/first --minutes 3\n"
       "  longstride train --resume --out runs/first --minutes 10\n"
       "  longstride train --init runs/first --data README.md --out runs/second --steps 200");
-  return {app, [arguments] {
+  return {app,
+          [arguments] {
             const std::atomic<bool>* stop = stop_on_signals(kPatienceWords);
-            const Launched launched = join_launched(stop);
-            return together(launched, [&] { return run(*arguments, launched, stop); });
+            return run_together(stop, [&](const Launched& launched) { return run(*arguments, launched, stop); });
           },
           true};
 }

@@ -36,9 +36,9 @@ std::string batch_words(const Config& config, const Plan& plan, const std::strin
   const TrainingConfig& training = config.training;
   const std::string steps = training.minutes > 0 ? "steps" : with_commas(training.steps) + " steps";
   const std::string parts = training.accumulate > 1 ? fmt::format(" in {} parts", training.accumulate) : "";
-  return fmt::format("{} of {} x {} tokens{}, {} recomputation, {}", steps,
-                     training.batch * training.accumulate, with_commas(config.model.context), parts,
-                     plan.recompute == Recompute::block ? "with" : "without", processes);
+  return fmt::format("{} of {} x {} tokens{}, {} recomputation, {}", steps, training.batch * training.accumulate,
+                     with_commas(config.model.context), parts, plan.recompute == Recompute::block ? "with" : "without",
+                     processes);
 }
 
 }  // namespace
@@ -72,7 +72,7 @@ void TrainScreen::stepped(const StepReport& report) {
 void TrainScreen::sampled(const SampleReport& report) {
   const std::string cut =
       report.share < 1 ? fmt::format(", {:.0f}% of it in the time that samples get", 100 * report.share) : "";
-  const bool text = config_.data.kind != "image" && config_.data.kind != "sound";
+  const bool text = is_text(config_.data);
   line_.print(text ? fmt::format("step {}: a sample{}\n{}\n", with_commas(report.step), cut, printable(report.text))
                    : fmt::format("step {}: a sample, {}{}", with_commas(report.step), escaped(report.path), cut));
 }

@@ -78,6 +78,12 @@ std::string model_words(const ModelConfig& model) {
                      model.width, model.heads, model.heads == 1 ? "" : "s", with_commas(model.context));
 }
 
+bool is_text(const DataConfig& data) { return data.kind != "image" && data.kind != "sound"; }
+
+std::string kind_words(const DataConfig& data) {
+  return is_text(data) ? "text" : data.kind == "image" ? "pictures" : "sound";
+}
+
 std::string precision_words(const Plan& plan) {
   const std::string word = plan.precision == Precision::bfloat16 ? "bfloat16" : "float32";
   return word + ": " + plan.precision_reason;

@@ -19,7 +19,9 @@ std::string rate_words(double a_second);                // 812, 45.2k, 1.3M
 std::string attention_words(const ModelConfig& model);  // fixed(32,8); or the JSON of a list
 // 4 layers, width 256, 4 heads, context 1,024
 std::string model_words(const ModelConfig& model);
-std::string precision_words(const Plan& plan);  // bfloat16: as asked
+bool is_text(const DataConfig& data);            // what a model has learned from, or learns
+std::string kind_words(const DataConfig& data);  // text, pictures, sound
+std::string precision_words(const Plan& plan);   // bfloat16: as asked
 
 // What a terminal could take for a command (control characters, those beyond ASCII too) and every byte that is not
 // UTF-8 as a dot; line ends and tabs stay. For samples.

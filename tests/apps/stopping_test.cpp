@@ -217,10 +217,10 @@ TEST_F(Stopping, TrainsOnAFileSystemWithoutLinksExchangesAndLocks) {
   double bits = 1e9;
   int best = -1;
   for (std::string line; std::getline(log, line);) {
-    const auto json = nlohmann::json::parse(line);
-    if (json.contains("valid_bits") && json["valid_bits"] < bits) {
-      bits = json["valid_bits"];
-      best = json["step"];
+    const auto told = nlohmann::json::parse(line);
+    if (told.contains("valid_bits") && told["valid_bits"] < bits) {
+      bits = told["valid_bits"];
+      best = told["step"];
     }
   }
   EXPECT_EQ(run({"info", path("run"), "--json"}).json()["step"], best);
