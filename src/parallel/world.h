@@ -14,7 +14,8 @@
 
 namespace longstride {
 
-class World {
+// Callers outside the library know it by name alone (longstride/processes.h).
+class __attribute__((visibility("hidden"))) World {
  public:
   struct Piece {  // of a rank's memory
     void* data = nullptr;
