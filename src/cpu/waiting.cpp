@@ -22,10 +22,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kBetweenLooks{100};
-// Shares of the time between two looks without a core: where it was more others want the cores; where it was less for
-// so many looks in a row they want them no longer.
+// Shares of the time between two looks without a core: where it was more for so many looks in a row others want the
+// cores, not just for a moment; where it was less for so many they want them no longer.
 constexpr double kContended = 0.05, kFree = 0.01;
-constexpr int kFreeLooks = 10;
+constexpr int kContendedLooks = 3, kFreeLooks = 10;
 
 std::atomic<bool> short_waits{false};
 
@@ -37,7 +37,7 @@ std::string text_of(const std::string& path) {
 // Of the thread whose schedstat this is, for ever.
 void watch(const std::string& schedstat) {
   std::optional<ShortWaits> waits;
-  int free_looks = 0;
+  int contended_looks = 0, free_looks = 0;
   std::int64_t before = delay_in(text_of(schedstat));
   for (Clock::time_point then = Clock::now(); before >= 0;) {
     std::this_thread::sleep_for(kBetweenLooks);
@@ -45,8 +45,9 @@ void watch(const std::string& schedstat) {
     const Clock::time_point now = Clock::now();
     const double share = static_cast<double>(delay - before) / std::chrono::nanoseconds(now - then).count();
     before = delay, then = now;
+    contended_looks = share > kContended ? contended_looks + 1 : 0;
     free_looks = share < kFree ? free_looks + 1 : 0;
-    if (share > kContended && !waits) waits.emplace();
+    if (contended_looks >= kContendedLooks && !waits) waits.emplace();
     if (free_looks >= kFreeLooks) waits.reset();
     short_waits = waits.has_value();
   }
