@@ -41,11 +41,11 @@ std::string Watch::End::text() const {
   return fmt::format("{} {} {}\n{}", static_cast<int>(why), rank, status, sentence);
 }
 
-Watch::Watch(int rank, Met met, const Ends& ends, double silence_s)
+Watch::Watch(int rank, Met met, const Ends& ends)
     : rank_(rank),
       all_(std::move(met.all)),
       ends_(ends),
-      silence_(std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(silence_s))),
+      silence_(std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(met.silence_s))),
       beat_(silence_ / kBeatsInSilence),
       channels_(std::move(met.channels)),
       heard_(all_.size(), Clock::now()),
