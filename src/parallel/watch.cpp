@@ -200,8 +200,10 @@ void Watch::beat(Clock::time_point now) {
 }
 
 void Watch::end(const End& end) {
-  if (speaks(end) && !end.sentence.empty() && ends_.say) ends_.say(end.sentence);
-  if (end.why == End::Why::silent) stop_halted(end.rank);
+  // Who speaks ends what is halted, afterwards: to the others its silence would look like a death.
+  const bool spokesman = speaks(end);
+  if (spokesman && !end.sentence.empty() && ends_.say) ends_.say(end.sentence);
+  if (spokesman && end.why == End::Why::silent) stop_halted(end.rank);
   if (is_first()) {
     for (Channel& channel : channels_)
       if (channel.is_there()) channel.put(kEnd, end.text());

@@ -25,14 +25,15 @@ TEST_F(Processes, EndAllWhereOneIsKilled) {
 }
 
 TEST_F(Processes, EndAllWhereOneIsHalted) {
-  for (const int victim : {0, 1}) {
+  for (const auto& [victim, size] : {std::pair(0, 4), std::pair(1, 2)}) {
     const std::string out = "run" + std::to_string(victim);
-    Run run = start_long(out, 2);
+    Run run = start_long(out, size);
     ::kill(run.processes[static_cast<std::size_t>(victim)], SIGSTOP);
     EXPECT_LT(wait_for_end(run), 15);  // the halted one too: nobody else could end it
-    EXPECT_EQ(run.ended[static_cast<std::size_t>(1 - victim)].status, 1);
-    EXPECT_EQ(run.ended[static_cast<std::size_t>(victim)].status, 1009);
-    const std::string sentence = "longstride: process " + std::to_string(victim) + " of 2 on " + host() +
+    for (int rank = 0; rank < size; ++rank)
+      EXPECT_EQ(run.ended[static_cast<std::size_t>(rank)].status, rank == victim ? 1009 : 1);
+    const std::string sentence = "longstride: process " + std::to_string(victim) + " of " + std::to_string(size) +
+                                 " on " + host() +
                                  " has been silent for 4 s: it is halted, or the network to it is cut\n";
     EXPECT_EQ(said(run, sentence), 1) << run.ended[0].err << run.ended[1].err;
     expect_goes_on(out, 4);
