@@ -99,12 +99,12 @@ void require_size(const Launched& launched, const Launch& launch) {
                   launch.place.size, launched.size));
 }
 
-Launched join_launched(const std::atomic<bool>* stop) {
+Launched join_launched(const std::string& command, const std::atomic<bool>* stop) {
   Launched launched;
   const Launch launch = find_launch();
   if (launch.place.size == 1) return launched;
   Joining joining;
-  joining.build = origin_words(this_origin(""));
+  joining.build = fmt::format("`longstride {}` of {}", command, origin_words(this_origin("")));
   joining.stop = stop;
   joining.patience_s = launch.patience_s;
   joining.silence_s = launch.silence_s;
@@ -135,7 +135,7 @@ std::int64_t share_of_threads(const Launched& launched, std::int64_t threads) {
 
 std::string processes_words(const Launched& launched) {
   const int mine = machine_info().threads;
-  if (launched.size == 1) return fmt::format("{} threads", mine);
+  if (launched.size == 1) return fmt::format("{} thread{}", mine, mine == 1 ? "" : "s");
   std::vector<int> threads;
   for (const std::string& one : gather(*launched.world, std::to_string(mine))) threads.push_back(std::stoi(one));
   const auto [least, most] = std::minmax_element(threads.begin(), threads.end());
@@ -146,8 +146,9 @@ std::string processes_words(const Launched& launched) {
                      machines.size() == 1 ? "" : "s", each, *most == 1 ? "" : "s");
 }
 
-int run_together(const std::atomic<bool>* stop, const std::function<int(const Launched&)>& run) {
-  const Launched launched = join_launched(stop);
+int run_together(const std::string& command, const std::atomic<bool>* stop,
+                 const std::function<int(const Launched&)>& run) {
+  const Launched launched = join_launched(command, stop);
   if (launched.size == 1) return run(launched);
   try {
     return run(launched);
