@@ -18,6 +18,7 @@ NB_MODULE(_core, module) {
   bind_attention(module);
   bind_machine(module);
   bind_config(module);
+  bind_world(module);
   bind_model(module);
   bind_decoder(module);
   bind_sample(module);

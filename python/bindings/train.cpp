@@ -1,6 +1,7 @@
 // Training, with what it tells Python as it goes.
 #include "longstride/train.h"
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -10,6 +11,7 @@
 #include "longstride/device.h"
 #include "paths.h"
 #include "records.h"
+#include "world.h"
 
 namespace longstride::python {
 namespace {
@@ -43,6 +45,7 @@ nb::dict record(const TrainResult& result) {
   nb::dict fields;
   fields["step"] = result.step;
   fields["interrupted"] = result.interrupted;
+  fields["stopped_early"] = result.stopped_early;
   fields["valid_bits"] = unless_negative(result.valid_bits);
   fields["test_bits"] = unless_negative(result.test_bits);
   fields["test_order0_bits"] = unless_negative(result.test_order0_bits);
@@ -98,29 +101,39 @@ TrainObserver observer_of(Errand& errand, const nb::object& watcher) {
   return observer;
 }
 
-// config: JSON; data: in the place of its own paths where there are any.
+// config: JSON; data: in the place of its own paths where there are any. steps, minutes: a resumed run's new end.
 nb::dict train_it(const std::string& config, const std::vector<Path>& data, const Path& out, bool resume,
-                  bool overwrite, const nb::object& watcher) {
+                  bool overwrite, std::optional<std::int64_t> steps, std::optional<double> minutes,
+                  const WorldHandle* world, const nb::object& watcher) {
   Config asked = read_config({config}, {"config"}, {});
   if (!data.empty()) asked.data.paths.clear();
   for (const Path& path : data) asked.data.paths.push_back(path.name);
+  if (resume) asked.training.threads = threads_of_run(out.name);
+  const InWorld together(world);
   Errand errand;
   TrainOptions options;
   options.out = out.name;
   options.resume = resume;
   options.overwrite = overwrite;
+  options.steps = steps;
+  options.minutes = minutes;
+  options.world = together.world();
   options.stop = errand.stop();
   const TrainObserver observer = observer_of(errand, watcher);
   TrainResult result;
   const ThreadsOfTraining threads(asked.training.threads);
-  errand.run([&] { result = train(asked, options, observer); });
+  together.run(errand, [&] {
+    result = train(asked, options, observer);
+    if (options.world != nullptr) gather(*options.world, "");  // until the first one has written the run
+  });
   return record(result);
 }
 
 }  // namespace
 
 void bind_train(nb::module_& module) {
-  module.def("train", train_it, "config"_a, "data"_a, "out"_a, "resume"_a, "overwrite"_a, "watcher"_a);
+  module.def("train", train_it, "config"_a, "data"_a, "out"_a, "resume"_a, "overwrite"_a, "steps"_a.none(),
+             "minutes"_a.none(), "world"_a.none(), "watcher"_a);
 }
 
 }  // namespace longstride::python

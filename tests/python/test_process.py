@@ -277,6 +277,9 @@ def test_what_holds_memory_refuses_to_be_pickled_and_says_why(model):
 def test_results_and_errors_are_pickled(model, corpus):
     for result in (model.evaluate(corpus, bytes=500), longstride.machine(), longstride.Pattern("dense").reach(9)):
         assert pickle.loads(pickle.dumps(result)) == result
+    score = model.score(TEXT)
+    assert pickle.loads(pickle.dumps(score)).bits.tolist() == score.bits.tolist()
+    assert len({score, score, model.score(TEXT)}) == 2  # what holds arrays is compared by what it is, not by what it holds
     for kind in (longstride.InvalidArgument, longstride.MissingFile, longstride.CorruptData, longstride.Exhausted):
         same = pickle.loads(pickle.dumps(kind("a sentence")))
         assert type(same) is kind and str(same) == "a sentence" and isinstance(same, longstride.Error)
