@@ -273,8 +273,11 @@ def test_a_configuration_that_cannot_be_is_a_value_error(config, words):
         SparseTransformer(config)
 
 
-def test_a_text_that_is_too_long_is_a_value_error():
+def test_what_are_no_tokens_of_a_text_is_a_value_error():
     model = SparseTransformer(configuration("fixed"))
+    with pytest.raises(ValueError, match="needs whole numbers as tokens, got torch.float32"):
+        model(torch.zeros(1, 5))
+    assert model(torch.zeros(0, 5, dtype=torch.uint8)).shape == (0, 6, 256)
     with pytest.raises(ValueError, match=r"less than the context of 101, got \(1, 101\)"):
         model(torch.zeros(1, 101, dtype=torch.long))
     with pytest.raises(FileNotFoundError, match="nowhere"):
