@@ -5,6 +5,8 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <mutex>
+
 #include "bindings.h"
 #include "errand.h"
 #include "held.h"
@@ -57,20 +59,29 @@ nb::dict record(const TrainResult& result) {
   return fields;
 }
 
-// The threads that training.threads asks for, where it does, and what they were before once this goes.
+// The threads that training.threads asks for, where it does, and what they were before once this goes: of trainings at
+// the same time once the last one goes.
 class ThreadsOfTraining {
  public:
-  explicit ThreadsOfTraining(std::int64_t asked) : before_(asked == 0 ? 0 : machine_info().threads) {
-    if (asked != 0) set_threads_of_process(static_cast<int>(asked));
+  explicit ThreadsOfTraining(std::int64_t asked) : asked_(asked != 0) {
+    if (!asked_) return;
+    const std::lock_guard held(mutex_);
+    if (users_ == 0) before_ = machine_info().threads;
+    set_threads_of_process(static_cast<int>(asked));
+    ++users_;
   }
   ~ThreadsOfTraining() {
-    if (before_ != 0) set_threads_of_process(before_);
+    if (!asked_) return;
+    const std::lock_guard held(mutex_);
+    if (--users_ == 0) set_threads_of_process(before_);
   }
   ThreadsOfTraining(const ThreadsOfTraining&) = delete;
   ThreadsOfTraining& operator=(const ThreadsOfTraining&) = delete;
 
  private:
-  int before_;
+  const bool asked_;
+  static inline std::mutex mutex_;
+  static inline int users_ = 0, before_ = 0;
 };
 
 // What `watcher` is told: methods started(plan, data), stepped(fields) -> go on?, validated(step, bits, best),

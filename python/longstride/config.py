@@ -106,7 +106,10 @@ def resolved_json(config: Config | None, data: list[str], run: str, init: Path |
 def _read(layer: Layer) -> tuple[str, str]:
     """The source's name and its JSON."""
     if isinstance(layer, Mapping):
-        return "config", json.dumps(_nested(layer), default=_plain)
+        try:
+            return "config", json.dumps(_nested(layer), default=_plain, allow_nan=False)
+        except ValueError as error:  # nan, infinity, or what holds itself
+            raise InvalidArgument(f"config: needs values that JSON has: {error}") from None
     name = os.fspath(layer)
     if isinstance(layer, str) and name in _core.preset_names():
         return f"preset {name}", _core.preset_json(name)

@@ -114,6 +114,7 @@ _KINDS: dict[type, tuple[type, ...]] = {
     float: (int, float, np.integer, np.floating),
     str: (str,),
 }
+_WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a word"}
 _LARGEST = np.iinfo(np.int64).max
 
 
@@ -244,7 +245,7 @@ def _asked(tokens: int, count: int, choices: Choices) -> dict[str, Any]:
         usual = _USUAL.get(name, 0)
         kinds = _KINDS[type(usual)]
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-            raise TypeError(f"sample: {name} needs a {type(usual).__name__}, got {value!r}")
+            raise TypeError(f"sample: {name} needs {_WORDS[type(usual)]}, got {value!r}")
         asked[name] = type(usual)(value)
         if type(usual) is int and abs(asked[name]) > _LARGEST:
             raise InvalidArgument(f"sample: {name} needs a number below 2^63, got {value}")

@@ -56,6 +56,8 @@ def train(
     not fit or the disk is full, Diverged.
     """
     paths = as_paths(data)
+    if not os.fspath(out):
+        raise InvalidArgument("train: out needs the run directory to write or to go on with, got none")
     if resume and (config is not None or init is not None):
         raise InvalidArgument("train: resume=True goes on with the run's own configuration; leave out config and init")
     if not resume and (steps is not None or minutes is not None):

@@ -43,6 +43,7 @@ def test_tokens_may_be_bytes_text_or_numbers(model):
     for tokens in (
         TEXT.decode(),
         bytearray(TEXT),
+        memoryview(b"".join(bytes([byte, 0]) for byte in TEXT))[::2],
         list(TEXT),
         np.array(list(TEXT), np.int64),
         np.array(list(TEXT * 2))[: len(TEXT)],

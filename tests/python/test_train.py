@@ -139,6 +139,22 @@ def test_patience_ends_a_run_that_gets_no_better(corpus, tmp_path):
     assert not longstride.train(TINY, corpus, out=tmp_path / "whole").stopped_early
 
 
+def test_trainings_at_the_same_time_leave_the_threads_as_they_were(corpus, tmp_path):
+    before, both = longstride.machine().threads, threading.Barrier(2)
+
+    def work(threads):
+        met = []
+        longstride.train([TINY, {"training.threads": threads}], corpus, out=tmp_path / str(threads), progress=False,
+                         on_step=lambda _: met or met.append(both.wait(60)))  # fmt: skip
+
+    workers = [threading.Thread(target=work, args=(threads,)) for threads in (1, before + 1)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert longstride.machine().threads == before
+
+
 def test_pictures_train_by_their_own_preset(pictures, tmp_path):
     assert (
         longstride.resolve(None, pictures)["model"]
@@ -198,6 +214,9 @@ def test_a_plan_is_the_programs_plan():
         (lambda out, data: longstride.train(TINY, out=out), ValueError, "no data"),
         (lambda out, data: longstride.train(TINY, data, out=out, resume=True), ValueError, "resume"),
         (lambda out, data: longstride.train(out=out, resume=True), FileNotFoundError, "run"),
+        (lambda out, data: longstride.train(TINY, data, out=""), ValueError, "out needs the run directory"),
+        (lambda out, data: longstride.train({"training.clip": float("nan")}, data, out=out), ValueError, "JSON has"),
+        (lambda out, data: longstride.train(TINY, data, out="/proc/nothing"), OSError, "cannot make the folder"),
         (lambda out, data: longstride.train(TINY, data, out=out, on_step=5), TypeError, "on_step needs a function"),
         (lambda out, data: longstride.train({"training.steps": object()}, data, out=out), TypeError, "JSON"),
     ],
