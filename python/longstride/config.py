@@ -53,6 +53,7 @@ def info(run: Path, checkpoint: str | int = "best") -> Info:
     run: a run directory, a checkpoint directory or a .safetensors file; checkpoint, of a run directory: "best",
     "latest" or a step. FileNotFoundError, ValueError, or CorruptData where it is damaged.
     """
+    run = os.fspath(run)
     with naming_missing(run):
         fields = _core.describe(run, str(checkpoint))
     fields["config"] = json.loads(fields["config"])

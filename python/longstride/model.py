@@ -32,6 +32,7 @@ def load(run: Path, checkpoint: str | int = "best", *, precision: str = "float32
     Raises FileNotFoundError, ValueError where a name is wrong, CorruptData where the file is damaged,
     NotImplementedError where this build lacks the device, MemoryError.
     """
+    run = os.fspath(run)  # what is no path is said in Python's words
     with naming_missing(run):
         return Model(_core.Model(run, str(checkpoint), precision, device))
 

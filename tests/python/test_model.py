@@ -112,6 +112,13 @@ def test_info_and_what_a_model_says_of_itself(text_run, model):
     assert longstride.load(text_run, info.step).path == longstride.load(info.path).path
 
 
+@pytest.mark.parametrize("ask", [longstride.load, longstride.info])
+def test_what_is_no_path_is_a_type_error(ask):
+    for path in (3, None):
+        with pytest.raises(TypeError, match="expected str, bytes or os.PathLike object"):
+            ask(path)
+
+
 def test_a_decoder_follows_the_whole_pass(model):
     decoder = model.decoder(sequences=3)
     logits = model.logits(TEXT)
