@@ -242,7 +242,7 @@ def _asked(tokens: int, count: int, choices: Choices) -> dict[str, Any]:
         raise TypeError(f"sample: has no choice {min(unknown)!r}; the choices are {', '.join(_USUAL)}")
     asked: dict[str, Any] = {**_USUAL, **choices, "tokens": tokens, "count": count}
     for name, value in asked.items():
-        usual = _USUAL.get(name, 0)
+        usual: Any = _USUAL.get(name, 0)
         kinds = _KINDS[type(usual)]
         if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
             raise TypeError(f"sample: {name} needs {_WORDS[type(usual)]}, got {value!r}")
