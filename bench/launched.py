@@ -11,8 +11,8 @@ BUILD = ROOT / "build/release"
 
 
 def environment(threads):
-    """More processes than cores, and as root where that is so; waiting threads leave the processor to others."""
-    return dict(os.environ, OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive", OMPI_ALLOW_RUN_AS_ROOT="1",
+    """More processes than cores, and as root where that is so."""
+    return dict(os.environ, OMP_NUM_THREADS=str(threads), OMPI_ALLOW_RUN_AS_ROOT="1",
                 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_rmaps_base_oversubscribe="1",
                 OMPI_MCA_hwloc_base_binding_policy="none")
 

@@ -28,8 +28,9 @@ if(LONGSTRIDE_FUZZ)  # libFuzzer sees which branches an input takes
 endif()
 
 # For what surrounds the library, command line and tests: time goes into the library, so these need not be compiled long.
+# They hold classes that the library hides, and so must hide theirs.
 add_library(longstride_quick_options INTERFACE)
-target_compile_options(longstride_quick_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-O1>)
+target_compile_options(longstride_quick_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-O1> -fvisibility=hidden)
 
 # Code that is fit for a shared library. All of it is hidden but for what public headers declare: they say so by a pragma,
 # which g++ and clang++ both take for what is defined elsewhere too.

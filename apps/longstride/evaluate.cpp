@@ -149,7 +149,8 @@ Command evaluate_command(CommandLine program) {
   return {app,
           [arguments] {
             const std::atomic<bool>* stop = stop_on_signals();
-            return run_together(stop, [&](const Launched& launched) { return run(*arguments, launched, stop); });
+            return run_together("evaluate", stop,
+                                [&](const Launched& launched) { return run(*arguments, launched, stop); });
           },
           true};
 }

@@ -28,12 +28,12 @@ void say_at_the_end(const std::string& sentence) {
   say(fmt::format("{}longstride: {}\n", ::isatty(STDERR_FILENO) == 1 ? "\n" : "", escaped(sentence)));
 }
 
-Launched join(const std::atomic<bool>* stop) {
+Launched join(const std::string& command, const std::atomic<bool>* stop) {
   Launched launched;
   const Launch launch = find_launch(std::getenv);
   if (launch.place.size == 1) return launched;
   Joining joining;
-  joining.build = origin_words(this_origin(""));
+  joining.build = fmt::format("`longstride {}` of {}", command, origin_words(this_origin("")));
   joining.stop = stop;
   joining.ends.say = say_at_the_end;
   joining.ends.leave = [](int status) { ::_exit(status); };  // files are whole at any time
@@ -60,7 +60,7 @@ std::int64_t share_of_threads(const Launched& launched, std::int64_t threads) {
 
 std::string processes_words(const Launched& launched) {
   const int mine = machine_info().threads;
-  if (launched.size == 1) return fmt::format("{} threads", mine);
+  if (launched.size == 1) return fmt::format("{} thread{}", mine, mine == 1 ? "" : "s");
   std::vector<int> threads;
   for (const std::string& one : gather(*launched.world, std::to_string(mine))) threads.push_back(std::stoi(one));
   const auto [least, most] = std::minmax_element(threads.begin(), threads.end());
@@ -71,8 +71,9 @@ std::string processes_words(const Launched& launched) {
                      machines.size() == 1 ? "" : "s", each, *most == 1 ? "" : "s");
 }
 
-int run_together(const std::atomic<bool>* stop, const std::function<int(const Launched&)>& run) {
-  const Launched launched = join(stop);
+int run_together(const std::string& command, const std::atomic<bool>* stop,
+                 const std::function<int(const Launched&)>& run) {
+  const Launched launched = join(command, stop);
   if (launched.size == 1) return run(launched);
   try {
     return run(launched);

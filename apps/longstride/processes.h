@@ -29,7 +29,9 @@ std::string processes_words(const Launched& launched);
 
 // Joins where the environment says that a launcher started several, and runs a command's part that all processes have
 // in. Threads that are made to join leave signals to others. What `run` throws ends all of them: the first one that
-// does is heard. stop: as stop_on_signals gives it. Errors: as longstride/processes.h has them.
-int run_together(const std::atomic<bool>* stop, const std::function<int(const Launched&)>& run);
+// does is heard. command: its name, the same in all. stop: as stop_on_signals gives it. Errors: as
+// longstride/processes.h has them.
+int run_together(const std::string& command, const std::atomic<bool>* stop,
+                 const std::function<int(const Launched&)>& run);
 
 }  // namespace longstride::program

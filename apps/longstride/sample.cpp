@@ -161,7 +161,8 @@ Command sample_command(CommandLine program) {
   return {app,
           [arguments] {
             const std::atomic<bool>* stop = stop_on_signals();
-            return run_together(stop, [&](const Launched& launched) { return run(*arguments, launched, stop); });
+            return run_together("sample", stop,
+                                [&](const Launched& launched) { return run(*arguments, launched, stop); });
           },
           true};
 }

@@ -117,7 +117,8 @@ Command train_command(CommandLine program) {
   return {app,
           [arguments] {
             const std::atomic<bool>* stop = stop_on_signals(kPatienceWords);
-            return run_together(stop, [&](const Launched& launched) { return run(*arguments, launched, stop); });
+            return run_together("train", stop,
+                                [&](const Launched& launched) { return run(*arguments, launched, stop); });
           },
           true};
 }

@@ -27,12 +27,11 @@ MachineInfo machine_info();
 // Error invalid_argument where it is negative.
 void set_threads(int threads);
 
-// From now on threads that wait for one another sleep soon while other programs want the cores, and spin while they do
-// not: judged ten times a second by how long the calling thread, which should be the one that computes, was ready and
-// had no core. For programs to call, once, where neither OMP_WAIT_POLICY nor GOMP_SPINCOUNT says how to wait. It starts
-// a thread, which has the caller's signal mask.
+// From now on this process shares the cores with other programs that want them: threads that wait for one another then
+// sleep soon, where they otherwise spin, and loops take no more threads than the system runs at a time. Judged ten
+// times a second by how long the process's threads were ready and had no core. For programs to call, once, where
+// neither OMP_WAIT_POLICY nor GOMP_SPINCOUNT says how to wait. It starts a thread, which has the caller's signal mask.
 void share_cores();
-bool waits_are_short();  // now
 
 // Measured now: oneDNN's best product on all threads, multiply-adds (not flops) a second. Takes about 0.2 s. Where
 // bfloat16 products do not run natively they are float32's: operands are widened there.

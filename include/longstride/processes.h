@@ -29,7 +29,7 @@ struct Joining {
   std::string build;                        // in words: what must be the same in all, or else nobody joins
   const std::atomic<bool>* stop = nullptr;  // set: waits for the others no longer, Error stopped
   double patience_s = 25;                   // for the others to come
-  double silence_s = 15;                    // after which one that says nothing counts as lost
+  double silence_s = 15;                    // after which one that says nothing counts as lost; the first one's, in all
   Ends ends;
 };
 

@@ -4,6 +4,7 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "cpu/attention_operands.h"
 #include "cpu/attention_schedule.h"
 #include "cpu/class_lanes.h"
+#include "cpu/threads.h"
 #include "cpu/workspace.h"
 
 namespace longstride::cpu {
@@ -21,7 +23,7 @@ template <class Run>
 void execute(const Schedule& schedule, int threads, const Run& run) {
   for (const Phase& phase : schedule.phases) {
     std::atomic<std::int64_t> taken{0};
-#pragma omp parallel num_threads(threads) if (phase.items() > 1)
+#pragma omp parallel num_threads(std::min(threads, team())) if (phase.items() > 1)
     {
       const int thread = omp_get_thread_num();
       const std::int64_t team = omp_get_num_threads();

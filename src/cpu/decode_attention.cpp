@@ -233,7 +233,7 @@ void decode_attention(const DecodeAttention& op, Workspace& workspace) {
                               static_cast<float*>(workspace.take(decode_attention_parts_bytes(op)))};
   std::memset(scratch.done, 0, static_cast<std::size_t>(done_bytes));
   char* thread_scratch = static_cast<char*>(workspace.take(threads() * thread_bytes));
-#pragma omp parallel for schedule(dynamic) num_threads(threads()) if (pieces > 1)
+#pragma omp parallel for schedule(dynamic) num_threads(team()) if (pieces > 1)
   for (std::int64_t piece = 0; piece < pieces; ++piece)
     decode_attention_piece(op, piece, pieces, scratch, thread_scratch + omp_get_thread_num() * thread_bytes);
 }
@@ -243,7 +243,7 @@ void cache_rows(const CacheRows& op) {
   const auto move = [&](char* row, char* slot, std::int64_t D) {
     std::memcpy(op.recall ? row : slot, op.recall ? slot : row, static_cast<std::size_t>(D * size));
   };
-#pragma omp parallel for schedule(static) num_threads(threads())
+#pragma omp parallel for schedule(static) num_threads(team())
   for (std::int64_t h = 0; h < op.H; ++h) {
     const std::int64_t first = op.sequence[0] * op.slots + op.first_slot[h];
     for (std::int64_t e = op.begin[op.group[h]]; e < op.begin[op.group[h] + 1]; ++e) {

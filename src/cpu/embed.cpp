@@ -38,7 +38,7 @@ EmbedTaps convolution_of(const Embed& op, std::int64_t r, std::int64_t C, std::i
 
 void embed_forward(const Embed& op) {
   const std::int64_t N = op.B * op.T, C = op.out.cols;
-#pragma omp parallel for schedule(static) num_threads(threads()) if (N > kFewRows)
+#pragma omp parallel for schedule(static) num_threads(team()) if (N > kFewRows)
   for (std::int64_t r = 0; r < N; ++r) {
     float* out = op.out.f32() + r * op.out.stride;
     const std::int64_t token = *op.token_before(r);
@@ -60,7 +60,7 @@ void embed_backward(const EmbedBackward& op) {
   const Embed& forward = op.forward;
   const std::int64_t N = forward.B * forward.T, C = op.dout.cols;
   const std::int64_t strips = (C + kStrip - 1) / kStrip;
-#pragma omp parallel for schedule(static) num_threads(threads())
+#pragma omp parallel for schedule(static) num_threads(team())
   for (std::int64_t strip = 0; strip < strips; ++strip) {
     const std::int64_t first = strip * kStrip, count = std::min(kStrip, C - first);
     for (std::int64_t r = 0; r < N; ++r) {

@@ -56,7 +56,7 @@ void LinearForward::run(const Linear& op, Workspace& workspace) const {
   if (!product_) {  // the weights stream past the rows once
     char* scratch = static_cast<char*>(workspace.take(threads() * scratch_bytes_));
     const std::int64_t pieces = few_rows_pieces(op);
-#pragma omp parallel for schedule(static) num_threads(threads()) if (pieces > 1)
+#pragma omp parallel for schedule(static) num_threads(team()) if (pieces > 1)
     for (std::int64_t piece = 0; piece < pieces; ++piece)
       few_rows_piece(op, piece, scratch + omp_get_thread_num() * scratch_bytes_);
     return;

@@ -125,7 +125,7 @@ struct LinearWeights::Run {
   bool all() const {
     const std::int64_t tiles = made.down_ * made.across_;
     bool ran = true;
-#pragma omp parallel num_threads(threads()) reduction(&& : ran)
+#pragma omp parallel num_threads(team()) reduction(&& : ran)
     {
       const OneThread one;
       const int thread = omp_get_thread_num();

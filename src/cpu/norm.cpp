@@ -77,7 +77,7 @@ void residual_norm(const ResidualNorm& op, const StepInputs& inputs, Workspace& 
   const bool drops = op.branch && op.dropout.rate > 0;
   const DropoutWords words = words_of(op.dropout, inputs);
   const Masks masks(C, workspace);
-#pragma omp parallel for schedule(static) num_threads(threads())
+#pragma omp parallel for schedule(static) num_threads(team())
   for (std::int64_t r = 0; r < N; ++r) {
     NormRow at = row_of(op, r);
     at.scale = 1 / (1 - op.dropout.rate);
@@ -105,7 +105,7 @@ void residual_norm_backward(const ResidualNormBackward& op, const StepInputs& in
   const std::int64_t per_chunk = chunk_rows(N), chunks = (N + per_chunk - 1) / per_chunk;
   const std::int64_t sums_stride = Workspace::rounded(2 * C * 4) / 4;
   float* sums = workspace.floats(chunks * sums_stride);  // of each chunk: dweight (C), dbias (C)
-#pragma omp parallel for schedule(static) num_threads(threads())
+#pragma omp parallel for schedule(static) num_threads(team())
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
     NormBackwardRow at;
     at.weight = op.weight.data;

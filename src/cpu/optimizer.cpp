@@ -26,7 +26,7 @@ bool is_zero(const float* x, std::int64_t count) {
 
 // Rows without a gradient keep w, m and v; an average goes on towards w.
 void adamw_rows(const AdamW& op, const AdamWStep& step) {
-#pragma omp parallel for schedule(static) num_threads(threads())
+#pragma omp parallel for schedule(static) num_threads(team())
   for (std::int64_t row = 0; row < op.w.count / op.row; ++row) {
     const std::int64_t begin = row * op.row;
     if (!is_zero(op.dw.data + begin, op.row)) {
@@ -47,14 +47,14 @@ void adamw(const AdamW& op, const StepInputs& inputs) {
                        op.epsilon,   op.decay,    op.ema_decay, inputs.correction1, inputs.correction2};
   if (op.row > 0) return adamw_rows(op, step);
   const std::int64_t chunks = chunks_of(op.w.count);
-#pragma omp parallel for schedule(static) num_threads(threads())
+#pragma omp parallel for schedule(static) num_threads(team())
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
     optimizer_kernels().adamw(step, chunk * kChunk, size_of_chunk(chunk, op.w.count));
 }
 
 void sum(const Sum& op) {
   const std::int64_t count = op.out.count, chunks = chunks_of(count);
-#pragma omp parallel for schedule(static) num_threads(threads())
+#pragma omp parallel for schedule(static) num_threads(team())
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
     const std::int64_t begin = chunk * kChunk, end = begin + size_of_chunk(chunk, count);
     for (std::int64_t i = begin; i < end; ++i) op.out[i] = op.a[i] + op.b[i];
@@ -63,7 +63,7 @@ void sum(const Sum& op) {
 
 void square_sums(const SquareSums& op) {
   const std::int64_t count = op.x.count;
-#pragma omp parallel for schedule(static) num_threads(threads())
+#pragma omp parallel for schedule(static) num_threads(team())
   for (std::int64_t chunk = 0; chunk < op.sums.count; ++chunk)
     op.sums[chunk] = optimizer_kernels().sum_squares(op.x.data + chunk * kChunk, size_of_chunk(chunk, count));
 }
@@ -86,7 +86,7 @@ void sum_bits(const SumBits& op) {
 
 void round(const Round& op) {
   const std::int64_t count = op.x.count, chunks = chunks_of(count);
-#pragma omp parallel for schedule(static) num_threads(threads())
+#pragma omp parallel for schedule(static) num_threads(team())
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk)
     optimizer_kernels().to_bfloat16(op.x.data + chunk * kChunk, op.y.data + chunk * kChunk,
                                     size_of_chunk(chunk, count));
@@ -94,7 +94,7 @@ void round(const Round& op) {
 
 void exchange(const Exchange& op) {
   const std::int64_t count = op.a.count, chunks = chunks_of(count);
-#pragma omp parallel for schedule(static) num_threads(threads())
+#pragma omp parallel for schedule(static) num_threads(team())
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
     float* a = op.a.data + chunk * kChunk;
     std::swap_ranges(a, a + size_of_chunk(chunk, count), op.b.data + chunk * kChunk);

@@ -124,7 +124,7 @@ bool Product::packs_like(const Product& other) const {
 void Product::pack(const void* b, void* packed) {
   Parts& p = *parts_;
   prepare(1);
-  const ThreadsOfOneDnn all(threads());
+  const ThreadsOfOneDnn all(team());
   p.pack_from.set_data_handle(const_cast<void*>(b));
   p.pack_to.set_data_handle(packed);
   const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, p.pack_from.get()}, {DNNL_ARG_TO, p.pack_to.get()}};

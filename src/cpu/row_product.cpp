@@ -22,7 +22,7 @@ void widen_rows(const Matrix& from, std::int64_t first, std::int64_t count, floa
 
 void widen_all(const Matrix& from, float* to) {
   const std::int64_t chunks = (from.rows + kChunkRows - 1) / kChunkRows;
-#pragma omp parallel for schedule(static) num_threads(threads())
+#pragma omp parallel for schedule(static) num_threads(team())
   for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
     const std::int64_t first = chunk * kChunkRows;
     widen_rows(from, first, std::min(kChunkRows, from.rows - first), to + first * from.cols);
@@ -118,7 +118,7 @@ bool RowProduct::run(const void* packed, const Matrix& a, const Matrix& c, const
   for (const Kind* kind : {&whole_, &rest_})  // the number of threads may be another than when this was made
     if (kind->product != nullptr) kind->product->prepare(threads());
   bool ran = true;
-#pragma omp parallel num_threads(threads()) reduction(&& : ran)
+#pragma omp parallel num_threads(team()) reduction(&& : ran)
   {
     const OneThread one;
     const int thread = omp_get_thread_num();

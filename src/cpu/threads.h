@@ -1,9 +1,10 @@
-// How many threads the loops of this room use. Every parallel region says `num_threads(threads())`; what it computes
-// must not depend on the number.
+// How many threads the loops of this room use. Every parallel region says `num_threads(team())`, and has memory for
+// threads(); what it computes must not depend on the number.
 #pragma once
 
 namespace longstride::cpu {
 
 int threads();  // set_threads (longstride/device.h); until then what OpenMP was started with
+int team();     // of them those that a loop takes now: less while others want the cores (cpu/waiting.h)
 
 }  // namespace longstride::cpu

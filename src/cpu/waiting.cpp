@@ -1,16 +1,21 @@
-// This watches how long a thread is ready without a core, and lets OpenMP's threads wait accordingly.
+// This watches how long threads are ready without a core, and lets OpenMP's threads wait, and be as many, accordingly.
 #include "cpu/waiting.h"
 
 #include <omp.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <sstream>
+#include <system_error>
 
+#include "cpu/threads.h"
 #include "longstride/device.h"
 
 namespace longstride {
@@ -22,33 +27,48 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kBetweenLooks{100};
-// Shares of the time between two looks without a core: where it was more others want the cores; where it was less for
-// so many looks in a row they want them no longer.
-constexpr double kContended = 0.05, kFree = 0.01;
-constexpr int kFreeLooks = 10;
+// Threads that lack a core, in the mean: from where on others are said to want the cores, and from where on a thread
+// less is worth trying. In between are moments, and threads of our own that carry or write something.
+constexpr double kContended = 0.1, kWorthAThread = 0.3;
 
 std::atomic<bool> short_waits{false};
+std::atomic<int> spared{0};
 
-std::string text_of(const std::string& path) {
+std::string text_of(const std::filesystem::path& path) {
   std::ifstream file(path);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// Of the thread whose schedstat this is, for ever.
-void watch(const std::string& schedstat) {
+// Nanoseconds of each thread of this process, by its number. Empty where the kernel does not say.
+std::map<std::string, std::int64_t> delays() {
+  std::map<std::string, std::int64_t> found;
+  std::error_code ignored;  // a thread that ends meanwhile is none
+  for (std::filesystem::directory_iterator at("/proc/self/task", ignored), end; at != end && !ignored;
+       at.increment(ignored)) {
+    const std::int64_t delay = delay_in(text_of(at->path() / "schedstat"));
+    if (delay >= 0) found[at->path().filename()] = delay;
+  }
+  return found;
+}
+
+// For ever.
+void watch() {
+  Sharing sharing;
   std::optional<ShortWaits> waits;
-  int free_looks = 0;
-  std::int64_t before = delay_in(text_of(schedstat));
-  for (Clock::time_point then = Clock::now(); before >= 0;) {
+  auto before = delays();
+  for (Clock::time_point then = Clock::now(); !before.empty();) {
     std::this_thread::sleep_for(kBetweenLooks);
-    const std::int64_t delay = delay_in(text_of(schedstat));
-    const Clock::time_point now = Clock::now();
-    const double share = static_cast<double>(delay - before) / std::chrono::nanoseconds(now - then).count();
-    before = delay, then = now;
-    free_looks = share < kFree ? free_looks + 1 : 0;
-    if (share > kContended && !waits) waits.emplace();
-    if (free_looks >= kFreeLooks) waits.reset();
-    short_waits = waits.has_value();
+    auto now = delays();
+    const Clock::time_point time = Clock::now();
+    std::int64_t delay = 0;
+    for (const auto& [thread, ns] : now)
+      if (const auto known = before.find(thread); known != before.end()) delay += ns - known->second;
+    sharing.look(static_cast<double>(delay) / std::chrono::nanoseconds(time - then).count(), threads());
+    before = std::move(now), then = time;
+    if (sharing.short_waits() && !waits) waits.emplace();
+    if (!sharing.short_waits()) waits.reset();
+    short_waits = sharing.short_waits();
+    spared = sharing.spared();
   }
 }
 
@@ -58,6 +78,25 @@ std::int64_t cpu::delay_in(const std::string& schedstat) {
   std::istringstream words(schedstat);
   std::int64_t ran = 0, delay = 0;
   return words >> ran >> delay ? delay : -1;
+}
+
+void Sharing::look(double lacked, int threads) {
+  const bool wanted = lacked > kContended;
+  if (wanted != wanted_) wanted_ = wanted, looks_ = 0, lacked_ = 0;
+  ++looks_, lacked_ += lacked;
+  if (looks_ < (wanted ? kContendedLooks : spared_ > 0 ? patience_ : kFreeLooks)) return;
+  if (wanted) {
+    const double mean = lacked_ / looks_;
+    const int more = mean < kWorthAThread ? 0 : std::max(1, static_cast<int>(std::lround(mean)));
+    spared_ = std::min(spared_ + more, threads - 1);
+    patience_ = on_trial_ ? std::min(2 * patience_, kMostPatience) : kFreeLooks;
+    short_waits_ = true, on_trial_ = false;
+  } else if (spared_ > 0) {
+    spared_ = 0, on_trial_ = true;
+  } else {
+    short_waits_ = false, on_trial_ = false;
+  }
+  looks_ = 0, lacked_ = 0;
 }
 
 ShortWaits::ShortWaits()
@@ -83,12 +122,13 @@ ShortWaits::~ShortWaits() {
   holder_.join();  // its threads end with it
 }
 
+bool cpu::waits_are_short() { return short_waits; }
+
+int cpu::team() { return std::max(1, threads() - spared.load(std::memory_order_relaxed)); }
+
 void share_cores() {
   static std::atomic<bool> begun{false};
-  if (begun.exchange(true)) return;
-  std::thread(watch, "/proc/self/task/" + std::to_string(::gettid()) + "/schedstat").detach();
+  if (!begun.exchange(true)) std::thread(watch).detach();
 }
-
-bool waits_are_short() { return short_waits; }
 
 }  // namespace longstride

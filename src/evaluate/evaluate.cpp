@@ -18,6 +18,7 @@
 #include "longstride/error.h"
 #include "longstride/model.h"
 #include "model/held_model.h"
+#include "model/precision.h"
 #include "parallel/agreement.h"
 
 namespace longstride {
@@ -77,9 +78,16 @@ std::string describe(const EvaluateOptions& options, const Dataset& data, Split 
 
 using Clock = std::chrono::steady_clock;
 
-// The options of a process that has others beside it: the first alone speaks.
-EvaluateOptions heard(EvaluateOptions options) {
-  if (world_or_one(options.world).rank() == 0) return options;
+// The options of a process that has others beside it: all have the same, and the first alone speaks.
+EvaluateOptions begin_together(EvaluateOptions options) {
+  World& world = world_or_one(options.world);
+  require_same_options(world, "evaluate",
+                       {{"--split", options.split},
+                        {"--offset", fmt::format("{}", options.offset)},
+                        {"--bytes", fmt::format("{}", options.bytes)},
+                        {"--min-context", fmt::format("{}", options.min_context)},
+                        {"--precision", to_string(options.precision)}});
+  if (world.rank() == 0) return options;
   options.progress = {};
   options.noted = {};
   return options;
@@ -122,9 +130,9 @@ Evaluation scored(HeldModel& held, const EvaluateOptions& options, const ToScore
   if (options.scored && world.size() > 1)
     throw_invalid("evaluate: what is told of single tokens is told by one process alone");
   std::vector<float> bits;
-  const Score score = score_range(scoring_network(held, range.size(), options.min_context, type), what.data, range,
-                                  options.min_context, options.progress, options.stop, world,
-                                  options.scored ? &bits : nullptr);
+  const Score score =
+      score_range(scoring_network(held, range.size(), options.min_context, type), what.data, range, options.min_context,
+                  options.progress, options.stop, world, options.scored ? &bits : nullptr);
   if (options.scored && score.tokens == range.size()) tell_tokens(held, what.data, range, type, bits, options);
   Evaluation result;
   result.bits_per_byte = score.bits();
@@ -154,13 +162,13 @@ Evaluation scored(HeldModel& held, const EvaluateOptions& options, const ToScore
 
 Evaluation Model::evaluate(const EvaluateOptions& asked) {
   const Clock::time_point started = Clock::now();
-  const EvaluateOptions options = heard(asked);
+  const EvaluateOptions options = begin_together(asked);
   return scored(*held_, options, ToScore(options, config(), path()), started);
 }
 
 Evaluation evaluate(const EvaluateOptions& asked) {
   const Clock::time_point started = Clock::now();
-  const EvaluateOptions options = heard(asked);
+  const EvaluateOptions options = begin_together(asked);
   parse_split(options.split);
   check_device(options.device);
   const auto score = [&](const std::string& path) {

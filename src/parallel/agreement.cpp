@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <sstream>
 #include <vector>
 
 #include <fmt/format.h>
@@ -63,6 +64,21 @@ void require_same(World& world, const std::string& what, const std::string& mine
   throw Error(ErrorKind::corrupt_data,
               fmt::format("{} of process {} of {} differs from that of process 0; all need the same files", what,
                           other - all.begin(), all.size()));
+}
+
+void require_same_options(World& world, const std::string& command, const Asked& mine) {
+  if (world.size() == 1) return;
+  std::string text;
+  for (const auto& [name, value] : mine) text += fmt::format("{} is {}\n", name, value);
+  const std::vector<std::string> all = gather(world, text);
+  for (std::size_t p = 1; p < all.size(); ++p) {
+    std::istringstream first(all[0]), other(all[p]);
+    for (std::string then, now; std::getline(first, then) && std::getline(other, now);) {
+      if (now == then) continue;
+      throw_invalid(fmt::format("{}: process {} was started otherwise than process 0: {} and not {}", command, p, now,
+                                then.substr(then.find(" is ") + 4)));
+    }
+  }
 }
 
 }  // namespace longstride

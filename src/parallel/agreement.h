@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "parallel/world.h"
 
@@ -24,5 +26,10 @@ void in_turns(World& world, const std::function<void()>& work, const std::string
 
 // Error corrupt_data, the same in all processes, where `mine` is not what the first one has. what: "the checkpoint".
 void require_same(World& world, const std::string& what, const std::string& mine);
+
+// What a process was asked for, {"--seed", "3"} say; the same names in all. Error invalid_argument, the same in all
+// processes, where one was asked for something else than the first. command: "sample".
+using Asked = std::vector<std::pair<std::string, std::string>>;
+void require_same_options(World& world, const std::string& command, const Asked& mine);
 
 }  // namespace longstride

@@ -1,4 +1,5 @@
 // This joins worlds: how the processes find one another, who carries their bytes, and the watch over them.
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -18,6 +19,7 @@ namespace longstride {
 namespace {
 
 constexpr double kJudgement_s = 10;  // in which a watch says why a connection broke
+constexpr double kAnswer_s = 1;      // of whoever has a port of this machine
 
 // Another world's exchanges, whose processes watch one another.
 class WatchedWorld : public World {
@@ -74,6 +76,7 @@ Meeting meeting_of(int rank, int size, const Joining& joining) {
   meeting.build = joining.build;
   meeting.stop = joining.stop;
   meeting.patience_s = joining.patience_s;
+  meeting.silence_s = joining.silence_s;
   return meeting;
 }
 
@@ -84,11 +87,18 @@ Descriptor listening(std::optional<Descriptor> listener, const std::string& wher
 }
 
 // Where the port is taken it may be by another one that takes itself for the first: then it knows that rank 0 was given
-// twice, and says so to all.
+// twice, and says so to all. Nobody answers where another program has the port of another address.
 Met meet_at_place(const Meeting& meeting, const std::string& bound_to) {
   if (meeting.rank != 0) return meet_at_first(meeting);
   std::optional<Descriptor> listener = net::listen_at(bound_to, meeting.port);
-  if (listener || errno != EADDRINUSE) return meet_as_first(meeting, listening(std::move(listener), meeting.where));
+  const bool taken = !listener && errno == EADDRINUSE;
+  const auto answers = [&](const std::string& address) {
+    return net::connect_to(address, meeting.port, net::after(kAnswer_s)).has_value();
+  };
+  if (!taken || std::none_of(meeting.addresses.begin(), meeting.addresses.end(), answers)) {
+    if (taken) errno = EADDRINUSE;
+    return meet_as_first(meeting, listening(std::move(listener), meeting.where));
+  }
   Meeting asking = meeting;
   asking.patience_s = 0;
   return meet_at_first(asking);
@@ -104,8 +114,9 @@ std::shared_ptr<World> join_world_by_tcp(const MeetingPlace& place, const Joinin
   if (meeting.addresses.empty())
     throw_invalid(fmt::format("process {} of {}: nobody knows an address of \"{}\", where process 0 is", place.rank,
                               place.size, place.host));
-  // On one machine nobody from outside is to come in.
-  const bool within = net::is_loopback(meeting.addresses.front());
+  // Nobody from outside is to come in where loopback is what was said. A machine's own name may lead to loopback there,
+  // as Debian writes /etc/hosts, and to another address everywhere else.
+  const bool within = net::is_loopback(place.host);
   const std::string bound_to = within ? meeting.addresses.front() : "";
   const Descriptor for_data = listening(net::listen_at(bound_to, 0), "a free port");
   meeting.data_port = net::port_of(for_data);
@@ -114,7 +125,7 @@ std::shared_ptr<World> join_world_by_tcp(const MeetingPlace& place, const Joinin
   known.all = met.all;
   known.key = met.key;
   known.first = met.first;
-  auto watch = std::make_unique<Watch>(place.rank, std::move(met), joining.ends, joining.silence_s);
+  auto watch = std::make_unique<Watch>(place.rank, std::move(met), joining.ends);
   try {
     auto carrier = connect_world(place.rank, known, for_data, joining.patience_s);
     return std::make_shared<WatchedWorld>(std::move(watch), std::move(carrier));
@@ -142,7 +153,7 @@ std::shared_ptr<World> join_world_by_mpi(const Joining& joining) {
   for (std::string address; words >> address;) meeting.addresses.push_back(address);
   meeting.where = fmt::format("{}:{}", meeting.addresses.empty() ? "" : meeting.addresses.front(), meeting.port);
   Met met = first ? meet_as_first(meeting, *listener) : meet_at_first(meeting);
-  auto watch = std::make_unique<Watch>(meeting.rank, std::move(met), joining.ends, joining.silence_s);
+  auto watch = std::make_unique<Watch>(meeting.rank, std::move(met), joining.ends);
   return std::make_shared<WatchedWorld>(std::move(watch), std::move(carrier));
 }
 

@@ -1,6 +1,7 @@
 // This reads what launchers leave in the environment, and joins as they say.
 #include "longstride/launch.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <optional>
@@ -26,12 +27,18 @@ struct Count {
   bool operator==(const Count&) const = default;
 };
 
-// node[01-04,07],other -> node01
+// rack[1-2]node[01-04,07]-ib,other -> rack1node01-ib
 std::string first_node(const std::string& list) {
-  const std::size_t end = list.find_first_of(",[");
-  std::string name = list.substr(0, end);
-  if (end == std::string::npos || list[end] == ',') return name;
-  return name + list.substr(end + 1, list.find_first_of(",-]", end) - end - 1);
+  std::string name;
+  for (std::size_t at = 0; at < list.size() && list[at] != ',';) {
+    if (list[at] != '[') {
+      name += list[at++];
+      continue;
+    }
+    name += list.substr(at + 1, list.find_first_of(",-]", at) - at - 1);
+    at = std::min(list.find(']', at), list.size() - 1) + 1;
+  }
+  return name;
 }
 
 // What launchers leave.
@@ -61,8 +68,8 @@ class Variables {
       if (text_of(rank_variable)) refuse_missing(size_variable, fmt::format("beside {}", rank_variable));
       return std::nullopt;
     }
-    if (*size == 1) return Count{};
     const std::optional<int> rank = number_of(rank_variable, 0, *size);
+    if (*size == 1) return Count{};
     if (!rank) refuse_missing(rank_variable, fmt::format("where {} is {}", size_variable, *size));
     return Count{*rank, *size};
   }
@@ -92,8 +99,8 @@ class Variables {
   // below those that systems give away by themselves.
   int port_of_first(const std::string& why) const {
     constexpr int kPorts = 1 << 16, kFirst = 1 << 14, kShare = 1 << 14;
-    if (const std::optional<int> port = number_of("MASTER_PORT", 1, kPorts - 1))
-      return *port + (text_of("TORCHELASTIC_USE_AGENT_STORE") == "True" ? 1 : 0);
+    const int next = text_of("TORCHELASTIC_USE_AGENT_STORE") == "True" ? 1 : 0;
+    if (const std::optional<int> port = number_of("MASTER_PORT", 1, kPorts - next)) return *port + next;
     if (const std::optional<std::string> job = text_of("SLURM_JOB_ID"))
       return kFirst + static_cast<int>((std::strtoul(job->c_str(), nullptr, 10) * 31 +
                                         std::strtoul(text_of("SLURM_STEP_ID").value_or("0").c_str(), nullptr, 10)) %

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <climits>
 #include <cstring>
 #include <filesystem>
@@ -48,6 +49,12 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 int number(const std::string& text) { return std::atoi(text.c_str()); }
 
+double seconds(const std::string& text) {
+  double value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
 struct Greeting {
   int rank = 0, size = 0;
   std::string key, build;
@@ -87,6 +94,7 @@ class Host {
     met_.all[0] = this_process();
     met_.all[0].port = meeting.data_port;
     met_.key = meeting.key.empty() ? random_key() : meeting.key;
+    met_.silence_s = meeting.silence_s;
   }
 
   Met run() {
@@ -99,7 +107,7 @@ class Host {
       if (!problem_ && Clock::now() > until_) name_missing();
     }
     if (problem_) throw *problem_;
-    std::string roster = met_.key + "\n";
+    std::string roster = fmt::format("{}\n{}\n", met_.key, met_.silence_s);
     for (const Participant& who : met_.all) roster += text_of(who) + who.address + "\n";
     for (std::size_t p = 1; p < size(); ++p) {
       met_.channels[p].put(kRoster, roster);
@@ -153,7 +161,7 @@ class Host {
   }
 
   void greet(const Greeting& greeting, Stranger& one) {
-    one.channel.put(kHeard);
+    one.channel.put(kHeard, fmt::format("{}", std::chrono::duration<double>(until_ - Clock::now()).count()));
     if (!problem_) {
       if (std::optional<Error> wrong = problem_of(greeting)) fail(std::move(*wrong));
     }
@@ -250,14 +258,15 @@ std::optional<Channel> knock(const Meeting& meeting, std::string& found) {
 Met met_of(const Message& message, const Meeting& meeting, Channel channel, const std::string& found) {
   const std::vector<std::string> line = lines_of(message.text);
   const auto size = static_cast<std::size_t>(meeting.size);
-  constexpr std::size_t kLines = 5;  // of a participant
-  if (line.size() != 1 + kLines * size)
+  constexpr std::size_t kBefore = 2, kLines = 5;  // of a participant
+  if (line.size() != kBefore + kLines * size)
     throw Error(ErrorKind::unavailable, "process 0 at " + meeting.where + " says nothing that is understood");
   Met met;
   met.key = line[0];
+  met.silence_s = seconds(line[1]);
   met.first = found;
   for (std::size_t p = 0; p < size; ++p) {
-    const std::string* of = &line[1 + kLines * p];
+    const std::string* of = &line[kBefore + kLines * p];
     met.all.push_back({of[0], of[1], number(of[2]), of[4], number(of[3])});
   }
   met.channels.resize(size);
@@ -289,14 +298,14 @@ Met meet_at_first(const Meeting& meeting) {
   }
   channel->put(kGreets, text_of(meeting));
   bool heard = false;
-  // The first one waits for all others, and then says which have not come: its word is waited for.
+  // The first one waits for all others, for as long as it says, and then tells which have not come.
   Clock::time_point answer = Clock::now() + kGreeting + kGreeting;
   while (Clock::now() < answer) {
     throw_if_stopped(meeting);
     const std::optional<Message> message = channel->wait(Clock::now() + kLook);
     if (message && message->kind == kHeard) {
       heard = true;
-      answer = until + kGreeting + kGreeting;
+      answer = after(seconds(message->text)) + kGreeting + kGreeting;
     } else if (message && heard && message->kind == kRefused) {
       throw_refusal(message->text);
     } else if (message && heard && message->kind == kRoster) {
@@ -305,10 +314,13 @@ Met meet_at_first(const Meeting& meeting) {
       break;
     }
   }
-  throw Error(ErrorKind::unavailable,
-              heard ? fmt::format("process 0 of {} at {} has ended", meeting.size, meeting.where)
-                    : fmt::format("what answers at {} is no process 0 of longstride; another program may have the port",
-                                  meeting.where));
+  if (!heard)
+    throw Error(ErrorKind::unavailable,
+                fmt::format("what answers at {} is no process 0 of longstride; another program may have the port",
+                            meeting.where));
+  const bool ended = channel->state() != Channel::State::open;
+  throw Error(ErrorKind::unavailable, fmt::format("process 0 of {} at {} {}", meeting.size, meeting.where,
+                                                  ended ? "has ended" : "says no more"));
 }
 
 std::string random_key() {

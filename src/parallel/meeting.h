@@ -30,13 +30,15 @@ struct Meeting {
   int data_port = 0;
   const std::atomic<bool>* stop = nullptr;
   double patience_s = 25;
+  double silence_s = 15;  // after which one that says nothing counts as lost
 };
 
 struct Met {
   std::vector<Participant> all;        // by rank
   std::vector<net::Channel> channels;  // by rank. Of the first one: to all others; of these: to the first one
   std::string key;
-  std::string first;  // of others: the address that the first one was found at
+  std::string first;      // of others: the address that the first one was found at
+  double silence_s = 15;  // the first one's
 };
 
 // By the first one, whose listener waits at the place. Errors: unavailable where somebody does not come or is of

@@ -82,7 +82,7 @@ std::vector<std::string> resolve(const std::string& name) {
   return addresses;
 }
 
-bool is_loopback(const std::string& address) { return address.starts_with("127.") || address == "::1"; }
+bool is_loopback(const std::string& host) { return host.starts_with("127.") || host == "::1" || host == "localhost"; }
 
 std::vector<std::string> own_addresses() {
   ifaddrs* list = nullptr;

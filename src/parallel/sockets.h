@@ -21,7 +21,7 @@ inline Clock::time_point after(double seconds) {
 // Addresses are numeric: "10.0.0.1", "fe80::1".
 std::vector<std::string> resolve(const std::string& name);  // empty: nobody knows the name
 std::vector<std::string> own_addresses();                   // of this machine, loopback last
-bool is_loopback(const std::string& address);
+bool is_loopback(const std::string& host);                  // an address, or the name localhost
 
 // Takes connections to one address of this machine, or to all where it is empty. port 0: any that is free. Null with
 // errno where the port is taken or the system refuses. Where what connects is not taken out, it waits.

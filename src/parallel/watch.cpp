@@ -41,11 +41,11 @@ std::string Watch::End::text() const {
   return fmt::format("{} {} {}\n{}", static_cast<int>(why), rank, status, sentence);
 }
 
-Watch::Watch(int rank, Met met, const Ends& ends, double silence_s)
+Watch::Watch(int rank, Met met, const Ends& ends)
     : rank_(rank),
       all_(std::move(met.all)),
       ends_(ends),
-      silence_(std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(silence_s))),
+      silence_(std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(met.silence_s))),
       beat_(silence_ / kBeatsInSilence),
       channels_(std::move(met.channels)),
       heard_(all_.size(), Clock::now()),
@@ -200,8 +200,10 @@ void Watch::beat(Clock::time_point now) {
 }
 
 void Watch::end(const End& end) {
-  if (speaks(end) && !end.sentence.empty() && ends_.say) ends_.say(end.sentence);
-  if (end.why == End::Why::silent) stop_halted(end.rank);
+  // Who speaks ends what is halted, afterwards: to the others its silence would look like a death.
+  const bool spokesman = speaks(end);
+  if (spokesman && !end.sentence.empty() && ends_.say) ends_.say(end.sentence);
+  if (spokesman && end.why == End::Why::silent) stop_halted(end.rank);
   if (is_first()) {
     for (Channel& channel : channels_)
       if (channel.is_there()) channel.put(kEnd, end.text());

@@ -19,8 +19,8 @@ namespace longstride {
 
 class Watch {
  public:
-  // met: its channels. ends: of the caller (longstride/processes.h). silence_s: after so long a process counts as lost.
-  Watch(int rank, Met met, const Ends& ends, double silence_s);
+  // met: its channels, and how long a silence all take for a loss. ends: of the caller (longstride/processes.h).
+  Watch(int rank, Met met, const Ends& ends);
   ~Watch();  // waits until all processes leave, unless the end has come
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;

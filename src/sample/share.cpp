@@ -2,6 +2,14 @@
 #include "sample/share.h"
 
 #include <algorithm>
+#include <span>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "io/sha256.h"
+#include "model/precision.h"
+#include "parallel/agreement.h"
 
 namespace longstride {
 
@@ -11,10 +19,37 @@ namespace {
 constexpr std::int64_t kRoundsBetween = 64;
 constexpr std::int64_t kNotBegun = -1;
 
+// Bytes of several lists, and where one ends.
+std::string mark_of(const std::vector<std::vector<std::uint8_t>>& lists) {
+  Sha256 mark;
+  for (const std::vector<std::uint8_t>& list : lists) {
+    const std::string length = std::to_string(list.size()) + " ";
+    mark.update(std::span(reinterpret_cast<const std::uint8_t*>(length.data()), length.size()));
+    mark.update(list);
+  }
+  return mark.hex().substr(0, 12);
+}
+
+Asked asked(const SampleOptions& options) {
+  const auto number = [](auto value) { return fmt::format("{}", value); };
+  return {{"--count", number(options.count)},
+          {"--tokens", number(options.tokens)},
+          {"--temperature", number(options.temperature)},
+          {"--top-k", number(options.top_k)},
+          {"--top-p", number(options.top_p)},
+          {"--min-p", number(options.min_p)},
+          {"--seed", number(options.seed)},
+          {"--precision", to_string(options.precision)},
+          {"--exact", number(options.exact)},
+          {"the sha256 of what is given", mark_of(options.prompts)},
+          {"the sha256 of --stop", mark_of(options.stops)}};
+}
+
 }  // namespace
 
 void Sharing::begin_together() {
   if (world_.size() == 1) return;
+  require_same_options(world_, "sample", asked(options_));
   std::vector<char> all(static_cast<std::size_t>(world_.size()));
   const char mine = wants_chosen_ ? 1 : 0;
   world_.all_gather(&mine, 1, all.data());

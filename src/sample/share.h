@@ -14,7 +14,7 @@ using Sequences = std::vector<std::vector<std::uint8_t>>;
 
 class Sharing {
  public:
-  // Both outlive it. Nothing of options but count, prompts, stop, chosen and made is looked at.
+  // Both outlive it.
   Sharing(const SampleOptions& options, World& world)
       : options_(options), world_(world), wants_chosen_(options.chosen != nullptr) {}
 
@@ -27,7 +27,7 @@ class Sharing {
   bool stopped() const { return told_to_stop() || stopped_; }
   // Between two tokens. Now and then all processes tell one another who was told to stop.
   void round();
-  // Before the first token, all processes together: they tell one another what they want to hear of.
+  // Before the first token, all processes together: whether all were asked for the same, and what they want to hear of.
   void begin_together();
   // Whether any process wants to hear of tokens' log probabilities.
   bool wants_chosen() const { return wants_chosen_; }

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "longstride/error.h"
 #include "train/config_changes.h"
 
@@ -20,16 +22,25 @@ std::string differences(const Config& first, const Config& other) {
   return list;
 }
 
+// With the end that the run is to have.
+std::string resuming(const TrainOptions& options) {
+  std::string words = kResumes;
+  if (options.steps) words += fmt::format(" --steps {}", *options.steps);
+  if (options.minutes) words += fmt::format(" --minutes {}", *options.minutes);
+  return words;
+}
+
 }  // namespace
 
-void require_same_start(World& world, const Config& asked, bool resume) {
+void require_same_start(World& world, const Config& asked, const TrainOptions& options) {
   if (world.size() == 1) return;
-  const std::vector<std::string> all = gather(world, resume ? kResumes : write_config(asked));
+  const std::vector<std::string> all = gather(world, options.resume ? resuming(options) : write_config(asked));
   for (std::size_t p = 1; p < all.size(); ++p) {
     if (all[p] == all[0]) continue;
     const std::string start = "train: process " + std::to_string(p) + " was started otherwise than process 0: ";
-    const bool resumes = all[p] == kResumes;
-    if (resumes || all[0] == kResumes) throw_invalid(start + (resumes ? "with" : "without") + " " + kResumes);
+    const bool resumes = all[p].starts_with(kResumes), first_resumes = all[0].starts_with(kResumes);
+    if (resumes && first_resumes) throw_invalid(start + "with " + all[p] + " and not with " + all[0]);
+    if (resumes || first_resumes) throw_invalid(start + (resumes ? "with " : "without ") + kResumes);
     const std::string list =
         differences(read_config({all[0]}, {"process 0"}, {}), read_config({all[p]}, {"process"}, {}));
     if (!list.empty()) throw_invalid(start + list);

@@ -10,6 +10,7 @@
 #include "longstride/error.h"
 #include "model/checkpoint.h"
 #include "model/precision.h"
+#include "parallel/agreement.h"
 #include "train/limits.h"
 #include "train/schedule.h"
 
@@ -149,8 +150,9 @@ void Session::give_up(const std::string& first) {
   bool none = run_ && run_->checkpoints().empty();
   world_.broadcast(&none, sizeof none);
   if (none) save();  // what was learned before
-  const std::string last =
-      !run_ ? "" : "the last good checkpoint is \"" + run_->checkpoint_path(run_->checkpoints().back()) + "\"";
+  // Any process may be the one that is heard.
+  const std::string last = shared_text(
+      world_, run_ ? "the last good checkpoint is \"" + run_->checkpoint_path(run_->checkpoints().back()) + "\"" : "");
   throw Error(ErrorKind::diverged, "train: losses or gradients were not finite " +
                                        std::to_string(kSkipsBeforeGivingUp) + " steps in a row, up to step " +
                                        std::to_string(progress_.step) + ", first " + first + "; " + last +
@@ -199,12 +201,14 @@ void Session::go_on(TrainResult& result) {
 }
 
 TrainResult Session::run() {
+  require_same(world_, "train: the file of weights", begun_with_);
   started_ = Clock::now();
   agree();
   TrainResult result;
   if (finished_) {
     result.stopped_early = lost_patience() && !reached_end();
     test(result);
+    result.interrupted = stopped() && result.test_bits < 0;
   } else {
     go_on(result);
   }

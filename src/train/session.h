@@ -48,6 +48,8 @@ class Session {
     std::string reason;
   };
   std::vector<Damaged> load_newest(const std::vector<std::int64_t>& checkpoints);  // that is whole; returns newer ones
+  void begin_with(const std::string& path);
+  Progress load(std::int64_t step);
   void resume_first();
   void take_end(const Config& written);  // options_.steps or minutes; written: config.json as it is
   void follow_schedule();
@@ -102,6 +104,7 @@ class Session {
   std::optional<Engine> engine_;
   std::optional<Journal> journal_;  // of the first process
   Progress progress_;
+  std::string begun_with_;    // the hash of the file whose weights it began with; none: random
   bool saved_ = false;        // all that there is
   bool finished_ = false;     // by an earlier session: nothing is to be done
   bool link_failed_ = false;  // and it was said

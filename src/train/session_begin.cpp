@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "io/file.h"
 #include "io/words.h"
 #include "longstride/error.h"
 #include "model/checkpoint.h"
@@ -15,13 +16,26 @@ void Session::start() {
   if (training.init.empty())
     state_.initialise(training.seed);
   else
-    state_.initialise_from(training.init);
+    begin_with(training.init);
   progress_.origin = this_origin(backend_.facts().device);
   if (!is_first()) return;
   progress_.data = data_.mark();
   journal_.emplace(*run_, nullptr, [this](const std::string& sentence) { note(sentence); });
   journal_->event(0, "started", progress_.origin);
   journal_->configuration(0, config_);
+}
+
+// Each process reads the file where it finds it.
+void Session::begin_with(const std::string& path) {
+  state_.initialise_from(path);
+  if (!alone()) begun_with_ = sha256_of(InputFile(path));
+}
+
+Progress Session::load(std::int64_t step) {
+  const std::string checkpoint = RunDirectory::checkpoint_of(options_.out, step);
+  const Progress progress = state_.load(checkpoint);
+  if (!alone()) begun_with_ = sha256_of(InputFile(checkpoint + "/" + kTrainingStateFile));  // which knows its model's
+  return progress;
 }
 
 void Session::resume() {
@@ -31,7 +45,7 @@ void Session::resume() {
   world_.broadcast(&step, sizeof step);
   if (!is_first() && step < 0) start();
   if (!is_first() && step >= 0) {
-    progress_ = state_.load(RunDirectory::checkpoint_of(options_.out, step));
+    progress_ = load(step);
     follow_schedule();
   }
   share_progress();
@@ -135,7 +149,7 @@ std::vector<Session::Damaged> Session::load_newest(const std::vector<std::int64_
   std::vector<Damaged> damaged;
   for (auto step = checkpoints.rbegin(); step != checkpoints.rend(); ++step) {
     try {
-      progress_ = state_.load(run_->checkpoint_path(*step));
+      progress_ = load(*step);
       return damaged;
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::corrupt_data) throw;

@@ -160,6 +160,7 @@ bool Session::is_complete() const {
 void Session::test(TrainResult& result) {
   const ByteRange test = data_.part(Split::test);
   const std::optional<Score> scored = score(Split::test, tokens_in(final_seconds()));
+  agree();
   if (!scored) return;
   result.test_bits = scored->bits();
   result.test_bytes = scored->tokens;

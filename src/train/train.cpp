@@ -86,7 +86,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
     if (observer.noted && first) observer.noted(sentence);
   };
   if (!options.resume) check(config);  // before a folder is made
-  require_same_start(world, asked, options.resume);
+  require_same_start(world, asked, options);
   if (!options.resume && first) settle_initial_weights(config);
   std::optional<RunDirectory> run;
   if (first) {

@@ -60,7 +60,7 @@ TEST_F(GoingOnCommands, ThreadsThatWereSetStaySetForTheSessionsAfter) {
   ASSERT_EQ(run(training("train", {"--out", path("run"), "--steps", "2", "--threads", "1"})).status, 0);
   EXPECT_EQ(config_of("run")["training"]["threads"], 1);
   const Finished more = run({"train", "--resume", "--out", path("run"), "--steps", "3"});
-  EXPECT_NE(more.err.find(", 1 threads"), std::string::npos) << more.err;
+  EXPECT_NE(more.err.find(", 1 thread\n"), std::string::npos) << more.err;
   EXPECT_EQ(config_of("run")["training"]["threads"], 1);
 }
 

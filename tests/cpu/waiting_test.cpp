@@ -14,6 +14,7 @@
 #include <thread>
 #include <vector>
 
+#include "cpu/threads.h"
 #include "longstride/device.h"
 
 namespace longstride::tests {
@@ -35,6 +36,71 @@ TEST(Waiting, DelayIsTheSecondNumber) {
   EXPECT_EQ(delay_in("5400182 64189 12\n"), 64189);
   EXPECT_EQ(delay_in("5400182"), -1);
   EXPECT_EQ(delay_in(""), -1);
+}
+
+// So many looks at which so many threads lacked a core.
+void look(Sharing& sharing, int times, double lacked, int threads) {
+  for (int i = 0; i < times; ++i) sharing.look(lacked, threads);
+}
+
+TEST(Sharing, AMomentChangesNothing) {
+  Sharing sharing;
+  for (int i = 0; i < 50; ++i) {
+    look(sharing, 2, 1.5, 8);
+    look(sharing, 1, 0, 8);
+  }
+  EXPECT_FALSE(sharing.short_waits());
+  EXPECT_EQ(sharing.spared(), 0);
+}
+
+TEST(Sharing, SparesAsManyThreadsAsLackedACore) {
+  Sharing one, some, all;
+  look(one, 3, 0.4, 8);
+  EXPECT_TRUE(one.short_waits());
+  EXPECT_EQ(one.spared(), 1);
+  look(some, 3, 3.2, 8);
+  EXPECT_EQ(some.spared(), 3);
+  look(some, 3, 1.8, 8);  // of the five that are left
+  EXPECT_EQ(some.spared(), 5);
+  look(all, 3, 20, 8);
+  EXPECT_EQ(all.spared(), 7);
+}
+
+TEST(Sharing, ALittleMakesWaitsShortAndSparesNone) {
+  Sharing sharing;
+  look(sharing, 3, 0.2, 8);
+  EXPECT_TRUE(sharing.short_waits());
+  EXPECT_EQ(sharing.spared(), 0);
+  look(sharing, 9, 0, 8);
+  EXPECT_TRUE(sharing.short_waits());
+  look(sharing, 1, 0, 8);
+  EXPECT_FALSE(sharing.short_waits());
+}
+
+TEST(Sharing, TriesAllThreadsAgainAndLaterEachTimeThatItWasTooSoon) {
+  Sharing sharing;
+  look(sharing, 3, 1, 2);
+  for (int patience = 10; patience <= 80; patience *= 2) {
+    look(sharing, patience - 1, 0, 2);
+    EXPECT_EQ(sharing.spared(), 1) << patience;
+    look(sharing, 1, 0, 2);
+    EXPECT_EQ(sharing.spared(), 0) << patience;
+    EXPECT_TRUE(sharing.short_waits());
+    look(sharing, 3, 0.7, 2);
+    EXPECT_EQ(sharing.spared(), 1) << patience;
+  }
+  look(sharing, 160 + 10, 0, 2);
+  EXPECT_EQ(sharing.spared(), 0);
+  EXPECT_FALSE(sharing.short_waits());
+  look(sharing, 3, 1, 2);  // of a new time of others, which may be a short one
+  look(sharing, 10, 0, 2);
+  EXPECT_EQ(sharing.spared(), 0);
+}
+
+TEST(Sharing, OneThreadIsNeverSpared) {
+  Sharing sharing;
+  look(sharing, 30, 1, 1);
+  EXPECT_EQ(sharing.spared(), 0);
 }
 
 TEST(Waiting, ShortWaitsEndInSleep) {
@@ -65,6 +131,8 @@ TEST(Waiting, IsShortWhileOthersWantTheCores) {
   const auto end = std::chrono::steady_clock::now() + 30s;
   while (!waits_are_short() && std::chrono::steady_clock::now() < end) continue;
   EXPECT_TRUE(waits_are_short());
+  while (team() == threads() && threads() > 1 && std::chrono::steady_clock::now() < end) continue;
+  EXPECT_EQ(team() == threads(), threads() == 1);
   over = true;
   for (std::thread& other : others) other.join();
 }

@@ -4,6 +4,7 @@
 
 #include "evaluate/scoring_network.h"
 #include "longstride/evaluate.h"
+#include "model/precision.h"
 #include "same_evaluation.h"
 
 namespace longstride::tests {
@@ -91,6 +92,26 @@ TEST_F(SharedEvaluation, IsRefusedWhereFilesDiffer) {
   const std::string differs = " of process 1 of 2 differs from that of process 0; all need the same files";
   EXPECT_EQ(words([&](EvaluateOptions& o) { o.run = other.run(); }), "evaluate: the checkpoint" + differs);
   EXPECT_EQ(words([&](EvaluateOptions& o) { o.paths = {stored_.path("shorter")}; }), "evaluate: the data" + differs);
+}
+
+// Figures would be of something that nobody asked for, or the processes wait for one another for ever.
+TEST_F(SharedEvaluation, IsRefusedWhereOptionsDiffer) {
+  const auto words = [&](const std::function<void(EvaluateOptions&)>& change) {
+    return words_of_error(ErrorKind::invalid_argument, [&] {
+      run_threads(2, [&](World& world) {
+        EvaluateOptions shared = options(0);
+        shared.world = &world;
+        if (world.rank() == 1) change(shared);
+        evaluate(shared);
+      });
+    });
+  };
+  const std::string differs = "evaluate: process 1 was started otherwise than process 0: ";
+  EXPECT_EQ(words([](EvaluateOptions& o) { o.min_context = 7; }), differs + "--min-context is 7 and not 0");
+  EXPECT_EQ(words([](EvaluateOptions& o) { o.split = "test"; }), differs + "--split is test and not all");
+  EXPECT_EQ(words([](EvaluateOptions& o) { o.bytes = 500; }), differs + "--bytes is 500 and not -1");
+  EXPECT_EQ(words([](EvaluateOptions& o) { o.precision = Precision::bfloat16; }),
+            differs + "--precision is bfloat16 and not " + to_string(options(0).precision));
 }
 
 }  // namespace

@@ -39,7 +39,8 @@ TEST(Turns, MakeAThingOnceWhereAllSeeItAndOnceAMachineWhereEachHasItsOwn) {
     Folders folders;
     run_threads(6, [&](World& world) {
       const std::string& here = machines[static_cast<std::size_t>(world.rank())];
-      in_turns(world, [&] { folders.make(shared ? "shared" : here, world.rank()); }, here);
+      in_turns(
+          world, [&] { folders.make(shared ? "shared" : here, world.rank()); }, here);
     });
     const std::map<std::string, std::vector<int>> once = {{"shared", {0}}};
     const std::map<std::string, std::vector<int>> each = {{"a", {0}}, {"b", {1}}, {"c", {4}}};
@@ -108,6 +109,25 @@ TEST(Agreement, NamesTheProcessThatHasSomethingElse) {
   };
   EXPECT_EQ(compare(4, 2), "the book of process 2 of 4 differs from that of process 0; all need the same files");
   EXPECT_EQ(compare(4, 0), "the book of process 1 of 4 differs from that of process 0; all need the same files");
+  EXPECT_EQ(compare(4, 9), "");
+  EXPECT_EQ(compare(1, 0), "");
+}
+
+TEST(Agreement, NamesTheProcessThatWasAskedForSomethingElse) {
+  const auto compare = [](int size, int odd) {
+    std::string words;
+    run_threads(size, [&](World& world) {
+      try {
+        require_same_options(world, "read", {{"--pages", "7"}, {"--speed", world.rank() == odd ? "2.5" : "1"}});
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
+        if (world.rank() == 0) words = error.what();
+      }
+    });
+    return words;
+  };
+  EXPECT_EQ(compare(4, 2), "read: process 2 was started otherwise than process 0: --speed is 2.5 and not 1");
+  EXPECT_EQ(compare(4, 0), "read: process 1 was started otherwise than process 0: --speed is 1 and not 2.5");
   EXPECT_EQ(compare(4, 9), "");
   EXPECT_EQ(compare(1, 0), "");
 }

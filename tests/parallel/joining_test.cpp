@@ -1,5 +1,8 @@
 // These tests let threads play processes that find one another, do not, die, and fall silent.
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -80,7 +83,7 @@ TEST(Joining, SaysThatAnotherProgramHasThePort) {
     std::vector<Descriptor> open;
     while (!over) {
       if (std::optional<Descriptor> one = net::accept_from(*taken)) open.push_back(std::move(*one));
-      for (const Descriptor& one : open) (void)!::write(one.get(), "220 hello\r\n", 11);
+      for (const Descriptor& one : open) ::send(one.get(), "220 hello\r\n", 11, MSG_NOSIGNAL);
       ::usleep(10000);
     }
   });
@@ -88,6 +91,34 @@ TEST(Joining, SaysThatAnotherProgramHasThePort) {
   over = true;
   EXPECT_EQ(words, all(2, "what answers at 127.0.0.1:" + std::to_string(port) +
                               " is no process 0 of longstride; another program may have the port"));
+}
+
+// A program that has the port and takes no connections there: nobody can be asked who it is.
+TEST(Joining, SaysThatThePortIsTaken) {
+  const Descriptor taken(::socket(AF_INET, SOCK_STREAM, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ASSERT_EQ(::bind(taken.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  const int port = net::port_of(taken);
+  const auto words = outcomes(1, [&](int rank) { join_world_by_tcp({rank, 2, "127.0.0.1", port}); });
+  EXPECT_EQ(words[0], "cannot take connections at 127.0.0.1:" + std::to_string(port) + ": Address already in use");
+}
+
+// A machine's name may lead to loopback on itself (/etc/hosts of Debian) and to another address from elsewhere.
+TEST(Joining, IsFoundFromOutsideUnlessLoopbackIsSaid) {
+  const std::string outside = net::own_addresses().front();
+  if (net::is_loopback(outside)) GTEST_SKIP() << "this machine has no address but loopback";
+  if (net::resolve(here()).empty()) GTEST_SKIP() << "this machine does not know its own name";
+  Joining joining;
+  joining.patience_s = 0.5;
+  const auto words_where = [&](const std::string& name) {
+    const int port = free_port();
+    return outcomes(2, [&](int rank) { join_world_by_tcp({rank, 2, rank == 0 ? name : outside, port}, joining); });
+  };
+  EXPECT_EQ(words_where(here()), all(2, ""));
+  for (const char* name : {"localhost", "127.0.0.1"})
+    for (const std::string& words : words_where(name)) EXPECT_NE(words, "") << name;
 }
 
 TEST(Joining, StopsWaitingWhereItIsToldTo) {
@@ -165,6 +196,7 @@ std::vector<std::string> lose(int lost, bool closes, Told& told) {
     meeting.size = 3;
     meeting.addresses = {"127.0.0.1"};
     meeting.port = port;
+    meeting.silence_s = joining.silence_s;
     const std::optional<Descriptor> data = net::listen_at("127.0.0.1", 0);
     meeting.data_port = net::port_of(*data);
     const Met met = rank == 0 ? meet_as_first(meeting, *net::listen_at("127.0.0.1", port)) : meet_at_first(meeting);
@@ -195,6 +227,22 @@ TEST(Watch, NamesWhoFellSilent) {
     words[static_cast<std::size_t>(lost)] = "";
     EXPECT_EQ(lose(lost, false, told), words);
     EXPECT_EQ(told.said, (std::map<int, std::string>{{lost == 0 ? 1 : 0, sentence}}));
+  }
+}
+
+// Launchers do not bring variables to every machine: all go by what the first one was told.
+TEST(Watch, GoesByTheSilenceThatTheFirstOneKnows) {
+  for (const int patient : {0, 1}) {
+    const int port = free_port();
+    const auto words = outcomes(2, [&](int rank) {
+      Joining joining;
+      joining.silence_s = rank == patient ? 30 : 0.6;
+      const auto world = join_world_by_tcp({rank, 2, "127.0.0.1", port}, joining);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+      std::int64_t number = rank;
+      world->broadcast(&number, sizeof number, 1);
+    });
+    EXPECT_EQ(words, all(2, "")) << patient;
   }
 }
 

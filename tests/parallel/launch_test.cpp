@@ -38,6 +38,7 @@ std::string place_words(const Variables& variables) {
 TEST(Launch, NobodyStartedIsAlone) {
   EXPECT_EQ(place_words({}), "0 of 1");
   EXPECT_EQ(place_words({{"WORLD_SIZE", "1"}}), "0 of 1");
+  EXPECT_EQ(place_words({{"WORLD_SIZE", "1"}, {"RANK", "1"}}), "RANK: needs a whole number in [0, 1), got \"1\"");
   EXPECT_EQ(place_words({{"WORLD_SIZE", ""}, {"RANK", ""}}), "0 of 1");
 }
 
@@ -57,9 +58,9 @@ TEST(Launch, VariablesByHandSayWhereProcessesMeet) {
 TEST(Launch, TasksOfSlurmMeetOnTheFirstNode) {
   const Variables variables = {{"SLURM_PROCID", "2"},
                                {"SLURM_STEP_NUM_TASKS", "3"},
-                               {"SLURM_STEP_NODELIST", "node[03-05,09],other"},
+                               {"SLURM_STEP_NODELIST", "rack[1-2]node[03-05,09]-ib,other"},
                                {"MASTER_PORT", "5"}};
-  EXPECT_EQ(place_words(variables), "2 of 3 at node03:5");
+  EXPECT_EQ(place_words(variables), "2 of 3 at rack1node03-ib:5");
   EXPECT_EQ(place_words({{"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "3"}, {"ENVIRONMENT", "BATCH"}}), "0 of 1");
 }
 

@@ -130,5 +130,26 @@ TEST_F(SharedSample, IsRefusedWhereACheckpointDiffers) {
             "sample: the checkpoint of process 1 of 3 differs from that of process 0; all need the same files");
 }
 
+TEST_F(SharedSample, IsRefusedWhereOptionsDiffer) {
+  const auto words = [&](const std::function<void(SampleOptions&)>& change) {
+    return words_of_error(ErrorKind::invalid_argument, [&] {
+      run_threads(3, [&](World& world) {
+        SampleOptions shared = options(4);
+        shared.world = &world;
+        if (world.rank() == 2) change(shared);
+        sample(shared);
+      });
+    });
+  };
+  const std::string differs = "sample: process 2 was started otherwise than process 0: ";
+  EXPECT_EQ(words([](SampleOptions& o) { o.seed = 6; }), differs + "--seed is 6 and not 5");
+  EXPECT_EQ(words([](SampleOptions& o) { o.temperature = 0.5; }), differs + "--temperature is 0.5 and not 1");
+  EXPECT_EQ(words([](SampleOptions& o) { o.count = 1; }), differs + "--count is 1 and not 4");
+  EXPECT_EQ(words([](SampleOptions& o) {
+              o.prompts = {{1, 2}, {3}, {7}};
+            }).substr(0, differs.size() + 18),
+            differs + "the sha256 of what");
+}
+
 }  // namespace
 }  // namespace longstride::tests
