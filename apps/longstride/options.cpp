@@ -5,13 +5,12 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 #include <variant>
 
-#include "longstride/checkpoint.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "longstride/file.h"
+#include "longstride/train.h"
 #include "signals.h"
 
 namespace longstride::program {
@@ -84,21 +83,12 @@ std::string default_preset(const ConfigOptions& options, const Assignments& give
   return find_kind(with_data(read_config({}, {}, given.texts, given.sources), options).data, options.run) + "-small";
 }
 
-// What a run that begins with another's weights begins from: its model, the form of its data, how it was trained. Its
-// warm-up was for its own length, and what it was computed with is this machine's to choose.
 std::string initial_json(const std::string& run) {
-  nlohmann::json all;
   try {
-    all = nlohmann::json::parse(write_config(checkpoint_config(run, "best")));
+    return config_to_begin_with(run);
   } catch (const Error& error) {
     throw Error(error.kind(), std::string("--init: ") + error.what());
   }
-  nlohmann::json &data = all["data"], &training = all["training"];
-  for (const char* key : {"paths", "split", "unreadable", "cache"}) data.erase(key);
-  if (data["kind"] == "text") data.erase("kind");  // which would take pictures and sound for bytes
-  for (const char* key : {"warmup_steps", "init", "init_sha256", "threads", "device", "precision", "recompute"})
-    training.erase(key);
-  return all.dump();
 }
 
 std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), ", ")); }
@@ -153,9 +143,7 @@ Config read_options(const ConfigOptions& options) {
     texts.push_back(read_text(options.config));
     sources.push_back(options.config);
   }
-  Config config = with_data(read_config(texts, sources, given.texts, given.sources), options);
-  if (begun) config.training.init = options.init;
-  return config;
+  return with_data(read_config(texts, sources, given.texts, given.sources), options);
 }
 
 std::vector<std::string> given_config_options(const ConfigOptions& options) {

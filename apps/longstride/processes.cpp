@@ -1,25 +1,19 @@
-// This joins the processes that were started together, shares the cores of a machine, and ends all when one fails.
+// This joins the processes that were started together, and ends all when one fails.
 #include "processes.h"
 
-#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <set>
-#include <string_view>
-#include <system_error>
-#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "ending.h"
-#include "launcher.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
+#include "longstride/launch.h"
 #include "longstride/origin.h"
 #include "output.h"
 #include "signals.h"
@@ -34,88 +28,19 @@ void say_at_the_end(const std::string& sentence) {
   say(fmt::format("{}longstride: {}\n", ::isatty(STDERR_FILENO) == 1 ? "\n" : "", escaped(sentence)));
 }
 
-// What processes share: a machine's cores, and the time of them that a control group allows.
-struct Seat {
-  std::string machine, group, cores;  // one character a core: whether this process may run on it
-  std::string text() const { return machine + '\n' + group + '\n' + cores; }
-};
-
-Seat seat_of(const std::string& text) {
-  const std::size_t first = text.find('\n'), second = text.find('\n', first + 1);
-  return {text.substr(0, first), text.substr(first + 1, second - first - 1), text.substr(second + 1)};
-}
-
-Seat own_seat() {
-  Seat seat;
-  std::ifstream("/proc/sys/kernel/random/boot_id") >> seat.machine;
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) seat.group += line + ' ';
-  std::error_code none;
-  seat.group += std::filesystem::read_symlink("/proc/self/ns/cgroup", none).string();
-  cpu_set_t usable;
-  CPU_ZERO(&usable);
-  if (::sched_getaffinity(0, sizeof usable, &usable) != 0) return seat;
-  for (int core = 0; core < CPU_SETSIZE; ++core) seat.cores += CPU_ISSET(core, &usable) ? '1' : '0';
-  return seat;
-}
-
-// OMP_NUM_THREADS is taken for a wish; 1 under torchrun is not, which sets it for all that it starts.
-bool threads_are_wished() {
-  const char* wish = std::getenv("OMP_NUM_THREADS");
-  return wish != nullptr && !(std::string_view(wish) == "1" && std::getenv("TORCHELASTIC_RUN_ID") != nullptr);
-}
-
-// Each core is divided among the processes that may run on it, and what a control group allows among those in it.
-int share_of_cores(World& world) {
-  const Seat mine = own_seat();
-  std::vector<Seat> here;
-  for (const std::string& text : gather(world, mine.text()))
-    if (Seat seat = seat_of(text); seat.machine == mine.machine) here.push_back(std::move(seat));
-  const int usable = machine_info().threads;
-  if (threads_are_wished()) return usable;
-  double share = 0, cores = 0;
-  for (std::size_t core = 0; core < mine.cores.size(); ++core) {
-    if (mine.cores[core] != '1') continue;
-    ++cores;
-    share += 1.0 / static_cast<double>(std::count_if(here.begin(), here.end(), [&](const Seat& seat) {
-               return core < seat.cores.size() && seat.cores[core] == '1';
-             }));
-  }
-  const auto in_group =
-      std::count_if(here.begin(), here.end(), [&](const Seat& seat) { return seat.group == mine.group; });
-  const bool limited = usable < cores && std::getenv("OMP_NUM_THREADS") == nullptr;
-  if (limited || cores == 0)
-    share = std::min(cores == 0 ? usable : share, 1.0 * usable / static_cast<double>(in_group));
-  constexpr double kRounding = 1e-6;  // 3 thirds are 1
-  return std::max(1, static_cast<int>(share + kRounding));
-}
-
-void require_size(const Launched& launched, const Launch& launch) {
-  if (launched.size == launch.place.size) return;
-  throw Error(
-      ErrorKind::unavailable,
-      fmt::format("the launcher started {} processes and this build's MPI finds {}: it is another MPI's launcher; "
-                  "use its own mpirun, or let the processes speak TCP (srun --mpi=none, torchrun)",
-                  launch.place.size, launched.size));
-}
-
-Launched join_launched(const std::string& command, const std::atomic<bool>* stop) {
+Launched join(const std::string& command, const std::atomic<bool>* stop) {
   Launched launched;
-  const Launch launch = find_launch();
+  const Launch launch = find_launch(std::getenv);
   if (launch.place.size == 1) return launched;
   Joining joining;
   joining.build = fmt::format("`longstride {}` of {}", command, origin_words(this_origin("")));
   joining.stop = stop;
-  joining.patience_s = launch.patience_s;
-  joining.silence_s = launch.silence_s;
   joining.ends.say = say_at_the_end;
   joining.ends.leave = [](int status) { ::_exit(status); };  // files are whole at any time
-  without_signals(
-      [&] { launched.world = launch.by_mpi ? join_world_by_mpi(joining) : join_world_by_tcp(launch.place, joining); });
+  without_signals([&] { launched.world = join_launched(launch, joining); });
   launched.rank = rank_of(*launched.world);
   launched.size = size_of(*launched.world);
-  require_size(launched, launch);
-  launched.cores = share_of_cores(*launched.world);
+  launched.cores = share_of_cores(*launched.world, std::getenv);
   return launched;
 }
 
@@ -123,7 +48,7 @@ Launched join_launched(const std::string& command, const std::atomic<bool>* stop
 
 bool is_first_launched() {
   try {
-    return find_launch().place.rank == 0;
+    return find_launch(std::getenv).place.rank == 0;
   } catch (const Error&) {
     return true;  // who joins the others says what is wrong
   }
@@ -148,7 +73,7 @@ std::string processes_words(const Launched& launched) {
 
 int run_together(const std::string& command, const std::atomic<bool>* stop,
                  const std::function<int(const Launched&)>& run) {
-  const Launched launched = join_launched(command, stop);
+  const Launched launched = join(command, stop);
   if (launched.size == 1) return run(launched);
   try {
     return run(launched);

@@ -62,17 +62,6 @@ std::string amount_words(const SampleOptions& options, const DataConfig& data) {
                      static_cast<double>(options.tokens) / static_cast<double>(data.sample_rate));
 }
 
-// Whether the sequences are fewer, or shorter, than was asked for.
-bool was_interrupted(const SampleOptions& options, const Sequences& sequences) {
-  if (std::ssize(sequences) < options.count) return true;
-  for (std::int64_t at = 0; at < options.count; ++at) {
-    const std::vector<std::uint8_t>& tokens = sequences[static_cast<std::size_t>(at)];
-    const std::int64_t made = std::ssize(tokens) - std::ssize(options.prompt(at));
-    if (made < options.tokens && !ends_by_stop(options, tokens, made)) return true;
-  }
-  return false;
-}
-
 // The threads of a process, where those that make no sequence leave theirs to the others.
 void share_threads(Launched launched, std::int64_t threads, std::int64_t count) {
   if (count < launched.size)

@@ -9,6 +9,7 @@
 
 #include "longstride/error.h"
 #include "longstride/file.h"
+#include "words.h"
 
 namespace longstride::program {
 namespace {

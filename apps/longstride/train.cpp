@@ -8,7 +8,6 @@
 
 #include "command.h"
 #include "longstride/error.h"
-#include "longstride/file.h"
 #include "options.h"
 #include "output.h"
 #include "processes.h"
@@ -43,16 +42,6 @@ nlohmann::ordered_json to_json(const TrainResult& result, const std::string& out
   json["data_sha256"] = result.data_sha256;
   json["origin"] = origin_json(result.origin);
   return json;
-}
-
-// As config.json has them; what is wrong with that file training says.
-std::int64_t threads_of_run(const std::string& run) {
-  const std::string path = run + "/config.json";
-  try {
-    return read_config({read_text(path)}, {path}, {}).training.threads;
-  } catch (const Error&) {
-    return 0;
-  }
 }
 
 Config configuration(TrainArguments& arguments, TrainScreen& screen) {

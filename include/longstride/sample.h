@@ -60,9 +60,13 @@ std::vector<std::vector<std::uint8_t>> sample(const SampleOptions& options);
 // Whether a sequence, of which the last `made` bytes were made, ends with one of options.stops.
 bool ends_by_stop(const SampleOptions& options, std::span<const std::uint8_t> tokens, std::int64_t made);
 
+// Whether they are fewer or shorter than was asked for: sample(options) was told to stop.
+bool was_interrupted(const SampleOptions& options, const std::vector<std::vector<std::uint8_t>>& sequences);
+
 // The byte that sample() chooses by these logits, (V), for a sequence's token `position`, counted from its beginning:
 // for programs that decode by hand (Decoder, longstride/model.h). temperature, top_k, top_p, min_p and seed are looked
-// at. Errors: invalid_argument where one of them cannot be or there are no logits, diverged where a logit is not finite.
+// at. Errors: invalid_argument where one of them cannot be or there are no logits, diverged where a logit is not
+// finite.
 std::uint8_t choose_token(std::span<const float> logits, const SampleOptions& options, std::int64_t position,
                           std::int64_t sequence = 0);
 

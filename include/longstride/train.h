@@ -58,7 +58,7 @@ struct TrainResult {
   std::int64_t step = 0;
   bool interrupted = false;
   bool stopped_early = false;  // training.patience ended it
-  double valid_bits = -1;  // -1: no such part
+  double valid_bits = -1;      // -1: no such part
   double test_bits = -1;
   double test_order0_bits = -1;  // order-0 entropy of the test part's bytes
   std::int64_t test_bytes = 0;
@@ -88,6 +88,16 @@ struct TrainOptions {
 // training.threads is for programs to hand to set_threads (longstride/device.h), as longstride train does: here nothing
 // is set for the process, and the bits do not depend on it.
 TrainResult train(const Config& config, const TrainOptions& options, const TrainObserver& observer);
+
+// The JSON of what a run begins from that begins with the weights of `run` (a run directory, whose best checkpoint it
+// is, a checkpoint or a .safetensors file): training.init itself, that run's model, the form of its data and how it was
+// trained. Its warm-up was for its own length, and what it was computed with is this machine's to choose.
+// Errors: invalid_argument where there is none, corrupt_data where it is damaged.
+std::string config_to_begin_with(const std::string& run);
+
+// training.threads as the run directory has it: what a program hands to set_threads before it goes on with that run. 0
+// where there is none, or its config.json cannot be read, of which train() says what is wrong.
+std::int64_t threads_of_run(const std::string& run);
 
 }  // namespace longstride
 #pragma GCC visibility pop

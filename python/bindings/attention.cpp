@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <list>
 #include <mutex>
@@ -127,7 +128,9 @@ Operand operand(const char* name, std::uintptr_t address, const Strides& strides
 
 Key key_of(const Strides& q_shape, std::int64_t Dv, bool bfloat16, const std::string& patterns,
            std::optional<float> scale, int threads) {
-  if (scale && !(*scale > 0)) throw_invalid("sparse_attention: scale must be above 0, got " + std::to_string(*scale));
+  if (scale && !(*scale > 0 && std::isfinite(*scale))) {
+    throw_invalid("sparse_attention: scale must be above 0, and finite, got " + std::to_string(*scale));
+  }
   const auto [B, H, T, Dq] = q_shape;
   return {B, H, T, Dq, Dv, bfloat16, threads, scale.value_or(0), patterns};
 }

@@ -23,6 +23,7 @@ void bind_model(nb::module_& module);
 void bind_decoder(nb::module_& module);
 void bind_sample(nb::module_& module);
 void bind_view(nb::module_& module);
+void bind_world(nb::module_& module);
 void bind_train(nb::module_& module);
 
 // Threads of OpenMP do not live on in a forked process, and a computation there would wait for them for ever. Throws

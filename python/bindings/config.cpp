@@ -8,6 +8,7 @@
 #include "longstride/checkpoint.h"
 #include "longstride/error.h"
 #include "longstride/plan.h"
+#include "longstride/train.h"
 #include "paths.h"
 #include "records.h"
 #include "words.h"
@@ -102,6 +103,8 @@ void bind_config(nb::module_& module) {
   module.def("preset_json", &preset_json);
   module.def("resolve", resolve);
   module.def("kind_of", kind_of);
+  module.def("config_to_begin_with",
+             [](const Path& run) { return said(without_lock([&] { return config_to_begin_with(run.name); })); });
   module.def("describe", describe);
   module.def("plan", [](const std::string& config) {
     const Config read = read_config({config}, {"config"}, {});

@@ -1,4 +1,5 @@
 // A model that Python holds: logits, scores, evaluations.
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -9,6 +10,7 @@
 #include "paths.h"
 #include "records.h"
 #include "words.h"
+#include "world.h"
 
 namespace longstride::python {
 namespace {
@@ -77,9 +79,41 @@ nb::dict record(const Evaluation& found) {
   return fields;
 }
 
+// What single bytes cost, in columns: a row a scored byte, and of the likeliest K a row each.
+class PerByte {
+ public:
+  void add(const ScoredToken& token) {
+    at_.push_back(token.at);
+    byte_.push_back(token.token);
+    bits_.push_back(token.bits);
+    for (const LikelyToken& likely : token.expected) {
+      expected_.push_back(likely.token);
+      probability_.push_back(likely.probability);
+    }
+  }
+  nb::dict record() && {
+    const std::size_t rows = at_.size(), K = rows == 0 ? 0 : expected_.size() / rows;
+    nb::dict fields;
+    fields["at"] = array_of(std::move(at_));
+    fields["byte"] = array_of(std::move(byte_));
+    fields["bits"] = array_of(std::move(bits_));
+    fields["expected"] = array_of(std::move(expected_), {rows, K});
+    fields["probability"] = array_of(std::move(probability_), {rows, K});
+    return fields;
+  }
+
+ private:
+  std::vector<std::int64_t> at_;
+  std::vector<std::int32_t> byte_, expected_;
+  std::vector<double> bits_, probability_;
+};
+
+// expected: of how many of the likeliest bytes every scored byte's record tells; none: there are no such records.
 nb::dict evaluate(const ModelHandle& self, const std::vector<Path>& data, const std::string& split, std::int64_t offset,
                   std::int64_t bytes, std::int64_t min_context, const std::string& precision, const Path& cache,
-                  const nb::object& progress, const nb::callable& noted) {
+                  std::optional<std::int64_t> expected, const WorldHandle* world, const nb::object& progress,
+                  const nb::callable& noted) {
+  const InWorld together(world);
   Errand errand;
   EvaluateOptions options;
   for (const Path& path : data) options.paths.push_back(path.name);
@@ -90,14 +124,23 @@ nb::dict evaluate(const ModelHandle& self, const std::vector<Path>& data, const 
   options.precision = precision_of(precision);
   options.cache = cache.name;
   options.stop = errand.stop();
+  options.world = together.world();
+  PerByte per_byte;
+  if (expected) {
+    options.scored = [&](const ScoredToken& token) { per_byte.add(token); };
+    options.expected = *expected;
+  }
   if (!progress.is_none()) {
     options.progress = [&](double share, double bits) { errand.tell([&] { progress(share, bits); }); };
   }
   options.noted = [&](const std::string& sentence) { errand.tell([&] { noted(said(sentence)); }); };
   Evaluation found;
   const Turn turn(*self.held);
-  errand.run([&] { found = self.held->model.evaluate(options); });
-  return record(found);
+  together.run(errand, [&] { found = self.held->model.evaluate(options); });
+  if (found.interrupted) throw Error(ErrorKind::stopped, "evaluate: another process was told to stop");
+  nb::dict fields = record(found);
+  fields["per_byte"] = expected ? nb::object(std::move(per_byte).record()) : nb::none();
+  return fields;
 }
 
 }  // namespace
@@ -115,7 +158,7 @@ void bind_model(nb::module_& module) {
       .def("next_logits", next_logits)
       .def("score", score)
       .def("evaluate", evaluate, "data"_a, "split"_a, "offset"_a, "bytes"_a, "min_context"_a, "precision"_a, "cache"_a,
-           "progress"_a.none(), "noted"_a);
+           "expected"_a.none(), "world"_a.none(), "progress"_a.none(), "noted"_a);
 }
 
 }  // namespace longstride::python

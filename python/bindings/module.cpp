@@ -8,6 +8,9 @@ extern const char* const kCommit;  // cmake/commit.cmake makes the file that say
 
 NB_MODULE(_core, module) {
   using namespace longstride::python;
+  if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {  // whose end nanobind does not survive
+    throw nanobind::import_error("longstride: works in a process's first interpreter alone; use threads or processes");
+  }
   module.doc() = "The library behind the package longstride. Import longstride instead.";
   longstride::set_commit(longstride::program::kCommit);
   module.def("version", &longstride::version, "The version of the library, as in \"0.1.0\".");
@@ -18,6 +21,7 @@ NB_MODULE(_core, module) {
   bind_attention(module);
   bind_machine(module);
   bind_config(module);
+  bind_world(module);
   bind_model(module);
   bind_decoder(module);
   bind_sample(module);

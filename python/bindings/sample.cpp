@@ -16,6 +16,7 @@
 #include "longstride/sound.h"
 #include "paths.h"
 #include "words.h"
+#include "world.h"
 
 namespace longstride::python {
 namespace {
@@ -29,7 +30,7 @@ T taken(const nb::dict& choices, const char* name) {
 }
 
 // choices: the fields of SampleOptions by their names.
-SampleOptions options_of(const nb::dict& choices, const std::vector<Bytes>& prompts) {
+SampleOptions options_of(const nb::dict& choices, const std::vector<Bytes>& prompts, const std::vector<Bytes>& stops) {
   SampleOptions options;
   options.tokens = taken<std::int64_t>(choices, "tokens");
   options.temperature = taken<double>(choices, "temperature");
@@ -41,19 +42,23 @@ SampleOptions options_of(const nb::dict& choices, const std::vector<Bytes>& prom
   options.exact = taken<bool>(choices, "exact");
   options.count = taken<std::int64_t>(choices, "count");
   for (const Bytes& prompt : prompts) options.prompts.emplace_back(prompt.data(), prompt.data() + prompt.size());
+  for (const Bytes& stop : stops) options.stops.emplace_back(stop.data(), stop.data() + stop.size());
   return options;
 }
 
 // A list of arrays, prompts included.
 nb::list sample(const ModelHandle& self, const nb::dict& choices, const std::vector<Bytes>& prompts,
-                const nb::callable& noted) {
-  SampleOptions options = options_of(choices, prompts);
+                const std::vector<Bytes>& stops, const WorldHandle* world, const nb::callable& noted) {
+  SampleOptions options = options_of(choices, prompts, stops);
+  const InWorld together(world);
+  options.world = together.world();
   Errand errand;
   options.stop = errand.stop();
   options.noted = [&](const std::string& sentence) { errand.tell([&] { noted(said(sentence)); }); };
   std::vector<std::vector<std::uint8_t>> made;
   const Turn turn(*self.held);
-  errand.run([&] { made = self.held->model.sample(options); });
+  together.run(errand, [&] { made = self.held->model.sample(options); });
+  if (was_interrupted(options, made)) throw Error(ErrorKind::stopped, "sample: another process was told to stop");
   nb::list sequences;
   for (std::vector<std::uint8_t>& tokens : made) sequences.append(array_of(std::move(tokens)));
   return sequences;
@@ -144,8 +149,8 @@ nb::bytes next(const StreamHandle& self, const nb::callable& noted) {
 }
 
 void make_stream(StreamHandle* self, const ModelHandle& model, const nb::dict& choices,
-                 const std::vector<Bytes>& prompts) {
-  SampleOptions options = options_of(choices, prompts);
+                 const std::vector<Bytes>& prompts, const std::vector<Bytes>& stops) {
+  SampleOptions options = options_of(choices, prompts, stops);
   new (self) StreamHandle{computing([&] { return shared_until_fork<Stream>(model.held, std::move(options)); })};
 }
 
@@ -163,7 +168,7 @@ ArrayOut<std::uint8_t> tokens_of(const ModelHandle& self, const Path& path) {
 }  // namespace
 
 void bind_sample(nb::module_& module) {
-  module.def("sample", sample);
+  module.def("sample", sample, "model"_a, "choices"_a, "prompts"_a, "stops"_a, "world"_a.none(), "noted"_a);
   module.def("picture", picture);
   module.def("sound", [](const ModelHandle& self, const Bytes& tokens) {
     return array_of(token_sound(self.held->model.config().data, span_of(tokens)).samples);

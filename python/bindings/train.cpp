@@ -1,8 +1,11 @@
 // Training, with what it tells Python as it goes.
 #include "longstride/train.h"
 
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
+
+#include <mutex>
 
 #include "bindings.h"
 #include "errand.h"
@@ -10,6 +13,7 @@
 #include "longstride/device.h"
 #include "paths.h"
 #include "records.h"
+#include "world.h"
 
 namespace longstride::python {
 namespace {
@@ -43,6 +47,7 @@ nb::dict record(const TrainResult& result) {
   nb::dict fields;
   fields["step"] = result.step;
   fields["interrupted"] = result.interrupted;
+  fields["stopped_early"] = result.stopped_early;
   fields["valid_bits"] = unless_negative(result.valid_bits);
   fields["test_bits"] = unless_negative(result.test_bits);
   fields["test_order0_bits"] = unless_negative(result.test_order0_bits);
@@ -54,20 +59,29 @@ nb::dict record(const TrainResult& result) {
   return fields;
 }
 
-// The threads that training.threads asks for, where it does, and what they were before once this goes.
+// The threads that training.threads asks for, where it does, and what they were before once this goes: of trainings at
+// the same time once the last one goes.
 class ThreadsOfTraining {
  public:
-  explicit ThreadsOfTraining(std::int64_t asked) : before_(asked == 0 ? 0 : machine_info().threads) {
-    if (asked != 0) set_threads_of_process(static_cast<int>(asked));
+  explicit ThreadsOfTraining(std::int64_t asked) : asked_(asked != 0) {
+    if (!asked_) return;
+    const std::lock_guard held(mutex_);
+    if (users_ == 0) before_ = machine_info().threads;
+    set_threads_of_process(static_cast<int>(asked));
+    ++users_;
   }
   ~ThreadsOfTraining() {
-    if (before_ != 0) set_threads_of_process(before_);
+    if (!asked_) return;
+    const std::lock_guard held(mutex_);
+    if (--users_ == 0) set_threads_of_process(before_);
   }
   ThreadsOfTraining(const ThreadsOfTraining&) = delete;
   ThreadsOfTraining& operator=(const ThreadsOfTraining&) = delete;
 
  private:
-  int before_;
+  const bool asked_;
+  static inline std::mutex mutex_;
+  static inline int users_ = 0, before_ = 0;
 };
 
 // What `watcher` is told: methods started(plan, data), stepped(fields) -> go on?, validated(step, bits, best),
@@ -98,29 +112,39 @@ TrainObserver observer_of(Errand& errand, const nb::object& watcher) {
   return observer;
 }
 
-// config: JSON; data: in the place of its own paths where there are any.
+// config: JSON; data: in the place of its own paths where there are any. steps, minutes: a resumed run's new end.
 nb::dict train_it(const std::string& config, const std::vector<Path>& data, const Path& out, bool resume,
-                  bool overwrite, const nb::object& watcher) {
+                  bool overwrite, std::optional<std::int64_t> steps, std::optional<double> minutes,
+                  const WorldHandle* world, const nb::object& watcher) {
   Config asked = read_config({config}, {"config"}, {});
   if (!data.empty()) asked.data.paths.clear();
   for (const Path& path : data) asked.data.paths.push_back(path.name);
+  if (resume) asked.training.threads = threads_of_run(out.name);
+  const InWorld together(world);
   Errand errand;
   TrainOptions options;
   options.out = out.name;
   options.resume = resume;
   options.overwrite = overwrite;
+  options.steps = steps;
+  options.minutes = minutes;
+  options.world = together.world();
   options.stop = errand.stop();
   const TrainObserver observer = observer_of(errand, watcher);
   TrainResult result;
   const ThreadsOfTraining threads(asked.training.threads);
-  errand.run([&] { result = train(asked, options, observer); });
+  together.run(errand, [&] {
+    result = train(asked, options, observer);
+    if (options.world != nullptr) gather(*options.world, "");  // until the first one has written the run
+  });
   return record(result);
 }
 
 }  // namespace
 
 void bind_train(nb::module_& module) {
-  module.def("train", train_it, "config"_a, "data"_a, "out"_a, "resume"_a, "overwrite"_a, "watcher"_a);
+  module.def("train", train_it, "config"_a, "data"_a, "out"_a, "resume"_a, "overwrite"_a, "steps"_a.none(),
+             "minutes"_a.none(), "world"_a.none(), "watcher"_a);
 }
 
 }  // namespace longstride::python

@@ -28,6 +28,7 @@ from longstride.results import (
     Info,
     Machine,
     MadeSample,
+    PerByte,
     Plan,
     Score,
     Step,
@@ -37,6 +38,7 @@ from longstride.results import (
 from longstride.sampling import Sound, TextStream
 from longstride.training import train
 from longstride.view import AttentionRow, AttentionView
+from longstride.world import World, join_world
 
 __version__: str = _core.version()
 
@@ -58,6 +60,7 @@ __all__ = [
     "MissingFile",
     "Model",
     "Pattern",
+    "PerByte",
     "Plan",
     "Reach",
     "Score",
@@ -68,8 +71,10 @@ __all__ = [
     "TrainResult",
     "Unavailable",
     "Validation",
+    "World",
     "explain",
     "info",
+    "join_world",
     "lint",
     "load",
     "machine",

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 from longstride import _core
-from longstride.errors import naming_missing
+from longstride.errors import InvalidArgument, naming_missing
 from longstride.pattern import Pattern
 from longstride.results import Info, Machine, Plan
 
@@ -27,23 +27,24 @@ def presets() -> dict[str, dict[str, Any]]:
     return {name: json.loads(_core.preset_json(name)) for name in _core.preset_names()}
 
 
-def resolve(config: Config | None = None, data: Paths | None = None) -> dict[str, Any]:
+def resolve(config: Config | None = None, data: Paths | None = None, init: Path | None = None) -> dict[str, Any]:
     """The whole configuration that `train` would use, every key present.
 
     Where nothing says what the model is, the small preset of what the data are comes first: text-small, image-small or
-    sound-small. ValueError where a key is unknown, a value cannot be or a preset does not exist; FileNotFoundError
+    sound-small. init: a run or a checkpoint whose weights `train` is to begin with: its model and its settings come
+    first. ValueError where a key is unknown, a value cannot be or a preset does not exist; FileNotFoundError
     where a file does not.
     """
     paths = as_paths(data)
-    result: dict[str, Any] = json.loads(resolved_json(config, paths, ""))
+    result: dict[str, Any] = json.loads(resolved_json(config, paths, "", init))
     if paths:
         result["data"]["paths"] = paths
     return result
 
 
-def plan(config: Config | None = None, data: Paths | None = None) -> Plan:
+def plan(config: Config | None = None, data: Paths | None = None, init: Path | None = None) -> Plan:
     """Parameters, memory and products a step of a run, before it starts. Raises as `resolve`."""
-    return Plan(**_core.plan(resolved_json(config, as_paths(data), "")))
+    return Plan(**_core.plan(resolved_json(config, as_paths(data), "", init)))
 
 
 def info(run: Path, checkpoint: str | int = "best") -> Info:
@@ -52,6 +53,7 @@ def info(run: Path, checkpoint: str | int = "best") -> Info:
     run: a run directory, a checkpoint directory or a .safetensors file; checkpoint, of a run directory: "best",
     "latest" or a step. FileNotFoundError, ValueError, or CorruptData where it is damaged.
     """
+    run = os.fspath(run)
     with naming_missing(run):
         fields = _core.describe(run, str(checkpoint))
     fields["config"] = json.loads(fields["config"])
@@ -78,7 +80,7 @@ def as_paths(data: Paths | None) -> list[str]:
     return [os.fspath(path) for path in ([data] if isinstance(data, (str, os.PathLike)) else data)]
 
 
-def resolved_json(config: Config | None, data: list[str], run: str) -> str:
+def resolved_json(config: Config | None, data: list[str], run: str, init: Path | None) -> str:
     """Of the configuration alone: its data stay what it says itself."""
     layers: list[Layer] = []
     if isinstance(config, (str, os.PathLike, Mapping)):
@@ -86,7 +88,13 @@ def resolved_json(config: Config | None, data: list[str], run: str) -> str:
     elif config is not None:
         layers = list(config)
     read = [_read(layer) for layer in layers]
-    if not any(_says_model(layer, text) for layer, (_, text) in zip(layers, read, strict=True)):
+    if init is not None:
+        for name, _ in read:
+            if name.startswith("preset "):
+                raise InvalidArgument(f"init and {name}: a model is one of theirs, got both")
+        with naming_missing(init):
+            read.insert(0, (f"init {os.fspath(init)}", _core.config_to_begin_with(init)))
+    elif not any(_says_model(layer, text) for layer, (_, text) in zip(layers, read, strict=True)):
         paths = (
             data or json.loads(_core.resolve([text for _, text in read], [name for name, _ in read]))["data"]["paths"]
         )
@@ -99,7 +107,10 @@ def resolved_json(config: Config | None, data: list[str], run: str) -> str:
 def _read(layer: Layer) -> tuple[str, str]:
     """The source's name and its JSON."""
     if isinstance(layer, Mapping):
-        return "config", json.dumps(_nested(layer), default=_plain)
+        try:
+            return "config", json.dumps(_nested(layer), default=_plain, allow_nan=False)
+        except ValueError as error:  # nan, infinity, or what holds itself
+            raise InvalidArgument(f"config: needs values that JSON has: {error}") from None
     name = os.fspath(layer)
     if isinstance(layer, str) and name in _core.preset_names():
         return f"preset {name}", _core.preset_json(name)

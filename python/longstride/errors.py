@@ -30,7 +30,7 @@ class Unavailable(Error, NotImplementedError):
     """This machine, build or process lacks it: an instruction set, a device, a library."""
 
 
-class Exhausted(Error, MemoryError):
+class Exhausted(Error, MemoryError, OSError):
     """Memory or disk is full, or the system refused a read or a write."""
 
 

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from longstride import _core
 from longstride.config import Path, Paths, as_paths
 from longstride.decoder import Decoder
-from longstride.errors import naming_missing
+from longstride.errors import InvalidArgument, naming_missing
 from longstride.notes import note
 from longstride.progress import Progress
-from longstride.results import Evaluation, Score
+from longstride.results import Evaluation, PerByte, Score
 from longstride.sampling import Sampler
 from longstride.tokens import Tokens, as_bytes, as_tokens
 from longstride.view import AttentionView
+from longstride.world import World, handle_of
 
 
 def load(run: Path, checkpoint: str | int = "best", *, precision: str = "float32", device: str = "auto") -> Model:
@@ -31,6 +32,7 @@ def load(run: Path, checkpoint: str | int = "best", *, precision: str = "float32
     Raises FileNotFoundError, ValueError where a name is wrong, CorruptData where the file is damaged,
     NotImplementedError where this build lacks the device, MemoryError.
     """
+    run = os.fspath(run)  # what is no path is said in Python's words
     with naming_missing(run):
         return Model(_core.Model(run, str(checkpoint), precision, device))
 
@@ -111,21 +113,32 @@ class Model(Sampler):
         min_context: int = 0,
         precision: str = "auto",
         cache: Path = "",
+        per_byte: bool = False,
+        expected: int = 3,
+        world: World | None = None,
         progress: bool | None = False,
     ) -> Evaluation:
         """Bits per byte of files and folders: what `longstride evaluate` says of them (docs/evaluation.md).
 
         split: "train", "valid", "test" or "all"; offset: bytes of it skipped; bytes: scored at most, -1 all;
         min_context: tokens before the first that a window scores, in [0, n). cache: a folder of decoded data, left out
-        the run's own. progress: by tqdm; None shows it where tqdm is installed.
+        the run's own. per_byte: the result tells what each byte cost, and how many bytes as `expected` says were
+        likeliest there, by a second pass; 0: none. world: processes that share the windows, and all get the figures of
+        one; not with per_byte. progress: by tqdm; None shows it where tqdm is installed.
         """
         paths = as_paths(data)
+        if expected < 0:
+            raise InvalidArgument(f"evaluate: expected needs a whole number of at least 0, got {expected}")
+        if world is not None and world.rank > 0:
+            progress = False
         with Progress(progress, "evaluate") as line, naming_missing(*paths):
             shown = None if progress is False else lambda share, bits: line.show(share, f"{bits:.4f} bits per byte")
             fields = self._handle.evaluate(
-                paths, split, offset, bytes, min_context, precision, os.fspath(cache), shown, note
-            )
-        return Evaluation(**fields)
+                paths, split, offset, bytes, min_context, precision, os.fspath(cache),
+                expected if per_byte else None, handle_of(world), shown, note,
+            )  # fmt: skip
+        found = fields.pop("per_byte")
+        return Evaluation(**fields, per_byte=found and PerByte(**found))
 
     def attention(self, input: Path | bytes | Row[int] | NDArray[Any]) -> AttentionView:
         """Where heads look on one input, by the network's own float32 pass: rows of probabilities, and pictures.

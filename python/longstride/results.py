@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,9 +31,21 @@ class Evaluation:
     origin: dict[str, str]  #: what computed this
     trained_by: dict[str, str] | None  #: what trained the checkpoint; None: it does not say
     seconds: float
+    per_byte: PerByte | None = field(default=None, compare=False)  #: where it was asked for
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
+class PerByte:
+    """What each of T scored bytes cost, and the K likeliest in its place: `longstride evaluate --per-byte`."""
+
+    at: NDArray[np.int64]  #: (T,) in the part, the offset counted
+    byte: NDArray[np.int32]  #: (T,)
+    bits: NDArray[np.float64]  #: (T,) -log2 p; they add up to the evaluation's
+    expected: NDArray[np.int32]  #: (T, K) likeliest first
+    probability: NDArray[np.float64]  #: (T, K) of these
+
+
+@dataclass(frozen=True, eq=False)
 class Score:
     """Bits of each token under the protocol of evaluations."""
 
@@ -93,6 +105,7 @@ class TrainResult:
     run: str  #: the run directory, for longstride.load
     step: int
     interrupted: bool  #: on_step said so; longstride.train(out=..., resume=True) goes on to the same bits
+    stopped_early: bool  #: training.patience ended it: so many validations in a row were no better
     valid_bits: float | None  #: None: there is no such part
     test_bits: float | None
     test_order0_bits: float | None  #: order-0 entropy of the test part's bytes

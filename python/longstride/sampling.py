@@ -21,6 +21,7 @@ from longstride.config import Path
 from longstride.errors import InvalidArgument, naming_missing
 from longstride.notes import note
 from longstride.tokens import Tokens, as_bytes
+from longstride.world import World, handle_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _MOST_SECONDS = 1e9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
 class Sound:
     """Sound of one channel. It plays itself in a notebook."""
 
@@ -106,6 +107,17 @@ _USUAL: Choices = {
 }
 
 
+# What each kind of choice may be given as.
+_KINDS: dict[type, tuple[type, ...]] = {
+    bool: (bool, np.bool_),
+    int: (int, np.integer),
+    float: (int, float, np.integer, np.floating),
+    str: (str,),
+}
+_WORDS = {bool: "True or False", int: "a whole number", float: "a number", str: "a word"}
+_LARGEST = np.iinfo(np.int64).max
+
+
 class Sampler:
     """What a Model makes. The same choices give the bytes of `longstride sample`.
 
@@ -128,20 +140,43 @@ class Sampler:
             return self.sample_pictures(**choices)[0]
         return self.sample_sounds(**choices)[0] if self.kind == "sound" else self.sample_text(**choices)
 
-    def sample_text(self, prompt: Tokens = b"", tokens: int = 256, **choices: Unpack[Choices]) -> TextStream:
-        """Text that follows `prompt`: an iterator of its new bytes as they are made, `tokens` of them."""
-        return TextStream(_core.Stream(self._handle, _asked(tokens, 1, choices), [as_bytes(prompt)]))
+    def sample_text(
+        self,
+        prompt: Tokens = b"",
+        tokens: int = 256,
+        *,
+        stops: str | bytes | Sequence[Tokens] = (),
+        **choices: Unpack[Choices],
+    ) -> TextStream:
+        """Text that follows `prompt`: an iterator of its new bytes as they are made, `tokens` of them.
+
+        stops: a text or several; it ends as soon as it was made, and stays at the end.
+        """
+        asked = _asked(tokens, 1, choices)
+        return TextStream(_core.Stream(self._handle, asked, [as_bytes(prompt)], _as_stops(stops)))
 
     def sample_tokens(
-        self, prompts: Sequence[Tokens] = (), tokens: int = 256, count: int | None = None, **choices: Unpack[Choices]
+        self,
+        prompts: Sequence[Tokens] = (),
+        tokens: int = 256,
+        count: int | None = None,
+        *,
+        stops: str | bytes | Sequence[Tokens] = (),
+        world: World | None = None,
+        **choices: Unpack[Choices],
     ) -> list[NDArray[np.uint8]]:
         """`count` sequences made side by side, prompts included: (T,) uint8 each, of any kind of model.
 
-        Sequence i begins with prompts[i mod their number]; count: left out, one a prompt. Ctrl-C raises.
+        Sequence i begins with prompts[i mod their number]; count: left out, one a prompt. stops: a text or several; a
+        sequence ends as soon as one was made. world: processes that make a part of them each, and all get all.
+        Ctrl-C raises.
         """
+        if isinstance(prompts, (str, bytes)):
+            raise TypeError("sample_tokens: needs a list of prompts, got one; write [prompt]")
         count = max(1, len(prompts)) if count is None else count
         given = [as_bytes(prompt) for prompt in prompts]
-        return _core.sample(self._handle, _asked(tokens, count, choices), given, note)
+        asked = _asked(tokens, count, choices)
+        return _core.sample(self._handle, asked, given, _as_stops(stops), handle_of(world), note)
 
     def sample_pictures(
         self,
@@ -149,10 +184,12 @@ class Sampler:
         *,
         prime: Path | NDArray[np.uint8] | None = None,
         keep: float = 0.5,
+        world: World | None = None,
         **choices: Unpack[Choices],
     ) -> list[NDArray[np.uint8]]:
         """Pictures, (H, W, C) uint8 each. prime: one whose top `keep`, a share in [0, 1), they complete: the path of a
-        file, read as training reads it, or such an array. ValueError where the model makes no pictures."""
+        file, read as training reads it, or such an array. world: as for sample_tokens. ValueError where the model makes
+        no pictures."""
         self._require("image", "pictures")
         shape = _core.picture(self._handle, as_bytes(b"")).shape
         kept = np.zeros(0, np.uint8)
@@ -160,7 +197,7 @@ class Sampler:
             if not 0 <= keep < 1:
                 raise InvalidArgument(f"keep: needs a share in [0, 1), got {keep}")
             kept = self._primed(prime).reshape(shape)[: _part(keep, shape[0])].ravel()
-        made = self.sample_tokens([kept], int(np.prod(shape)) - len(kept), count, **choices)
+        made = self.sample_tokens([kept], int(np.prod(shape)) - len(kept), count, world=world, **choices)
         return [_core.picture(self._handle, tokens) for tokens in made]
 
     def sample_sounds(
@@ -170,10 +207,12 @@ class Sampler:
         seconds: float = 10,
         prime: Path | NDArray[np.uint8] | None = None,
         keep: float = 1,
+        world: World | None = None,
         **choices: Unpack[Choices],
     ) -> list[Sound]:
         """Sounds with `seconds` that are new. prime: one that they go on from after the share `keep` of it: the path of
-        a file, read as training reads it, or its tokens. ValueError where the model makes no sound."""
+        a file, read as training reads it, or its tokens. world: as for sample_tokens. ValueError where the model makes
+        no sound."""
         self._require("sound", "sound")
         rate = int(self.config["data"]["sample_rate"])
         if not 0 <= keep <= 1:
@@ -182,7 +221,7 @@ class Sampler:
             raise InvalidArgument(f"seconds: needs a number in [0, {_MOST_SECONDS:.0e}], got {seconds}")
         kept = np.zeros(0, np.uint8) if prime is None else self._primed(prime)
         kept = kept[: _part(keep, len(kept))]
-        made = self.sample_tokens([kept], math.floor(seconds * rate + 0.5), count, **choices)
+        made = self.sample_tokens([kept], math.floor(seconds * rate + 0.5), count, world=world, **choices)
         return [Sound(_core.sound(self._handle, tokens), rate) for tokens in made]
 
     def _primed(self, prime: Path | NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -201,8 +240,20 @@ def _asked(tokens: int, count: int, choices: Choices) -> dict[str, Any]:
     unknown = set(choices) - set(_USUAL)
     if unknown:
         raise TypeError(f"sample: has no choice {min(unknown)!r}; the choices are {', '.join(_USUAL)}")
-    asked = {name: type(usual)(choices.get(name, usual)) for name, usual in _USUAL.items()}  # type: ignore[call-arg]
-    return {**asked, "tokens": tokens, "count": count}
+    asked: dict[str, Any] = {**_USUAL, **choices, "tokens": tokens, "count": count}
+    for name, value in asked.items():
+        usual: Any = _USUAL.get(name, 0)
+        kinds = _KINDS[type(usual)]
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise TypeError(f"sample: {name} needs {_WORDS[type(usual)]}, got {value!r}")
+        asked[name] = type(usual)(value)
+        if type(usual) is int and abs(asked[name]) > _LARGEST:
+            raise InvalidArgument(f"sample: {name} needs a number below 2^63, got {value}")
+    return asked
+
+
+def _as_stops(stops: str | bytes | Sequence[Tokens]) -> list[NDArray[np.uint8]]:
+    return [as_bytes(stop) for stop in ([stops] if isinstance(stops, (str, bytes)) else stops)]
 
 
 def _part(share: float, whole: int) -> int:

@@ -19,7 +19,9 @@ def as_tokens(tokens: Tokens) -> NDArray[np.int32]:
     """(T,) int32. The library says what lies outside the vocabulary; what fits no int32 is said here."""
     if isinstance(tokens, str):
         tokens = tokens.encode()
-    if isinstance(tokens, (bytes, bytearray, memoryview)):
+    if isinstance(tokens, memoryview):
+        tokens = tokens.tobytes()  # whose bytes may lie apart
+    if isinstance(tokens, (bytes, bytearray)):
         return np.frombuffer(tokens, np.uint8).astype(np.int32)
     array = np.asarray(tokens)
     if array.ndim != 1:

@@ -12,6 +12,7 @@ from longstride.errors import InvalidArgument, naming_missing
 from longstride.notes import note
 from longstride.progress import Progress
 from longstride.results import MadeSample, Plan, Step, TrainResult, Validation
+from longstride.world import World, handle_of
 
 
 def train(
@@ -19,8 +20,12 @@ def train(
     data: Paths | None = None,
     *,
     out: Path,
+    init: Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    steps: int | None = None,
+    minutes: float | None = None,
+    world: World | None = None,
     on_step: Callable[[Step], bool | None] | None = None,
     on_validation: Callable[[Validation], object] | None = None,
     on_sample: Callable[[MadeSample], object] | None = None,
@@ -35,6 +40,12 @@ def train(
     run's own configuration; `data` says where its data lie now, where they were moved. overwrite: replaces a run that
     `out` holds. training.threads, where it is not 0, is for this call: what set_threads said before is put back.
 
+    init: a run (its best checkpoint), a checkpoint or a .safetensors file whose weights are begun with, its model and
+    its settings coming before `config`; what changes tensors must stay. steps or minutes, with resume alone: the end
+    that the run has from now on, counted from its beginning. training.patience ends a run that gets no better:
+    `stopped_early` says so. world: processes that train together; all make this call, and the first one writes the run
+    and calls the callbacks.
+
     on_step is called after every step; where it returns False, training saves and returns with `interrupted` set.
     Callbacks run on the caller's thread. progress: by tqdm; None shows it where tqdm is installed.
 
@@ -45,12 +56,20 @@ def train(
     not fit or the disk is full, Diverged.
     """
     paths = as_paths(data)
-    if resume and config is not None:
-        raise InvalidArgument("train: resume=True goes on with the run's own configuration; leave out config")
-    asked = "{}" if resume else resolved_json(config, paths, os.fspath(out))
-    with Progress(progress, "train") as line, naming_missing(*paths, *([out] if resume else [])):
+    if not os.fspath(out):
+        raise InvalidArgument("train: out needs the run directory to write or to go on with, got none")
+    if resume and (config is not None or init is not None):
+        raise InvalidArgument("train: resume=True goes on with the run's own configuration; leave out config and init")
+    if not resume and (steps is not None or minutes is not None):
+        raise InvalidArgument("train: steps and minutes are of resume=True; say training.steps or training.minutes")
+    for name, callback in (("on_step", on_step), ("on_validation", on_validation), ("on_sample", on_sample)):
+        if callback is not None and not callable(callback):
+            raise TypeError(f"train: {name} needs a function, got {callback!r}")
+    asked = "{}" if resume else resolved_json(config, paths, os.fspath(out), init)
+    first = world is None or world.rank == 0
+    with Progress(progress if first else False, "train") as line, naming_missing(*paths, *([out] if resume else [])):
         watcher = _Watcher(line, on_step, on_validation, on_sample)
-        fields = _core.train(asked, paths, out, resume, overwrite, watcher)
+        fields = _core.train(asked, paths, out, resume, overwrite, steps, minutes, handle_of(world), watcher)
     return TrainResult(run=os.fspath(out), **fields)
 
 

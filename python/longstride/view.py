@@ -14,7 +14,7 @@ from longstride.errors import InvalidArgument
 from longstride.pattern import Pattern
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
 class AttentionRow:
     """What one query of one head reads. Query i makes the prediction of token i; key j is the input of position j,
     which is token j - 1 (key 0: the start vector)."""

@@ -203,6 +203,16 @@ bool ends_by_stop(const SampleOptions& options, std::span<const std::uint8_t> to
   });
 }
 
+bool was_interrupted(const SampleOptions& options, const Sequences& sequences) {
+  if (std::ssize(sequences) < options.count) return true;
+  for (std::int64_t at = 0; at < options.count; ++at) {
+    const std::vector<std::uint8_t>& tokens = sequences[static_cast<std::size_t>(at)];
+    const std::int64_t made = std::ssize(tokens) - std::ssize(options.prompt(at));
+    if (made < options.tokens && !ends_by_stop(options, tokens, made)) return true;
+  }
+  return false;
+}
+
 std::uint8_t choose_token(std::span<const float> logits, const SampleOptions& options, std::int64_t position,
                           std::int64_t sequence) {
   if (logits.empty()) throw_invalid("choose_token: needs the logits of a token, got none");

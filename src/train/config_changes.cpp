@@ -7,6 +7,8 @@
 
 #include "io/system.h"
 #include "longstride/error.h"
+#include "longstride/file.h"
+#include "longstride/train.h"
 #include "model/checkpoint.h"
 #include "model/config_fields.h"
 
@@ -113,6 +115,15 @@ void note_config_changes(const RunDirectory& run, const Config& config, const No
     noted(since + list + "; from here on this is another run, and ends in other weights than either would have alone");
   if (const std::string list = words(changes, Touches::nothing); !list.empty())
     noted(since + list + "; the weights do not depend on it");
+}
+
+std::int64_t threads_of_run(const std::string& run) {
+  const std::string path = run + "/config.json";
+  try {
+    return read_config({read_text(path)}, {path}, {}).training.threads;
+  } catch (const Error&) {
+    return 0;
+  }
 }
 
 }  // namespace longstride

@@ -12,6 +12,7 @@
 #include "io/system.h"
 #include "io/words.h"
 #include "longstride/error.h"
+#include "longstride/train.h"
 #include "model/checkpoint.h"
 #include "model/config_fields.h"
 
@@ -66,6 +67,18 @@ void settle_initial_weights(Config& config) {
                     path, hash.substr(0, 12), training.init_sha256.substr(0, 12)));
   training.init = absolute_path(path);
   training.init_sha256 = hash;
+}
+
+std::string config_to_begin_with(const std::string& run) {
+  Config config = checkpoint_config(run, "best");
+  config.training.init = run;
+  nlohmann::json all = nlohmann::json::parse(write_config(config));
+  nlohmann::json &data = all["data"], &training = all["training"];
+  for (const char* key : {"paths", "split", "unreadable", "cache"}) data.erase(key);
+  if (data["kind"] == "text") data.erase("kind");  // which would take pictures and sound for bytes
+  for (const char* key : {"warmup_steps", "init_sha256", "threads", "device", "precision", "recompute"})
+    training.erase(key);
+  return all.dump();
 }
 
 }  // namespace longstride

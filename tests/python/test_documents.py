@@ -47,7 +47,8 @@ def test_the_page_does_what_it_says(folder, capsys):
     assert names["logits"].shape == (11, 256) and names["after"].shape == (2, 256)
     assert names["completed"].shape == (32, 32, 3) and names["row"].query == 12
     assert names["matrix"].shape == (19, 19) and len(names["several"]) == 2
-    assert longstride.info("runs/second").step == 20
+    assert longstride.info("runs/second", "latest").step == 30 and names["told"].expected.shape == (2000, 3)
+    assert names["line"].endswith(b"\n") or len(names["line"]) == 256
 
 
 def test_the_page_names_every_error():

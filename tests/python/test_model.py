@@ -1,10 +1,12 @@
 """A held model beside the program: logits, scores, evaluations, views, decoders."""
 
 import dataclasses
+import json
+import pickle
 
 import numpy as np
 import pytest
-from conftest import program_json
+from conftest import program, program_json
 
 import longstride
 
@@ -41,6 +43,7 @@ def test_tokens_may_be_bytes_text_or_numbers(model):
     for tokens in (
         TEXT.decode(),
         bytearray(TEXT),
+        memoryview(b"".join(bytes([byte, 0]) for byte in TEXT))[::2],
         list(TEXT),
         np.array(list(TEXT), np.int64),
         np.array(list(TEXT * 2))[: len(TEXT)],
@@ -68,8 +71,27 @@ def test_evaluate_gives_the_programs_figures(text_run, model, corpus, options):
     found = dataclasses.asdict(model.evaluate(corpus, **options))
     for name in ("seconds", "origin"):
         found.pop(name), said.pop(name)
+    assert found.pop("per_byte") is None
     said.pop("processor")
     assert found == said
+
+
+def test_evaluate_tells_what_each_byte_cost(text_run, model, corpus):
+    """As the lines of `longstride evaluate --per-byte`."""
+    words = ("--offset", 50, "--bytes", 300, "--min-context", 20, "--quiet", "--per-byte", "--expected", 2)
+    lines = [json.loads(line) for line in program("evaluate", text_run, "--data", corpus, *words).splitlines()][:-1]
+    found = model.evaluate(corpus, offset=50, bytes=300, min_context=20, per_byte=True, expected=2)
+    told = found.per_byte
+    assert told.at.tolist() == [line["at"] for line in lines] and len(lines) == 300
+    assert bytes(told.byte.astype(np.uint8)) == corpus.read_bytes()[50:350]
+    assert told.bits.tolist() == [line["bits"] for line in lines]
+    assert told.expected.tolist() == [[one["byte"] for one in line["expected"]] for line in lines]
+    assert told.probability.tolist() == [[one["probability"] for one in line["expected"]] for line in lines]
+    assert told.bits.sum() == pytest.approx(found.bits_per_byte * found.tokens_scored)
+    assert model.evaluate(corpus, bytes=9, per_byte=True, expected=0).per_byte.expected.shape == (9, 0)
+    assert pickle.loads(pickle.dumps(found)) == found
+    with pytest.raises(ValueError, match="at least 0"):
+        model.evaluate(corpus, per_byte=True, expected=-1)
 
 
 def test_scores_are_those_of_evaluate(model, corpus):
@@ -88,6 +110,13 @@ def test_info_and_what_a_model_says_of_itself(text_run, model):
     assert (model.config, model.step, model.parameters) == (info.config, info.step, info.parameters)
     assert model.path == info.path and model.kind == "text" and model.precision == "float32" and model.device == "cpu"
     assert longstride.load(text_run, info.step).path == longstride.load(info.path).path
+
+
+@pytest.mark.parametrize("ask", [longstride.load, longstride.info])
+def test_what_is_no_path_is_a_type_error(ask):
+    for path in (3, None):
+        with pytest.raises(TypeError, match="expected str, bytes or os.PathLike object"):
+            ask(path)
 
 
 def test_a_decoder_follows_the_whole_pass(model):

@@ -230,6 +230,22 @@ def in_a_process(method, *arguments):
     return answer
 
 
+def test_a_second_interpreter_refuses():
+    interpreters = pytest.importorskip("_xxsubinterpreters" if sys.version_info < (3, 13) else "_interpreters")
+    code = f"""
+import {interpreters.__name__} as interpreters
+made = interpreters.create()
+try:
+    failed = interpreters.run_string(made, "import longstride")
+except Exception as error:
+    failed = error
+print(failed is not None)
+interpreters.destroy(made)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=120, text=True)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_process_refuses_and_a_spawned_one_computes(text_run, model):
     expected = model.bits(TEXT).tobytes()
@@ -277,6 +293,9 @@ def test_what_holds_memory_refuses_to_be_pickled_and_says_why(model):
 def test_results_and_errors_are_pickled(model, corpus):
     for result in (model.evaluate(corpus, bytes=500), longstride.machine(), longstride.Pattern("dense").reach(9)):
         assert pickle.loads(pickle.dumps(result)) == result
+    score = model.score(TEXT)
+    assert pickle.loads(pickle.dumps(score)).bits.tolist() == score.bits.tolist()
+    assert len({score, score, model.score(TEXT)}) == 2  # what holds arrays is compared by what it is, not by what it holds
     for kind in (longstride.InvalidArgument, longstride.MissingFile, longstride.CorruptData, longstride.Exhausted):
         same = pickle.loads(pickle.dumps(kind("a sentence")))
         assert type(same) is kind and str(same) == "a sentence" and isinstance(same, longstride.Error)
@@ -314,6 +333,7 @@ def test_names_that_are_no_utf_8_survive(corpus, tmp_path):
         ("Unavailable", NotImplementedError),
         ("Unavailable", RuntimeError),
         ("Exhausted", MemoryError),
+        ("Exhausted", OSError),
         ("Diverged", ArithmeticError),
     ],
 )

@@ -70,6 +70,24 @@ def test_several_sequences_are_made_side_by_side(text_run, model, tmp_path):
     assert len(model.sample_tokens(["a", "b"], tokens=1)) == 2 and model.sample_tokens(tokens=0)[0].size == 0
 
 
+def test_a_sample_ends_by_what_it_ends_with(text_run, model):
+    """As `longstride sample --stop`; what ends it stays in it."""
+    whole = model.sample_text("def ", tokens=150).read()
+    stop = whole[40:43]
+    first = whole.index(stop) + len(stop)
+    for stops in ([stop], [b"never made", stop], stop):
+        assert model.sample_text("def ", tokens=150, stops=stops).read() == whole[:first]
+    (tokens,) = model.sample_tokens(["def "], tokens=150, stops=[stop, np.frombuffer(b"no", np.uint8)])
+    assert tokens.tobytes() == b"def " + whole[:first]
+    letter = next(letter for letter in whole.decode("latin-1") if letter.isascii() and letter.isalnum())
+    words = ("--prompt", "def ", "--tokens", 150, "--temperature", 1, "--no-echo", "--quiet", "--stop", letter)
+    assert model.sample_text("def ", tokens=150, stops=letter).read() == program("sample", text_run, *words)
+    with pytest.raises(ValueError, match="at least one byte"):
+        model.sample_text(stops=[b""]).read()
+    with pytest.raises(TypeError, match="needs a list of prompts"):
+        model.sample_tokens("def ")
+
+
 def test_an_ended_stream_gives_nothing_more(model):
     stream = model.sample_text(tokens=3)
     assert len(stream.read()) == 3
@@ -90,6 +108,13 @@ def test_an_ended_stream_gives_nothing_more(model):
         ({"precision": "half"}, ValueError),
         ({"heat": 1}, TypeError),
         ({"prompt": [300]}, ValueError),
+        ({"temperature": "0.5"}, TypeError),
+        ({"top_k": 2.7}, TypeError),
+        ({"seed": True}, TypeError),
+        ({"exact": "no"}, TypeError),
+        ({"precision": 32}, TypeError),
+        ({"tokens": 1.5}, TypeError),
+        ({"tokens": 2**63}, ValueError),
     ],
 )
 def test_choices_that_cannot_be_are_refused(model, choices, kind):

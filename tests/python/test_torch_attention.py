@@ -138,6 +138,17 @@ def test_a_query_that_reads_nothing_gives_zero_and_takes_no_gradient():
     )
 
 
+@pytest.mark.parametrize("shape", [(0, 2, 9), (2, 0, 9), (2, 2, 0), (0, 0, 0)])
+def test_of_nothing_there_is_nothing(shape):
+    """As scaled_dot_product_attention has it: an empty batch passes through."""
+    q, k, v = (torch.randn(*shape, D).requires_grad_() for D in (4, 4, 6))
+    torch._dynamo.reset()
+    for function in (attention, torch.compile(attention, fullgraph=True)):
+        out = function(q, k, v, "fixed(4,1)")
+        assert out.shape == (*shape, 6)
+        assert [x.shape for x in torch.autograd.grad(out.sum(), (q, k, v))] == [q.shape, k.shape, v.shape]
+
+
 def test_only_what_needs_a_gradient_gets_one():
     q, k = (torch.randn(1, 2, 9, 4) for _ in range(2))
     v = torch.randn(1, 2, 9, 4).requires_grad_()
@@ -302,17 +313,24 @@ def zeros(*shape, dtype=torch.float32):
         (zeros(1, 1, 9, 4, dtype=torch.float64),) * 3 + ("dense", None, "got torch.float64"),
         (zeros(1, 1, 9, 4), zeros(1, 1, 9, 4), zeros(1, 1, 9, 4, dtype=torch.bfloat16), "dense", None, "all bfloat16"),
         (zeros(1, 1, 9, 300),) * 3 + ("dense", None, r"Dq must be in \[1, 256\], got 300"),
-        (zeros(0, 1, 9, 4),) * 3 + ("dense", None, r"B must be in \[1, 1048576\], got 0"),
+        (zeros(0, 1, 9, 4),) * 3 + ("dens", None, "is no pattern"),
         (zeros(1, 3, 9, 4),) * 3 + ("dens", None, "is no pattern"),
         (zeros(1, 3, 9, 4),) * 3 + (["dense"] * 2, None, "one for each of 3 heads, got 2"),
-        (zeros(1, 3, 9, 4),) * 3 + ("dense", 0.0, "scale must be above 0, got 0"),
-        (zeros(1, 3, 9, 4),) * 3 + ("dense", float("nan"), "scale must be above 0, got nan"),
-        (zeros(1, 3, 9, 4),) * 3 + ("dense", float("inf"), "scale must be above 0"),
+        (zeros(1, 3, 9, 4),) * 3 + ("dense", 0.0, "scale must be above 0, and finite, got 0"),
+        (zeros(1, 3, 9, 4),) * 3 + ("dense", float("nan"), "scale must be above 0, and finite, got nan"),
+        (zeros(1, 3, 9, 4),) * 3 + ("dense", float("inf"), "scale must be above 0, and finite, got inf"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_a_value_error_with_a_sentence(q, k, v, pattern, scale, words):
     with pytest.raises(ValueError, match=words):
         attention(q, k, v, pattern, scale)
+
+
+def test_what_are_no_tensors_is_a_type_error():
+    x = zeros(1, 1, 9, 4)
+    for q, kind in ((None, "NoneType"), (x.numpy(), "ndarray"), ([[1.0]], "list")):
+        with pytest.raises(TypeError, match=f"got {kind}, Tensor, Tensor"):
+            attention(q, x, x, "dense")
 
 
 def test_what_it_does_not_do_it_says():

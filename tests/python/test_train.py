@@ -92,6 +92,69 @@ def test_training_threads_are_for_that_run(corpus, tmp_path):
         longstride.set_threads(-1)
 
 
+def test_a_resumed_run_keeps_its_threads(corpus, tmp_path):
+    seen = []
+    config = [TINY, {"training.threads": 1}]
+    longstride.train(config, corpus, out=tmp_path / "run", on_step=lambda step: step.step < 2)
+    longstride.train(
+        out=tmp_path / "run", resume=True, on_step=lambda _: seen.append(longstride.machine().threads)
+    )
+    assert set(seen) == {1}
+
+
+def test_a_run_that_has_ended_goes_on_with_more_steps(corpus, tmp_path):
+    longstride.train(TINY, corpus, out=tmp_path / "run")
+    longer = longstride.train(out=tmp_path / "run", resume=True, steps=15)
+    assert longer.step == 15 and longstride.info(tmp_path / "run").config["training"]["steps"] == 15
+    with pytest.raises(ValueError, match="steps"):
+        longstride.train(TINY, corpus, out=tmp_path / "other", steps=15)
+
+
+def test_training_begins_with_the_weights_of_another_run(corpus, text_run, tmp_path):
+    changes = {"training.steps": 0, "model.context": 64, "model.dropout": 0.25}
+    result = longstride.train(changes, corpus, out=tmp_path / "run", init=text_run)
+    began, before = longstride.load(result.run), longstride.load(text_run)
+    np.testing.assert_array_equal(began.logits(b"def "), before.logits(b"def "))
+    config = longstride.info(result.run).config
+    assert config["training"]["init"] == os.path.realpath(before.path) and config["model"]["dropout"] == 0.25
+    assert config["model"]["attention"] == before.config["model"]["attention"]
+    resolved = longstride.resolve(changes, corpus, init=text_run)
+    assert resolved["model"] == config["model"] and longstride.plan(init=text_run).parameters == before.parameters
+    assert resolved["training"]["learning_rate"] == TINY["training"]["learning_rate"]
+    warm, usual = (longstride.resolve({"model.layers": 2, "training.steps": 999}, init=run) for run in (text_run, None))
+    assert warm["training"]["warmup_steps"] == usual["training"]["warmup_steps"]  # not that run's own
+    with pytest.raises(ValueError, match="model.width is 32 there, 64 here"):
+        longstride.train({"model.width": 64}, corpus, out=tmp_path / "wide", init=text_run)
+    with pytest.raises(ValueError, match="init and preset text-small"):
+        longstride.train("text-small", corpus, out=tmp_path / "both", init=text_run)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        longstride.train(None, corpus, out=tmp_path / "none", init=tmp_path / "nowhere")
+
+
+def test_patience_ends_a_run_that_gets_no_better(corpus, tmp_path):
+    """Its learning rate is so high that validations soon get worse."""
+    config = {"training": {**TINY["training"], "steps": 10**6, "learning_rate": 3.0, "validate_minutes": 0.002}}
+    result = longstride.train([TINY, config, {"training.patience": 2}], corpus, out=tmp_path / "run")
+    assert result.stopped_early and not result.interrupted and result.step < 10**6
+    assert not longstride.train(TINY, corpus, out=tmp_path / "whole").stopped_early
+
+
+def test_trainings_at_the_same_time_leave_the_threads_as_they_were(corpus, tmp_path):
+    before, both = longstride.machine().threads, threading.Barrier(2)
+
+    def work(threads):
+        met = []
+        longstride.train([TINY, {"training.threads": threads}], corpus, out=tmp_path / str(threads), progress=False,
+                         on_step=lambda _: met or met.append(both.wait(60)))  # fmt: skip
+
+    workers = [threading.Thread(target=work, args=(threads,)) for threads in (1, before + 1)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert longstride.machine().threads == before
+
+
 def test_pictures_train_by_their_own_preset(pictures, tmp_path):
     assert (
         longstride.resolve(None, pictures)["model"]
@@ -151,6 +214,10 @@ def test_a_plan_is_the_programs_plan():
         (lambda out, data: longstride.train(TINY, out=out), ValueError, "no data"),
         (lambda out, data: longstride.train(TINY, data, out=out, resume=True), ValueError, "resume"),
         (lambda out, data: longstride.train(out=out, resume=True), FileNotFoundError, "run"),
+        (lambda out, data: longstride.train(TINY, data, out=""), ValueError, "out needs the run directory"),
+        (lambda out, data: longstride.train({"training.clip": float("nan")}, data, out=out), ValueError, "JSON has"),
+        (lambda out, data: longstride.train(TINY, data, out="/proc/nothing"), OSError, "cannot make the folder"),
+        (lambda out, data: longstride.train(TINY, data, out=out, on_step=5), TypeError, "on_step needs a function"),
         (lambda out, data: longstride.train({"training.steps": object()}, data, out=out), TypeError, "JSON"),
     ],
 )

@@ -27,7 +27,7 @@ def attention(
 
         out[b, h, i] = sum_j p_ij v[b, h, j],  p_ij = softmax over the keys j that query i reads of scale q_i . k_j
 
-    A query that reads no key gets 0. Patterns are causal.
+    A query that reads no key gets 0. Patterns are causal. B, H and T may be 0: the result is as empty.
 
     q, k: (B, H, T, Dq); v: (B, H, T, Dv), as for torch.nn.functional.scaled_dot_product_attention. float32 or bfloat16,
         all three the same; Dq and Dv at most 256. Any strides: nothing is copied where the channels of a head lie side
@@ -40,6 +40,9 @@ def attention(
     are cast to bfloat16. Errors: ValueError; NotImplementedError for tensors of another device and for a second
     derivative.
     """
+    if not (isinstance(q, Tensor) and isinstance(k, Tensor) and isinstance(v, Tensor)):
+        kinds = ", ".join(type(x).__name__ for x in (q, k, v))
+        raise TypeError(f"attention: needs q, k and v as tensors of torch, got {kinds}")
     return _attention(q, k, v, pattern if isinstance(pattern, str) else _text(pattern, q.shape), scale)[0]
 
 
@@ -65,6 +68,16 @@ def _check(q: Tensor, k: Tensor, v: Tensor) -> None:
     if not (q.dtype is k.dtype is v.dtype) or q.dtype not in _FORMATS:
         formats = ", ".join(str(x.dtype) for x in (q, k, v))
         raise InvalidArgument(f"attention: needs q, k and v all float32 or all bfloat16, got {formats}")
+
+
+def _is_nothing(q: Tensor, pattern: str) -> bool:
+    """Whether there are no rows: an empty batch, no heads, no tokens. Nothing is computed then, and patterns alone are
+    looked at."""
+    if all(q.shape[:3]):
+        return False
+    for text in pattern.split(";"):
+        Pattern(text)
+    return True
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -108,8 +121,10 @@ _attention_backward = torch.ops.longstride.attention_backward.default
 
 def _forward_cpu(q: Tensor, k: Tensor, v: Tensor, pattern: str, scale: float | None = None) -> tuple[Tensor, Tensor]:
     _check(q, k, v)
-    q, k, v = _rows(q), _rows(k), _rows(v)
     out, lse = _empty(v, v.shape[3]), _empty_lse(q)
+    if _is_nothing(q, pattern):
+        return out, lse
+    q, k, v = _rows(q), _rows(k), _rows(v)
     _core.attention_forward(
         q.shape, v.shape[3], _FORMATS[q.dtype], pattern, scale, torch.get_num_threads(),
         q.data_ptr(), q.stride(), k.data_ptr(), k.stride(), v.data_ptr(), v.stride(),
@@ -124,9 +139,11 @@ def _backward_cpu(
     _check(q, k, v)
     if not (out.shape == dout.shape == v.shape and lse.shape == q.shape[:3] and out.dtype is dout.dtype is q.dtype):
         raise InvalidArgument("attention_backward: needs out and dout as the forward pass made out, and its lse")
+    dq, dk, dv = _empty(q, q.shape[3]), _empty(q, q.shape[3]), _empty(v, v.shape[3])
+    if _is_nothing(q, pattern):
+        return dq, dk, dv
     q, k, v, out, dout = _rows(q), _rows(k), _rows(v), _rows(out), _rows(dout)
     lse = lse.contiguous()
-    dq, dk, dv = _empty(q, q.shape[3]), _empty(q, q.shape[3]), _empty(v, v.shape[3])
     _core.attention_backward(
         q.shape, v.shape[3], _FORMATS[q.dtype], pattern, scale, torch.get_num_threads(),
         q.data_ptr(), q.stride(), k.data_ptr(), k.stride(), v.data_ptr(), v.stride(),

@@ -89,6 +89,8 @@ class SparseTransformer(nn.Module):
         Row 0 is of a text's first token; T is less than the context. The loss of x (B, n) in nats a token is
         cross_entropy(model(x[:, :-1]).flatten(0, 1), x.flatten()).
         """
+        if tokens.is_floating_point() or tokens.is_complex():
+            raise InvalidArgument(f"SparseTransformer: needs whole numbers as tokens, got {tokens.dtype}")
         if tokens.ndim != 2 or tokens.shape[1] >= self.context:
             raise InvalidArgument(
                 f"SparseTransformer: needs (B, T) tokens, T less than the context of {self.context}, "
