@@ -12,6 +12,7 @@
 #include "choice.h"
 #include "command.h"
 #include "longstride/checkpoint.h"
+#include "longstride/device.h"
 #include "options.h"
 #include "output.h"
 #include "processes.h"
