@@ -11,10 +11,12 @@
 #include "longstride/config.h"
 #include "longstride/origin.h"
 
+namespace longstride {
+class World;  // the library's own: longstride/processes.h makes one
+}
+
 #pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
-
-class World;  // longstride/processes.h makes one
 
 // A token and what a model gave to it.
 struct LikelyToken {

@@ -11,10 +11,12 @@
 #include <string>
 #include <vector>
 
+namespace longstride {
+class World;  // the library's own
+}
+
 #pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
-
-class World;  // the library's own
 
 // How this process ends where another one has died, fallen silent, or ended all. Both are called once, from a thread of
 // the world's own: `say` in one process of a machine, with a sentence that names the process and its host; then `leave`

@@ -10,10 +10,12 @@
 
 #include "longstride/config.h"
 
+namespace longstride {
+class World;  // the library's own: longstride/processes.h makes one
+}
+
 #pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
-
-class World;  // longstride/processes.h makes one
 
 struct SampleOptions {
   std::string run;

@@ -11,10 +11,12 @@
 #include "longstride/origin.h"
 #include "longstride/plan.h"
 
+namespace longstride {
+class World;  // the library's own: longstride/processes.h makes one
+}
+
 #pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
-
-class World;  // longstride/processes.h makes one
 
 struct StepReport {
   std::int64_t step = 0;    // steps done, this one included

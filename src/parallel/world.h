@@ -14,8 +14,9 @@
 
 namespace longstride {
 
-// Callers outside the library know it by name alone (longstride/processes.h).
-class __attribute__((visibility("hidden"))) World {
+// Callers outside the library know it by name alone (longstride/processes.h): it is declared there where names stay
+// inside.
+class World {
  public:
   struct Piece {  // of a rank's memory
     void* data = nullptr;
