@@ -133,10 +133,7 @@ nb::dict train_it(const std::string& config, const std::vector<Path>& data, cons
   const TrainObserver observer = observer_of(errand, watcher);
   TrainResult result;
   const ThreadsOfTraining threads(asked.training.threads);
-  together.run(errand, [&] {
-    result = train(asked, options, observer);
-    if (options.world != nullptr) gather(*options.world, "");  // until the first one has written the run
-  });
+  together.run(errand, [&] { result = train(asked, options, observer); });
   return record(result);
 }
 

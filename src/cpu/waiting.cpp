@@ -53,7 +53,7 @@ std::map<std::string, std::int64_t> delays() {
 
 // For ever.
 void watch() {
-  Sharing sharing;
+  CoreSharing sharing;
   std::optional<ShortWaits> waits;
   auto before = delays();
   for (Clock::time_point then = Clock::now(); !before.empty();) {
@@ -80,7 +80,7 @@ std::int64_t cpu::delay_in(const std::string& schedstat) {
   return words >> ran >> delay ? delay : -1;
 }
 
-void Sharing::look(double lacked, int threads) {
+void CoreSharing::look(double lacked, int threads) {
   const bool wanted = lacked > kContended;
   if (wanted != wanted_) wanted_ = wanted, looks_ = 0, lacked_ = 0;
   ++looks_, lacked_ += lacked;

@@ -18,7 +18,7 @@ std::int64_t delay_in(const std::string& schedstat);
 // What to do, decided ten times a second. Others want the cores where more than a tenth of a thread lacked one for
 // three looks in a row; then waits are short, and loops take as many threads less as lacked a core. After ten looks at
 // which none did all threads are tried again, later each time that this was too soon.
-class Sharing {
+class CoreSharing {
  public:
   // lacked: how many of the process's threads were ready and had no core, in the mean since the last look; threads:
   // those that compute, spared ones too.

@@ -10,13 +10,13 @@
 
 namespace longstride {
 
-// precision: no automatic choice left.
 // As configurations and options have it.
 inline const char* to_string(Precision precision) {
   if (precision == Precision::automatic) return "auto";
   return precision == Precision::float32 ? "float32" : "bfloat16";
 }
 
+// precision: no automatic choice left.
 inline DType type_of(Precision precision) {
   return precision == Precision::bfloat16 ? DType::bfloat16 : DType::float32;
 }

@@ -97,8 +97,7 @@ void check_processes(const TrainingConfig& training, int processes) {
   const auto wanted = static_cast<std::int64_t>(std::bit_ceil(static_cast<unsigned>(processes)));
   throw_invalid(
       fmt::format("train: {} processes share training.lanes, of which there {}: needs a power of two, as many as there "
-                  "are lanes at "
-                  "most; --set training.lanes={} --set training.accumulate={} would do, and {} processes",
+                  "are lanes at most; --set training.lanes={} --set training.accumulate={} would do, and {} processes",
                   processes, training.lanes == 1 ? "is 1" : fmt::format("are {}", training.lanes), wanted,
                   (training.accumulate + wanted - 1) / wanted * wanted, wanted));
 }

@@ -195,9 +195,11 @@ void Session::go_on(TrainResult& result) {
   }
   result.interrupted = !done() || (stopped() && (!is_complete() || result.test_bits < 0));
   save();
-  if (!journal_) return;
-  journal_->event(progress_.step, result.interrupted ? "interrupted" : "finished");
-  journal_->sync();
+  if (journal_) {
+    journal_->event(progress_.step, result.interrupted ? "interrupted" : "finished");
+    journal_->sync();
+  }
+  agree();  // what the first process has written is there for all when they return
 }
 
 TrainResult Session::run() {

@@ -7,21 +7,12 @@
 #include <chrono>
 #include <functional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "apps/program.h"
 #include "parallel/processes.h"
 
 namespace longstride {
-
-inline void wait_ms(int milliseconds) { std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds)); }
-
-inline std::string host() {
-  char name[256] = {};
-  ::gethostname(name, sizeof name - 1);
-  return name;
-}
 
 class Processes : public Commands {
  protected:
@@ -86,12 +77,6 @@ class Processes : public Commands {
     char name[64];
     std::snprintf(name, sizeof name, "/checkpoints/%09d/model.safetensors", step);
     return read(out + name);
-  }
-
-  bool comes(const std::function<bool()>& what) const {
-    for (int tries = 0; tries < 1200; ++tries, wait_ms(50))
-      if (what()) return true;
-    return false;
   }
 
   // More than there were.

@@ -5,6 +5,7 @@
 
 #include "apps/by_hand.h"
 #include "longstride/processes.h"
+#include "parallel/agreement.h"
 
 namespace longstride {
 namespace {
@@ -17,7 +18,7 @@ TEST_F(Processes, EndAllWhereOneIsKilled) {
     EXPECT_LT(wait_for_end(run), 10);
     for (int rank = 0; rank < 4; ++rank)
       EXPECT_EQ(run.ended[static_cast<std::size_t>(rank)].status, rank == victim ? 1009 : 1);
-    const std::string sentence = "longstride: process " + std::to_string(victim) + " of 4 on " + host() +
+    const std::string sentence = "longstride: process " + std::to_string(victim) + " of 4 on " + machine_name() +
                                  " has died: its connection is closed\n";
     EXPECT_EQ(said(run, sentence), 1) << run.ended[0].err << run.ended[1].err;
     expect_goes_on(out, victim == 0 ? 2 : 1);
@@ -33,7 +34,7 @@ TEST_F(Processes, EndAllWhereOneIsHalted) {
     for (int rank = 0; rank < size; ++rank)
       EXPECT_EQ(run.ended[static_cast<std::size_t>(rank)].status, rank == victim ? 1009 : 1);
     const std::string sentence = "longstride: process " + std::to_string(victim) + " of " + std::to_string(size) +
-                                 " on " + host() +
+                                 " on " + machine_name() +
                                  " has been silent for 4 s: it is halted, or the network to it is cut\n";
     EXPECT_EQ(said(run, sentence), 1) << run.ended[0].err << run.ended[1].err;
     expect_goes_on(out, 4);
@@ -49,7 +50,8 @@ TEST_F(Processes, EndAllWhereTheFirstCannotWrite) {
   ::kill(run.processes[1], SIGTERM);  // so that it saves
   EXPECT_LT(wait_for_end(run), 10);
   for (const Finished& one : run.ended) EXPECT_EQ(one.status, 1);
-  EXPECT_EQ(said(run, "longstride: process 0 of 2 on " + host() + ": "), 1) << run.ended[0].err << run.ended[1].err;
+  EXPECT_EQ(said(run, "longstride: process 0 of 2 on " + machine_name() + ": "), 1)
+      << run.ended[0].err << run.ended[1].err;
   EXPECT_NE(run.ended[0].err.find("File too large\n"), std::string::npos) << run.ended[0].err;
   expect_goes_on("run", 2);
 }
@@ -116,7 +118,7 @@ TEST_F(UnderMpirun, EndAllWhereOneIsKilled) {
     const Finished done = finish(mpirun);
     EXPECT_LT(Clock::now() - begun, std::chrono::seconds(30));
     EXPECT_NE(done.status, 0);
-    EXPECT_NE(done.err.find("longstride: process " + std::to_string(victim) + " of 2 on " + host() +
+    EXPECT_NE(done.err.find("longstride: process " + std::to_string(victim) + " of 2 on " + machine_name() +
                             " has died: its connection is closed\n"),
               std::string::npos)
         << done.err;

@@ -8,12 +8,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 extern char** environ;
@@ -136,11 +139,20 @@ class Workplace {
   }
 
   std::filesystem::path root_;
-  std::string input_ = "/dev/null";  // standard input of programs
-  bool ignoring_ = false;  // programs are started with the signals ignored that this process ignores
+  std::string input_ = "/dev/null";       // standard input of programs
+  bool ignoring_ = false;                 // programs are started with the signals ignored that this process ignores
   std::vector<std::string> launcher_;     // the words that start programs, before their names; by path
   std::vector<std::string> environment_;  // NAME=VALUE for programs, besides what this process has
 };
+
+inline void wait_ms(int milliseconds) { std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds)); }
+
+// Whether it comes to be true, within a minute.
+inline bool comes(const std::function<bool()>& what) {
+  for (int tries = 0; tries < 1200; ++tries, wait_ms(50))
+    if (what()) return true;
+  return false;
+}
 
 class Commands : public testing::Test, public Workplace {};
 

@@ -14,17 +14,8 @@
 namespace longstride {
 namespace {
 
-void wait_ms(int milliseconds) { std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds)); }
-
 class Stopping : public Commands {
  protected:
-  // Up to a minute.
-  bool comes(const std::function<bool()>& what) const {
-    for (int tries = 0; tries < 1200; ++tries, wait_ms(50))
-      if (what()) return true;
-    return false;
-  }
-
   // Trains until it is stopped; returns when some steps are done.
   pid_t start_long(const std::string& out, const std::string& option = "--threads=1") const {
     const pid_t process = start(training("train", {"--out", path(out), "--steps=1000000", option}));

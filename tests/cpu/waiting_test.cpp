@@ -39,12 +39,12 @@ TEST(Waiting, DelayIsTheSecondNumber) {
 }
 
 // So many looks at which so many threads lacked a core.
-void look(Sharing& sharing, int times, double lacked, int threads) {
+void look(CoreSharing& sharing, int times, double lacked, int threads) {
   for (int i = 0; i < times; ++i) sharing.look(lacked, threads);
 }
 
-TEST(Sharing, AMomentChangesNothing) {
-  Sharing sharing;
+TEST(CoreSharing, AMomentChangesNothing) {
+  CoreSharing sharing;
   for (int i = 0; i < 50; ++i) {
     look(sharing, 2, 1.5, 8);
     look(sharing, 1, 0, 8);
@@ -53,8 +53,8 @@ TEST(Sharing, AMomentChangesNothing) {
   EXPECT_EQ(sharing.spared(), 0);
 }
 
-TEST(Sharing, SparesAsManyThreadsAsLackedACore) {
-  Sharing one, some, all;
+TEST(CoreSharing, SparesAsManyThreadsAsLackedACore) {
+  CoreSharing one, some, all;
   look(one, 3, 0.4, 8);
   EXPECT_TRUE(one.short_waits());
   EXPECT_EQ(one.spared(), 1);
@@ -66,8 +66,8 @@ TEST(Sharing, SparesAsManyThreadsAsLackedACore) {
   EXPECT_EQ(all.spared(), 7);
 }
 
-TEST(Sharing, ALittleMakesWaitsShortAndSparesNone) {
-  Sharing sharing;
+TEST(CoreSharing, ALittleMakesWaitsShortAndSparesNone) {
+  CoreSharing sharing;
   look(sharing, 3, 0.2, 8);
   EXPECT_TRUE(sharing.short_waits());
   EXPECT_EQ(sharing.spared(), 0);
@@ -77,8 +77,8 @@ TEST(Sharing, ALittleMakesWaitsShortAndSparesNone) {
   EXPECT_FALSE(sharing.short_waits());
 }
 
-TEST(Sharing, TriesAllThreadsAgainAndLaterEachTimeThatItWasTooSoon) {
-  Sharing sharing;
+TEST(CoreSharing, TriesAllThreadsAgainAndLaterEachTimeThatItWasTooSoon) {
+  CoreSharing sharing;
   look(sharing, 3, 1, 2);
   for (int patience = 10; patience <= 80; patience *= 2) {
     look(sharing, patience - 1, 0, 2);
@@ -97,8 +97,8 @@ TEST(Sharing, TriesAllThreadsAgainAndLaterEachTimeThatItWasTooSoon) {
   EXPECT_EQ(sharing.spared(), 0);
 }
 
-TEST(Sharing, OneThreadIsNeverSpared) {
-  Sharing sharing;
+TEST(CoreSharing, OneThreadIsNeverSpared) {
+  CoreSharing sharing;
   look(sharing, 30, 1, 1);
   EXPECT_EQ(sharing.spared(), 0);
 }

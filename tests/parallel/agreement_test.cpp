@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -94,18 +95,25 @@ TEST(Agreement, GivesTheFirstOnesTextToAll) {
   }
 }
 
+// What process 0 hears where `check` throws in all, an error of this kind; "" where it throws in none.
+std::string heard_by_the_first(int size, ErrorKind kind, const std::function<void(World&)>& check) {
+  std::string words;
+  run_threads(size, [&](World& world) {
+    try {
+      check(world);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), kind);
+      if (world.rank() == 0) words = error.what();
+    }
+  });
+  return words;
+}
+
 TEST(Agreement, NamesTheProcessThatHasSomethingElse) {
   const auto compare = [](int size, int odd) {
-    std::string words;
-    run_threads(size, [&](World& world) {
-      try {
-        require_same(world, "the book", world.rank() == odd ? "another" : "this");
-      } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::corrupt_data);
-        if (world.rank() == 0) words = error.what();
-      }
+    return heard_by_the_first(size, ErrorKind::corrupt_data, [&](World& world) {
+      require_same(world, "the book", world.rank() == odd ? "another" : "this");
     });
-    return words;
   };
   EXPECT_EQ(compare(4, 2), "the book of process 2 of 4 differs from that of process 0; all need the same files");
   EXPECT_EQ(compare(4, 0), "the book of process 1 of 4 differs from that of process 0; all need the same files");
@@ -115,16 +123,9 @@ TEST(Agreement, NamesTheProcessThatHasSomethingElse) {
 
 TEST(Agreement, NamesTheProcessThatWasAskedForSomethingElse) {
   const auto compare = [](int size, int odd) {
-    std::string words;
-    run_threads(size, [&](World& world) {
-      try {
-        require_same_options(world, "read", {{"--pages", "7"}, {"--speed", world.rank() == odd ? "2.5" : "1"}});
-      } catch (const Error& error) {
-        EXPECT_EQ(error.kind(), ErrorKind::invalid_argument);
-        if (world.rank() == 0) words = error.what();
-      }
+    return heard_by_the_first(size, ErrorKind::invalid_argument, [&](World& world) {
+      require_same_options(world, "read", {{"--pages", "7"}, {"--speed", world.rank() == odd ? "2.5" : "1"}});
     });
-    return words;
   };
   EXPECT_EQ(compare(4, 2), "read: process 2 was started otherwise than process 0: --speed is 2.5 and not 1");
   EXPECT_EQ(compare(4, 0), "read: process 1 was started otherwise than process 0: --speed is 1 and not 2.5");

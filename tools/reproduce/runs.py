@@ -40,6 +40,12 @@ def sets(settings):
             for word in ("--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}")]  # fmt: skip
 
 
+def budget(minutes, steps):
+    """Settings of a run that ends with its minutes, or with its steps where there are any, and makes no samples."""
+    end = {"training.minutes": 0, "training.steps": steps} if steps else {"training.minutes": minutes}
+    return {**end, "training.sample_minutes": 0}
+
+
 def steps_of(run):
     """The log's steps, as far as they are written."""
     log = run / "log.jsonl"
