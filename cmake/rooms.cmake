@@ -27,10 +27,15 @@ if(LONGSTRIDE_FUZZ)  # libFuzzer sees which branches an input takes
   target_compile_options(longstride_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# g++ collects its garbage less often: a tenth of its time, for some 130 MB more a file.
+target_compile_options(longstride_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:--param=ggc-min-heapsize=600000>)
+
 # For what surrounds the library, command line and tests: time goes into the library, so these need not be compiled long.
-# They hold classes that the library hides, and so must hide theirs.
+# Tests are compiled more often than they run. Both hold classes that the library hides, and so must hide theirs.
 add_library(longstride_quick_options INTERFACE)
 target_compile_options(longstride_quick_options INTERFACE $<$<CONFIG:Release,RelWithDebInfo>:-O1> -fvisibility=hidden)
+add_library(longstride_test_options INTERFACE)
+target_compile_options(longstride_test_options INTERFACE $<$<CONFIG:Release>:-O0> $<$<CONFIG:RelWithDebInfo>:-O1> -fvisibility=hidden)
 
 # Code that is fit for a shared library. All of it is hidden but for what public headers declare: they say so by a pragma,
 # which g++ and clang++ both take for what is defined elsewhere too.

@@ -10,9 +10,9 @@ endfunction()
 
 add_custom_target(test-programs)  # all of them, without the benchmarks
 file(GLOB rooms RELATIVE ${PROJECT_SOURCE_DIR}/tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/*)
-longstride_precompile(longstride_test_headers LINKS longstride_quick_options OpenMP::OpenMP_CXX GTest::gtest
+longstride_precompile(longstride_test_headers LINKS longstride_test_options OpenMP::OpenMP_CXX GTest::gtest
                       HEADERS ${LONGSTRIDE_STANDARD_HEADERS} <gtest/gtest.h>)
-longstride_precompile(longstride_apps_test_headers LINKS longstride_quick_options OpenMP::OpenMP_CXX GTest::gtest
+longstride_precompile(longstride_apps_test_headers LINKS longstride_test_options OpenMP::OpenMP_CXX GTest::gtest
                       HEADERS ${LONGSTRIDE_STANDARD_HEADERS} <gtest/gtest.h> <nlohmann/json.hpp>)
 foreach(room ${rooms})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${room}/*_test.cpp)
@@ -65,7 +65,7 @@ foreach(room ${rooms})
       endif()
     endforeach()
   endif()
-  target_link_libraries(${target} PRIVATE longstride_options longstride_quick_options fmt::fmt
+  target_link_libraries(${target} PRIVATE longstride_options longstride_test_options fmt::fmt
                         nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX
                         ${RAPIDCHECK_LIBRARY} ${main})
   if(room STREQUAL "apps")
@@ -137,6 +137,6 @@ foreach(dump gradients_dump data_dump)
   add_executable(${dump} ${PROJECT_SOURCE_DIR}/tests/reference/${dump}.cpp)
   set_target_properties(${dump} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_include_directories(${dump} PRIVATE ${PROJECT_SOURCE_DIR}/src)
-  target_link_libraries(${dump} PRIVATE longstride longstride_options longstride_quick_options nlohmann_json::nlohmann_json)
+  target_link_libraries(${dump} PRIVATE longstride longstride_options longstride_test_options nlohmann_json::nlohmann_json)
   add_dependencies(test-programs ${dump})
 endforeach()
