@@ -8,29 +8,20 @@
 #include <vector>
 
 #include "ops/definitions.h"
-#include "ops/philox.h"
 #include "ops/tensor.h"
 
 namespace longstride {
 
 // Uniform in [-1, 1), the same for the same seed and index.
-inline float random_value(std::int64_t seed, std::int64_t i) {
-  const PhiloxBlock block = philox({static_cast<std::uint32_t>(i), 0, 0, 0}, philox_key(seed, Purpose::test));
-  return 2 * uniform_float(block[0]) - 1;
-}
-
-inline std::vector<float> random_floats(std::int64_t count, std::int64_t seed) {
-  std::vector<float> values;
-  for (std::int64_t i = 0; i < count; ++i) values.push_back(random_value(seed, i));
-  return values;
-}
+float random_value(std::int64_t seed, std::int64_t i);
+std::vector<float> random_floats(std::int64_t count, std::int64_t seed);
 
 // Owns what a Matrix points into. Elements between cols and stride hold NaN: whoever reads them is found out.
 class HostMatrix {
  public:
   HostMatrix(DType type, std::int64_t rows, std::int64_t cols, std::int64_t seed, std::int64_t gap = 0)
       : HostMatrix(Nothing{}, type, rows, cols, gap) {
-    for (std::int64_t i = 0; i < rows * cols; ++i) set(i / cols, i % cols, random_value(seed, i));
+    fill_at_random(seed);
   }
   // NaN everywhere.
   static HostMatrix of_nothing(DType type, std::int64_t rows, std::int64_t cols, std::int64_t gap = 0) {
@@ -41,9 +32,7 @@ class HostMatrix {
     if (type_ == DType::float32) floats_[i] = x;
     if (type_ == DType::bfloat16) halves_[i] = bfloat16_from_float(x);
   }
-  void fill(float x) {
-    for (std::int64_t i = 0; i < rows_ * cols_; ++i) set(i / cols_, i % cols_, x);
-  }
+  void fill(float x);
   Matrix view() {
     void* data = type_ == DType::float32 ? static_cast<void*>(floats_.data()) : static_cast<void*>(halves_.data());
     return {data, type_, rows_, cols_, stride_};
@@ -58,6 +47,7 @@ class HostMatrix {
     floats_.assign(type == DType::float32 ? count : 0, NAN);
     halves_.assign(type == DType::bfloat16 ? count : 0, bfloat16_from_float(NAN));
   }
+  void fill_at_random(std::int64_t seed);
 
   DType type_;
   std::int64_t rows_, cols_, stride_;
