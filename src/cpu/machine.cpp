@@ -101,6 +101,11 @@ std::atomic<int>& threads_in_use() {
 
 }  // namespace
 
+std::int64_t cpu::available_memory() {
+  const std::int64_t free = kilobytes("/proc/meminfo", "MemAvailable");
+  return within_limits(free > 0 ? free : sysconf(_SC_AVPHYS_PAGES) * sysconf(_SC_PAGESIZE));
+}
+
 int cpu::threads() { return threads_in_use().load(std::memory_order_relaxed); }
 
 void set_threads(int threads) {
@@ -116,8 +121,7 @@ MachineInfo machine_info() {
   info.instruction_set = to_string(isa());
   info.threads = threads();
   info.memory_bytes = kilobytes("/proc/meminfo", "MemTotal");
-  const std::int64_t free = kilobytes("/proc/meminfo", "MemAvailable");
-  info.memory_available_bytes = within_limits(free > 0 ? free : sysconf(_SC_AVPHYS_PAGES) * sysconf(_SC_PAGESIZE));
+  info.memory_available_bytes = cpu::available_memory();
   info.bfloat16 = native_bfloat16_products();
   const dnnl_version_t* version = dnnl_version();
   info.libraries = {"oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + "." +

@@ -7,6 +7,9 @@
 
 namespace longstride::cpu {
 
+// What the system has free, within those limits.
+std::int64_t available_memory();
+
 // What is left of `available` bytes of the system under the limits of the process and of its control groups.
 std::int64_t within_limits(std::int64_t available);
 

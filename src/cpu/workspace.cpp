@@ -8,21 +8,29 @@
 #include <cstdlib>
 #include <string>
 
+#include "cpu/memory.h"
 #include "longstride/error.h"
 
 namespace longstride::cpu {
 
 namespace {
 constexpr std::int64_t kHugePage = std::int64_t{2} << 20;
+constexpr std::int64_t kWorthAsking = std::int64_t{64} << 20;  // to ask what is free takes some 50 us
 }  // namespace
 
 void* allocate_aligned(const char* who, std::int64_t bytes) {
   const std::int64_t alignment = bytes >= kHugePage ? kHugePage : kWorkspaceAlignment;
   const std::int64_t rounded = (std::max<std::int64_t>(bytes, 1) + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(static_cast<std::size_t>(alignment), static_cast<std::size_t>(rounded));
-  if (memory == nullptr)
+  // The system promises more than it has, and ends the process when it is asked to keep its word.
+  const std::int64_t free = bytes >= kWorthAsking ? available_memory() : rounded;
+  void* memory = rounded > free
+                     ? nullptr
+                     : std::aligned_alloc(static_cast<std::size_t>(alignment), static_cast<std::size_t>(rounded));
+  if (memory == nullptr) {
     throw Error(ErrorKind::exhausted,
-                std::string(who) + ": needs " + std::to_string(bytes) + " bytes of memory, the system has not as much");
+                std::string(who) + ": needs " + std::to_string(bytes) + " bytes of memory, " +
+                    (rounded > free ? std::to_string(free) + " are free" : "the system gives none"));
+  }
   if (alignment == kHugePage) madvise(memory, static_cast<std::size_t>(rounded), MADV_HUGEPAGE);  // advice: may fail
   return memory;
 }

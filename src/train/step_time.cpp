@@ -14,6 +14,7 @@
 #include "model/network.h"
 #include "model/precision.h"
 #include "ops/backend.h"
+#include "ops/philox.h"
 #include "train/multiply_adds.h"
 #include "train/state.h"
 
@@ -23,27 +24,54 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr double kMoment_s = 0.3;       // of a pass that is measured, about: weights are brought into order once a pass
+constexpr double kPass_s = 1;           // of a pass that is measured, at most: in a short one weights cost too much
+constexpr double kMoment_s = 0.3;       // what is shorter is measured for so long
 constexpr double kHeadMoment_s = 0.05;  // of one head's attention
 constexpr double kUsualShare = 0.4;     // of the best product's rate that passes reach, to choose sizes by
-constexpr int kTimes = 3;
+constexpr int kTimes = 3, kMostTimes = 100;
 
-// The middle of three, after one that is not counted.
-double seconds_of(const std::function<void()>& action) {
-  std::vector<double> times;
-  for (int time = -1; time < kTimes; ++time) {
-    const Clock::time_point before = Clock::now();
-    action();
-    if (time >= 0) times.push_back(std::chrono::duration<double>(Clock::now() - before).count());
-  }
+double seconds_since(Clock::time_point before) { return std::chrono::duration<double>(Clock::now() - before).count(); }
+
+double middle(std::vector<double> times) {
   std::sort(times.begin(), times.end());
-  return times[kTimes / 2];
+  return times[times.size() / 2];
 }
 
-// Seconds of one pass forward and backward, and of one update.
+// Calls action once uncounted, then three times at least, and what is short as often as a moment takes: training meets
+// it right after itself too.
+void repeat(double moment_s, const std::function<void()>& action, const std::function<void()>& begin_to_count) {
+  action();
+  begin_to_count();
+  const Clock::time_point before = Clock::now();
+  for (int time = 0; time < kTimes || (time < kMostTimes && seconds_since(before) < moment_s); ++time) action();
+}
+
+// The middle one.
+double seconds_of(const std::function<void()>& action) {
+  std::vector<double> times;
+  const auto timed = [&] {
+    const Clock::time_point before = Clock::now();
+    action();
+    times.push_back(seconds_since(before));
+  };
+  repeat(kHeadMoment_s, timed, [&] { times.clear(); });
+  return middle(std::move(times));
+}
+
+// Seconds of one pass forward and backward, and of what a step does once: it makes gradients zero and updates.
 struct StepTimes {
   double pass_s = 0, update_s = 0;
 };
+
+// Tokens at random, so that hashes of them lie anywhere in their tables.
+std::vector<std::int32_t> random_tokens(const Config& config) {
+  const PhiloxKey key = philox_key(1, Purpose::test);
+  std::vector<std::int32_t> tokens(static_cast<std::size_t>(config.training.batch * config.model.context));
+  for (std::size_t i = 0; i < tokens.size(); ++i)
+    tokens[i] = static_cast<std::int32_t>(philox({static_cast<std::uint32_t>(i), 0, 0, 0}, key)[0] %
+                                          static_cast<std::uint32_t>(config.model.vocabulary));
+  return tokens;
+}
 
 StepTimes time_step(Backend& backend, const Config& config, const Plan& plan) {
   const DType type = type_of(plan.precision);
@@ -52,21 +80,26 @@ StepTimes time_step(Backend& backend, const Config& config, const Plan& plan) {
   TrainState state(backend, config.model, config.training, type);
   state.initialise(1);
   Network network(backend, config.model, shape, state.weights(), state.outputs());
-  std::vector<std::int32_t> tokens(static_cast<std::size_t>(config.training.batch * config.model.context));
-  for (std::size_t i = 0; i < tokens.size(); ++i)
-    tokens[i] = static_cast<std::int32_t>(i * 31 % static_cast<std::size_t>(config.model.vocabulary));
+  const std::vector<std::int32_t> tokens = random_tokens(config);
   Pass pass;
   pass.batch = config.training.batch;
   pass.tokens = tokens.data();
   pass.gradient = 1 / static_cast<float>(tokens.size());
-  StepTimes times;
-  times.pass_s = seconds_of([&] {
+  std::vector<double> passes, updates;
+  const auto step = [&] {
+    const Clock::time_point begun = Clock::now();
+    state.begin();
+    const double begin_s = seconds_since(begun);
     network.forward_backward(pass);
-    ++pass.dropout_step;
     backend.wait();
-  });
-  times.update_s = seconds_of([&] { state.update(0, 1); });
-  return times;
+    const double passed_s = seconds_since(begun);
+    state.update(0, 1);
+    passes.push_back(passed_s - begin_s);
+    updates.push_back(seconds_since(begun) - passes.back());
+    ++pass.dropout_step;
+  };
+  repeat(kMoment_s, step, [&] { passes.clear(), updates.clear(); });
+  return {middle(std::move(passes)), middle(std::move(updates))};
 }
 
 // Passes and updates of all blocks without attention, for one step.
@@ -78,8 +111,8 @@ double dense_seconds(Backend& backend, const Config& config, const Plan& plan, d
   const auto seconds = [&] {
     return static_cast<double>(piece.training.batch) * 3 * forward_multiply_adds(piece.model) / rate;
   };
-  while (piece.training.batch > 1 && seconds() > kMoment_s) piece.training.batch /= 2;
-  while (piece.model.context > kFewTokens && seconds() > kMoment_s) piece.model.context /= 2;
+  while (piece.training.batch > 1 && seconds() > kPass_s) piece.training.batch /= 2;
+  while (piece.model.context > kFewTokens && seconds() > kPass_s) piece.model.context /= 2;
   const StepTimes more = time_step(backend, piece, plan);
   piece.model.layers = kFewLayers;
   const StepTimes few = time_step(backend, piece, plan);
@@ -147,7 +180,7 @@ double measure_step(const Config& asked, const Plan& plan) {
   config.training.lanes = 1;  // sums of their own cost next to nothing
   const double rate = kUsualShare * backend->product_rate(type_of(plan.precision));
   const auto passes = static_cast<double>(config.training.accumulate);
-  if (static_cast<double>(plan.multiply_adds_per_step) / passes / rate <= kMoment_s) {
+  if (static_cast<double>(plan.multiply_adds_per_step) / passes / rate <= kPass_s) {
     const StepTimes whole = time_step(*backend, config, plan);
     return passes * whole.pass_s + whole.update_s;
   }
