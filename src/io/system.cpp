@@ -32,6 +32,13 @@ std::unique_ptr<Descriptor> lock_directory(const std::string& path) {
   return taken ? nullptr : std::move(directory);
 }
 
+bool lies_at(const Descriptor& directory, const std::string& path) {
+  struct stat open = {}, there = {};
+  if (::fstat(directory.get(), &open) != 0) return true;
+  if (uninterrupted([&] { return ::stat(path.c_str(), &there); }) != 0) return errno != ENOENT && errno != ENOTDIR;
+  return open.st_dev == there.st_dev && open.st_ino == there.st_ino;
+}
+
 void fail_system(std::string_view action, const std::string& path) {
   const int reason = errno;
   const bool wrong_path = reason == ENOENT || reason == ENOTDIR || reason == EISDIR || reason == ENAMETOOLONG ||

@@ -49,6 +49,10 @@ class Descriptor {  // closes what it owns; negative: nothing
 // another holds it. Where the file system knows no locks, nothing is held and the descriptor keeps nobody out.
 std::unique_ptr<Descriptor> lock_directory(const std::string& path);
 
+// Whether the directory that is open still lies at `path`: it may have been removed or renamed, and another made there.
+// True where the system does not say.
+bool lies_at(const Descriptor& directory, const std::string& path);
+
 // Throws for errno: invalid_argument where the path itself is wrong, reader_gone for a pipe that nobody reads, else
 // exhausted.
 // action: what was tried, "open", "write", ...: `cannot open "data.txt": No such file or directory`.

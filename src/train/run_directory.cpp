@@ -189,6 +189,14 @@ void RunDirectory::lock() {
     throw Error(ErrorKind::invalid_argument, "train: run \"" + path_ + "\" is being trained by another process");
 }
 
+void RunDirectory::require_place() const {
+  if (lies_at(*lock_, path_)) return;
+  throw Error(ErrorKind::exhausted,
+              "train: run \"" + path_ +
+                  "\" was moved or removed while it was trained, and its training ends here; where " +
+                  "its folder was moved, `train --resume --out PLACE` goes on from its newest checkpoint");
+}
+
 void RunDirectory::remove_leftovers() const {
   for (const fs::path& path : leftovers(path_)) remove_tree(path.string());  // what stays is in nobody's way
 }
@@ -219,6 +227,7 @@ std::string RunDirectory::checkpoint_of(const std::string& path, std::int64_t st
 }
 
 void RunDirectory::save_checkpoint(std::int64_t step, const std::function<void(const std::string&)>& write) {
+  require_place();
   const std::string path = checkpoint_path(step);
   const std::string aside = begin_directory(path);
   try {

@@ -34,6 +34,10 @@ class RunDirectory {
   // it. Errors: invalid_argument where there is none or another process trains it.
   static RunDirectory open(const std::string& path);
 
+  // Throws where the folder has been removed or renamed meanwhile, or another one lies in its place: what was written
+  // there would be half a run, or in somebody else's. Error exhausted.
+  void require_place() const;
+
   const std::string& path() const { return path_; }
   std::string config_path() const { return path_ + "/config.json"; }
   Config config() const;

@@ -117,6 +117,7 @@ StepReport Session::report(const Trainer::Result& result, double rate, double st
 }
 
 void Session::step() {
+  if (run_) run_->require_place();
   const double rate = this->rate();
   const Clock::time_point begun = Clock::now();
   const Trainer::Result result = trainer_.step(progress_, rate);

@@ -62,6 +62,32 @@ TEST_F(Run, IsTrainedByOneProcessAtATime) {
   begin(true);
 }
 
+TEST_F(Run, ThatIsNoLongerWhereItWasIsWrittenNoMore) {
+  const auto save = [](RunDirectory& run) { run.save_checkpoint(1, [](const std::string&) {}); };
+  const std::string words = "train: run \"" + path() + "\" was moved or removed while it was trained";
+  const auto refused = [&](RunDirectory& run) {
+    return error_words(ErrorKind::exhausted, [&] { save(run); }).substr(0, words.size());
+  };
+  begin();
+  {
+    RunDirectory run = RunDirectory::open(path());
+    run.require_place();
+    fs::rename(path(), scratch_ / "elsewhere");
+    EXPECT_EQ(refused(run), words);
+    EXPECT_FALSE(fs::exists(path()));
+    begin();  // another one in its place
+    EXPECT_EQ(refused(run), words);
+    EXPECT_FALSE(there("checkpoints/000000001"));
+  }
+  RunDirectory other = RunDirectory::open(path());
+  fs::remove_all(path());
+  EXPECT_EQ(refused(other), words);
+  EXPECT_FALSE(fs::exists(path()));
+  RunDirectory moved = RunDirectory::open(scratch_ / "elsewhere");
+  save(moved);
+  EXPECT_TRUE(fs::exists(scratch_ / "elsewhere/checkpoints/000000001"));
+}
+
 TEST_F(Run, BeginsWhereAnInterruptedStartLeftItsFolders) {
   make("checkpoints/000000000.partial");
   make("samples");

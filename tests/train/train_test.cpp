@@ -73,6 +73,25 @@ TEST_F(Training, GoesOnToTheSameBitsAfterAnyInterruption) {
   }
 }
 
+TEST_F(Training, EndsWhereItsFolderIsTakenAwayAndGoesOnWhereItLies) {
+  run(config(12), "whole");
+  const auto moving = [&](std::int64_t step) {
+    TrainObserver observer;
+    observer.stepped = [&, step](const StepReport& r) {
+      if (r.step == step) fs::rename(path("run"), path("moved"));
+    };
+    TrainOptions options;
+    options.out = path("run");
+    options.resume = true;
+    train(config(12), options, observer);
+  };
+  run(config(12), "run", 4);
+  EXPECT_THROW(moving(7), Error);
+  EXPECT_FALSE(fs::exists(path("run")));
+  run(config(12), "moved", -1, true);
+  EXPECT_EQ(model_bytes("moved"), model_bytes("whole"));
+}
+
 TEST_F(Training, GivesTheSameBytesForAnyNumberOfThreadsAndWithRecomputation) {
   for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
     std::vector<std::string> bytes;
