@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "ops/host_matrix.h"
 
@@ -30,6 +33,13 @@ inline void expect_same_bits(const definitions::Values& a, const definitions::Va
     ADD_FAILURE() << what << ": element " << i << " is " << a[i] << " and " << b[i];
     return;
   }
+}
+
+// To tell 0 from -0, and one NaN from another.
+inline std::vector<std::uint32_t> bits_of(const std::vector<float>& x) {
+  std::vector<std::uint32_t> bits;
+  for (const float value : x) bits.push_back(std::bit_cast<std::uint32_t>(value));
+  return bits;
 }
 
 }  // namespace longstride::tests

@@ -62,7 +62,7 @@ nlohmann::ordered_json to_json(const Shared& shared) {
 }
 
 std::string to_words(const Shared& shared, const Plan& plan) {
-  std::string text = fmt::format("\n{} processes: the memory is that of the first; it sends {} a step\n",
+  std::string text = fmt::format("\n{} processes: the memory is that of the first; it sends {} a step at most\n",
                                  shared.processes, bytes_words(plan.sent_bytes_per_step));
   if (!shared.scaling) return text;
   const Scaling& scaling = *shared.scaling;

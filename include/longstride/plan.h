@@ -20,7 +20,7 @@ struct Plan {
   std::int64_t bytes_without_recomputation = 0;
   std::int64_t bytes_with_recomputation = 0;
   std::int64_t multiply_adds_per_step = 0;  // that the definition needs: no recomputation, pairs that attend
-  std::int64_t sent_bytes_per_step = 0;     // by this process to all others that train with it
+  std::int64_t sent_bytes_per_step = 0;     // by this process to all others that train with it, at most
   std::int64_t memory_available_bytes = 0;
   bool fits = false;
   std::string advice;                        // where it does not fit: what to change, tried before

@@ -12,7 +12,7 @@ namespace longstride::cpu {
 
 namespace {
 void move(void* to, const void* from, std::int64_t bytes) {
-  if (bytes > 0) std::memmove(to, from, static_cast<std::size_t>(bytes));
+  if (bytes > 0 && to != from) std::memmove(to, from, static_cast<std::size_t>(bytes));
 }
 }  // namespace
 

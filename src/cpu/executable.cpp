@@ -9,6 +9,7 @@
 #include "cpu/embed.h"
 #include "cpu/norm.h"
 #include "cpu/optimizer.h"
+#include "cpu/row_lists.h"
 #include "cpu/threads.h"
 
 namespace longstride::cpu {
@@ -38,6 +39,8 @@ struct Prepare {
   AttentionGradient operator()(const AttentionBackward& op) { return counted(AttentionGradient(op)); }
   Nothing operator()(const ResidualNorm& op) { return only(residual_norm_workspace_bytes(op.h_in.cols)); }
   Nothing operator()(const ResidualNormBackward& op) { return only(residual_norm_backward_workspace_bytes(op)); }
+  Nothing operator()(const PackRows& op) { return only(pack_rows_workspace_bytes(op)); }
+  Nothing operator()(const SumRows& op) { return only(sum_rows_workspace_bytes(op)); }
 
  private:
   Nothing only(std::int64_t needed) {
@@ -71,6 +74,9 @@ struct Run {
   void operator()(const SquareSums& op, const Nothing&) { square_sums(op); }
   void operator()(const GradientNorm& op, const Nothing&) { gradient_norm(op); }
   void operator()(const AdamW& op, const Nothing&) { adamw(op, inputs); }
+  void operator()(const PackRows& op, const Nothing&) { pack_rows(op, workspace); }
+  void operator()(const SumRows& op, const Nothing&) { sum_rows(op, workspace); }
+  void operator()(const PutRows& op, const Nothing&) { put_rows(op); }
   void operator()(const Zero& op, const Nothing&) { zero(op); }
   void operator()(const Round& op, const Nothing&) { round(op); }
   void operator()(const Exchange& op, const Nothing&) { exchange(op); }

@@ -2,11 +2,11 @@
 #include "cpu/optimizer.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <numbers>
 
 #include "cpu/optimizer_kernels.h"
+#include "cpu/row_lists.h"
 #include "cpu/threads.h"
 
 namespace longstride::cpu {
@@ -17,12 +17,6 @@ constexpr std::int64_t kChunk = kSquareSumsChunk;  // elements: 16 KiB of each a
 
 std::int64_t chunks_of(std::int64_t count) { return (count + kChunk - 1) / kChunk; }
 std::int64_t size_of_chunk(std::int64_t chunk, std::int64_t count) { return std::min(kChunk, count - chunk * kChunk); }
-
-bool is_zero(const float* x, std::int64_t count) {
-  std::uint32_t bits = 0;
-  for (std::int64_t i = 0; i < count; ++i) bits |= std::bit_cast<std::uint32_t>(x[i]) << 1;  // -0 is zero too
-  return bits == 0;
-}
 
 // Rows without a gradient keep w, m and v; an average goes on towards w.
 void adamw_rows(const AdamW& op, const AdamWStep& step) {

@@ -203,6 +203,9 @@ std::span<const Kernel> kernels() {
       {"square_sums", square_sums_trial, false},
       {"gradient_norm", gradient_norm_trial, false},
       {"adamw", adamw_trial, false},
+      {"pack_rows", pack_rows_trial, false},
+      {"sum_rows", sum_rows_trial, false},
+      {"put_rows", put_rows_trial, false},
       {"zero, round, exchange", copies_trial, false},
   };
   return kKernels;

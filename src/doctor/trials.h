@@ -78,5 +78,8 @@ Trial linear_backward_weights_trial(Draw& draw, DType type);
 Trial attention_trial(Draw& draw, DType type);  // forward and backward
 Trial decode_attention_trial(Draw& draw, DType type);
 Trial cache_rows_trial(Draw& draw, DType type);
+Trial pack_rows_trial(Draw& draw, DType type);
+Trial sum_rows_trial(Draw& draw, DType type);
+Trial put_rows_trial(Draw& draw, DType type);
 
 }  // namespace longstride::doctor

@@ -1,89 +1,13 @@
-// Shapes and types of every operation, checked once, here; backends rely on them.
-#include <array>
-#include <string>
-#include <type_traits>
+// Shapes and types of every operation, checked once; backends rely on them. Here are those of a network's passes.
+#include "ops/check.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
-
-#include <fmt/format.h>
-
-#include "longstride/error.h"
-#include "ops/ops.h"
 
 namespace longstride {
 
 namespace {
-
-std::string shape_of(std::int64_t rows, std::int64_t cols) { return fmt::format("({}, {})", rows, cols); }
-const char* name_of(DType type) { return type == DType::float32 ? "float32" : "bfloat16"; }
-
-// Checks of one operation; each failure is a sentence that begins with its name.
-class Check {
- public:
-  explicit Check(const char* operation) : operation_(operation) {}
-
-  [[noreturn]] void fail(const std::string& sentence) const {
-    throw_invalid(std::string(operation_) + ": " + sentence);
-  }
-  void is(const char* name, const Matrix& m, DType type, std::int64_t rows, std::int64_t cols) const {
-    if (!m) fail(std::string(name) + " is missing");
-    if (m.type != type) fail(std::string(name) + " must be " + name_of(type) + ", got " + name_of(m.type));
-    if (m.rows != rows || m.cols != cols)
-      fail(std::string(name) + " must be " + shape_of(rows, cols) + ", got " + shape_of(m.rows, m.cols));
-    if (m.stride < m.cols) fail(fmt::format("{} needs a stride of at least {}, got {}", name, m.cols, m.stride));
-  }
-  void optional(const char* name, const Matrix& m, DType type, std::int64_t rows, std::int64_t cols) const {
-    if (m) is(name, m, type, rows, cols);
-  }
-  // Heads of (B, T, H, D), one row of which does not reach into another head's or position's.
-  void is(const char* name, const Heads& x, DType type, std::int64_t B, std::int64_t T, std::int64_t H,
-          std::int64_t D) const {
-    if (!x) fail(std::string(name) + " is missing");
-    if (x.type != type) fail(std::string(name) + " must be " + name_of(type) + ", got " + name_of(x.type));
-    if (x.B != B || x.T != T || x.H != H || x.D != D)
-      fail(fmt::format("{} must be ({}, {}, {}, {}), got ({}, {}, {}, {})", name, B, T, H, D, x.B, x.T, x.H, x.D));
-    if (const std::string overlap = overlap_of(name, x); !overlap.empty()) fail(overlap);
-  }
-  template <class T>
-  void is(const char* name, const Array<T>& x, std::int64_t count) const {
-    if (!x) fail(std::string(name) + " is missing");
-    if (x.count != count) fail(fmt::format("{} must have {} elements, got {}", name, count, x.count));
-  }
-  template <class T>
-  void optional(const char* name, const Array<T>& x, std::int64_t count) const {
-    if (x) is(name, x, count);
-  }
-  template <class T>
-  void given(const char* name, const Array<T>& x) const {
-    if (!x) fail(std::string(name) + " is missing");
-  }
-  // m gives its shape to the others: any, but not empty.
-  void has_shape(const char* name, const Matrix& m) const {
-    if (!m) fail(std::string(name) + " is missing");
-    if (m.rows < 1 || m.cols < 1) fail(std::string(name) + " must not be empty, got " + shape_of(m.rows, m.cols));
-    is(name, m, m.type, m.rows, m.cols);
-  }
-  void at_least(const char* name, std::int64_t value, std::int64_t least) const {
-    if (value < least) fail(fmt::format("{} must be at least {}, got {}", name, least, value));
-  }
-  void at_most(const char* name, std::int64_t value, std::int64_t most) const {
-    if (value > most) fail(fmt::format("{} must be 0 to {}, got {}", name, most, value));
-  }
-  void channels(const char* name, std::int64_t D) const {
-    if (D < 1 || D > kMaxHeadChannels)
-      fail(fmt::format("{} must have 1 to {} channels a head, got {}", name, kMaxHeadChannels, D));
-  }
-  void scale(float scale) const {
-    if (!(scale > 0)) fail("scale must be above 0, got " + std::to_string(scale));
-  }
-  void dropout(const Dropout& d) const {
-    if (!(d.rate >= 0 && d.rate < 1)) fail("dropout must be in [0, 1), got " + std::to_string(d.rate));
-  }
-
- private:
-  const char* operation_;
-};
 
 void check_embed(const Check& check, const Embed& op, std::int64_t C) {
   check.at_least("B", op.B, 1);
@@ -242,55 +166,6 @@ void check_operation(const Check& check, const VocabularyLoss& op) {
   check.optional("dw", op.dw, DType::float32, op.w.rows, op.w.cols);
 }
 
-void check_operation(const Check& check, const SumBits& op) {
-  check.given("losses", op.losses);
-  check.is("sum", op.sum, 1);
-}
-
-void check_operation(const Check& check, const Sum& op) {
-  check.given("a", op.a);
-  check.is("b", op.b, op.a.count);
-  check.is("out", op.out, op.a.count);
-}
-
-void check_operation(const Check& check, const SquareSums& op) {
-  check.given("x", op.x);
-  check.is("sums", op.sums, square_sums_of(op.x.count));
-}
-
-void check_operation(const Check& check, const GradientNorm& op) {
-  check.given("squares", op.squares);
-  check.optional("bits", op.bits, 1);
-  check.is("norm", op.norm, 1);
-  check.is("scale", op.scale, 1);
-  if (!(op.clip >= 0)) check.fail("clip must be at least 0, got " + std::to_string(op.clip));
-}
-
-void check_operation(const Check& check, const AdamW& op) {
-  check.given("w", op.w);
-  const std::int64_t count = op.w.count;
-  check.is("m", op.m, count);
-  check.is("v", op.v, count);
-  check.is("dw", op.dw, count);
-  check.optional("ema", op.ema, count);
-  check.optional("copy", op.copy, count);
-  check.is("scale", op.scale, 1);
-  if (op.row < 0 || (op.row > 0 && count % op.row != 0))
-    check.fail(fmt::format("row must be 0 or divide count {}, got {}", count, op.row));
-}
-
-void check_operation(const Check& check, const Zero& op) { check.given("memory", op.memory); }
-
-void check_operation(const Check& check, const Round& op) {
-  check.given("x", op.x);
-  check.is("y", op.y, op.x.count);
-}
-
-void check_operation(const Check& check, const Exchange& op) {
-  check.given("a", op.a);
-  check.is("b", op.b, op.a.count);
-}
-
 // Stores of keys and values, and where heads and sequences lie in them. of_width: which operand has keys' width beside
 // values'; sequences: how many are named.
 template <class Op>
@@ -356,6 +231,9 @@ constexpr const char* kNames[] = {"embed",
                                   "square_sums",
                                   "gradient_norm",
                                   "adamw",
+                                  "pack_rows",
+                                  "sum_rows",
+                                  "put_rows",
                                   "zero",
                                   "round",
                                   "exchange",

@@ -77,6 +77,14 @@ struct AdamWValues {
 };
 AdamWValues adamw(const AdamW& op, const StepInputs& inputs);
 
+struct RowListValues {
+  double count = 0;
+  Values rows, values;  // those that there is room for
+};
+RowListValues pack_rows(const PackRows& op);
+Values sum_rows(const SumRows& op);  // own, whole
+Values put_rows(const PutRows& op);  // to, whole
+
 double sum_bits(const SumBits& op);  // what is added
 Values sum(const Sum& op);
 Values square_sums(const SquareSums& op);

@@ -305,8 +305,9 @@ struct Mark {
 };
 
 using Operation = std::variant<Embed, EmbedBackward, ResidualNorm, ResidualNormBackward, Linear, LinearBackwardData,
-                               LinearBackwardWeights, Attention, AttentionBackward, VocabularyLoss, SumBits,
-                               Sum, SquareSums, GradientNorm, AdamW, Zero, Round, Exchange, DecodeAttention, CacheRows, Mark>;
+                               LinearBackwardWeights, Attention, AttentionBackward, VocabularyLoss, SumBits, Sum,
+                               SquareSums, GradientNorm, AdamW, PackRows, SumRows, PutRows, Zero, Round, Exchange,
+                               DecodeAttention, CacheRows, Mark>;
 
 // Calls visit(use, operand) for every operand of the operation, absent ones included.
 template <class AnyOperation, class Visit>

@@ -1,8 +1,9 @@
-// The vocabulary of computation (ops/ops.h), element by element: sums of losses and gradients, and what a step does to the
-// parameters.
+// The vocabulary of computation (ops/ops.h), element by element or by rows: sums of losses and gradients, and what a
+// step does to the parameters.
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "ops/tensor.h"
 
@@ -78,6 +79,58 @@ struct AdamW {
   static void operands(Self& op, Visit&& visit) {
     visit(Use::reads, op.dw), visit(Use::reads, op.scale), visit(Use::changes, op.w), visit(Use::changes, op.m);
     visit(Use::changes, op.v), visit(Use::changes, op.ema), visit(Use::writes, op.copy);
+  }
+};
+
+// Some rows of a table, by their numbers, ascending. How many there are is known when they are there; what lies behind
+// them is undefined.
+struct RowList {
+  Array<std::int64_t> count;  // (1)
+  Array<std::int32_t> rows;   // as many as there is room for
+  Array<float> values;        // (rows' count, row)
+
+  // How many there are and have room, read in the host's memory.
+  std::int64_t size() const { return count[0] < rows.count ? count[0] : rows.count; }
+  template <class Self, class Visit>
+  static void operands(Self& list, Use use, Visit&& visit) {
+    visit(use, list.count), visit(use, list.rows), visit(use, list.values);
+  }
+};
+// list = those rows of `from` that hold something other than 0 in chosen_by: the first of them where there is not room
+// for all, which its count then says. NaN is something; -0 is 0.
+struct PackRows {
+  Array<float> chosen_by, from;  // (R, row); may be the same
+  std::int64_t row = 0;          // elements
+  RowList list;
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::reads, op.chosen_by), visit(Use::reads, op.from), RowList::operands(op.list, Use::writes, visit);
+  }
+};
+// Process p of P has a list of rows, or, number `rank`, all of them in `own`; a row that a list lacks is 0. own = their
+// sum, ((0 + 1) + (2 + 3)) + ... over processes, each sum rounded once. Uses the lists up.
+struct SumRows {
+  Array<float> own;      // (R, row)
+  std::int64_t row = 0;  // elements
+  std::int64_t rank = 0;
+  std::vector<RowList> others;  // of P - 1, P a power of two: in the order of their numbers
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::changes, op.own);
+    for (auto& list : op.others) RowList::operands(list, Use::changes, visit);
+  }
+};
+// The rows of the list take their places in `to`.
+struct PutRows {
+  Array<float> to;       // (R, row)
+  std::int64_t row = 0;  // elements
+  RowList list;
+
+  template <class Self, class Visit>
+  static void operands(Self& op, Visit&& visit) {
+    visit(Use::changes, op.to), RowList::operands(op.list, Use::reads, visit);
   }
 };
 

@@ -22,7 +22,7 @@ namespace longstride {
 
 namespace {
 
-constexpr std::int64_t kMostBytes = std::int64_t{1} << 30;                 // of one message: counts of MPI are ints
+constexpr std::int64_t kMostBytes = World::kMostOpenBytes;                 // of one message: counts of MPI are ints
 constexpr int kTags = 32768;                                               // that every MPI has
 constexpr std::chrono::microseconds kShortestLook{20}, kLongestLook{500};  // between two looks at what is on its way
 

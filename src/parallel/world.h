@@ -23,6 +23,7 @@ class World {
     std::int64_t bytes = 0;
   };
   using Ticket = std::int64_t;
+  static constexpr std::int64_t kMostOpenBytes = std::int64_t{1} << 30;
 
   virtual ~World() = default;
   World() = default;
@@ -32,9 +33,10 @@ class World {
   virtual int rank() const = 0;  // [0, size)
   virtual int size() const = 0;
 
-  // Begins to send sends[q] to rank q and to fill receives[p] with what rank p sends here; both have size() pieces, and
-  // as many bytes arrive as p sends. None of this memory may be written, nor what is received be read, before `finish`.
-  // A piece for this rank itself is copied; where both name the same memory nothing is done.
+  // Begins to send sends[q] to rank q and to fill receives[p] with what rank p sends here; both have size() pieces. A
+  // rank may send fewer bytes than there is room for, but some, and where there is room for kMostOpenBytes at most: who
+  // receives them learns from them how many they are. None of this memory may be written, nor what is received be read,
+  // before `finish`. A piece for this rank itself is copied; where both name the same memory nothing is done.
   virtual Ticket begin_exchange(std::span<const Piece> sends, std::span<const Piece> receives) = 0;
   // Begins to bring everyone's piece to all: places[p] is where that of rank p lies here, this rank's own already
   // filled.

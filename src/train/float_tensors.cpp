@@ -31,8 +31,10 @@ std::vector<FloatTensors::Piece> FloatTensors::moved(const Shards& shards, int p
   std::vector<Piece> pieces;
   for (int s = 0; s < shards.segments(); ++s) {
     for (const Run& run : runs_) {
-      const ElementRange piece = intersection({run.begin, run.begin + run.count}, shards.moved(s, p));
-      if (piece.size() > 0) pieces.push_back({piece.begin, piece.size(), s, run.place + piece.begin - run.begin});
+      for (const ElementRange& part : {shards.before_rows(s, p), shards.behind_rows(s, p)}) {
+        const ElementRange piece = intersection({run.begin, run.begin + run.count}, part);
+        if (piece.size() > 0) pieces.push_back({piece.begin, piece.size(), s, run.place + piece.begin - run.begin});
+      }
     }
   }
   return pieces;

@@ -25,7 +25,7 @@ class FloatTensors {
     int segment = 0;                      // that it lies in
     std::int64_t place = 0;               // in the store of these tensors
   };
-  // What process p moves of them, every element once over all processes.
+  // What process p moves of them but for shards.tables(), every element once over all processes.
   std::vector<Piece> moved(const Shards& shards, int p) const;
 
  private:

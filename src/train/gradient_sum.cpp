@@ -5,32 +5,56 @@
 #include <bit>
 #include <chrono>
 
+#include "ops/memory.h"
+
 namespace longstride {
 
 namespace {
 
 constexpr std::int64_t kFloat = 4;  // bytes
 
-// The longest piece that one process needs of a segment.
-std::int64_t longest_piece(const Shards& shards, int rank) {
+// Room for the longest message of the other processes to this one, of any segment, once for each of them.
+std::int64_t received_bytes(const Shards& shards, int rank, std::int64_t tokens) {
   std::int64_t longest = 0;
-  for (int s = 0; s < shards.segments(); ++s) longest = std::max(longest, shards.needed(s, rank).size());
-  return longest;
+  for (int s = 0; s < shards.segments(); ++s)
+    longest = std::max(longest, parcel_of_gradient(shards, s, rank, tokens).most_bytes());
+  return aligned(longest) * (shards.processes() - 1);
+}
+
+// Of the messages with lists that process `rank` sends.
+std::int64_t packed_bytes(const Shards& shards, int rank, std::int64_t tokens) {
+  std::int64_t bytes = 0;
+  for (int p = 0; p < shards.processes(); ++p) {
+    const Parcel parcel = parcel_of_gradient(shards, shards.segments() - 1, p, tokens);
+    if (p != rank && parcel.lists()) bytes += aligned(parcel.most_bytes());
+  }
+  return bytes;
+}
+
+// ((0 + 1) + (2 + 3)) + ..., the last sum into `out`.
+void add_tree(std::vector<Operation>& operations, const std::vector<Array<float>>& terms, const Array<float>& out) {
+  if (!out) return;
+  for (std::size_t apart = 1; apart < terms.size(); apart *= 2) {
+    for (std::size_t p = 0; p < terms.size(); p += 2 * apart)
+      operations.emplace_back(Sum{terms[p], terms[p + apart], 2 * apart == terms.size() ? out : terms[p]});
+  }
 }
 
 int levels_of(int lanes) { return std::countr_zero(static_cast<unsigned>(lanes)); }
 
 }  // namespace
 
-GradientSum::GradientSum(Backend& backend, std::int64_t store_elements, int lanes, const Shards& shards, World& world)
-    : backend_(backend), shards_(shards), world_(world), lane_(backend, store_elements * kFloat) {
+GradientSum::GradientSum(Backend& backend, std::int64_t store_elements, int lanes, const Shards& shards, World& world,
+                         std::int64_t tokens)
+    : backend_(backend), shards_(shards), world_(world), tokens_(tokens), lane_(backend, store_elements * kFloat) {
   backend.zero(lane_.data(), lane_.bytes());
   for (int level = 0; level < levels_of(lanes); ++level) kept_.emplace_back(backend, lane_.bytes());
   make_folds(lanes);
   if (world.size() == 1) return;
-  const std::int64_t others = longest_piece(shards, world.rank()) * (world.size() - 1);
-  for (Buffer& buffer : received_) buffer = Buffer(backend, others * kFloat);
-  mine_ = Buffer(backend, shards.needed_elements(world.rank()) * kFloat);
+  for (Buffer& buffer : received_) buffer = Buffer(backend, received_bytes(shards, world.rank(), tokens));
+  messages_ = Buffer(backend, packed_bytes(shards, world.rank(), tokens));
+  backend.zero(messages_.data(), messages_.bytes());  // numbers of rows that are not there are sent too
+  make_pack();
   for (int s = 0; s < shards.segments(); ++s) tree_.push_back(make_tree(s));
   tickets_.resize(static_cast<std::size_t>(shards.segments()));
 }
@@ -59,29 +83,50 @@ void GradientSum::make_folds(int lanes) {
   }
 }
 
-Array<float> GradientSum::received(int s, int from) const {
-  const ElementRange range = shards_.needed(s, world_.rank());
-  if (from == world_.rank()) return of_lane(range);
+void* GradientSum::received(int s, int from) const {
   const std::int64_t slot = from < world_.rank() ? from : from - 1;
-  return received_[static_cast<std::size_t>(s % kInFlight)].floats().from(slot * range.size(), range.size());
+  const Buffer& buffer = received_[static_cast<std::size_t>(s % kInFlight)];
+  return static_cast<char*>(buffer.data()) + slot * (buffer.bytes() / (world_.size() - 1));
 }
 
-// ((0 + 1) + (2 + 3)) + ... over processes, the last sum into its place.
-std::unique_ptr<Executable> GradientSum::make_tree(int s) {
-  if (shards_.needed(s, world_.rank()).size() == 0) return nullptr;
+void GradientSum::make_pack() {
   std::vector<Operation> operations;
-  for (int apart = 1; apart < world_.size(); apart *= 2) {
-    for (int p = 0; p < world_.size(); p += 2 * apart)
-      operations.emplace_back(
-          Sum{received(s, p), received(s, p + apart), 2 * apart == world_.size() ? mine(s) : received(s, p)});
+  auto* message = static_cast<char*>(messages_.data());
+  for (int p = 0; p < world_.size(); ++p) {
+    const Parcel to = parcel(shards_.segments() - 1, p);
+    if (p == world_.rank() || !to.lists()) continue;
+    operations.emplace_back(PackRows{of_lane(to.rows), of_lane(to.rows), to.row, to.list_in(message)});
+    packed_.push_back({p, to, message});
+    message += aligned(to.most_bytes());
   }
-  return compile_bound(backend_, std::move(operations));
+  if (!operations.empty()) pack_ = compile_bound(backend_, std::move(operations));
 }
 
-Array<float> GradientSum::mine(int s) const {
-  const ElementRange range = shards_.needed(s, world_.rank());
-  if (world_.size() == 1) return of_lane(range);
-  return mine_.floats().from(shards_.place_of_needed(s, world_.rank()), range.size());
+void GradientSum::pack() {
+  for (const auto& [to, parcel, message] : packed_) {
+    backend_.copy(parcel.before_in(message).data, of_lane(parcel.before).data, parcel.before.size() * kFloat);
+    backend_.copy(parcel.behind_in(message).data, of_lane(parcel.behind).data, parcel.behind.size() * kFloat);
+  }
+  if (pack_) pack_->run();
+}
+
+// What all processes have of this one's piece is added, into the place that it has here.
+std::unique_ptr<Executable> GradientSum::make_tree(int s) {
+  const Parcel mine = parcel(s, world_.rank());
+  std::vector<Array<float>> before, behind;
+  SumRows rows{of_lane(mine.rows), mine.row, world_.rank(), {}};
+  for (int p = 0; p < world_.size(); ++p) {
+    const bool own = p == world_.rank();
+    void* message = own ? nullptr : received(s, p);
+    before.push_back(own ? of_lane(mine.before) : mine.before_in(message));
+    behind.push_back(own ? of_lane(mine.behind) : mine.behind_in(message));
+    if (!own && mine.lists()) rows.others.push_back(mine.list_in(message));
+  }
+  std::vector<Operation> operations;
+  add_tree(operations, before, of_lane(mine.before));
+  add_tree(operations, behind, of_lane(mine.behind));
+  if (mine.lists()) operations.emplace_back(std::move(rows));
+  return operations.empty() ? nullptr : compile_bound(backend_, std::move(operations));
 }
 
 void GradientSum::end_lane(int lane) {
@@ -94,13 +139,19 @@ void GradientSum::segment_final(int s) {
   if (!last_lane_.empty() && last_lane_[static_cast<std::size_t>(s)]) last_lane_[static_cast<std::size_t>(s)]->run();
   if (world_.size() == 1) return;
   if (begun_ - finished_ == kInFlight) finish_segment(finished_);
+  const bool last = s + 1 == shards_.segments();
+  if (last) pack();
   backend_.wait();
-  std::vector<World::Piece> sends, receives;
+  const std::int64_t most = parcel(s, world_.rank()).most_bytes();
+  std::vector<World::Piece> sends(static_cast<std::size_t>(world_.size())), receives = sends;
   for (int p = 0; p < world_.size(); ++p) {
-    const Array<float> send = of_lane(shards_.needed(s, p)), receive = received(s, p);
-    sends.push_back({send.data, send.count * kFloat});
-    receives.push_back({receive.data, receive.count * kFloat});
+    if (p == world_.rank()) continue;
+    const Parcel to = parcel(s, p);
+    if (!to.lists()) sends[static_cast<std::size_t>(p)] = to.sent(of_lane(to.before).data);
+    receives[static_cast<std::size_t>(p)] = {received(s, p), most};
   }
+  for (const Packed& packed : packed_)
+    if (last) sends[static_cast<std::size_t>(packed.to)] = packed.parcel.sent(packed.message);
   tickets_[static_cast<std::size_t>(s)] = world_.begin_exchange(sends, receives);
   begun_ = s + 1;
 }
@@ -120,12 +171,12 @@ void GradientSum::finish() {
 }
 
 std::vector<std::pair<std::string, std::int64_t>> GradientSum::memory(std::int64_t store_elements, int lanes,
-                                                                      const Shards& shards, int rank) {
+                                                                      const Shards& shards, int rank,
+                                                                      std::int64_t tokens) {
   const std::int64_t store = store_elements * kFloat;
   std::vector<std::pair<std::string, std::int64_t>> parts = {{"gradients", store * (1 + levels_of(lanes))}};
   if (shards.processes() == 1) return parts;
-  const std::int64_t others = longest_piece(shards, rank) * (shards.processes() - 1) * kFloat;
-  parts.emplace_back("exchange", kInFlight * others + shards.needed_elements(rank) * kFloat);
+  parts.emplace_back("exchange", kInFlight * received_bytes(shards, rank, tokens) + packed_bytes(shards, rank, tokens));
   return parts;
 }
 

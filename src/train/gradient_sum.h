@@ -16,14 +16,17 @@
 
 #include "ops/buffer.h"
 #include "parallel/world.h"
+#include "train/parcel.h"
 #include "train/shards.h"
 
 namespace longstride {
 
 class GradientSum {
  public:
-  // The backend's memory must be the host's where there are several processes. `shards` and `world` outlive it.
-  GradientSum(Backend& backend, std::int64_t store_elements, int lanes, const Shards& shards, World& world);
+  // The backend's memory must be the host's where there are several processes. `shards` and `world` outlive it. tokens:
+  // of this process's step.
+  GradientSum(Backend& backend, std::int64_t store_elements, int lanes, const Shards& shards, World& world,
+              std::int64_t tokens);
 
   // What passes add to: zero where a lane begins, which the owner sees to.
   const Buffer& lane() const { return lane_; }
@@ -35,29 +38,40 @@ class GradientSum {
   void begin_step() { waited_s_ = 0; }
 
   // The step's gradient of the elements needed(s, rank).
-  Array<float> mine(int s) const;
+  Array<float> mine(int s) const { return of_lane(shards_.needed(s, world_.rank())); }
 
   static std::vector<std::pair<std::string, std::int64_t>> memory(std::int64_t store_elements, int lanes,
-                                                                  const Shards& shards, int rank);
+                                                                  const Shards& shards, int rank, std::int64_t tokens);
 
  private:
   void make_folds(int lanes);
+  void make_pack();
   std::unique_ptr<Executable> make_tree(int s);
+  void pack();
   void finish_segment(int s);
   Array<float> of_lane(ElementRange range) const { return lane_.floats().from(range.begin, range.size()); }
-  Array<float> received(int s, int from) const;
+  Parcel parcel(int s, int p) const { return parcel_of_gradient(shards_, s, p, tokens_); }
+  void* received(int s, int from) const;
 
   Backend& backend_;
   const Shards& shards_;
   World& world_;
+  const std::int64_t tokens_;
   Buffer lane_;
   std::vector<Buffer> kept_;                            // sums of 1, 2, 4, ... lanes before this one
   std::vector<std::unique_ptr<Executable>> end_lane_;   // by lane, without the last
   std::vector<std::unique_ptr<Executable>> last_lane_;  // by segment; none where there is one lane
   static constexpr int kInFlight = 2;                   // segments that are carried at the same time
-  std::array<Buffer, kInFlight> received_;              // pieces of the others, by rank
+  std::array<Buffer, kInFlight> received_;              // messages of the others, by rank
   std::vector<std::unique_ptr<Executable>> tree_;       // by segment: pieces of all processes
-  Buffer mine_;
+  struct Packed {
+    int to;
+    Parcel parcel;
+    void* message;
+  };
+  Buffer messages_;             // with lists, to the others: of the last segment
+  std::vector<Packed> packed_;  // what lies there, by rank
+  std::unique_ptr<Executable> pack_;
   std::vector<World::Ticket> tickets_;
   int begun_ = 0, finished_ = 0;
   double waited_s_ = 0;

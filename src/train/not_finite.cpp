@@ -43,29 +43,35 @@ std::string operand_words(Backend& backend, const Attention& attention) {
 
 }  // namespace
 
-// rounded: bfloat16, which is finite where its float32 is.
-std::vector<std::string> TrainState::not_finite(const Buffer& store, bool rounded) const {
+// As passes read it: rounded to bfloat16 it is finite where it is in float32.
+bool TrainState::weight_is_finite(const Parameter& entry) const {
   std::vector<std::byte> staging;
-  const void* values = host(store, staging);
-  std::vector<std::string> names;
-  for (const Parameter& entry : table_.entries()) {
-    const auto* halves = static_cast<const std::uint16_t*>(values) + entry.offset;
-    const bool finite = rounded ? std::all_of(halves, halves + entry.count,
-                                              [](std::uint16_t half) { return std::isfinite(float_from_bfloat16(half)); })
-                                : all_finite(static_cast<const float*>(values) + entry.offset, entry.count);
-    if (!finite) names.push_back(entry.name);
+  const auto read = [&](const void* memory, std::int64_t bytes) { return backend_.readable(memory, bytes, staging); };
+  if (!splits_ || floats_.places().contains(entry.offset)) {
+    const void* values = read(weights().floats(entry.offset), entry.count * 4);
+    return all_finite(static_cast<const float*>(values), entry.count);
   }
-  return names;
+  const auto* halves = static_cast<const std::uint16_t*>(read(rounded_.bf16() + entry.offset, entry.count * 2));
+  return std::all_of(halves, halves + entry.count,
+                     [](std::uint16_t half) { return std::isfinite(float_from_bfloat16(half)); });
 }
 
 std::string TrainState::first_weight_not_finite() const {
-  const std::vector<std::string> names = not_finite(splits_ ? rounded_ : weights_, splits_);
-  return names.empty() ? "" : names.front();
+  backend_.wait();
+  for (const Parameter& entry : table_.entries())
+    if (!weight_is_finite(entry)) return entry.name;
+  return "";
 }
 
 std::string TrainState::last_gradient_not_finite() const {
-  const std::vector<std::string> names = not_finite(gradients_.lane(), false);
-  return names.empty() ? "" : names.back();
+  backend_.wait();
+  std::vector<std::byte> staging;
+  std::string name;
+  for (const Parameter& entry : table_.entries()) {
+    const void* values = backend_.readable(gradients_.lane().f32() + entry.offset, entry.count * 4, staging);
+    if (!all_finite(static_cast<const float*>(values), entry.count)) name = entry.name;
+  }
+  return name;
 }
 
 std::string Trainer::activation_not_finite(std::int64_t step) {

@@ -43,10 +43,10 @@ struct Share {
 
 std::int64_t bytes_of(const Network::Bytes& bytes) { return bytes.activations + bytes.workspace; }
 
-void sum_memory(Plan& plan, const Config& config, Backend& backend, const ParameterTable& table, DType type,
-                const Network::Bytes& training, const Share& share) {
+void sum_memory(Plan& plan, const Config& config, Backend& backend, DType type, const Network::Bytes& training,
+                const Share& share) {
   auto& parts = plan.bytes_by_part;
-  parts = TrainState::memory(table, config.training, type, share.processes, share.rank);
+  parts = TrainState::memory(config.model, config.training, type, share.processes, share.rank);
   parts.emplace_back("activations", training.activations);
   parts.emplace_back("workspace", training.workspace);
   if (samples(config) && share.rank == 0)
@@ -71,19 +71,19 @@ Plan without_advice(const Config& config, int processes, int rank) {
   plan.precision = choice.precision;
   plan.precision_reason = choice.reason;
   const DType type = type_of(plan.precision);
-  plan.sent_bytes_per_step = sent_bytes_per_step(table, config.training, type, processes, rank);
+  plan.sent_bytes_per_step = sent_bytes_per_step(config.model, config.training, type, processes, rank);
   plan.recompute = config.training.recompute == Recompute::automatic ? Recompute::none : config.training.recompute;
   const auto bytes = [&](bool recompute) {
     return Network::bytes(*backend, config.model, training_shape(config, type, recompute));
   };
   const Network::Bytes keeping = bytes(false), recomputing = bytes(true);
-  sum_memory(plan, config, *backend, table, type, plan.recompute == Recompute::block ? recomputing : keeping, share);
+  sum_memory(plan, config, *backend, type, plan.recompute == Recompute::block ? recomputing : keeping, share);
   plan.bytes_without_recomputation = bytes_of(keeping);
   plan.bytes_with_recomputation = bytes_of(recomputing);
   const auto spare = kShareOfFreeMemory * static_cast<double>(plan.memory_available_bytes);
   if (config.training.recompute == Recompute::automatic && static_cast<double>(plan.total_bytes) > spare) {
     plan.recompute = Recompute::block;
-    sum_memory(plan, config, *backend, table, type, recomputing, share);
+    sum_memory(plan, config, *backend, type, recomputing, share);
   }
   plan.fits = plan.total_bytes <= plan.memory_available_bytes;
   return plan;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include <fmt/format.h>
@@ -13,6 +14,7 @@
 #include "longstride/plan.h"
 #include "train/float_tensors.h"
 #include "train/multiply_adds.h"
+#include "train/parcel.h"
 #include "train/shards.h"
 
 namespace longstride {
@@ -28,6 +30,7 @@ constexpr double kStepShare = 0.75;              // of the best product's rate t
 // Bytes of memory that an element moves: the gradient set to 0, its squares, AdamW with an average and a rounded copy.
 constexpr double kZeroed = 4, kSquared = 4, kMoved = 38;
 constexpr double kAdded = 12, kRounded = 6;  // a sum of two; a rounded copy that is made by itself
+constexpr double kLooked = 4;                // at a row that may be 0
 
 // What the busiest process of a step handles, bytes.
 struct Load {
@@ -38,32 +41,67 @@ struct Load {
 
 std::int64_t lanes_of(const TrainingConfig& training, int processes) { return training.lanes / processes; }
 
-Load load_of(const ParameterTable& table, const TrainingConfig& training, int processes) {
+// The share of a table's rows that so many tokens use where each is as likely as any other.
+double used_share(const Shards& shards, std::int64_t tokens) {
+  const auto rows = static_cast<double>(shards.tables().rows);
+  return rows > 1 ? -std::expm1(static_cast<double>(tokens) * std::log1p(-1 / rows)) : 1;
+}
+
+// Of a message whose list has the rows that so many tokens use.
+double expected_bytes(const Shards& shards, const Parcel& parcel, std::int64_t tokens) {
+  const double rows = kFloat * static_cast<double>(parcel.rows.size()) * used_share(shards, tokens);
+  return static_cast<double>(parcel.bytes(0)) + rows;
+}
+
+// What process p handles of its own piece in a step, bytes.
+struct Share {
+  double memory = 0;   // squares, sums of what goes whole, AdamW, rounding
+  double weights = 0;  // that go to each of the others
+};
+
+Share share_of(const Shards& shards, int p, std::int64_t tokens, bool rounds) {
+  double whole = 0, rows = 0, added = 0;  // elements
+  for (int s = 0; s < shards.segments(); ++s) {
+    whole += static_cast<double>(shards.before_rows(s, p).size() + shards.behind_rows(s, p).size());
+    rows += static_cast<double>(shards.rows(s, p).size());
+    added += static_cast<double>(parcel_of_gradient(shards, s, p, tokens / shards.processes()).whole());
+  }
+  const double others = shards.processes() - 1;
+  return {whole * (kSquared + kMoved + (rounds ? kRounded : 0)) +
+              rows * (kSquared + kLooked + kMoved * used_share(shards, tokens)) + others * added * kAdded,
+          whole * (rounds ? 2 : kFloat) + expected_bytes(shards, parcel_of_rows(shards, p, tokens), tokens)};
+}
+
+Load load_of(const Config& config, int processes) {
+  const TrainingConfig& training = config.training;
+  const ParameterTable table(config.model);
   const Shards shards(table, processes);
   const auto others = static_cast<double>(processes - 1), elements = static_cast<double>(table.store_elements());
-  Load load;
-  std::vector<std::int64_t> moved(static_cast<std::size_t>(processes));
-  for (int s = 0; s < shards.segments(); ++s) {
-    std::int64_t longest = 0, shortest = shards.segment(s).size();
-    for (int p = 0; p < processes; ++p) {
-      const std::int64_t needed = shards.needed(s, p).size();
-      longest = std::max(longest, needed);
-      shortest = std::min(shortest, needed);
-      moved[static_cast<std::size_t>(p)] += shards.moved(s, p).size();
-    }
-    const auto received = others * static_cast<double>(longest),
-               sent = static_cast<double>(shards.segment(s).size() - shortest);
-    load.gradients.push_back(processes > 1 ? kFloat * std::max(received, sent) : 0);
-  }
-  const auto most = static_cast<double>(*std::max_element(moved.begin(), moved.end()));
+  const auto tables = static_cast<double>(shards.tables().range.size());
+  const std::int64_t tokens = tokens_of_step(config.model, training), of_process = tokens / processes;
   const bool rounds = processes > 1 && training.precision != Precision::float32;
-  load.weights = kFloat * others * most;
-  if (rounds)
-    load.weights = others * (2 * most + kFloat * static_cast<double>(FloatTensors(table).elements()) / processes);
+  Load load;
+  for (int s = 0; s < shards.segments(); ++s) {
+    double longest = 0, all = 0, shortest = std::numeric_limits<double>::infinity();
+    for (int p = 0; p < processes; ++p) {
+      const double bytes = expected_bytes(shards, parcel_of_gradient(shards, s, p, of_process), of_process);
+      longest = std::max(longest, bytes);
+      shortest = std::min(shortest, bytes);
+      all += bytes;
+    }
+    load.gradients.push_back(processes > 1 ? std::max(others * longest, all - shortest) : 0);
+  }
+  Share most;
+  for (int p = 0; p < processes; ++p) {
+    const Share share = share_of(shards, p, tokens, rounds);
+    most = {std::max(most.memory, share.memory), std::max(most.weights, share.weights)};
+  }
+  const double floats = rounds ? kFloat * (static_cast<double>(FloatTensors(table).elements()) - tables) : 0;
+  load.weights = others * (most.weights + floats / processes);
   const auto lanes = static_cast<double>(lanes_of(training, processes));
   load.sums = kDouble * others * (elements / processes / kSquareSumsChunk + lanes);
-  load.memory = elements * (kZeroed + kAdded * (lanes - 1)) +
-                most * (kSquared + kMoved + kAdded * others + (rounds ? kRounded : 0));
+  load.memory = elements * (kZeroed + kAdded * (lanes - 1)) + most.memory;
+  if (processes > 1 && of_process < shards.tables().rows) load.memory += kLooked * tables;  // packing
   return load;
 }
 
@@ -102,21 +140,23 @@ void check_processes(const TrainingConfig& training, int processes) {
                   (training.accumulate + wanted - 1) / wanted * wanted, wanted));
 }
 
-std::int64_t sent_bytes_per_step(const ParameterTable& table, const TrainingConfig& training, DType activations,
+std::int64_t sent_bytes_per_step(const ModelConfig& model, const TrainingConfig& training, DType activations,
                                  int processes, int rank) {
+  if (processes == 1) return 0;
+  const ParameterTable table(model);
   const Shards shards(table, processes);
-  const std::int64_t others = processes - 1;
-  std::int64_t bytes = others * kDouble * lanes_of(training, processes);
-  for (int s = 0; others > 0 && s < shards.segments(); ++s) {
+  const std::int64_t tokens = tokens_of_step(model, training);
+  std::int64_t to_owners = 0, to_each = kDouble * lanes_of(training, processes);
+  for (int s = 0; s < shards.segments(); ++s) {
     for (int p = 0; p < processes; ++p)
-      if (p != rank) bytes += kFloat * shards.needed(s, p).size();
-    bytes += others * (kDouble * square_sums_of(shards.summed(s, rank).size()) +
-                       size_of(activations) * shards.moved(s, rank).size());
+      if (p != rank) to_owners += parcel_of_gradient(shards, s, p, tokens / processes).most_bytes();
+    to_each += kDouble * square_sums_of(shards.summed(s, rank).size()) +
+               size_of(activations) * (shards.before_rows(s, rank).size() + shards.behind_rows(s, rank).size());
   }
-  if (activations == DType::float32 || others == 0) return bytes;
-  for (const FloatTensors::Piece& piece : FloatTensors(table).moved(shards, rank))
-    bytes += others * kFloat * piece.count;
-  return bytes;
+  to_each += parcel_of_rows(shards, rank, tokens).most_bytes();
+  if (activations == DType::bfloat16)
+    for (const FloatTensors::Piece& piece : FloatTensors(table).moved(shards, rank)) to_each += kFloat * piece.count;
+  return to_owners + (processes - 1) * to_each;
 }
 
 Rates measure_rates(Precision precision) {
@@ -130,14 +170,13 @@ Scaling predict_scaling(const Config& config, int processes, const Rates& rates)
   check(config);
   check_processes(config.training, processes);
   check_rates(rates);
-  const ParameterTable table(config.model);
   const auto accumulate = static_cast<double>(config.training.accumulate), P = static_cast<double>(processes);
   const double pass_s = static_cast<double>(multiply_adds_per_step(config)) / accumulate / rates.multiply_adds;
-  const Load load = load_of(table, config.training, processes);
-  TrainingConfig one_lane = config.training;
-  one_lane.lanes = 1;
+  const Load load = load_of(config, processes);
+  Config one_lane = config;
+  one_lane.training.lanes = 1;
   const double memory_s = load.memory / rates.memory_bytes,
-               alone_memory_s = load_of(table, one_lane, 1).memory / rates.memory_bytes;
+               alone_memory_s = load_of(one_lane, 1).memory / rates.memory_bytes;
   double waited_s = 0;
   if (processes > 1) {
     const double per_exchange_s = rates.latency_s + (P - 1) * kMessage_s;

@@ -5,7 +5,6 @@
 #include <cstdint>
 
 #include "longstride/config.h"
-#include "model/parameters.h"
 #include "ops/ops.h"
 
 namespace longstride {
@@ -13,8 +12,9 @@ namespace longstride {
 // Error invalid_argument where so many processes cannot share training.lanes.
 void check_processes(const TrainingConfig& training, int processes);
 
-// Bytes that process `rank` sends to all others in a step: gradients to their owners, sums, and the weights it moved.
-std::int64_t sent_bytes_per_step(const ParameterTable& table, const TrainingConfig& training, DType activations,
+// Bytes that process `rank` sends to all others in a step, at most: gradients to their owners, sums, and the weights it
+// moved. Fewer where rows go as lists (train/parcel.h) that are shorter than they might be.
+std::int64_t sent_bytes_per_step(const ModelConfig& model, const TrainingConfig& training, DType activations,
                                  int processes, int rank);
 
 }  // namespace longstride

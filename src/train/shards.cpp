@@ -23,6 +23,18 @@ Shards::Shards(const ParameterTable& table, int processes) : processes_(processe
   bounds_.push_back(0);
   for (const Parameter& entry : table.entries())
     if (entry.by_rows) by_rows_.push_back({entry.offset, entry.offset + entry.count, entry.shape.back()});
+  find_tables();
+}
+
+void Shards::find_tables() {
+  if (by_rows_.empty()) return;
+  const Rows& first = by_rows_.front();
+  std::int64_t end = first.begin;
+  for (const Rows& table : by_rows_) {
+    if (table.begin != end || table.row != first.row || table.end - table.begin != first.end - first.begin) return;
+    end = table.end;
+  }
+  tables_ = {{first.begin, end}, first.row, (first.end - first.begin) / first.row};
 }
 
 std::int64_t Shards::cut(int s, int p) const {
@@ -43,10 +55,22 @@ ElementRange Shards::needed(int s, int p) const {
   return {summed(s, p).begin, std::max(summed(s, p).end, moved(s, p).end)};
 }
 
-std::int64_t Shards::place(ElementRange (Shards::*ranges)(int, int) const, int s, int p) const {
+ElementRange Shards::rows(int s, int p) const {
+  const ElementRange all = moved(s, p), found = intersection(tables_.range, all);
+  return found.size() > 0 ? found : ElementRange{all.end, all.end};
+}
+
+std::int64_t Shards::most_rows(const ElementRange& rows, std::int64_t tokens) const {
+  std::int64_t most = 0;
+  for (const Rows& table : by_rows_)
+    most += std::min(intersection({table.begin, table.end}, rows).size() / table.row, tokens);
+  return most;
+}
+
+std::int64_t Shards::place_of_moved(int s, int p) const {
   std::int64_t place = 0;
   for (int below = segments() - 1; below > s; --below)
-    place += ((this->*ranges)(below, p).size() + kPlaceAlignment - 1) / kPlaceAlignment * kPlaceAlignment;
+    place += (moved(below, p).size() + kPlaceAlignment - 1) / kPlaceAlignment * kPlaceAlignment;
   return place;
 }
 

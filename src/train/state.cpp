@@ -14,15 +14,15 @@ Buffer zeros(Backend& backend, std::int64_t bytes) {
   return buffer;
 }
 
-// Everyone's pieces of all segments, each where place(s, p) says that it lies.
+// Begins to bring everyone's pieces of segment s to all, each where place(s, p) says that it lies.
 template <class Place>
-void share_segments(World& world, const Shards& shards, const Place& place) {
-  std::vector<World::Ticket> tickets;
-  for (int s = 0; s < shards.segments(); ++s) {
-    std::vector<World::Piece> places;
-    for (int p = 0; p < world.size(); ++p) places.push_back(place(s, p));
-    tickets.push_back(world.begin_share(places));
-  }
+void begin_share(World& world, int s, const Place& place, std::vector<World::Ticket>& tickets) {
+  std::vector<World::Piece> places;
+  for (int p = 0; p < world.size(); ++p) places.push_back(place(s, p));
+  tickets.push_back(world.begin_share(places));
+}
+
+void finish(World& world, const std::vector<World::Ticket>& tickets) {
   for (const World::Ticket ticket : tickets) world.finish(ticket);
 }
 
@@ -50,14 +50,28 @@ TrainState::TrainState(Backend& backend, const ModelConfig& model, const Trainin
       first_moment_(zeros(backend, shards_.moved_elements(world.rank()) * 4)),
       second_moment_(zeros(backend, first_moment_.bytes())),
       average_(zeros(backend, training.ema > 0 ? first_moment_.bytes() : 0)),
-      gradients_(backend, table_.store_elements(), lanes_, shards_, world),
+      gradients_(backend, table_.store_elements(), lanes_, shards_, world,
+                 tokens_of_step(model, training) / world.size()),
       rounded_(zeros(backend, activations == DType::bfloat16 ? table_.store_elements() * 2 : 0)),
-      staging_(backend, splits_ ? std::max(kPutAtOnce, floats_.elements()) * 4 : 0),
+      staging_(backend, splits_ ? std::max(kPutAtOnce, floats_.elements() - shards_.tables().range.size()) * 4 : 0),
       sums_(backend, 32),
       lane_bits_(backend, lanes_ * std::int64_t{8}),
       squares_(backend, square_sums_of(table_.store_elements()) * 8) {
   for (int p = 0; splits_ && p < world.size(); ++p) pieces_.push_back(floats_.moved(shards_, p));
   make_programs();
+  if (world.size() > 1 && shards_.tables().range.size() > 0) make_row_weights(tokens_of_step(model, training));
+}
+
+void TrainState::make_row_weights(std::int64_t tokens) {
+  const int last = shards_.segments() - 1;
+  const ElementRange tables = shards_.tables().range, mine = shards_.rows(last, world_.rank());
+  const std::int64_t place = splits_ ? floats_.places().at(tables.begin) : tables.begin;
+  const auto own = [&](const Array<float>& piece, const ElementRange& of_piece) {
+    return piece.from(mine.begin - of_piece.begin, mine.size());
+  };
+  row_weights_.emplace(backend_, shards_, world_, tokens, weights_.floats().from(place, tables.size()),
+                       own(own_weights(last), shards_.moved(last, world_.rank())),
+                       own(gradients_.mine(last), shards_.needed(last, world_.rank())));
 }
 
 Array<float> TrainState::own_weights(int segment) const {
@@ -116,8 +130,10 @@ void TrainState::make_programs() {
     add_adamw(update, s);
     if (average_ && mine.size() > 0)
       exchange.emplace_back(Exchange{own_weights(s), moved(average_, s)});
-    if (splits_ && mine.size() > 0)
-      round.emplace_back(Round{own_weights(s), rounded_.halves().from(mine.begin, mine.size())});
+    for (const ElementRange& part : {shards_.before_rows(s, world_.rank()), shards_.behind_rows(s, world_.rank())})
+      if (splits_ && part.size() > 0)
+        round.emplace_back(Round{own_weights(s).from(part.begin - mine.begin, part.size()),
+                                 rounded_.halves().from(part.begin, part.size())});
   }
   if (!sums.empty()) square_sums_ = compile_bound(backend_, std::move(sums));
   update_ = compile_bound(backend_, std::move(update));
@@ -126,19 +142,23 @@ void TrainState::make_programs() {
   if (!round.empty()) round_ = compile_bound(backend_, std::move(round));
 }
 
-std::vector<std::pair<std::string, std::int64_t>> TrainState::memory(const ParameterTable& table,
+std::vector<std::pair<std::string, std::int64_t>> TrainState::memory(const ModelConfig& model,
                                                                      const TrainingConfig& training, DType activations,
                                                                      int processes, int rank) {
+  const ParameterTable table(model);
   const Shards shards(table, processes);
   const std::int64_t bytes = table.store_elements() * 4, moved = shards.moved_elements(rank) * 4;
   std::int64_t weights = bytes + (activations == DType::bfloat16 ? bytes / 2 : 0);
   if (activations == DType::bfloat16 && processes > 1) {
     const std::int64_t floats = FloatTensors(table).elements() * 4;
-    weights = bytes / 2 + moved + floats + std::max(floats, kPutAtOnce * 4);
+    weights = bytes / 2 + moved + floats + std::max(floats - shards.tables().range.size() * 4, kPutAtOnce * 4);
   }
   std::vector<std::pair<std::string, std::int64_t>> parts = {{"weights", weights}};
   const int lanes = static_cast<int>(training.lanes) / processes;
-  for (auto& part : GradientSum::memory(table.store_elements(), lanes, shards, rank)) parts.push_back(std::move(part));
+  const std::int64_t tokens = tokens_of_step(model, training);
+  for (auto& part : GradientSum::memory(table.store_elements(), lanes, shards, rank, tokens / processes))
+    parts.push_back(std::move(part));
+  if (processes > 1) parts.back().second += RowWeights::bytes(shards, tokens);
   parts.emplace_back("optimiser", 2 * moved);
   if (training.ema > 0) parts.emplace_back("average", moved);
   return parts;
@@ -150,11 +170,6 @@ void TrainState::put_mine(const Buffer& mine, const std::vector<float>& values) 
     if (to.count > 0)
       backend_.upload(to.data, values.data() + shards_.moved(s, world_.rank()).begin, to.count * 4);
   }
-}
-
-const float* TrainState::host(const Buffer& buffer, std::vector<std::byte>& staging) const {
-  backend_.wait();
-  return static_cast<const float*>(backend_.readable(buffer.data(), buffer.bytes(), staging));
 }
 
 // Values of a parameter's elements [first, first + count), at most kPutAtOnce, wherever this process keeps them.
@@ -220,11 +235,14 @@ void TrainState::gather_sums() {
   if (world_.size() == 1) return;
   std::vector<double> squares(static_cast<std::size_t>(squares_.bytes()) / sizeof(double));
   backend_.download(squares.data(), squares_.data(), squares_.bytes());
-  share_segments(world_, shards_, [&](int s, int p) {
+  std::vector<World::Ticket> tickets;
+  const auto place = [&](int s, int p) {
     const ElementRange range = shards_.summed(s, p);
     return World::Piece{squares.data() + range.begin / kSquareSumsChunk,
                         square_sums_of(range.size()) * static_cast<std::int64_t>(sizeof(double))};
-  });
+  };
+  for (int s = 0; s < shards_.segments(); ++s) begin_share(world_, s, place, tickets);
+  finish(world_, tickets);
   backend_.upload(squares_.data(), squares.data(), squares_.bytes());
 }
 
@@ -241,7 +259,7 @@ TrainState::Sums TrainState::update(double rate, std::int64_t update) {
   backend_.wait();
   double sums[2];
   backend_.download(sums, sums_.data(), sizeof sums);
-  if (world_.size() > 1) share_weights();  // alone, AdamW has rounded them
+  if (world_.size() > 1) share_weights(RowWeights::Which::moved);  // alone, AdamW has rounded them
   return {sums[0], sums[1], gradients_.waited_s()};
 }
 
@@ -273,16 +291,23 @@ void TrainState::share_floats() {
 }
 
 // Every process gets the weights that the others have moved, as it reads them.
-void TrainState::share_weights() {
+void TrainState::share_weights(RowWeights::Which rows) {
   if (world_.size() > 1) {
     if (splits_ && round_) round_->run();
     backend_.wait();
     const std::int64_t width = splits_ ? 2 : 4;  // bytes
     auto* store = static_cast<char*>(splits_ ? rounded_.data() : weights_.data());
-    share_segments(world_, shards_, [&](int s, int p) {
-      const ElementRange range = shards_.moved(s, p);
+    const auto piece = [&](const ElementRange& range) {
       return World::Piece{store + range.begin * width, range.size() * width};
-    });
+    };
+    const auto before = [&](int s, int p) { return piece(shards_.before_rows(s, p)); };
+    const auto behind = [&](int s, int p) { return piece(shards_.behind_rows(s, p)); };
+    std::vector<World::Ticket> tickets;
+    if (row_weights_) tickets.push_back(row_weights_->begin(rows));
+    for (int s = 0; s < shards_.segments(); ++s) begin_share(world_, s, before, tickets);
+    if (row_weights_) begin_share(world_, shards_.segments() - 1, behind, tickets);
+    finish(world_, tickets);
+    if (row_weights_) row_weights_->end();
     take_note(store, table_.store_elements() * width);
     if (splits_) share_floats();
   }
@@ -292,7 +317,7 @@ void TrainState::share_weights() {
 void TrainState::exchange() {
   if (!averages()) return;
   if (exchange_) exchange_->run();
-  share_weights();
+  share_weights(RowWeights::Which::every);
 }
 
 }  // namespace longstride

@@ -25,6 +25,7 @@
 #include "train/float_tensors.h"
 #include "train/gradient_sum.h"
 #include "train/progress.h"
+#include "train/row_weights.h"
 #include "train/shards.h"
 
 namespace longstride {
@@ -85,7 +86,7 @@ class TrainState {
   Progress load(const std::string& checkpoint);
 
   // Bytes by name, before anything is made.
-  static std::vector<std::pair<std::string, std::int64_t>> memory(const ParameterTable& table,
+  static std::vector<std::pair<std::string, std::int64_t>> memory(const ModelConfig& model,
                                                                   const TrainingConfig& training, DType activations,
                                                                   int processes, int rank);
 
@@ -93,12 +94,13 @@ class TrainState {
   Array<double> bits() const { return array(static_cast<double*>(sums_.data()), 1); }
   Array<double> norm() const { return array(static_cast<double*>(sums_.data()) + 1, 1); }
   Array<float> scale() const { return array(sums_.f32() + 4, 1); }
-  std::vector<std::string> not_finite(const Buffer& store, bool rounded) const;
+  bool weight_is_finite(const Parameter& entry) const;
   void take_initial_weights();
   void make_programs();
   void add_adamw(std::vector<Operation>& update, int segment) const;
   void gather_sums();
-  void share_weights();
+  void make_row_weights(std::int64_t tokens);
+  void share_weights(RowWeights::Which rows);
   void exchange();
   bool averages() const { return training_.ema > 0; }  // also where this process moves nothing
   Array<float> moved(const Buffer& mine, int segment) const;  // of what this process keeps
@@ -110,7 +112,6 @@ class TrainState {
   void put_all(const std::vector<float>& values);
   void share_floats();
   void take_note(void* memory, std::int64_t bytes);
-  const float* host(const Buffer& buffer, std::vector<std::byte>& staging) const;
   void put_mine(const Buffer& mine, const std::vector<float>& values);
   const float* values(const Buffer& buffer, const Parameter& entry, std::vector<std::byte>& staging) const;
 
@@ -127,9 +128,10 @@ class TrainState {
   Buffer first_moment_, second_moment_;  // of the elements that this process moves
   Buffer average_;                       // of the same; empty where there is none
   GradientSum gradients_;
-  Buffer rounded_;    // bfloat16; empty with float32 activations
+  Buffer rounded_;    // bfloat16; empty with float32 activations. Among processes only what is read rounded is kept up
   Buffer staging_;    // of what is rounded once; and weights of floats_, by who moves them
   std::vector<std::vector<FloatTensors::Piece>> pieces_;  // of floats_, by process
+  std::optional<RowWeights> row_weights_;                 // of several processes
   Buffer sums_;       // bits, norm (double), scale (float)
   Buffer lane_bits_;  // of this process's lanes (double)
   Buffer squares_;    // sums of the gradient's chunks (double)

@@ -10,6 +10,7 @@
 #include "longstride/config.h"
 #include "model/network.h"
 #include "parallel/world.h"
+#include "train/parcel.h"
 #include "train/state.h"
 
 namespace longstride {
@@ -37,7 +38,7 @@ class Trainer {
   std::string first_not_finite(std::int64_t step);
 
   std::int64_t windows_per_step() const { return config_.training.batch * config_.training.accumulate; }
-  std::int64_t tokens_per_step() const { return windows_per_step() * config_.model.context; }
+  std::int64_t tokens_per_step() const { return tokens_of_step(config_.model, config_.training); }
   Network& network() { return network_; }  // between steps: for scoring
   double epoch(std::int64_t step) const { return order_.epoch(step * windows_per_step()); }
 

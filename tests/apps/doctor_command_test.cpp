@@ -47,6 +47,9 @@ TEST_F(DoctorCommand, TellsEveryCheckOfEveryInstructionSetAsOneObject) {
                                            "sum_bits",
                                            "gradient_norm",
                                            "adamw",
+                                           "pack_rows",
+                                           "sum_rows",
+                                           "put_rows",
                                            "zero, round, exchange",
                                            "gradients",
                                            "decoding",
@@ -65,7 +68,7 @@ TEST_F(DoctorCommand, SaysALineACheckAndThenAll) {
   EXPECT_EQ(done.status, 0) << done.out;
   EXPECT_EQ(done.err, "");
   const auto lines = std::count(done.out.begin(), done.out.end(), '\n');
-  EXPECT_EQ(lines, 20 * static_cast<std::ptrdiff_t>(machine_info().instruction_sets.size()) + 1);
+  EXPECT_EQ(lines, 23 * static_cast<std::ptrdiff_t>(machine_info().instruction_sets.size()) + 1);
   EXPECT_TRUE(done.out.starts_with("ok    scalar       embed ")) << done.out;
   EXPECT_NE(done.out.find(" checks: everything is as it should be\n"), std::string::npos) << done.out;
 }
@@ -76,7 +79,7 @@ TEST_F(DoctorCommand, LooksAtTheInstructionSetThatItIsTold) {
   ::unsetenv("LONGSTRIDE_ISA");
   EXPECT_EQ(done.status, 0) << done.err;
   const json result = done.json();
-  EXPECT_EQ(result["checks"].size(), 20u);
+  EXPECT_EQ(result["checks"].size(), 23u);
   for (const json& one : result["checks"]) EXPECT_EQ(one["instruction_set"], "scalar");
 }
 

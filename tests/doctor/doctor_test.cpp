@@ -81,7 +81,7 @@ TEST(Doctor, FindsNothingWrongWithThisDeviceAndLooksAtEverything) {
   const int threads = machine_info().threads;
   const std::vector<Finding> findings = examine_computing(options);
   EXPECT_EQ(machine_info().threads, threads);
-  ASSERT_EQ(findings.size(), 20u);
+  ASSERT_EQ(findings.size(), 23u);
   EXPECT_EQ(found.size(), findings.size());
   for (std::size_t i = 0; i < findings.size(); ++i) {
     EXPECT_EQ(findings[i].verdict, Verdict::ok) << findings[i].check << ": " << findings[i].sentence;

@@ -199,12 +199,6 @@ TEST_P(ElementOperations, RoundGoesToNearestEvenAndKeepsNotANumber) {
   });
 }
 
-std::vector<std::uint32_t> bits_of(const std::vector<float>& x) {
-  std::vector<std::uint32_t> bits;
-  for (const float value : x) bits.push_back(std::bit_cast<std::uint32_t>(value));
-  return bits;
-}
-
 TEST_P(ElementOperations, ExchangeTradesBitForBit) {
   every_way([&](const std::string& way) {
     SCOPED_TRACE(way);

@@ -170,6 +170,55 @@ TEST_P(Ops, AdamWSaysWhatDoesNotFit) {
   expect_refused([&] { compile(op); }, "adamw: ema must have 1 elements, got 3");
 }
 
+TEST_P(Ops, ListsOfRowsSayWhatDoesNotFit) {
+  const RowList list{places(1), whole(5), floats(10)};
+  expect_refused([&] { compile(PackRows{floats(6), {}, 2, list}); }, "pack_rows: from is missing");
+  expect_refused(
+      [&] {
+        compile(PackRows{floats(6), floats(8), 2, list});
+      },
+      "pack_rows: chosen_by must have 8 elements, got 6");
+  expect_refused([&] { compile(PackRows{floats(8), floats(8), 0, list}); }, "pack_rows: row must be at least 1, got 0");
+  expect_refused(
+      [&] {
+        compile(PackRows{floats(8), floats(8), 3, list});
+      },
+      "pack_rows: row must divide from's count 8, got 3");
+  const std::int64_t many = std::int64_t{1} << 31;
+  expect_refused(
+      [&] {
+        compile(PackRows{floats(many), floats(many), 1, list});
+      },
+      "pack_rows: from must have at most 2147483647 rows, got 2147483648");
+  expect_refused(
+      [&] {
+        compile(PackRows{floats(8), floats(8), 2, {{}, whole(5), floats(10)}});
+      },
+      "pack_rows: count is missing");
+  expect_refused(
+      [&] {
+        compile(PackRows{floats(8), floats(8), 2, {places(1), {}, floats(10)}});
+      },
+      "pack_rows: rows is missing");
+  expect_refused(
+      [&] {
+        compile(PackRows{floats(8), floats(8), 2, {places(1), whole(4), floats(10)}});
+      },
+      "pack_rows: values must have 8 elements, got 10");
+  expect_refused([&] { compile(SumRows{floats(8), 2, 0, {}}); }, "sum_rows: needs a power of two of processes, got 1");
+  expect_refused(
+      [&] {
+        compile(SumRows{floats(8), 2, 0, {list, list}});
+      },
+      "sum_rows: needs a power of two of processes, got 3");
+  expect_refused([&] { compile(SumRows{floats(8), 2, 2, {list}}); }, "sum_rows: rank must be in [0, 2), got 2");
+  expect_refused([&] { compile(SumRows{floats(8), 2, -1, {list}}); }, "sum_rows: rank must be in [0, 2), got -1");
+  expect_refused([&] { compile(SumRows{floats(8), 4, 0, {list}}); }, "sum_rows: values must have 20 elements, got 10");
+  expect_refused([&] { compile(SumRows{{}, 2, 0, {list}}); }, "sum_rows: own is missing");
+  expect_refused([&] { compile(PutRows{{}, 2, list}); }, "put_rows: to is missing");
+  expect_refused([&] { compile(PutRows{floats(8), 1, list}); }, "put_rows: values must have 5 elements, got 10");
+}
+
 TEST_P(Ops, ElementOperationsSayWhatDoesNotFit) {
   const Array<double> one = array<double>(nullptr, 1), two = array<double>(nullptr, 2);
   const auto halves = array<std::uint16_t>(nullptr, 3);

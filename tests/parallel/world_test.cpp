@@ -65,6 +65,35 @@ TEST_P(EveryWorld, ExchangesPiecesOfAnySizeWhileOthersAreOnTheirWay) {
   }
 }
 
+// What arrives says itself how long it is: who receives has room for the longest.
+TEST_P(EveryWorld, BringsLessThanThereIsRoomFor) {
+  constexpr std::size_t kRoom = 5000;
+  for (const int size : {2, 4}) {
+    run(size, [&](World& world) {
+      std::vector<World::Ticket> tickets;
+      std::vector<std::vector<std::string>> sent(20), got(20);
+      for (int k = 0; k < 20; ++k) {
+        std::vector<std::string>&from = sent[static_cast<std::size_t>(k)], &to = got[static_cast<std::size_t>(k)];
+        std::vector<Piece> sends, receives;
+        for (int p = 0; p < size; ++p) from.push_back("." + letter(k, world.rank(), p));
+        to.assign(static_cast<std::size_t>(size), std::string(kRoom, '?'));
+        for (std::string& text : from) sends.push_back({text.data(), std::ssize(text)});
+        for (std::string& text : to) receives.push_back({text.data(), std::ssize(text)});
+        be_late(world.rank(), k);
+        tickets.push_back(world.begin_exchange(sends, receives));
+      }
+      for (int k = 0; k < 20; ++k) {
+        world.finish(tickets[static_cast<std::size_t>(k)]);
+        for (int p = 0; p < size; ++p) {
+          const std::string want = "." + letter(k, p, world.rank());
+          const std::string& text = got[static_cast<std::size_t>(k)][static_cast<std::size_t>(p)];
+          EXPECT_EQ(text, want + std::string(kRoom - want.size(), '?'));
+        }
+      }
+    });
+  }
+}
+
 TEST_P(EveryWorld, GathersAndSendsFromOneToAll) {
   run(5, [](World& world) {
     const std::int64_t mine = 100 + world.rank();

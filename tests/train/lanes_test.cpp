@@ -29,13 +29,15 @@ class Lanes : public testing::Test {
     put(scratch_ / "text", text);
   }
 
-  Config config(int lanes, DType type = DType::float32) const {
+  // A step has 960 tokens: a hash table of more rows goes from process to process as a list of those that are used.
+  Config config(int lanes, DType type = DType::float32, std::int64_t buckets = 301) const {
     Config config = read_config(
         {R"x({"model": {"context": 30, "layers": 2, "width": 48, "heads": 2, "positions": [5, 6], "dropout": 0.2,
               "attention": "fixed(5,1)", "hash_orders": [2], "hash_buckets": 301}, "training": {"batch": 2, "ema": 0.9,
               "accumulate": 16, "clip": 0.01, "learning_rate": 0.01, "recompute": "none"}})x"},
         {"test"}, {"data.paths=[\"" + scratch_ / "text" + "\"]"});
     config.training.lanes = lanes;
+    config.model.hash_buckets = buckets;
     config.training.precision = type == DType::float32 ? Precision::float32 : Precision::bfloat16;
     return config;
   }
@@ -75,9 +77,16 @@ class Lanes : public testing::Test {
   Scratch scratch_;
 };
 
+struct Kind {
+  DType type;
+  std::int64_t buckets;
+};
+constexpr Kind kKinds[] = {
+    {DType::float32, 301}, {DType::bfloat16, 301}, {DType::float32, 1009}, {DType::bfloat16, 1009}};
+
 TEST_F(Lanes, GiveTheSameBitsInAnyNumberOfProcesses) {
-  for (const DType type : {DType::float32, DType::bfloat16}) {
-    const Config c = config(8, type);
+  for (const auto& [type, buckets] : kKinds) {
+    const Config c = config(8, type, buckets);
     const Trained alone = run(c, 1, 0, 3);
     for (const int processes : {2, 4, 8}) {
       const Trained shared = run(c, processes, 0, 3);
@@ -90,12 +99,52 @@ TEST_F(Lanes, GiveTheSameBitsInAnyNumberOfProcesses) {
 }
 
 TEST_F(Lanes, GoOnInAnotherNumberOfProcesses) {
-  const Config c = config(8, DType::bfloat16);
-  const std::string whole = run(c, 1, 0, 8).files;
-  run(c, 1, 0, 2);
-  run(c, 4, 2, 2);
-  run(c, 2, 4, 3);
-  EXPECT_TRUE(run(c, 8, 7, 1).files == whole);
+  for (const std::int64_t buckets : {301, 1009}) {
+    const Config c = config(8, DType::bfloat16, buckets);
+    const std::string whole = run(c, 1, 0, 8).files;
+    run(c, 1, 0, 2);
+    run(c, 4, 2, 2);
+    run(c, 2, 4, 3);
+    EXPECT_TRUE(run(c, 8, 7, 1).files == whole) << buckets;
+  }
+}
+
+// Gradients that are not finite travel as all others do, and nothing is moved by any process.
+TEST_F(Lanes, SkipAStepTogether) {
+  for (const auto& [type, buckets] : kKinds) {
+    const Config c = config(4, type, buckets);
+    std::string alone;
+    for (const int processes : {1, 2, 4}) {
+      run_threads(processes, [&](World& world) {
+        const Dataset data(c.data);
+        const std::unique_ptr<Backend> backend = make_backend(Device::cpu);
+        TrainState state(*backend, c.model, c.training, type, world);
+        state.initialise(5);
+        Trainer trainer(*backend, c, data, state, world);
+        Progress progress;
+        const auto saved = [&] {
+          state.save(scratch_.path(), c, Progress());
+          if (world.rank() != 0) return std::string();
+          return read_text(scratch_ / "model.safetensors") + read_text(scratch_ / "state.safetensors");
+        };
+        EXPECT_FALSE(trainer.step(progress, 0.01).skipped);
+        const std::string before = saved();
+        float* start =
+            state.weights().floats(state.table().start);  // the first process moves it, the last one spoils it
+        const float was = *start;
+        if (world.rank() + 1 == world.size()) *start = NAN;
+        EXPECT_TRUE(trainer.step(progress, 0.01).skipped);
+        *start = was;
+        EXPECT_TRUE(saved() == before) << processes;
+        EXPECT_FALSE(trainer.step(progress, 0.01).skipped);
+        const std::string end = saved();
+        EXPECT_EQ(end == before, world.rank() != 0);
+        if (world.rank() != 0) return;
+        if (processes == 1) alone = end;
+        EXPECT_TRUE(end == alone) << processes;
+      });
+    }
+  }
 }
 
 // Weights arrive from other processes behind the back of the device, which keeps products' weights in an order of its own.
@@ -146,45 +195,52 @@ TEST_F(Lanes, AddInAnotherOrderOnly) {
   }
 }
 
-// The sum over lanes against its definition, on numbers whose sums depend on the order.
+// The sum over lanes against its definition, on numbers whose sums depend on the order. With few tokens rows of the
+// hash table have a gradient in some lanes only, and in others none at all.
 TEST_F(Lanes, AreAddedAsLeavesOfATree) {
-  const ParameterTable table(config(1).model);
+  const ParameterTable table(config(1, DType::float32, 1009).model);
   const auto elements = static_cast<std::size_t>(table.store_elements());
-  const auto value = [](std::size_t element, int lane) {
+  const Parameter& rows = *table.find("hash_embedding.2.weight");
+  constexpr std::int64_t kTokens = 100;  // of a process's step
+  const auto value = [&](std::size_t element, int lane, std::int64_t tokens) {
+    const std::int64_t row = (static_cast<std::int64_t>(element) - rows.offset) / rows.shape.back();
+    const bool of_rows = static_cast<std::int64_t>(element) >= rows.offset && row < rows.shape.front();
+    if (tokens == kTokens && of_rows && (row % 11 != 3 || (row / 11 + lane) % 3 == 0)) return 0.0f;
     return std::ldexp(1.0f + 0.37f * static_cast<float>((element * 31 + static_cast<std::size_t>(lane) * 17) % 89),
                       static_cast<int>((element + static_cast<std::size_t>(lane) * 5) % 20) - 10);
   };
-  for (const int lanes : {1, 2, 8}) {
-    for (int processes = 1; processes <= lanes; processes *= 2) {
-      run_threads(processes, [&](World& world) {
-        const std::unique_ptr<Backend> backend = make_backend(Device::cpu);
-        const Shards shards(table, processes);
-        const int mine = lanes / processes;
-        GradientSum sum(*backend, table.store_elements(), mine, shards, world);
-        for (int lane = 0; lane < mine; ++lane) {
-          std::vector<float> values(elements);
-          for (std::size_t e = 0; e < elements; ++e) values[e] = value(e, world.rank() * mine + lane);
-          std::vector<float> before(elements);
-          backend->download(before.data(), sum.lane().data(), sum.lane().bytes());
-          EXPECT_EQ(before, std::vector<float>(elements)) << "a lane begins with zeros";
-          backend->upload(sum.lane().data(), values.data(), sum.lane().bytes());
-          if (lane + 1 < mine) sum.end_lane(lane);
+  const auto expect = [&](int lanes, int processes, std::int64_t tokens) {
+    run_threads(processes, [&](World& world) {
+      const std::unique_ptr<Backend> backend = make_backend(Device::cpu);
+      const Shards shards(table, processes);
+      const int mine = lanes / processes;
+      GradientSum sum(*backend, table.store_elements(), mine, shards, world, tokens);
+      for (int lane = 0; lane < mine; ++lane) {
+        std::vector<float> values(elements);
+        for (std::size_t e = 0; e < elements; ++e) values[e] = value(e, world.rank() * mine + lane, tokens);
+        std::vector<float> before(elements);
+        backend->download(before.data(), sum.lane().data(), sum.lane().bytes());
+        EXPECT_EQ(before, std::vector<float>(elements)) << "a lane begins with zeros";
+        backend->upload(sum.lane().data(), values.data(), sum.lane().bytes());
+        if (lane + 1 < mine) sum.end_lane(lane);
+      }
+      for (int s = 0; s < shards.segments(); ++s) sum.segment_final(s);
+      sum.finish();
+      for (int s = 0; s < shards.segments(); ++s) {
+        const ElementRange range = shards.needed(s, world.rank());
+        for (std::int64_t e = range.begin; e < range.end; ++e) {
+          std::vector<float> terms;
+          for (int lane = 0; lane < lanes; ++lane) terms.push_back(value(static_cast<std::size_t>(e), lane, tokens));
+          for (std::size_t apart = 1; apart < terms.size(); apart *= 2)
+            for (std::size_t i = 0; i < terms.size(); i += 2 * apart) terms[i] += terms[i + apart];
+          ASSERT_EQ(sum.mine(s)[e - range.begin], terms[0]) << lanes << " lanes, " << processes << " processes";
         }
-        for (int s = 0; s < shards.segments(); ++s) sum.segment_final(s);
-        sum.finish();
-        for (int s = 0; s < shards.segments(); ++s) {
-          const ElementRange range = shards.needed(s, world.rank());
-          for (std::int64_t e = range.begin; e < range.end; ++e) {
-            std::vector<float> terms;
-            for (int lane = 0; lane < lanes; ++lane) terms.push_back(value(static_cast<std::size_t>(e), lane));
-            for (std::size_t apart = 1; apart < terms.size(); apart *= 2)
-              for (std::size_t i = 0; i < terms.size(); i += 2 * apart) terms[i] += terms[i + apart];
-            ASSERT_EQ(sum.mine(s)[e - range.begin], terms[0]) << lanes << " lanes, " << processes << " processes";
-          }
-        }
-      });
-    }
-  }
+      }
+    });
+  };
+  for (const int lanes : {1, 2, 8})
+    for (int processes = 1; processes <= lanes; processes *= 2)
+      for (const std::int64_t tokens : {kTokens, std::int64_t{1'000'000}}) expect(lanes, processes, tokens);
 }
 
 TEST(LanesOfAConfiguration, AreAPowerOfTwoThatDividesTheMicroBatches) {

@@ -86,21 +86,76 @@ TEST(Shards, SegmentsFollowTheBackwardPass) {
   EXPECT_EQ(shards.segment(4).begin, 0);
 }
 
+// Rows of tables: each with one process, whole; what lies before and behind them is the rest of what that one moves.
+TEST(Shards, TellRowsFromWhatLiesAroundThem) {
+  int with = 0;
+  EXPECT_TRUE(rc::check([&] {
+    ModelConfig model = any_model();
+    if (*rc::gen::arbitrary<bool>()) model.hash_buckets *= 16;
+    const ParameterTable table(model);
+    const int P = 1 << *rc::gen::inRange(0, 5), last = static_cast<int>(model.layers) + 1;
+    const Shards shards(table, P);
+    const Shards::Tables& tables = shards.tables();
+    const bool gap = model.hash_orders.size() > 1 && model.hash_buckets * model.width % 16 != 0;
+    RC_ASSERT((tables.range.size() > 0) == (!model.hash_orders.empty() && !gap));
+    std::vector<ElementRange> rows;
+    for (int s = 0; s <= last; ++s) {
+      for (int p = 0; p < P; ++p) {
+        const ElementRange moved = shards.moved(s, p), before = shards.before_rows(s, p),
+                           behind = shards.behind_rows(s, p);
+        RC_ASSERT(before.begin == moved.begin && before.end == shards.rows(s, p).begin);
+        RC_ASSERT(behind.begin == shards.rows(s, p).end && behind.end == moved.end);
+        RC_ASSERT(before.size() >= 0 && behind.size() >= 0);
+        if (shards.rows(s, p).size() == 0) continue;
+        RC_ASSERT(s == last);
+        rows.push_back(shards.rows(s, p));
+        RC_ASSERT((rows.back().begin - tables.range.begin) % model.width == 0);
+        RC_ASSERT(intersection(rows.back(), tables.range) == rows.back());
+      }
+    }
+    if (tables.range.size() == 0) {
+      RC_ASSERT(rows.empty());
+      return;
+    }
+    ++with;
+    RC_ASSERT(tables.row == model.width && tables.rows == model.hash_buckets);
+    RC_ASSERT(tables.range.size() == std::ssize(model.hash_orders) * model.hash_buckets * model.width);
+    for (ElementRange& range : rows) range = {range.begin - tables.range.begin, range.end - tables.range.begin};
+    RC_ASSERT(are_a_row(rows, tables.range.size()));
+  }));
+  EXPECT_GT(with, 10);
+}
+
+// A token uses one row of each table.
+TEST(Shards, CountTheRowsThatTokensCanUse) {
+  ModelConfig model;
+  model.width = 16, model.heads = 2, model.layers = 1, model.context = 64, model.positions = {64};
+  model.attention = read_attention("dense"), model.hash_orders = {2, 3, 4}, model.hash_buckets = 100;
+  const Shards shards(ParameterTable(model), 1);
+  const std::int64_t first = shards.tables().range.begin;
+  const auto most = [&](std::int64_t from, std::int64_t to, std::int64_t tokens) {
+    return shards.most_rows({first + from * 16, first + to * 16}, tokens);
+  };
+  EXPECT_EQ(most(0, 300, 7), 21);
+  EXPECT_EQ(most(0, 300, 1000), 300);
+  EXPECT_EQ(most(95, 103, 7), 5 + 3);
+  EXPECT_EQ(most(95, 250, 7), 5 + 7 + 7);
+  EXPECT_EQ(most(250, 250, 7), 0);
+}
+
 TEST(Shards, PlacesOfAProcessFollowOneAnother) {
   EXPECT_TRUE(rc::check([] {
     const ParameterTable table(any_model());
     const int P = 1 << *rc::gen::inRange(0, 5), p = *rc::gen::inRange(0, P);
     const Shards shards(table, P);
-    std::int64_t moved = 0, needed = 0, all = 0;
+    std::int64_t moved = 0, all = 0;
     for (int s = shards.segments() - 1; s >= 0; --s) {
       RC_ASSERT(shards.place_of_moved(s, p) >= moved && shards.place_of_moved(s, p) % 16 == 0);
-      RC_ASSERT(shards.place_of_needed(s, p) >= needed && shards.place_of_needed(s, p) % 16 == 0);
       moved = shards.place_of_moved(s, p) + shards.moved(s, p).size();
-      needed = shards.place_of_needed(s, p) + shards.needed(s, p).size();
       all += shards.moved(s, p).size();
       if (P == 1) RC_ASSERT(shards.place_of_moved(s, p) == shards.moved(s, p).begin);  // where they are
     }
-    RC_ASSERT(shards.moved_elements(p) >= moved && shards.needed_elements(p) >= needed);
+    RC_ASSERT(shards.moved_elements(p) >= moved);
     RC_ASSERT(shards.moved_elements(p) <= all + 16 * shards.segments());
   }));
 }
