@@ -74,16 +74,20 @@ void Card::release(void* memory) noexcept { cudaFree(memory); }
 // The runtime takes what lies in pageable memory before the call returns, and waits for what it writes there; the other
 // direction waits for the stream besides, should the memory be pinned.
 void Card::upload(void* to, const void* from_host, std::int64_t bytes) {
+  if (bytes == 0) return;
   require(cudaMemcpyAsync(to, from_host, size(bytes), cudaMemcpyHostToDevice, stream_of(stream_)), "an upload");
 }
 void Card::download(void* to_host, const void* from, std::int64_t bytes) {
+  if (bytes == 0) return;
   require(cudaMemcpyAsync(to_host, from, size(bytes), cudaMemcpyDeviceToHost, stream_of(stream_)), "a download");
   wait();
 }
 void Card::copy(void* to, const void* from, std::int64_t bytes) {
+  if (bytes == 0) return;
   require(cudaMemcpyAsync(to, from, size(bytes), cudaMemcpyDeviceToDevice, stream_of(stream_)), "a copy");
 }
 void Card::zero(void* memory, std::int64_t bytes) {
+  if (bytes == 0) return;
   require(cudaMemsetAsync(memory, 0, size(bytes), stream_of(stream_)), "a clearing of memory");
 }
 void Card::wait() { require(cudaStreamSynchronize(stream_of(stream_)), "work on the card"); }

@@ -10,7 +10,7 @@ struct Grid {
   std::int64_t x = 1, y = 1, z = 1;
 };
 struct Index {
-  std::int64_t x = 0, y = 0, z = 0;
+  int x = 0, y = 0, z = 0;
 };
 
 // Threads of a warp, on every card.

@@ -27,7 +27,9 @@ namespace longstride::cuda {
 // One thread's view of its block.
 class DeviceBlock {
  public:
-  LONGSTRIDE_DEVICE Index index() const { return {blockIdx.x, blockIdx.y, blockIdx.z}; }
+  LONGSTRIDE_DEVICE Index index() const {
+    return {static_cast<int>(blockIdx.x), static_cast<int>(blockIdx.y), static_cast<int>(blockIdx.z)};
+  }
   LONGSTRIDE_DEVICE int thread() const { return static_cast<int>(threadIdx.x); }
   LONGSTRIDE_DEVICE int threads() const { return static_cast<int>(blockDim.x); }
   LONGSTRIDE_DEVICE int lane() const { return thread() % kWarp; }
@@ -39,7 +41,14 @@ class DeviceBlock {
     return reinterpret_cast<T*>(longstride_shared);
   }
   LONGSTRIDE_DEVICE void sync() { __syncthreads(); }
-  // Of a whole warp, all of whose threads call it: the value of lane `lane() ^ mask`.
+  LONGSTRIDE_DEVICE bool sync_or(bool yes) { return __syncthreads_or(yes) != 0; }  // whether any thread said yes
+  // Of a whole warp, all of whose threads call these.
+  LONGSTRIDE_DEVICE void sync_warp() { __syncwarp(); }
+  template <class T>
+  LONGSTRIDE_DEVICE T shuffle(T value, int from) {
+    return __shfl_sync(0xffffffffu, value, from);
+  }
+  // The value of lane `lane() ^ mask`.
   template <class T>
   LONGSTRIDE_DEVICE T shuffle_xor(T value, int mask) {
     return __shfl_xor_sync(0xffffffffu, value, mask);
@@ -91,7 +100,7 @@ struct EachElement {
   std::size_t shared_bytes() const { return 0; }
   template <class Block>
   LONGSTRIDE_DEVICE void operator()(Block& block) const {
-    const std::int64_t first = block.index().x * kThreads * kEach + block.thread();
+    const std::int64_t first = std::int64_t{block.index().x} * kThreads * kEach + block.thread();
     LONGSTRIDE_UNROLL
     for (int n = 0; n < kEach; ++n) {
       const std::int64_t i = first + n * kThreads;
@@ -109,11 +118,11 @@ struct EachOfMatrix {
   std::size_t shared_bytes() const { return 0; }
   template <class Block>
   LONGSTRIDE_DEVICE void operator()(Block& block) const {
-    const std::int64_t first = block.index().y * kThreads * kEach + block.thread();
+    const std::int64_t first = std::int64_t{block.index().y} * kThreads * kEach + block.thread();
     LONGSTRIDE_UNROLL
     for (int n = 0; n < kEach; ++n) {
       const std::int64_t c = first + n * kThreads;
-      if (c < cols) body(block.index().x, c);
+      if (c < cols) body(std::int64_t{block.index().x}, c);
     }
   }
 };

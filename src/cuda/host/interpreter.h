@@ -4,61 +4,106 @@
 // a deadlock, which is an error.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <functional>
-#include <type_traits>
+#include <vector>
 
 #include "cuda/grid.h"
+#include "cuda/host/meeting.h"
 
 namespace longstride::cuda::host {
+
+static_assert(kWarp == kWarpLanes);
 
 // The orders of all launches from now on follow from this and from how many launches came before.
 void set_seed(std::uint64_t seed);
 
 // What the threads of a block share.
-class BlockState;
+struct BlockState {
+  BlockState(int thread_count, std::size_t shared_bytes);
+  void begin();  // the shared memory is NaN again
 
-// One thread's view of its block.
+  struct alignas(128) Line {
+    std::byte bytes[128];
+  };
+  int threads;
+  Meeting meeting;
+  bool said = false, anyone = false;  // by sync_or: so far, and the last time
+  std::vector<WarpMeeting> warps;
+  std::vector<Line> shared;
+};
+
+// One thread's view of its block: the functions of DeviceBlock (cuda/launch.h).
 class HostBlock {
  public:
   HostBlock(BlockState& state, Index index, int thread) : state_(state), index_(index), thread_(thread) {}
 
   Index index() const { return index_; }
   int thread() const { return thread_; }
-  int threads() const;
+  int threads() const { return state_.threads; }
   int lane() const { return thread_ % kWarp; }
   int warp() const { return thread_ / kWarp; }
   template <class T>
   T* shared() const {
-    return reinterpret_cast<T*>(memory());
+    return reinterpret_cast<T*>(state_.shared.data());
   }
-  void sync();
+  void sync() { state_.meeting.meet(); }
+  bool sync_or(bool yes) {
+    state_.said = state_.said || yes;
+    state_.meeting.meet([this] {
+      state_.anyone = state_.said;
+      state_.said = false;
+    });
+    return state_.anyone;
+  }
+
+  // What the lanes of this warp do together (cuda/host/meeting.h).
+  template <class Brought, class All>
+  void together(Brought& brought, const All& all) {
+    state_.warps[static_cast<std::size_t>(warp())].together(lane(), brought, all);
+  }
+  void sync_warp() {
+    struct Nothing {
+    } nothing;
+    together(nothing, [](const std::array<Nothing*, kWarp>&) {});
+  }
+  template <class T>
+  T shuffle(T value, int from) {
+    struct Trade {
+      T brought;
+      int from;
+      T taken;
+    } trade{value, from, value};
+    together(trade, [](const std::array<Trade*, kWarp>& lanes) {
+      for (Trade* lane : lanes) lane->taken = lanes[static_cast<std::size_t>(lane->from)]->brought;
+    });
+    return trade.taken;
+  }
   template <class T>
   T shuffle_xor(T value, int mask) {
-    return trade(value, lane() ^ mask);
+    return shuffle(value, lane() ^ mask);
   }
   template <class T>
   T shuffle_down(T value, int delta) {
-    return trade(value, lane() + delta < kWarp ? lane() + delta : lane());
+    return shuffle(value, lane() + delta < kWarp ? lane() + delta : lane());
   }
-  std::uint32_t ballot(bool yes);
-
-  static constexpr std::size_t kMostTraded = 16;  // bytes a lane
+  std::uint32_t ballot(bool yes) {
+    struct Vote {
+      bool yes;
+      std::uint32_t all;
+    } vote{yes, 0};
+    together(vote, [](const std::array<Vote*, kWarp>& lanes) {
+      std::uint32_t bits = 0;
+      for (int l = 0; l < kWarp; ++l)
+        bits |= static_cast<std::uint32_t>(lanes[static_cast<std::size_t>(l)]->yes) << l;
+      for (Vote* lane : lanes) lane->all = bits;
+    });
+    return vote.all;
+  }
 
  private:
-  std::byte* memory() const;
-  // Leaves `bytes` for the other lanes of the warp, waits for all of them, and gives what they left: kMostTraded a lane.
-  const std::byte* meet_warp(const void* value, std::size_t bytes);
-  template <class T>
-  T trade(T value, int from) {
-    static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= kMostTraded);
-    T other;
-    std::memcpy(&other, meet_warp(&value, sizeof(T)) + static_cast<std::size_t>(from) * kMostTraded, sizeof(T));
-    return other;
-  }
-
   BlockState& state_;
   Index index_;
   int thread_;
