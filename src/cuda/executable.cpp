@@ -38,8 +38,8 @@ CudaExecutable::CudaExecutable(Program program, Shared& shared) : program_(std::
   for (const Operation& operation : program_.operations()) {
     check(operation);
     std::visit(
-        [](const auto& op) {
-          if (kIsAttention<std::decay_t<decltype(op)>>)
+        []<class Op>(const Op&) {
+          if (kIsAttention<Op>)
             throw Error(ErrorKind::unavailable, "cuda: this build has no attention for cards; needs cpu");
         },
         operation);
@@ -60,17 +60,17 @@ void CudaExecutable::run(const StepInputs& inputs, const AtMark& at_mark) {
   const Run run{card, shared_.products, shared_.inputs(), shared_.workspace(),
                 shared_.workspace() + scratch_of(Products::workspace_bytes())};
   for (const Operation& operation : program_.operations()) {
-    const auto* mark = std::get_if<Mark>(&operation);
-    if (mark == nullptr) {
-      std::visit(
-          [&](const auto& op) {
-            if constexpr (!kIsAttention<std::decay_t<decltype(op)>>) compute(run, op);
-          },
-          operation);
-    } else if (at_mark) {
-      card.wait();
-      at_mark(*mark);
-    }
+    std::visit(
+        [&]<class Op>([[maybe_unused]] const Op& op) {
+          if constexpr (std::is_same_v<Op, Mark>) {
+            if (!at_mark) return;
+            card.wait();
+            at_mark(op);
+          } else if constexpr (!kIsAttention<Op>) {
+            compute(run, op);
+          }
+        },
+        operation);
   }
 }
 
