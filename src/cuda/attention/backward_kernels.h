@@ -105,7 +105,7 @@ struct BackwardQueriesKernel : BackwardParts<A, kChannels> {
     if (own.count == 0) return;
     char* const memory = block.template shared<char>();
     const HeadRows<A> key_rows = k.of(owner.b, owner.h), value_rows = v.of(owner.b, owner.h);
-    AsyncCopies copies;
+    auto copies = async_copies(block);
     load_rows<kRows>(block, copies, Parts::own_rows(memory, 0), q.of(owner.b, owner.h), own.places, 0, own.begin, own.count);
     load_rows<kRows>(block, copies, Parts::own_rows(memory, 1), dout.of(owner.b, owner.h), own.places, 0, own.begin,
                      own.count);
@@ -191,7 +191,7 @@ struct BackwardKeysKernel : BackwardParts<A, kChannels> {
     if (own.count == 0) return;
     char* const memory = block.template shared<char>();
     const HeadRows<A> query_rows = q.of(owner.b, owner.h), dout_rows = dout.of(owner.b, owner.h);
-    AsyncCopies copies;
+    auto copies = async_copies(block);
     load_rows<kRows>(block, copies, Parts::own_rows(memory, 0), k.of(owner.b, owner.h), own.places, 0, own.begin, own.count);
     load_rows<kRows>(block, copies, Parts::own_rows(memory, 1), v.of(owner.b, owner.h), own.places, 0, own.begin, own.count);
     Rows rows;

@@ -62,7 +62,7 @@ struct ForwardKernel {
       return Tile{reinterpret_cast<A*>(memory + Tile::bytes(kRows) + stage * kStageBytes + matrix * Tile::bytes(kColumns))};
     };
     const HeadRows<A> key_rows = k.of(owner.b, owner.h), value_rows = v.of(owner.b, owner.h);
-    AsyncCopies copies;
+    auto copies = async_copies(block);
     load_rows<kRows>(block, copies, own_rows, q.of(owner.b, owner.h), own.places, first, own.begin, own.count);
     Rows rows;
     walk_tiles(

@@ -86,8 +86,8 @@ LONGSTRIDE_DEVICE std::uint32_t queries_of_lane(Block& block, const Owner& owner
 
 // Walks tiles of up to `size` neighbours with two stages of shared memory: load(tile, stage) asks for the next tile's
 // rows while work(tile, stage) computes with those that are there.
-template <class Block, class Walk, class Load, class Work>
-LONGSTRIDE_DEVICE void walk_tiles(Block& block, AsyncCopies& copies, Walk walk, int size, const Load& load,
+template <class Block, class Copies, class Walk, class Load, class Work>
+LONGSTRIDE_DEVICE void walk_tiles(Block& block, Copies& copies, Walk walk, int size, const Load& load,
                                   const Work& work) {
   WalkTile tile, next;
   bool there = walk.next(tile, size);
