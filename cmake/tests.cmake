@@ -14,15 +14,40 @@ longstride_precompile(longstride_test_headers LINKS longstride_test_options Open
                       HEADERS ${LONGSTRIDE_STANDARD_HEADERS} <gtest/gtest.h>)
 longstride_precompile(longstride_apps_test_headers LINKS longstride_test_options OpenMP::OpenMP_CXX GTest::gtest
                       HEADERS ${LONGSTRIDE_STANDARD_HEADERS} <gtest/gtest.h> <nlohmann/json.hpp>)
+
+# The tests of operations, which ask every device (tests/ops/on_device.h), are compiled once and linked twice: as ops_test,
+# and into cuda_test with the twin of the cards' backend, where cards have no other.
+file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/ops/*_test.cpp)
+add_library(operation_tests OBJECT ${sources})
+target_include_directories(operation_tests PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src
+                           ${PROJECT_SOURCE_DIR}/tests ${RAPIDCHECK_INCLUDE})
+target_link_libraries(operation_tests PRIVATE longstride_options longstride_test_options fmt::fmt nlohmann_json::nlohmann_json
+                      OpenMP::OpenMP_CXX GTest::gtest)
+longstride_reuse(operation_tests longstride_test_headers)
+longstride_join(operation_tests 4)
+
+longstride_cuda_host()
 foreach(room ${rooms})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${room}/*_test.cpp)
   if(NOT sources)
+    continue()
+  endif()
+  if(room STREQUAL "cuda" AND LONGSTRIDE_SANITIZE STREQUAL "thread")  # it is not told of fibers
     continue()
   endif()
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${room}/*.cpp)  # what its tests share as well
   if(room STREQUAL "fuzz")
     file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fuzz/targets/*.cpp)
     list(APPEND sources ${PROJECT_SOURCE_DIR}/tests/fuzz/kept_test.cpp ${PROJECT_SOURCE_DIR}/tests/fuzz/harness.cpp)
+  endif()
+  if(room STREQUAL "ops")
+    list(FILTER sources EXCLUDE REGEX "_test.cpp$")
+  endif()
+  if(room MATCHES "^(ops|cuda)$")
+    list(APPEND sources $<TARGET_OBJECTS:operation_tests>)
+  endif()
+  if(room STREQUAL "cuda")
+    list(APPEND sources $<TARGET_OBJECTS:longstride_cuda_host>)
   endif()
   if(room STREQUAL "faults" AND LONGSTRIDE_SANITIZE)  # both want to be the first library that is loaded
     continue()

@@ -1,0 +1,77 @@
+// This counts the scratch memory of a program's operations, and runs them in order.
+#include "cuda/executable.h"
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include "cuda/operations.h"
+#include "longstride/error.h"
+
+namespace longstride::cuda {
+
+Shared::Shared() { inputs_ = static_cast<StepInputs*>(card.allocate(sizeof(StepInputs))); }
+Shared::~Shared() {
+  card.release(workspace_);
+  card.release(inputs_);
+}
+
+void Shared::reserve(std::int64_t bytes) {
+  if (bytes <= reserved_bytes_) return;
+  card.release(workspace_);  // waits for who uses it
+  workspace_ = nullptr;
+  reserved_bytes_ = 0;
+  workspace_ = static_cast<char*>(card.allocate(bytes));
+  reserved_bytes_ = bytes;
+}
+
+namespace {
+
+template <class Op>
+constexpr bool kIsAttention = std::is_same_v<Op, Attention> || std::is_same_v<Op, AttentionBackward> ||
+                              std::is_same_v<Op, DecodeAttention>;
+
+}  // namespace
+
+CudaExecutable::CudaExecutable(Program program, Shared& shared) : program_(std::move(program)), shared_(shared) {
+  program_.lay_out();
+  for (const Operation& operation : program_.operations()) {
+    check(operation);
+    std::visit(
+        []<class Op>(const Op&) {
+          if (kIsAttention<Op>)
+            throw Error(ErrorKind::unavailable, "cuda: this build has no attention for cards; needs cpu");
+        },
+        operation);
+  }
+  for (const Operation& operation : program_.operations())
+    workspace_bytes_ = std::max(workspace_bytes_, std::visit([](const auto& op) { return scratch_bytes(op); }, operation));
+  workspace_bytes_ += scratch_of(Products::workspace_bytes());
+}
+
+void CudaExecutable::bind(void* arena) {
+  program_.bind(arena);
+  shared_.reserve(workspace_bytes_);
+}
+
+void CudaExecutable::run(const StepInputs& inputs, const AtMark& at_mark) {
+  Card& card = shared_.card;
+  card.upload(shared_.inputs(), &inputs, sizeof(inputs));
+  const Run run{card, shared_.products, shared_.inputs(), shared_.workspace(),
+                shared_.workspace() + scratch_of(Products::workspace_bytes())};
+  for (const Operation& operation : program_.operations()) {
+    std::visit(
+        [&]<class Op>([[maybe_unused]] const Op& op) {
+          if constexpr (std::is_same_v<Op, Mark>) {
+            if (!at_mark) return;
+            card.wait();
+            at_mark(op);
+          } else if constexpr (!kIsAttention<Op>) {
+            compute(run, op);
+          }
+        },
+        operation);
+  }
+}
+
+}  // namespace longstride::cuda
