@@ -201,24 +201,24 @@ TEST(DecodeParts, AreOfALengthThatRisesWhenTheirNumberCannot) {
 // Forward of one head by a kernel whose blocks `make` has changed.
 template <class Make>
 std::vector<float> forward_with(const Make& make, std::uint64_t seed) {
-  const AttentionCase c = attention_case({"dense"}, 1, 200, 1, 64, 64);
+  const AttentionCase c = attention_case({"dense"}, 1, 150, 1, 64, 64);
   AttentionMatrices matrices(c, DType::bfloat16, Layout::by_head);
   const Attention op = matrices.forward();
   using Kernel = ForwardKernel<bf16, 64>;
   Kernel kernel;
-  kernel.first = 0, kernel.queries = 200, kernel.H = 1, kernel.sweep = 0;
+  kernel.first = 0, kernel.queries = 150, kernel.H = 1, kernel.sweep = 0;
   kernel.scale = op.scale * kLog2e;
   kernel.q = HeadsView<bf16>(op.q), kernel.k = HeadsView<bf16>(op.k), kernel.v = HeadsView<bf16>(op.v);
   kernel.out = {HeadsView<bf16>(op.out), {}};
   kernel.lse = op.lse.data;
-  kernel.heads.walks[0] = walks_of(c.patterns[0], 200);
+  kernel.heads.walks[0] = walks_of(c.patterns[0], 150);
   kernel.heads.heads = 1;
   host::set_seed(seed);
-  host::run_blocks({4}, Kernel::kThreads, kernel.shared_bytes(), [&](host::HostBlock& block) {
+  host::run_blocks({3}, Kernel::kThreads, kernel.shared_bytes(), [&](host::HostBlock& block) {
     auto changed = make(block);
     kernel(changed);
   });
-  return {op.lse.data, op.lse.data + 200};
+  return {op.lse.data, op.lse.data + 150};
 }
 
 TEST(AttentionKernels, WithoutABarrierOrAWaitAreFoundOut) {

@@ -182,7 +182,7 @@ TEST(Fragments, MasksOfRowsReachTheirLanes) {
       for (int r = 0; r < 4; ++r) {
         const Element at = sum_element(block.lane(), r);
         const int column = t * 8 + at.column;
-        const bool wanted = (word(at.row, column / 32) >> column % 32 & 1) != 0;
+        const bool wanted = (word(at.row, column / 32) >> (column % 32) & 1) != 0;
         ASSERT_EQ(masks.has(block.lane(), t, r), wanted);
         ASSERT_EQ(r < 2 ? masks.upper_has(column) : masks.lower_has(column), wanted);
       }

@@ -36,7 +36,7 @@ constexpr Element transposed_row(int lane) { return {lane % 16, lane / 16 * 8}; 
 
 // Two bfloat16: the first in the lower half.
 LONGSTRIDE_DEVICE std::uint32_t pack(float first, float second) {
-  return from_float<bf16>(first).bits | static_cast<std::uint32_t>(from_float<bf16>(second).bits) << 16;
+  return from_float<bf16>(first).bits | (static_cast<std::uint32_t>(from_float<bf16>(second).bits) << 16);
 }
 
 // What ldmatrix gives lane l: of matrix m two neighbours of row l / 4, or transposed two of column l / 4. row_of: one of
@@ -64,7 +64,7 @@ LONGSTRIDE_DEVICE void load_matrices(Block& block, const Tile& tile, int row, in
     for (int e = 0; e < 2; ++e) {
       const Element at = row_of(8 * m + (kTransposed ? across + e : down));
       const bf16 x = tile.at(row + at.row, column + at.column)[kTransposed ? down : across + e];
-      two |= static_cast<std::uint32_t>(x.bits) << 16 * e;
+      two |= static_cast<std::uint32_t>(x.bits) << (16 * e);
     }
     r[m] = two;
   }
@@ -90,7 +90,7 @@ LONGSTRIDE_DEVICE void multiply(Block& block, float (*sum)[4], const std::uint32
     const std::uint32_t (*right)[kTiles][2];
   } brought{sum, &left, &right};
   const auto half = [](std::uint32_t two, int e) {
-    return float_from_bfloat16(static_cast<std::uint16_t>(two >> 16 * e));
+    return float_from_bfloat16(static_cast<std::uint16_t>(two >> (16 * e)));
   };
   block.together(brought, [&half](const auto& lanes) {
     float a[16][16], b[16][kTiles * 8];
@@ -253,8 +253,8 @@ struct RowMasks {
     return ((r < 2 ? upper[t / 4] : lower[t / 4]) >> column & 1) != 0;
   }
   // Of the two rows' column, which may be a number that only the card knows: no array is looked up with it.
-  LONGSTRIDE_DEVICE bool upper_has(int column) const { return (word(upper, column) >> column % 32 & 1) != 0; }
-  LONGSTRIDE_DEVICE bool lower_has(int column) const { return (word(lower, column) >> column % 32 & 1) != 0; }
+  LONGSTRIDE_DEVICE bool upper_has(int column) const { return (word(upper, column) >> (column % 32) & 1) != 0; }
+  LONGSTRIDE_DEVICE bool lower_has(int column) const { return (word(lower, column) >> (column % 32) & 1) != 0; }
 
  private:
   static LONGSTRIDE_DEVICE std::uint32_t word(const std::uint32_t (&words)[kWords], int column) {

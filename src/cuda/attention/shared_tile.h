@@ -26,7 +26,7 @@ struct SharedTile {
   static constexpr int bytes(int rows) { return rows * kChannels * static_cast<int>(sizeof(A)); }
   // Channels [channel, end of its chunk) of a row lie side by side from here on.
   static constexpr int offset(int row, int channel) {
-    return row * kChannels + (channel / kChunk ^ row % 8) * kChunk + channel % kChunk;
+    return row * kChannels + ((channel / kChunk) ^ (row % 8)) * kChunk + channel % kChunk;
   }
   LONGSTRIDE_DEVICE A* at(int row, int channel) const { return data + offset(row, channel); }
 };
