@@ -2,11 +2,11 @@
 #include "cuda/executable.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <type_traits>
 #include <utility>
 
 #include "cuda/operations.h"
-#include "longstride/error.h"
 
 namespace longstride::cuda {
 
@@ -25,27 +25,25 @@ void Shared::reserve(std::int64_t bytes) {
   reserved_bytes_ = bytes;
 }
 
-namespace {
-
-template <class Op>
-constexpr bool kIsAttention = std::is_same_v<Op, Attention> || std::is_same_v<Op, AttentionBackward> ||
-                              std::is_same_v<Op, DecodeAttention>;
-
-}  // namespace
-
 CudaExecutable::CudaExecutable(Program program, Shared& shared) : program_(std::move(program)), shared_(shared) {
   program_.lay_out();
   for (const Operation& operation : program_.operations()) {
     check(operation);
-    std::visit(
-        []<class Op>(const Op&) {
-          if (kIsAttention<Op>)
-            throw Error(ErrorKind::unavailable, "cuda: this build has no attention for cards; needs cpu");
+    attention_.emplace_back();
+    const std::int64_t bytes = std::visit(
+        [this]<class Op>(const Op& op) {
+          if constexpr (std::is_same_v<Op, Attention>)
+            return attention_.back().emplace<AttentionForward>(op).workspace_bytes();
+          else if constexpr (std::is_same_v<Op, AttentionBackward>)
+            return attention_.back().emplace<AttentionGradient>(op).workspace_bytes();
+          else if constexpr (std::is_same_v<Op, DecodeAttention>)
+            return decode_workspace_bytes(op);
+          else
+            return scratch_bytes(op);
         },
         operation);
+    workspace_bytes_ = std::max(workspace_bytes_, bytes);
   }
-  for (const Operation& operation : program_.operations())
-    workspace_bytes_ = std::max(workspace_bytes_, std::visit([](const auto& op) { return scratch_bytes(op); }, operation));
   workspace_bytes_ += scratch_of(Products::workspace_bytes());
 }
 
@@ -59,18 +57,24 @@ void CudaExecutable::run(const StepInputs& inputs, const AtMark& at_mark) {
   card.upload(shared_.inputs(), &inputs, sizeof(inputs));
   const Run run{card, shared_.products, shared_.inputs(), shared_.workspace(),
                 shared_.workspace() + scratch_of(Products::workspace_bytes())};
-  for (const Operation& operation : program_.operations()) {
+  for (std::size_t at = 0; at < program_.operations().size(); ++at) {
     std::visit(
-        [&]<class Op>([[maybe_unused]] const Op& op) {
+        [&]<class Op>(const Op& op) {
           if constexpr (std::is_same_v<Op, Mark>) {
             if (!at_mark) return;
             card.wait();
             at_mark(op);
-          } else if constexpr (!kIsAttention<Op>) {
+          } else if constexpr (std::is_same_v<Op, Attention>) {
+            std::get<AttentionForward>(attention_[at]).run(run.stream(), op, run.scratch);
+          } else if constexpr (std::is_same_v<Op, AttentionBackward>) {
+            std::get<AttentionGradient>(attention_[at]).run(run.stream(), op, run.scratch);
+          } else if constexpr (std::is_same_v<Op, DecodeAttention>) {
+            decode_attention(run.stream(), op, run.scratch);
+          } else {
             compute(run, op);
           }
         },
-        operation);
+        program_.operations()[at]);
   }
 }
 

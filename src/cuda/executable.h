@@ -4,6 +4,7 @@
 #include <variant>
 #include <vector>
 
+#include "cuda/attention/attention.h"
 #include "cuda/card.h"
 #include "cuda/product.h"
 #include "cuda/run.h"
@@ -48,6 +49,7 @@ class CudaExecutable : public Executable {
  private:
   Program program_;
   Shared& shared_;
+  std::vector<std::variant<std::monostate, AttentionForward, AttentionGradient>> attention_;  // one an operation
   std::int64_t workspace_bytes_ = 0;
 };
 
