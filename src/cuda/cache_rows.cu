@@ -1,6 +1,6 @@
 // Keys and values between a cache and rows: a thread a channel of a head, which goes through the head's list in its order,
 // since a row may lie in several slots and the last one counts.
-#include <algorithm>
+#include <utility>
 
 #include "cuda/launch.h"
 #include "cuda/operations.h"

@@ -1,6 +1,7 @@
 // Dense products on the host, by their definition with float32 sums.
 #include "cuda/product.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "cuda/text.h"
