@@ -110,6 +110,19 @@ foreach(room ${rooms})
   endif()
 endforeach()
 
+# What the cards' backend asks of cuBLASLt, which a few loops answer: its headers say what the calls are.
+if(LONGSTRIDE_HAS_CUDA)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/cuda/calls/*.cpp)
+  add_executable(cuda_calls_test ${sources} ${PROJECT_SOURCE_DIR}/src/cuda/product.cpp)
+  set_target_properties(cuda_calls_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  target_include_directories(cuda_calls_test PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests
+                             ${CUDAToolkit_INCLUDE_DIRS})
+  target_link_libraries(cuda_calls_test PRIVATE longstride_ops longstride_options longstride_test_options fmt::fmt
+                        GTest::gtest_main)
+  add_dependencies(test-programs cuda_calls_test)
+  longstride_test(cuda_calls cuda_calls_test)
+endif()
+
 # What takes the program long: several processes that meet, wait for one another and notice who is gone; memory and time
 # of whole runs; every command of the documents.
 if(TARGET apps_test)
