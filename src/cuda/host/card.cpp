@@ -1,10 +1,11 @@
-// The twin of a card, for tests: its memory is the host's, begins as NaN, and is given back when it is released.
+// The twin of a card, for tests: what a card is asked for later is done at once, in memory that the host reaches no other
+// way (cuda/host/memory.h).
 #include "cuda/card.h"
 
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 
+#include "cuda/host/memory.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "ops/backend.h"
@@ -14,31 +15,33 @@ namespace longstride {
 namespace cuda {
 
 namespace {
+
 constexpr std::int64_t kMemory = std::int64_t{8} << 30;
-void move(void* to, const void* from, std::int64_t bytes) {
+
+void move_bytes(void* to, const void* from, std::int64_t bytes) {
+  const host::AtWork at_work;
   if (bytes > 0) std::memmove(to, from, static_cast<std::size_t>(bytes));
 }
+
 }  // namespace
 
 Card::Card() = default;
 Card::~Card() = default;
 
 void* Card::allocate(std::int64_t bytes) {
-  constexpr std::int64_t kAligned = 256;
   if (bytes == 0) return nullptr;
-  const std::int64_t padded = bytes > kMemory ? 0 : (bytes + kAligned - 1) / kAligned * kAligned;
-  void* memory = padded == 0 ? nullptr : std::aligned_alloc(kAligned, static_cast<std::size_t>(padded));
+  void* memory = bytes > kMemory ? nullptr : host::take_memory(bytes);
   if (memory == nullptr)
     throw Error(ErrorKind::exhausted, "cuda: needs " + std::to_string(bytes) + " more bytes of the card's memory");
-  std::memset(memory, 0xff, static_cast<std::size_t>(padded));
   return memory;
 }
-void Card::release(void* memory) noexcept { std::free(memory); }
+void Card::release(void* memory) noexcept { host::give_back(memory); }
 
-void Card::upload(void* to, const void* from_host, std::int64_t bytes) { move(to, from_host, bytes); }
-void Card::download(void* to_host, const void* from, std::int64_t bytes) { move(to_host, from, bytes); }
-void Card::copy(void* to, const void* from, std::int64_t bytes) { move(to, from, bytes); }
+void Card::upload(void* to, const void* from_host, std::int64_t bytes) { move_bytes(to, from_host, bytes); }
+void Card::download(void* to_host, const void* from, std::int64_t bytes) { move_bytes(to_host, from, bytes); }
+void Card::copy(void* to, const void* from, std::int64_t bytes) { move_bytes(to, from, bytes); }
 void Card::zero(void* memory, std::int64_t bytes) {
+  const host::AtWork at_work;
   if (bytes > 0) std::memset(memory, 0, static_cast<std::size_t>(bytes));
 }
 void Card::wait() {}

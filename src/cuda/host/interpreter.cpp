@@ -8,6 +8,7 @@
 #include <random>
 
 #include "cuda/host/fibers.h"
+#include "cuda/host/memory.h"
 
 namespace longstride::cuda::host {
 
@@ -34,6 +35,7 @@ void set_seed(std::uint64_t seed) { seed_of_next_launch() = seed; }
 
 void run_blocks(const Grid& grid, int threads, std::size_t shared_bytes, const std::function<void(HostBlock&)>& thread) {
   assert(threads > 0 && threads % kWarp == 0);
+  const AtWork at_work;
   std::mt19937_64 random(seed_of_next_launch()++);
   std::vector<std::int64_t> order(static_cast<std::size_t>(grid.x * grid.y * grid.z));
   std::iota(order.begin(), order.end(), std::int64_t{0});

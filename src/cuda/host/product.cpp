@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "cuda/host/memory.h"
 #include "cuda/text.h"
 
 namespace longstride::cuda {
@@ -46,6 +47,7 @@ Products::~Products() = default;
 std::int64_t Products::workspace_bytes() { return 0; }
 
 void Products::run(Stream&, const ProductShape& shape, const void* a, const void* b, void* c, void*) {
+  const host::AtWork at_work;
   const bool wide = shape.type == DType::float32, wide_c = shape.c_type == DType::float32;
   if (wide) multiply<float, float>(shape, a, b, c);
   if (!wide && wide_c) multiply<bf16, float>(shape, a, b, c);
