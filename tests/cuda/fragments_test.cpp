@@ -1,5 +1,5 @@
-// These tests hold tiles and products of a warp to what they stand for: maps of fragments are one to one, neighbouring rows
-// lie in different banks, and products of tiles are products of matrices.
+// These tests hold tiles and products of a warp to what they stand for: maps of fragments are one to one, neighbouring
+// rows lie in different banks, and products of tiles are products of matrices.
 #include "cuda/attention/fragments.h"
 
 #include <gtest/gtest.h>

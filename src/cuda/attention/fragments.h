@@ -1,8 +1,8 @@
 // Products of tiles by one warp. Sixteen rows belong to a warp; its sums, float32, are fragments as tensor cores have
 // them: lane l holds of each eight columns
 //   sum[0], sum[1]: row l / 4,     columns 2 * (l % 4) and the next;   sum[2], sum[3]: the same of row l / 4 + 8.
-// In bfloat16 products are the tensor cores' (mma.m16n8k16); in float32 they are fused multiply-adds in the same places,
-// without TF32. Where g++ compiles this, a warp's lanes meet and one computes what the tensor cores would.
+// In bfloat16 products are the tensor cores' (mma.m16n8k16); in float32 they are fused multiply-adds in the same
+// places, without TF32. Where g++ compiles this, a warp's lanes meet and one computes what the tensor cores would.
 #pragma once
 
 #include <cstdint>
@@ -23,13 +23,12 @@ struct Element {
 // Where a lane's numbers lie: of sums (16 x 8), of a left operand (16 x 16: register r holds two, e), of a right one
 // (16 x 8: k down, columns across).
 constexpr Element sum_element(int lane, int r) { return {lane / 4 + r / 2 * 8, lane % 4 * 2 + r % 2}; }
-constexpr Element left_element(int lane, int r, int e) {
-  return {lane / 4 + r % 2 * 8, lane % 4 * 2 + r / 2 * 8 + e};
-}
+constexpr Element left_element(int lane, int r, int e) { return {lane / 4 + r % 2 * 8, lane % 4 * 2 + r / 2 * 8 + e}; }
 constexpr Element right_element(int lane, int r, int e) { return {lane % 4 * 2 + r * 8 + e, lane / 4}; }
 
-// Where a lane points for ldmatrix to bring four matrices of 8 x 8, whose rows lie in rows of a tile: of a left operand,
-// of two right ones whose columns are the tile's rows, and of two whose columns are the tile's columns (transposed).
+// Where a lane points for ldmatrix to bring four matrices of 8 x 8, whose rows lie in rows of a tile: of a left
+// operand, of two right ones whose columns are the tile's rows, and of two whose columns are the tile's columns
+// (transposed).
 constexpr Element left_row(int lane) { return {lane % 16, lane / 16 * 8}; }
 constexpr Element right_row(int lane) { return {lane % 8 + lane / 16 * 8, lane / 8 % 2 * 8}; }
 constexpr Element transposed_row(int lane) { return {lane % 16, lane / 16 * 8}; }
@@ -39,8 +38,8 @@ LONGSTRIDE_DEVICE std::uint32_t pack(float first, float second) {
   return from_float<bf16>(first).bits | (static_cast<std::uint32_t>(from_float<bf16>(second).bits) << 16);
 }
 
-// What ldmatrix gives lane l: of matrix m two neighbours of row l / 4, or transposed two of column l / 4. row_of: one of
-// the three above, within the tile from (row, column) on.
+// What ldmatrix gives lane l: of matrix m two neighbours of row l / 4, or transposed two of column l / 4. row_of: one
+// of the three above, within the tile from (row, column) on.
 template <bool kTransposed, class Block, class Tile, class RowOf>
 LONGSTRIDE_DEVICE void load_matrices(Block& block, const Tile& tile, int row, int column, const RowOf& row_of,
                                      std::uint32_t (&r)[4]) {
@@ -121,11 +120,12 @@ LONGSTRIDE_DEVICE void multiply(Block& block, float (*sum)[4], const std::uint32
 #endif
 }
 
-// sum (16 x kColumns) += rows own_row .. of `own` times rows of `walked`, transposed: over channels [0, channels), which
-// both tiles have up to a whole step.
+// sum (16 x kColumns) += rows own_row .. of `own` times rows of `walked`, transposed: over channels [0, channels),
+// which both tiles have up to a whole step.
 template <int kColumns, class Block, int kChannels>
-LONGSTRIDE_DEVICE void multiply_rows(Block& block, float (&sum)[kColumns / 8][4], const SharedTile<bf16, kChannels>& own,
-                                     int own_row, const SharedTile<bf16, kChannels>& walked, int channels) {
+LONGSTRIDE_DEVICE void multiply_rows(Block& block, float (&sum)[kColumns / 8][4],
+                                     const SharedTile<bf16, kChannels>& own, int own_row,
+                                     const SharedTile<bf16, kChannels>& walked, int channels) {
   LONGSTRIDE_UNROLL
   for (int c = 0; c < kChannels; c += kChannelStep) {
     if (c < channels) {
@@ -231,8 +231,8 @@ LONGSTRIDE_DEVICE float row_max(Block& block, float x) {
   return max(x, block.shuffle_xor(x, 2));
 }
 
-// Which columns a lane's two rows have: bit c % 32 of word c / 32. words: of each row of the warp (16), as many as there
-// are, held by lanes: word w of row r by lane r + 16 * w.
+// Which columns a lane's two rows have: bit c % 32 of word c / 32. words: of each row of the warp (16), as many as
+// there are, held by lanes: word w of row r by lane r + 16 * w.
 template <int kColumns>
 struct RowMasks {
   static constexpr int kWords = (kColumns + 31) / 32;

@@ -1,5 +1,5 @@
-// This switches between stacks: by a few instructions on x86-64, by ucontext elsewhere. The address sanitizer is told of
-// every switch.
+// This switches between stacks: by a few instructions on x86-64, by ucontext elsewhere. The address sanitizer is told
+// of every switch.
 #include "cuda/host/fibers.h"
 
 #include <cassert>
