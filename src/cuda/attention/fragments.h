@@ -29,9 +29,15 @@ constexpr Element right_element(int lane, int r, int e) { return {lane % 4 * 2 +
 // Where a lane points for ldmatrix to bring four matrices of 8 x 8, whose rows lie in rows of a tile: of a left
 // operand, of two right ones whose columns are the tile's rows, and of two whose columns are the tile's columns
 // (transposed).
-constexpr Element left_row(int lane) { return {lane % 16, lane / 16 * 8}; }
-constexpr Element right_row(int lane) { return {lane % 8 + lane / 16 * 8, lane / 8 % 2 * 8}; }
-constexpr Element transposed_row(int lane) { return {lane % 16, lane / 16 * 8}; }
+struct LeftRow {
+  constexpr Element operator()(int lane) const { return {lane % 16, lane / 16 * 8}; }
+};
+struct RightRow {
+  constexpr Element operator()(int lane) const { return {lane % 8 + lane / 16 * 8, lane / 8 % 2 * 8}; }
+};
+struct TransposedRow {
+  constexpr Element operator()(int lane) const { return {lane % 16, lane / 16 * 8}; }
+};
 
 // Two bfloat16: the first in the lower half.
 LONGSTRIDE_DEVICE std::uint32_t pack(float first, float second) {
@@ -77,8 +83,7 @@ LONGSTRIDE_DEVICE void multiply(Block& block, float (*sum)[4], const std::uint32
 #ifdef __CUDACC__
   LONGSTRIDE_UNROLL
   for (int t = 0; t < kTiles; ++t)
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
         "{%0, %1, %2, %3};"
         : "+f"(sum[t][0]), "+f"(sum[t][1]), "+f"(sum[t][2]), "+f"(sum[t][3])
         : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[t][0]), "r"(right[t][1]));
@@ -130,11 +135,11 @@ LONGSTRIDE_DEVICE void multiply_rows(Block& block, float (&sum)[kColumns / 8][4]
   for (int c = 0; c < kChannels; c += kChannelStep) {
     if (c < channels) {
       std::uint32_t left[4], right[kColumns / 8][2];
-      load_matrices<false>(block, own, own_row, c, left_row, left);
+      load_matrices<false>(block, own, own_row, c, LeftRow(), left);
       LONGSTRIDE_UNROLL
       for (int t = 0; t < kColumns / 8; t += 2) {
         std::uint32_t two[4];
-        load_matrices<false>(block, walked, t * 8, c, right_row, two);
+        load_matrices<false>(block, walked, t * 8, c, RightRow(), two);
         right[t][0] = two[0], right[t][1] = two[1], right[t + 1][0] = two[2], right[t + 1][1] = two[3];
       }
       multiply<kColumns / 8>(block, sum, left, right);
@@ -184,7 +189,8 @@ LONGSTRIDE_DEVICE void multiply_columns(Block& block, float (&sum)[kSums / 8][4]
         LONGSTRIDE_UNROLL
         for (int t = 0; t < kAtOnce / 8; t += 2) {
           std::uint32_t two[4] = {};
-          if (from + c + t * 8 < channels) load_matrices<true>(block, walked, k, from + c + t * 8, transposed_row, two);
+          if (from + c + t * 8 < channels)
+            load_matrices<true>(block, walked, k, from + c + t * 8, TransposedRow(), two);
           right[t][0] = two[0], right[t][1] = two[1], right[t + 1][0] = two[2], right[t + 1][1] = two[3];
         }
         multiply<kAtOnce / 8>(block, sum + c / 8, halves, right);
