@@ -5,8 +5,8 @@
 // The pairs of a pattern are partitioned into *streams*. The near stream has what windows, rows, previous rows and
 // prefixes read; each summary has its cells that are not near; each column or digits has the pairs of its residue
 // classes that are in no stream before it. Keys of a stream are numbered in its own order (Places), which makes them
-// neighbours: cells are gathered, and a residue class is dense causal attention. Queries are numbered by position in the
-// first two kinds of streams and within their class in the last.
+// neighbours: cells are gathered, and a residue class is dense causal attention. Queries are numbered by position in
+// the first two kinds of streams and within their class in the last.
 #pragma once
 
 #include <cstdint>
@@ -96,7 +96,8 @@ struct Walks {
   constexpr WalkBlock query_block(int sweep, int size, int first, int end, int index) const {
     const int s = first_stream(sweep), classes = step(s);
     const Places places = queries_of(s, index % classes);
-    return block_of(places, size, first, end, first / classes / size + blocks_a_class(classes, size, first, end) - 1 - index / classes);
+    return block_of(places, size, first, end,
+                    first / classes / size + blocks_a_class(classes, size, first, end) - 1 - index / classes);
   }
   // Earlier keys come first: they are read most.
   constexpr int key_blocks(int s, int size) const {
@@ -181,7 +182,9 @@ struct Walks {
 
   // Sums of a key that go on from stream to stream are begun by its first one, in the order of `key_stream`: summaries,
   // then near, then the residue streams. True if a stream before the place-th has the key among its blocks.
-  constexpr int key_stream(int place) const { return place < summaries ? near + place : place == summaries && near ? 0 : place; }
+  constexpr int key_stream(int place) const {
+    return place < summaries ? near + place : place == summaries && near ? 0 : place;
+  }
   constexpr bool begun_before(int place, int j) const {
     if (place > summaries) return true;
     for (int k = 0; k < summaries && k < place; ++k)
@@ -230,7 +233,8 @@ struct Walks {
     return mask;
   }
 
-  // True if intervals do not tell which pairs of stream s streams before it have (near ones do). places: of either side.
+  // True if intervals do not tell which pairs of stream s streams before it have (near ones do). places: of either
+  // side.
   constexpr bool looks_at_each(int s, const Places& places) const {
     if (is_cells(s)) return !cells_of(s).apart;
     if (s > near + summaries) return true;
@@ -325,7 +329,8 @@ class QueryWalk {
     if (begin < 0) return false;
     at_ = begin + size < end ? begin + size : end;
     tile = {stream_, queries_, begin, at_ - begin, false};
-    tile.whole = tile.count == size && walks_->whole(stream_, keys_, queries_.at(begin), queries_.at(at_ - 1), j0_, j1_);
+    tile.whole =
+        tile.count == size && walks_->whole(stream_, keys_, queries_.at(begin), queries_.at(at_ - 1), j0_, j1_);
     return true;
   }
 

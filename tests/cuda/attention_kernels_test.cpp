@@ -1,5 +1,5 @@
-// These tests run attention's kernels by the interpreter, in many orders: what comes out is the definition's, and the same
-// to the bit whatever the order; kernels that lack a barrier or a wait are found out.
+// These tests run attention's kernels by the interpreter, in many orders: what comes out is the definition's, and the
+// same to the bit whatever the order; kernels that lack a barrier or a wait are found out.
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cuda/attention/attention.h"
+#include "cuda/attention/decode_kernels.h"
 #include "cuda/attention/forward_kernel.h"
 #include "cuda/attention/launches.h"
 #include "cuda/host/interpreter.h"
@@ -232,7 +233,8 @@ TEST(AttentionKernels, WithoutABarrierOrAWaitAreFoundOut) {
   };
   EXPECT_FALSE(found([](host::HostBlock& block) { return block; }));
   EXPECT_FALSE(found([](host::HostBlock& block) { return BlockWithoutSync(block, 100); }));
-  for (const int kept : {0, 1, 2}) EXPECT_TRUE(found([&](host::HostBlock& block) { return BlockWithoutSync(block, kept); })) << kept;
+  for (const int kept : {0, 1, 2})
+    EXPECT_TRUE(found([&](host::HostBlock& block) { return BlockWithoutSync(block, kept); })) << kept;
   EXPECT_TRUE(found([](host::HostBlock& block) { return BlockWithoutWait(block); }));
 }
 

@@ -1,5 +1,5 @@
-// These tests hold tiles and products of a warp to what they stand for: maps of fragments are one to one, neighbouring rows
-// lie in different banks, and products of tiles are products of matrices.
+// These tests hold tiles and products of a warp to what they stand for: maps of fragments are one to one, neighbouring
+// rows lie in different banks, and products of tiles are products of matrices.
 #include "cuda/attention/fragments.h"
 
 #include <gtest/gtest.h>
@@ -75,16 +75,21 @@ void expect_no_conflicts(const Place& place) {
   }
 }
 
-template <int kChannels>
-void expect_no_conflicts_of_loads() {
-  using Tile = SharedTile<bf16, kChannels>;
+template <int kChannels, class RowOf>
+void expect_no_conflicts_of_matrices(const RowOf& row_of) {
   for (int row = 0; row < 64; row += 8)
     for (int channel = 0; channel < kChannels; channel += 16)
-      for (const auto& row_of : {left_row, right_row, transposed_row})
-        expect_no_conflicts<Tile>([&](int lane) {
-          const Element at = row_of(lane);
-          return Element{row + at.row, channel + at.column};
-        });
+      expect_no_conflicts<SharedTile<bf16, kChannels>>([&](int lane) {
+        const Element at = row_of(lane);
+        return Element{row + at.row, channel + at.column};
+      });
+}
+
+template <int kChannels>
+void expect_no_conflicts_of_loads() {
+  expect_no_conflicts_of_matrices<kChannels>(LeftRow());
+  expect_no_conflicts_of_matrices<kChannels>(RightRow());
+  expect_no_conflicts_of_matrices<kChannels>(TransposedRow());
   using Floats = SharedTile<float, kChannels>;
   for (int channel = 0; channel < kChannels; channel += 4) {
     expect_no_conflicts<Floats>([&](int lane) { return Element{lane / 4, channel}; });

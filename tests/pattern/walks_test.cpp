@@ -66,7 +66,8 @@ void walk_queries(const Walks& walks, const Sizes& sizes, Pairs& pairs) {
       for (int x = 0; x < keys.count; ++x) {
         const int j = keys.places.at(keys.begin + x);
         ASSERT_TRUE(j < walks.n);
-        ASSERT_EQ(walks.begun_before(place, j), begun[static_cast<std::size_t>(j)]) << "place " << place << " key " << j;
+        ASSERT_EQ(walks.begun_before(place, j), begun[static_cast<std::size_t>(j)])
+            << "place " << place << " key " << j;
         seen.push_back(j);
       }
       QueryWalk walk(walks, s, keys);
@@ -100,7 +101,8 @@ void expect_walks_are_the_definition(const Pattern& pattern, std::int64_t n, con
     for (std::int64_t j = 0; j < n; ++j) {
       const int stream = by_query.stream[static_cast<std::size_t>(i * n + j)];
       ASSERT_NE(stream, -1) << to_string(pattern) << " n " << n << " query " << i << " key " << j << " twice";
-      ASSERT_EQ(stream > 0, attends(pattern, i, j)) << to_string(pattern) << " n " << n << " query " << i << " key " << j;
+      ASSERT_EQ(stream > 0, attends(pattern, i, j))
+          << to_string(pattern) << " n " << n << " query " << i << " key " << j;
       ASSERT_EQ(by_key.stream[static_cast<std::size_t>(i * n + j)], stream)
           << to_string(pattern) << " n " << n << " query " << i << " key " << j << " by keys";
     }
@@ -194,8 +196,7 @@ TEST(Walks, RefuseWhatDoesNotFit) {
     walks_of(parse_pattern("dense"), kMostWalkedPositions + 1);
     FAIL();
   } catch (const Error& error) {
-    EXPECT_EQ(std::string(error.what()),
-              "attention: this device takes at most 536870911 positions, got 536870912");
+    EXPECT_EQ(std::string(error.what()), "attention: this device takes at most 536870911 positions, got 536870912");
   }
 }
 

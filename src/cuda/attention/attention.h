@@ -1,5 +1,6 @@
-// Sparse softmax attention on a card: a whole sequence or some of its queries, forward and backward, and one query a row
-// against a cache. Shapes are checked before (ops.h). Results depend on shapes and numbers alone: sums have one order.
+// Sparse softmax attention on a card: a whole sequence or some of its queries, forward and backward, and one query a
+// row against a cache. Shapes are checked before (ops.h). Results depend on shapes and numbers alone: sums have one
+// order.
 //
 // A query that reads no key gets 0 and lse -inf. A score or value that is not finite makes NaN of the outputs that read
 // it, and of no others.
@@ -17,15 +18,15 @@ namespace longstride::cuda {
 // What each head attends to: one Walks for heads of one tiling.
 struct HeadWalks {
   std::vector<Walks> walks;
-  std::vector<int> of_head;  // (H)
+  std::vector<int> of_head;     // (H)
   int sweeps = 0, streams = 0;  // of the head that has most
 
   HeadWalks() = default;
   explicit HeadWalks(const Attention& shapes);
 };
 
-// Made once for its shapes, of which no address is looked at but those of the tilings; `run` takes other addresses of the
-// same shapes. Errors: invalid_argument, where a sequence is too long for the device.
+// Made once for its shapes, of which no address is looked at but those of the tilings; `run` takes other addresses of
+// the same shapes. Errors: invalid_argument, where a sequence is too long for the device.
 class AttentionForward {
  public:
   explicit AttentionForward(const Attention& shapes);

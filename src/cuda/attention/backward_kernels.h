@@ -1,7 +1,8 @@
 // Attention backward, without atomics. With P = exp(scale * q k^T - lse) and delta_i = sum_d out * dout:
 //   dv = P^T dout;  dS = P * (dout v^T - delta);  dq = scale * dS k;  dk = scale * dS^T q
-// One kernel's blocks own queries and walk keys, for dq; another's own keys and walk queries, for dk and dv: what is summed
-// is summed by one block in the order of the walk, so that results depend on shapes alone. A third has made delta before.
+// One kernel's blocks own queries and walk keys, for dq; another's own keys and walk queries, for dk and dv: what is
+// summed is summed by one block in the order of the walk, so that results depend on shapes alone. A third has made
+// delta before.
 #pragma once
 
 #include <cmath>
@@ -41,8 +42,8 @@ struct DeltaKernel {
   }
 };
 
-// What both kernels are given, and how their memory is laid out: the owner's rows of two matrices, then two stages of the
-// other side's of two matrices, with two numbers a walked row.
+// What both kernels are given, and how their memory is laid out: the owner's rows of two matrices, then two stages of
+// the other side's of two matrices, with two numbers a walked row.
 template <class A, int kChannels>
 struct BackwardParts {
   using Tile = SharedTile<A, kChannels>;
@@ -85,9 +86,9 @@ struct BackwardParts {
 template <class A, int kChannels>
 struct BackwardQueriesKernel : BackwardParts<A, kChannels> {
   using Parts = BackwardParts<A, kChannels>;
-  using typename Parts::Tile;
-  using Parts::kColumns, Parts::kRows, Parts::heads, Parts::sweep, Parts::T, Parts::scale, Parts::q, Parts::k, Parts::v;
   using Parts::delta, Parts::dout, Parts::lse;
+  using Parts::kColumns, Parts::kRows, Parts::heads, Parts::sweep, Parts::T, Parts::scale, Parts::q, Parts::k, Parts::v;
+  using typename Parts::Tile;
   static constexpr int kThreads = kRows / kWarpRows * kWarp;
 
   Result<A> dq;
@@ -106,7 +107,8 @@ struct BackwardQueriesKernel : BackwardParts<A, kChannels> {
     char* const memory = block.template shared<char>();
     const HeadRows<A> key_rows = k.of(owner.b, owner.h), value_rows = v.of(owner.b, owner.h);
     auto copies = async_copies(block);
-    load_rows<kRows>(block, copies, Parts::own_rows(memory, 0), q.of(owner.b, owner.h), own.places, 0, own.begin, own.count);
+    load_rows<kRows>(block, copies, Parts::own_rows(memory, 0), q.of(owner.b, owner.h), own.places, 0, own.begin,
+                     own.count);
     load_rows<kRows>(block, copies, Parts::own_rows(memory, 1), dout.of(owner.b, owner.h), own.places, 0, own.begin,
                      own.count);
     Rows rows;
@@ -122,8 +124,8 @@ struct BackwardQueriesKernel : BackwardParts<A, kChannels> {
         [&](const WalkTile& tile, int stage) {
           load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 0), key_rows, tile.places, 0, tile.begin,
                               tile.count);
-          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 1), value_rows, tile.places, 0, tile.begin,
-                              tile.count);
+          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 1), value_rows, tile.places, 0,
+                              tile.begin, tile.count);
         },
         [&](const WalkTile& tile, int stage) { attend(block, owner, tile, memory, stage, rows); });
     const bool last = sweep + 1 == walks.sweeps();
@@ -135,8 +137,8 @@ struct BackwardQueriesKernel : BackwardParts<A, kChannels> {
 
  private:
   struct Rows {
-    int i[2];       // positions of the lane's rows; -1: there is none
-    float log[2];   // lse, of two
+    int i[2];      // positions of the lane's rows; -1: there is none
+    float log[2];  // lse, of two
     float delta[2];
     float dq[kChannels / 8][4] = {};
   };
@@ -167,11 +169,12 @@ struct BackwardQueriesKernel : BackwardParts<A, kChannels> {
 template <class A, int kChannels>
 struct BackwardKeysKernel : BackwardParts<A, kChannels> {
   using Parts = BackwardParts<A, kChannels>;
-  using typename Parts::Tile;
-  using Parts::kColumns, Parts::kRows, Parts::heads, Parts::sweep, Parts::T, Parts::scale, Parts::q, Parts::k, Parts::v;
   using Parts::delta, Parts::dout, Parts::lse;
+  using Parts::kColumns, Parts::kRows, Parts::heads, Parts::sweep, Parts::T, Parts::scale, Parts::q, Parts::k, Parts::v;
+  using typename Parts::Tile;
   static constexpr int kThreads = kRows / kWarpRows * kWarp;
-  static constexpr int kSums = kChannels < 128 ? kChannels : 128;  // channels of a block, of both: registers hold no more
+  static constexpr int kSums =
+      kChannels < 128 ? kChannels : 128;  // channels of a block, of both: registers hold no more
   static constexpr int kSlices = kChannels / kSums;
 
   Result<A> dk, dv;
@@ -192,16 +195,18 @@ struct BackwardKeysKernel : BackwardParts<A, kChannels> {
     char* const memory = block.template shared<char>();
     const HeadRows<A> query_rows = q.of(owner.b, owner.h), dout_rows = dout.of(owner.b, owner.h);
     auto copies = async_copies(block);
-    load_rows<kRows>(block, copies, Parts::own_rows(memory, 0), k.of(owner.b, owner.h), own.places, 0, own.begin, own.count);
-    load_rows<kRows>(block, copies, Parts::own_rows(memory, 1), v.of(owner.b, owner.h), own.places, 0, own.begin, own.count);
+    load_rows<kRows>(block, copies, Parts::own_rows(memory, 0), k.of(owner.b, owner.h), own.places, 0, own.begin,
+                     own.count);
+    load_rows<kRows>(block, copies, Parts::own_rows(memory, 1), v.of(owner.b, owner.h), own.places, 0, own.begin,
+                     own.count);
     Rows rows;
     walk_tiles(
         block, copies, QueryWalk(walks, stream, own), kColumns,
         [&](const WalkTile& tile, int stage) {
-          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 0), query_rows, tile.places, 0, tile.begin,
-                              tile.count);
-          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 1), dout_rows, tile.places, 0, tile.begin,
-                              tile.count);
+          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 0), query_rows, tile.places, 0,
+                              tile.begin, tile.count);
+          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 1), dout_rows, tile.places, 0,
+                              tile.begin, tile.count);
           load_numbers(block, owner, tile, Parts::numbers(memory, stage));
         },
         [&](const WalkTile& tile, int stage) { attend(block, owner, tile, memory, stage, from, rows); });
@@ -235,8 +240,8 @@ struct BackwardKeysKernel : BackwardParts<A, kChannels> {
   }
 
   template <class Block>
-  LONGSTRIDE_DEVICE void attend(Block& block, const Owner& owner, const WalkTile& tile, char* memory, int stage, int from,
-                                Rows& rows) const {
+  LONGSTRIDE_DEVICE void attend(Block& block, const Owner& owner, const WalkTile& tile, char* memory, int stage,
+                                int from, Rows& rows) const {
     const Tile query_rows = Parts::walked_rows(memory, stage, 0), dout_rows = Parts::walked_rows(memory, stage, 1);
     const float* const logs = Parts::numbers(memory, stage);
     const float* const deltas = logs + kColumns;

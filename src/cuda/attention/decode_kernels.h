@@ -1,6 +1,6 @@
-// One query a row against a cache: a row's list of keys is cut into parts by its length alone, each with a softmax of its
-// own, which a second kernel joins in their order. Rows of one sequence that follow one another are done by one block, row
-// after row, with the same parts: to the bits of each row alone.
+// One query a row against a cache: a row's list of keys is cut into parts by its length alone, each with a softmax of
+// its own, which a second kernel joins in their order. Rows of one sequence that follow one another are done by one
+// block, row after row, with the same parts: to the bits of each row alone.
 #pragma once
 
 #include <cmath>
@@ -124,7 +124,9 @@ struct DecodePartsKernel {
     int width, channel, group, groups;
     float sum[2] = {0, 0}, weights = 0;
     LONGSTRIDE_DEVICE Share(int thread, int Dv)
-        : width(Dv <= 32 ? 32 : Dv <= 64 ? 64 : kThreads),
+        : width(Dv <= 32   ? 32
+                : Dv <= 64 ? 64
+                           : kThreads),
           channel(thread % width),
           group(thread / width),
           groups(kThreads / width) {}
@@ -176,7 +178,8 @@ struct DecodePartsKernel {
 
   // Sums of the groups, in their order, go out as the part.
   template <class Block>
-  LONGSTRIDE_DEVICE void add_groups(Block& block, Shared& shared, const Share& share, float largest, float* part) const {
+  LONGSTRIDE_DEVICE void add_groups(Block& block, Shared& shared, const Share& share, float largest,
+                                    float* part) const {
     const int at = block.thread();
     shared.sums[at] = share.sum[0], shared.sums[kThreads + at] = share.sum[1];
     shared.of_weights[at] = share.weights;

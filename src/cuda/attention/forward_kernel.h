@@ -59,7 +59,8 @@ struct ForwardKernel {
     char* const memory = block.template shared<char>();
     const Tile own_rows{reinterpret_cast<A*>(memory)};
     const auto tile_of = [&](int stage, int matrix) {
-      return Tile{reinterpret_cast<A*>(memory + Tile::bytes(kRows) + stage * kStageBytes + matrix * Tile::bytes(kColumns))};
+      return Tile{
+          reinterpret_cast<A*>(memory + Tile::bytes(kRows) + stage * kStageBytes + matrix * Tile::bytes(kColumns))};
     };
     const HeadRows<A> key_rows = k.of(owner.b, owner.h), value_rows = v.of(owner.b, owner.h);
     auto copies = async_copies(block);
@@ -131,10 +132,11 @@ struct ForwardKernel {
     }
   }
 
-  // A value that is not finite makes NaN of the queries that read it, and would of all others in the tile: their weight of
-  // 0 is NaN by NaN. So readers get their NaN here, and the tile zeros in its place.
+  // A value that is not finite makes NaN of the queries that read it, and would of all others in the tile: their weight
+  // of 0 is NaN by NaN. So readers get their NaN here, and the tile zeros in its place.
   template <class Block>
-  LONGSTRIDE_DEVICE void keep_apart(Block& block, const RowMasks<kColumns>& masks, const Tile& values, Rows& rows) const {
+  LONGSTRIDE_DEVICE void keep_apart(Block& block, const RowMasks<kColumns>& masks, const Tile& values,
+                                    Rows& rows) const {
     const int steps = whole_steps(v.channels);
     bool bad = false;
     each_chunk(block, values, steps, [&](A& x) { bad = bad || !is_finite(to_float(x)); });

@@ -1,8 +1,8 @@
 // Products of tiles by one warp. Sixteen rows belong to a warp; its sums, float32, are fragments as tensor cores have
 // them: lane l holds of each eight columns
 //   sum[0], sum[1]: row l / 4,     columns 2 * (l % 4) and the next;   sum[2], sum[3]: the same of row l / 4 + 8.
-// In bfloat16 products are the tensor cores' (mma.m16n8k16); in float32 they are fused multiply-adds in the same places,
-// without TF32. Where g++ compiles this, a warp's lanes meet and one computes what the tensor cores would.
+// In bfloat16 products are the tensor cores' (mma.m16n8k16); in float32 they are fused multiply-adds in the same
+// places, without TF32. Where g++ compiles this, a warp's lanes meet and one computes what the tensor cores would.
 #pragma once
 
 #include <cstdint>
@@ -23,24 +23,29 @@ struct Element {
 // Where a lane's numbers lie: of sums (16 x 8), of a left operand (16 x 16: register r holds two, e), of a right one
 // (16 x 8: k down, columns across).
 constexpr Element sum_element(int lane, int r) { return {lane / 4 + r / 2 * 8, lane % 4 * 2 + r % 2}; }
-constexpr Element left_element(int lane, int r, int e) {
-  return {lane / 4 + r % 2 * 8, lane % 4 * 2 + r / 2 * 8 + e};
-}
+constexpr Element left_element(int lane, int r, int e) { return {lane / 4 + r % 2 * 8, lane % 4 * 2 + r / 2 * 8 + e}; }
 constexpr Element right_element(int lane, int r, int e) { return {lane % 4 * 2 + r * 8 + e, lane / 4}; }
 
-// Where a lane points for ldmatrix to bring four matrices of 8 x 8, whose rows lie in rows of a tile: of a left operand,
-// of two right ones whose columns are the tile's rows, and of two whose columns are the tile's columns (transposed).
-constexpr Element left_row(int lane) { return {lane % 16, lane / 16 * 8}; }
-constexpr Element right_row(int lane) { return {lane % 8 + lane / 16 * 8, lane / 8 % 2 * 8}; }
-constexpr Element transposed_row(int lane) { return {lane % 16, lane / 16 * 8}; }
+// Where a lane points for ldmatrix to bring four matrices of 8 x 8, whose rows lie in rows of a tile: of a left
+// operand, of two right ones whose columns are the tile's rows, and of two whose columns are the tile's columns
+// (transposed).
+struct LeftRow {
+  constexpr Element operator()(int lane) const { return {lane % 16, lane / 16 * 8}; }
+};
+struct RightRow {
+  constexpr Element operator()(int lane) const { return {lane % 8 + lane / 16 * 8, lane / 8 % 2 * 8}; }
+};
+struct TransposedRow {
+  constexpr Element operator()(int lane) const { return {lane % 16, lane / 16 * 8}; }
+};
 
 // Two bfloat16: the first in the lower half.
 LONGSTRIDE_DEVICE std::uint32_t pack(float first, float second) {
   return from_float<bf16>(first).bits | (static_cast<std::uint32_t>(from_float<bf16>(second).bits) << 16);
 }
 
-// What ldmatrix gives lane l: of matrix m two neighbours of row l / 4, or transposed two of column l / 4. row_of: one of
-// the three above, within the tile from (row, column) on.
+// What ldmatrix gives lane l: of matrix m two neighbours of row l / 4, or transposed two of column l / 4. row_of: one
+// of the three above, within the tile from (row, column) on.
 template <bool kTransposed, class Block, class Tile, class RowOf>
 LONGSTRIDE_DEVICE void load_matrices(Block& block, const Tile& tile, int row, int column, const RowOf& row_of,
                                      std::uint32_t (&r)[4]) {
@@ -78,8 +83,7 @@ LONGSTRIDE_DEVICE void multiply(Block& block, float (*sum)[4], const std::uint32
 #ifdef __CUDACC__
   LONGSTRIDE_UNROLL
   for (int t = 0; t < kTiles; ++t)
-    asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
         "{%0, %1, %2, %3};"
         : "+f"(sum[t][0]), "+f"(sum[t][1]), "+f"(sum[t][2]), "+f"(sum[t][3])
         : "r"(left[0]), "r"(left[1]), "r"(left[2]), "r"(left[3]), "r"(right[t][0]), "r"(right[t][1]));
@@ -121,20 +125,21 @@ LONGSTRIDE_DEVICE void multiply(Block& block, float (*sum)[4], const std::uint32
 #endif
 }
 
-// sum (16 x kColumns) += rows own_row .. of `own` times rows of `walked`, transposed: over channels [0, channels), which
-// both tiles have up to a whole step.
+// sum (16 x kColumns) += rows own_row .. of `own` times rows of `walked`, transposed: over channels [0, channels),
+// which both tiles have up to a whole step.
 template <int kColumns, class Block, int kChannels>
-LONGSTRIDE_DEVICE void multiply_rows(Block& block, float (&sum)[kColumns / 8][4], const SharedTile<bf16, kChannels>& own,
-                                     int own_row, const SharedTile<bf16, kChannels>& walked, int channels) {
+LONGSTRIDE_DEVICE void multiply_rows(Block& block, float (&sum)[kColumns / 8][4],
+                                     const SharedTile<bf16, kChannels>& own, int own_row,
+                                     const SharedTile<bf16, kChannels>& walked, int channels) {
   LONGSTRIDE_UNROLL
   for (int c = 0; c < kChannels; c += kChannelStep) {
     if (c < channels) {
       std::uint32_t left[4], right[kColumns / 8][2];
-      load_matrices<false>(block, own, own_row, c, left_row, left);
+      load_matrices<false>(block, own, own_row, c, LeftRow(), left);
       LONGSTRIDE_UNROLL
       for (int t = 0; t < kColumns / 8; t += 2) {
         std::uint32_t two[4];
-        load_matrices<false>(block, walked, t * 8, c, right_row, two);
+        load_matrices<false>(block, walked, t * 8, c, RightRow(), two);
         right[t][0] = two[0], right[t][1] = two[1], right[t + 1][0] = two[2], right[t + 1][1] = two[3];
       }
       multiply<kColumns / 8>(block, sum, left, right);
@@ -184,7 +189,8 @@ LONGSTRIDE_DEVICE void multiply_columns(Block& block, float (&sum)[kSums / 8][4]
         LONGSTRIDE_UNROLL
         for (int t = 0; t < kAtOnce / 8; t += 2) {
           std::uint32_t two[4] = {};
-          if (from + c + t * 8 < channels) load_matrices<true>(block, walked, k, from + c + t * 8, transposed_row, two);
+          if (from + c + t * 8 < channels)
+            load_matrices<true>(block, walked, k, from + c + t * 8, TransposedRow(), two);
           right[t][0] = two[0], right[t][1] = two[1], right[t + 1][0] = two[2], right[t + 1][1] = two[3];
         }
         multiply<kAtOnce / 8>(block, sum + c / 8, halves, right);
@@ -231,8 +237,8 @@ LONGSTRIDE_DEVICE float row_max(Block& block, float x) {
   return max(x, block.shuffle_xor(x, 2));
 }
 
-// Which columns a lane's two rows have: bit c % 32 of word c / 32. words: of each row of the warp (16), as many as there
-// are, held by lanes: word w of row r by lane r + 16 * w.
+// Which columns a lane's two rows have: bit c % 32 of word c / 32. words: of each row of the warp (16), as many as
+// there are, held by lanes: word w of row r by lane r + 16 * w.
 template <int kColumns>
 struct RowMasks {
   static constexpr int kWords = (kColumns + 31) / 32;

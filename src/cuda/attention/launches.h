@@ -29,8 +29,8 @@ void with_kernel_for(DType type, std::int64_t channels, const Visit& visit) {
     of_type.template operator()<bf16>();
 }
 
-// Calls launch(heads, blocks) for heads at a time, where blocks is the most that count(walks) says of one of them; heads
-// of no blocks are left out.
+// Calls launch(heads, blocks) for heads at a time, where blocks is the most that count(walks) says of one of them;
+// heads of no blocks are left out.
 template <class Count, class Launch>
 void each_launch(const HeadWalks& all, const Count& count, const Launch& launch) {
   LaunchHeads heads;

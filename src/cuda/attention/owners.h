@@ -1,5 +1,5 @@
-// What the kernels of attention have in common: which heads a launch is for, which of its rows a block of threads owns, how it
-// walks tiles of the other side, and where its sums go. Parameters go to a kernel by value, as plain numbers.
+// What the kernels of attention have in common: which heads a launch is for, which of its rows a block of threads owns,
+// how it walks tiles of the other side, and where its sums go. Parameters go to a kernel by value, as plain numbers.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ struct Owner {
   WalkBlock block;
 };
 
-// Where rows of a result go. What the sweeps or streams of a pattern add to a row one after the other is kept in float32,
-// in `partial`, until the last of them writes the row; in float32 both are the same memory.
+// Where rows of a result go. What the sweeps or streams of a pattern add to a row one after the other is kept in
+// float32, in `partial`, until the last of them writes the row; in float32 both are the same memory.
 template <class A>
 struct Result {
   HeadsView<A> rows;
@@ -44,8 +44,8 @@ struct Result {
 // half. from: the channel of the first column.
 template <int kSums, class A>
 LONGSTRIDE_DEVICE void store_row(const Result<A>& result, const Owner& owner, int i, bool last,
-                                 const float (&sum)[kSums / 8][4], int half, int lane, int from, float factor, bool begun,
-                                 float before) {
+                                 const float (&sum)[kSums / 8][4], int half, int lane, int from, float factor,
+                                 bool begun, float before) {
   A* const row = result.rows.of(owner.b, owner.h).row(i);
   float* const partial = result.partial.of(owner.b, owner.h).row(i);
   LONGSTRIDE_UNROLL

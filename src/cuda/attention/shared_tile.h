@@ -1,5 +1,5 @@
-// Tiles in shared memory, and how the rows of a matrix come there. Rows of 8 neighbouring numbers have the same channels
-// in different banks: a row's chunks of 16 bytes are swapped by the row's number.
+// Tiles in shared memory, and how the rows of a matrix come there. Rows of 8 neighbouring numbers have the same
+// channels in different banks: a row's chunks of 16 bytes are swapped by the row's number.
 #pragma once
 
 #include <cstdint>
@@ -69,9 +69,9 @@ struct HeadsView {
   }
 };
 
-// Asks for rows begin .. begin + count - 1 of some places as rows 0 .. of a tile; the rest of kRows rows is zero, and so
-// are channels up to a whole step. first: the position of row 0 of `rows`. All threads of the block take part; the rows
-// are there after the copies' wait and a sync.
+// Asks for rows begin .. begin + count - 1 of some places as rows 0 .. of a tile; the rest of kRows rows is zero, and
+// so are channels up to a whole step. first: the position of row 0 of `rows`. All threads of the block take part; the
+// rows are there after the copies' wait and a sync.
 template <int kRows, class Block, class Copies, class A, int kChannels>
 LONGSTRIDE_DEVICE void load_rows(Block& block, Copies& copies, const SharedTile<A, kChannels>& tile,
                                  const HeadRows<A>& rows, const Places& places, int first, int begin, int count) {

@@ -1,5 +1,6 @@
-// The interpreter's copies to shared memory. What is copied over is NaN from the moment a copy is asked for; a copy lands
-// then, or when its thread waits, in an order of the seed. So reading too early, or writing what others still read, shows.
+// The interpreter's copies to shared memory. What is copied over is NaN from the moment a copy is asked for; a copy
+// lands then, or when its thread waits, in an order of the seed. So reading too early, or writing what others still
+// read, shows.
 #pragma once
 
 #include <array>

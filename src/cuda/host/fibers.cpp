@@ -1,5 +1,5 @@
-// This switches between stacks: by a few instructions on x86-64, by ucontext elsewhere. The address sanitizer is told of
-// every switch.
+// This switches between stacks: by a few instructions on x86-64, by ucontext elsewhere. The address sanitizer is told
+// of every switch.
 #include "cuda/host/fibers.h"
 
 #include <cassert>
@@ -101,7 +101,7 @@ struct Fiber {
 }  // namespace
 
 struct Fibers::State {
-  std::uint64_t random;
+  std::uint64_t random = 0;
   const std::function<void(int)>* body = nullptr;
   std::vector<Fiber> fibers;
   std::vector<int> runnable, waiting;
@@ -241,7 +241,9 @@ void Fibers::run(int count, const std::function<void(int)>& body) {
   for (Fiber& fiber : state.fibers)
     if (fiber.stack != nullptr) idle_stacks().push_back(std::move(fiber.stack));
   const std::exception_ptr thrown = state.thrown;
-  *state_ = State{state.random};
+  State next;
+  next.random = state.random;
+  *state_ = std::move(next);
   if (thrown != nullptr) std::rethrow_exception(thrown);
 }
 
