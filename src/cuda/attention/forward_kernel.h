@@ -16,7 +16,7 @@ template <class A, int kChannels>
 struct ForwardSizes {
   static constexpr bool kHalf = sizeof(A) == 2;
   static constexpr int kRows = !kHalf && kChannels > 128 ? 16 : 64;
-  static constexpr int kColumns = kHalf ? (kChannels > 128 ? 32 : 64) : (kChannels > 64 ? 16 : 32);
+  static constexpr int kColumns = (kHalf ? 64 : 32) / (kChannels > 64 ? 2 : 1);
 };
 
 template <class A, int kChannels>
