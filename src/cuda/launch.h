@@ -62,8 +62,9 @@ class DeviceBlock {
   LONGSTRIDE_DEVICE std::uint32_t ballot(bool yes) { return __ballot_sync(0xffffffffu, yes); }
 };
 
+// One block at a time is enough for a multiprocessor: registers are not given up for a second one.
 template <class Kernel>
-__global__ void __launch_bounds__(Kernel::kThreads) entry(const __grid_constant__ Kernel kernel) {
+__global__ void __launch_bounds__(Kernel::kThreads, 1) entry(const __grid_constant__ Kernel kernel) {
   DeviceBlock block;
   kernel(block);
 }

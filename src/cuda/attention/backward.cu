@@ -72,7 +72,7 @@ void launch_keys(Stream& stream, const AttentionBackward& op, const HeadWalks& a
     };
     each_launch(all, blocks_of, [&](const LaunchHeads& heads, std::int64_t blocks) {
       kernel.heads = heads;
-      launch(stream, kernel, Grid{blocks, heads.heads, op.forward.B * Kernel::kSlices});
+      launch(stream, kernel, Grid{blocks, heads.heads, op.forward.B});
     });
   }
 }

@@ -50,11 +50,13 @@ struct BackwardParts {
   using Sizes = BackwardSizes<A, kChannels>;
   using Patch = WarpPatch<A, Sizes::kColumns>;
   static constexpr int kRows = Sizes::kRows, kColumns = Sizes::kColumns;
+  using Warps = RowWarps<kRows, kChannels>;
+  static constexpr int kThreads = Warps::kCount * kWarp, kSums = Warps::kSums;
   static constexpr int kStages = 2 * Tile::bytes(kRows);  // where they begin
   static constexpr int kTileBytes = 2 * Tile::bytes(kColumns);
   static constexpr int kStageBytes = kTileBytes + 2 * kColumns * static_cast<int>(sizeof(float));
   static constexpr int kPatches = kStages + 2 * kStageBytes;
-  static constexpr int kBytes = kPatches + kRows / kWarpRows * Patch::kBytes;
+  static constexpr int kBytes = kPatches + Warps::kCount * Patch::kBytes;
   static_assert(kBytes <= 99 * 1024);
 
   LaunchHeads heads;
@@ -88,8 +90,8 @@ struct BackwardQueriesKernel : BackwardParts<A, kChannels> {
   using Parts = BackwardParts<A, kChannels>;
   using Parts::delta, Parts::dout, Parts::lse;
   using Parts::kColumns, Parts::kRows, Parts::heads, Parts::sweep, Parts::T, Parts::scale, Parts::q, Parts::k, Parts::v;
-  using typename Parts::Tile;
-  static constexpr int kThreads = kRows / kWarpRows * kWarp;
+  using Parts::kSums, Parts::kThreads;
+  using typename Parts::Tile, typename Parts::Warps;
 
   Result<A> dq;
 
@@ -114,7 +116,7 @@ struct BackwardQueriesKernel : BackwardParts<A, kChannels> {
     Rows rows;
     LONGSTRIDE_UNROLL
     for (int half = 0; half < 2; ++half) {
-      const int row = block.warp() * kWarpRows + block.lane() / 4 + 8 * half;
+      const int row = Warps::first_row(block) + block.lane() / 4 + 8 * half;
       rows.i[half] = row < own.count ? own.places.at(own.begin + row) : -1;
       rows.log[half] = rows.i[half] < 0 ? 0.0f : lse[Parts::row(owner, rows.i[half])] * kLog2e;
       rows.delta[half] = rows.i[half] < 0 ? 0.0f : delta[Parts::row(owner, rows.i[half])];
@@ -132,7 +134,8 @@ struct BackwardQueriesKernel : BackwardParts<A, kChannels> {
     LONGSTRIDE_UNROLL
     for (int half = 0; half < 2; ++half)
       if (rows.i[half] >= 0)
-        store_row<kChannels>(dq, owner, rows.i[half], last, rows.dq, half, block.lane(), 0, scale, sweep > 0, 1);
+        store_row<kSums>(dq, owner, rows.i[half], last, rows.dq, half, block.lane(), Warps::first_sum(block), scale,
+                         sweep > 0, 1);
   }
 
  private:
@@ -140,18 +143,19 @@ struct BackwardQueriesKernel : BackwardParts<A, kChannels> {
     int i[2];      // positions of the lane's rows; -1: there is none
     float log[2];  // lse, of two
     float delta[2];
-    float dq[kChannels / 8][4] = {};
+    float dq[kSums / 8][4] = {};
   };
 
   template <class Block>
   LONGSTRIDE_DEVICE void attend(Block& block, const Owner& owner, const WalkTile& tile, char* memory, int stage,
                                 Rows& rows) const {
     const Tile key_rows = Parts::walked_rows(memory, stage, 0), value_rows = Parts::walked_rows(memory, stage, 1);
-    const int first = block.warp() * kWarpRows;
+    const int first = Warps::first_row(block);
     float scores[kColumns / 8][4] = {}, dp[kColumns / 8][4] = {};
     multiply_rows<kColumns>(block, scores, Parts::own_rows(memory, 0), first, key_rows, q.channels);
     multiply_rows<kColumns>(block, dp, Parts::own_rows(memory, 1), first, value_rows, v.channels);
-    const RowMasks<kColumns> masks(block, tile.whole ? ~std::uint32_t{0} : keys_of_lane(block, owner, tile));
+    const RowMasks<kColumns> masks(block,
+                                   tile.whole ? ~std::uint32_t{0} : keys_of_lane(owner, first, block.lane(), tile));
     LONGSTRIDE_UNROLL
     for (int t = 0; t < kColumns / 8; ++t) {
       LONGSTRIDE_UNROLL
@@ -160,8 +164,8 @@ struct BackwardQueriesKernel : BackwardParts<A, kChannels> {
         scores[t][r] = masks.has(block.lane(), t, r) ? p * (dp[t][r] - rows.delta[r / 2]) : 0.0f;
       }
     }
-    multiply_columns<kColumns, kChannels>(block, rows.dq, scores, key_rows, 0, q.channels,
-                                          Parts::patch(memory, block.warp()));
+    multiply_columns<kColumns, kSums>(block, rows.dq, scores, key_rows, Warps::first_sum(block), q.channels,
+                                      Parts::patch(memory, block.warp()));
   }
 };
 
@@ -171,24 +175,21 @@ struct BackwardKeysKernel : BackwardParts<A, kChannels> {
   using Parts = BackwardParts<A, kChannels>;
   using Parts::delta, Parts::dout, Parts::lse;
   using Parts::kColumns, Parts::kRows, Parts::heads, Parts::sweep, Parts::T, Parts::scale, Parts::q, Parts::k, Parts::v;
-  using typename Parts::Tile;
-  static constexpr int kThreads = kRows / kWarpRows * kWarp;
-  static constexpr int kSums =
-      kChannels < 128 ? kChannels : 128;  // channels of a block, of both: registers hold no more
-  static constexpr int kSlices = kChannels / kSums;
+  using Parts::kSums, Parts::kThreads;
+  using typename Parts::Tile, typename Parts::Warps;
 
   Result<A> dk, dv;
 
   std::size_t shared_bytes() const { return Parts::kBytes; }
 
-  // x: blocks of keys; y: heads; z: sequences times slices of channels
+  // x: blocks of keys; y: heads; z: sequences
   template <class Block>
   LONGSTRIDE_DEVICE void operator()(Block& block) const {
     const Walks& walks = heads.walks_of(block.index().y);
     if (sweep >= walks.streams()) return;
-    const int stream = walks.key_stream(sweep), from = block.index().z % kSlices * kSums;
+    const int stream = walks.key_stream(sweep);
     if (block.index().x >= walks.key_blocks(stream, kRows)) return;
-    const Owner owner{block.index().z / kSlices, heads.head[block.index().y], walks,
+    const Owner owner{block.index().z, heads.head[block.index().y], walks,
                       walks.key_block(stream, kRows, block.index().x)};
     const WalkBlock& own = owner.block;
     if (own.count == 0) return;
@@ -209,11 +210,12 @@ struct BackwardKeysKernel : BackwardParts<A, kChannels> {
                               tile.begin, tile.count);
           load_numbers(block, owner, tile, Parts::numbers(memory, stage));
         },
-        [&](const WalkTile& tile, int stage) { attend(block, owner, tile, memory, stage, from, rows); });
+        [&](const WalkTile& tile, int stage) { attend(block, owner, tile, memory, stage, rows); });
     const bool last = sweep + 1 == walks.streams();
+    const int from = Warps::first_sum(block);
     LONGSTRIDE_UNROLL
     for (int half = 0; half < 2; ++half) {
-      const int row = block.warp() * kWarpRows + block.lane() / 4 + 8 * half;
+      const int row = Warps::first_row(block) + block.lane() / 4 + 8 * half;
       if (row < own.count) {
         const int j = own.places.at(own.begin + row);
         const bool begun = walks.begun_before(sweep, j);
@@ -241,15 +243,16 @@ struct BackwardKeysKernel : BackwardParts<A, kChannels> {
 
   template <class Block>
   LONGSTRIDE_DEVICE void attend(Block& block, const Owner& owner, const WalkTile& tile, char* memory, int stage,
-                                int from, Rows& rows) const {
+                                Rows& rows) const {
     const Tile query_rows = Parts::walked_rows(memory, stage, 0), dout_rows = Parts::walked_rows(memory, stage, 1);
     const float* const logs = Parts::numbers(memory, stage);
     const float* const deltas = logs + kColumns;
-    const int first = block.warp() * kWarpRows;
+    const int first = Warps::first_row(block);
     float p[kColumns / 8][4] = {}, ds[kColumns / 8][4] = {};
     multiply_rows<kColumns>(block, p, Parts::own_rows(memory, 0), first, query_rows, q.channels);
     multiply_rows<kColumns>(block, ds, Parts::own_rows(memory, 1), first, dout_rows, v.channels);
-    const RowMasks<kColumns> masks(block, tile.whole ? ~std::uint32_t{0} : queries_of_lane(block, owner, tile));
+    const RowMasks<kColumns> masks(block,
+                                   tile.whole ? ~std::uint32_t{0} : queries_of_lane(owner, first, block.lane(), tile));
     LONGSTRIDE_UNROLL
     for (int t = 0; t < kColumns / 8; ++t) {
       LONGSTRIDE_UNROLL
@@ -261,6 +264,7 @@ struct BackwardKeysKernel : BackwardParts<A, kChannels> {
       }
     }
     float* const patch = Parts::patch(memory, block.warp());
+    const int from = Warps::first_sum(block);
     multiply_columns<kColumns, kSums>(block, rows.dv, p, dout_rows, from, v.channels, patch);
     multiply_columns<kColumns, kSums>(block, rows.dk, ds, query_rows, from, q.channels, patch);
   }

@@ -15,8 +15,8 @@ namespace longstride::cuda {
 template <class A, int kChannels>
 struct ForwardSizes {
   static constexpr bool kHalf = sizeof(A) == 2;
-  static constexpr int kRows = !kHalf && kChannels > 128 ? 32 : 64;
-  static constexpr int kColumns = kHalf ? (kChannels > 128 ? 32 : 64) : (kChannels > 64 ? 16 : 32);
+  static constexpr int kRows = !kHalf && kChannels > 128 ? 16 : 64;
+  static constexpr int kColumns = (kHalf ? 64 : 32) / (kChannels > 64 ? 2 : 1);
 };
 
 template <class A, int kChannels>
@@ -24,10 +24,11 @@ struct ForwardKernel {
   using Tile = SharedTile<A, kChannels>;
   using Patch = WarpPatch<A, ForwardSizes<A, kChannels>::kColumns>;
   static constexpr int kRows = ForwardSizes<A, kChannels>::kRows, kColumns = ForwardSizes<A, kChannels>::kColumns;
-  static constexpr int kThreads = kRows / kWarpRows * kWarp;
+  using Warps = RowWarps<kRows, kChannels>;
+  static constexpr int kThreads = Warps::kCount * kWarp, kSums = Warps::kSums;
   static constexpr int kStageBytes = 2 * Tile::bytes(kColumns);
   static constexpr int kPatches = Tile::bytes(kRows) + 2 * kStageBytes;  // where they begin
-  static constexpr int kBytes = kPatches + kRows / kWarpRows * Patch::kBytes;
+  static constexpr int kBytes = kPatches + Warps::kCount * Patch::kBytes;
   static_assert(kBytes <= 99 * 1024);
 
   LaunchHeads heads;
@@ -45,7 +46,7 @@ struct ForwardKernel {
   struct Rows {
     float largest[2] = {-INFINITY, -INFINITY};
     float weights[2] = {0, 0};  // its own columns' share of the sum
-    float values[kChannels / 8][4] = {};
+    float values[kSums / 8][4] = {};
   };
 
   template <class Block>
@@ -83,9 +84,9 @@ struct ForwardKernel {
   LONGSTRIDE_DEVICE void attend(Block& block, const Owner& owner, const Tile& own_rows, const WalkTile& tile,
                                 const Tile& key_rows, const Tile& value_rows, Rows& rows) const {
     float scores[kColumns / 8][4] = {};
-    multiply_rows<kColumns>(block, scores, own_rows, block.warp() * kWarpRows, key_rows, q.channels);
+    multiply_rows<kColumns>(block, scores, own_rows, Warps::first_row(block), key_rows, q.channels);
     if (!tile.whole) {
-      const RowMasks<kColumns> masks(block, keys_of_lane(block, owner, tile));
+      const RowMasks<kColumns> masks(block, keys_of_lane(owner, Warps::first_row(block), block.lane(), tile));
       LONGSTRIDE_UNROLL
       for (int t = 0; t < kColumns / 8; ++t) {
         LONGSTRIDE_UNROLL
@@ -96,7 +97,8 @@ struct ForwardKernel {
     }
     weigh(block, scores, rows);
     float* const patch = block.template shared<float>() + (kPatches + block.warp() * Patch::kBytes) / sizeof(float);
-    multiply_columns<kColumns, kChannels>(block, rows.values, scores, value_rows, 0, v.channels, patch);
+    multiply_columns<kColumns, kSums>(block, rows.values, scores, value_rows, Warps::first_sum(block), v.channels,
+                                      patch);
   }
 
   // Scores become weights, 2^(score - largest); what was summed so far goes down with the largest.
@@ -126,7 +128,7 @@ struct ForwardKernel {
         }
       }
       LONGSTRIDE_UNROLL
-      for (int t = 0; t < kChannels / 8; ++t) rows.values[t][2 * half] *= less, rows.values[t][2 * half + 1] *= less;
+      for (int t = 0; t < kSums / 8; ++t) rows.values[t][2 * half] *= less, rows.values[t][2 * half + 1] *= less;
       rows.weights[half] = rows.weights[half] * less + weights;
       rows.largest[half] = largest;
     }
@@ -144,11 +146,12 @@ struct ForwardKernel {
     for (int key = 0; key < kColumns; ++key) {
       const bool upper = masks.upper_has(key), lower = masks.lower_has(key);
       LONGSTRIDE_UNROLL
-      for (int t = 0; t < kChannels / 8; ++t) {
-        if (t * 8 < steps) {
+      for (int t = 0; t < kSums / 8; ++t) {
+        const int channel = Warps::first_sum(block) + t * 8 + block.lane() % 4 * 2;
+        if (channel < steps) {
           LONGSTRIDE_UNROLL
           for (int e = 0; e < 2; ++e) {
-            const float x = to_float(values.at(key, t * 8 + block.lane() % 4 * 2)[e]), nothing = x - x;
+            const float x = to_float(values.at(key, channel)[e]), nothing = x - x;
             if (upper) rows.values[t][e] += nothing;
             if (lower) rows.values[t][2 + e] += nothing;
           }
@@ -180,7 +183,7 @@ struct ForwardKernel {
     LONGSTRIDE_UNROLL
     for (int half = 0; half < 2; ++half) {
       const float weights = row_sum(block, rows.weights[half]);
-      const int row = block.warp() * kWarpRows + block.lane() / 4 + 8 * half;
+      const int row = Warps::first_row(block) + block.lane() / 4 + 8 * half;
       const bool there = row < own.count;
       const int i = there ? own.places.at(own.begin + row) - first : 0;
       float* const at = lse + (owner.b * H + owner.h) * queries + i;
@@ -194,10 +197,11 @@ struct ForwardKernel {
         factor *= any ? exp2(log - joined) : 0.0f;
         log = joined;
       }
-      block.sync_warp();  // four lanes have read what one of them writes
+      block.sync();  // all have read what one lane writes
       if (there) {
-        if (block.lane() % 4 == 0) *at = log * kLn2;
-        store_row<kChannels>(out, owner, i, last, rows.values, half, block.lane(), 0, factor, begun, before);
+        if (block.lane() % 4 == 0 && Warps::first_sum(block) == 0) *at = log * kLn2;
+        store_row<kSums>(out, owner, i, last, rows.values, half, block.lane(), Warps::first_sum(block), factor, begun,
+                         before);
       }
     }
   }

@@ -65,19 +65,33 @@ LONGSTRIDE_DEVICE void store_row(const Result<A>& result, const Owner& owner, in
   }
 }
 
+// Which warp of a block does what: each has 16 rows of the owner's, and sums of kSums channels, of which registers hold
+// no more; of wider heads two warps have the same rows and scores.
+template <int kRows, int kChannels>
+struct RowWarps {
+  static constexpr int kSums = kChannels < 128 ? kChannels : 128;
+  static constexpr int kOfRows = kRows / kWarpRows, kCount = kOfRows * (kChannels / kSums);
+  template <class Block>
+  static LONGSTRIDE_DEVICE int first_row(Block& block) {
+    return block.warp() % kOfRows * kWarpRows;
+  }
+  template <class Block>
+  static LONGSTRIDE_DEVICE int first_sum(Block& block) {
+    return block.warp() / kOfRows * kSums;
+  }
+};
+
 // What a lane gives RowMasks: bits of its row of the warp, of 32 columns of the tile. Queries own, keys are walked.
-template <class Block>
-LONGSTRIDE_DEVICE std::uint32_t keys_of_lane(Block& block, const Owner& owner, const WalkTile& tile) {
-  const int row = block.warp() * kWarpRows + block.lane() % 16, column = block.lane() / 16 * 32;
+LONGSTRIDE_DEVICE std::uint32_t keys_of_lane(const Owner& owner, int first_row, int lane, const WalkTile& tile) {
+  const int row = first_row + lane % 16, column = lane / 16 * 32;
   if (row >= owner.block.count || column >= tile.count) return 0;
   return owner.walks.keys_of_query(tile.stream, tile.places, owner.block.places.at(owner.block.begin + row),
                                    tile.begin + column) &
          bits_of_range(0, tile.count - column);
 }
 // Keys own, queries are walked.
-template <class Block>
-LONGSTRIDE_DEVICE std::uint32_t queries_of_lane(Block& block, const Owner& owner, const WalkTile& tile) {
-  const int row = block.warp() * kWarpRows + block.lane() % 16, column = block.lane() / 16 * 32;
+LONGSTRIDE_DEVICE std::uint32_t queries_of_lane(const Owner& owner, int first_row, int lane, const WalkTile& tile) {
+  const int row = first_row + lane % 16, column = lane / 16 * 32;
   if (row >= owner.block.count || column >= tile.count) return 0;
   return owner.walks.queries_of_key(tile.stream, tile.places, owner.block.places.at(owner.block.begin + row),
                                     tile.begin + column) &
