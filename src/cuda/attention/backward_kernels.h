@@ -107,7 +107,6 @@ struct BackwardQueriesKernel : BackwardParts<A, kChannels> {
     const WalkBlock& own = owner.block;
     if (own.count == 0) return;
     char* const memory = block.template shared<char>();
-    const HeadRows<A> key_rows = k.of(owner.b, owner.h), value_rows = v.of(owner.b, owner.h);
     auto copies = async_copies(block);
     load_rows<kRows>(block, copies, Parts::own_rows(memory, 0), q.of(owner.b, owner.h), own.places, 0, own.begin,
                      own.count);
@@ -124,10 +123,10 @@ struct BackwardQueriesKernel : BackwardParts<A, kChannels> {
     walk_tiles(
         block, copies, KeyWalk(walks, sweep, own), kColumns,
         [&](const WalkTile& tile, int stage) {
-          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 0), key_rows, tile.places, 0, tile.begin,
-                              tile.count);
-          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 1), value_rows, tile.places, 0,
-                              tile.begin, tile.count);
+          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 0), k.of(owner.b, owner.h), tile.places,
+                              0, tile.begin, tile.count);
+          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 1), v.of(owner.b, owner.h), tile.places,
+                              0, tile.begin, tile.count);
         },
         [&](const WalkTile& tile, int stage) { attend(block, owner, tile, memory, stage, rows); });
     const bool last = sweep + 1 == walks.sweeps();
@@ -194,7 +193,6 @@ struct BackwardKeysKernel : BackwardParts<A, kChannels> {
     const WalkBlock& own = owner.block;
     if (own.count == 0) return;
     char* const memory = block.template shared<char>();
-    const HeadRows<A> query_rows = q.of(owner.b, owner.h), dout_rows = dout.of(owner.b, owner.h);
     auto copies = async_copies(block);
     load_rows<kRows>(block, copies, Parts::own_rows(memory, 0), k.of(owner.b, owner.h), own.places, 0, own.begin,
                      own.count);
@@ -204,10 +202,10 @@ struct BackwardKeysKernel : BackwardParts<A, kChannels> {
     walk_tiles(
         block, copies, QueryWalk(walks, stream, own), kColumns,
         [&](const WalkTile& tile, int stage) {
-          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 0), query_rows, tile.places, 0,
-                              tile.begin, tile.count);
-          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 1), dout_rows, tile.places, 0,
-                              tile.begin, tile.count);
+          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 0), q.of(owner.b, owner.h), tile.places,
+                              0, tile.begin, tile.count);
+          load_rows<kColumns>(block, copies, Parts::walked_rows(memory, stage, 1), dout.of(owner.b, owner.h),
+                              tile.places, 0, tile.begin, tile.count);
           load_numbers(block, owner, tile, Parts::numbers(memory, stage));
         },
         [&](const WalkTile& tile, int stage) { attend(block, owner, tile, memory, stage, rows); });

@@ -63,15 +63,16 @@ struct ForwardKernel {
       return Tile{
           reinterpret_cast<A*>(memory + Tile::bytes(kRows) + stage * kStageBytes + matrix * Tile::bytes(kColumns))};
     };
-    const HeadRows<A> key_rows = k.of(owner.b, owner.h), value_rows = v.of(owner.b, owner.h);
     auto copies = async_copies(block);
     load_rows<kRows>(block, copies, own_rows, q.of(owner.b, owner.h), own.places, first, own.begin, own.count);
     Rows rows;
     walk_tiles(
         block, copies, KeyWalk(walks, sweep, own), kColumns,
         [&](const WalkTile& tile, int stage) {
-          load_rows<kColumns>(block, copies, tile_of(stage, 0), key_rows, tile.places, 0, tile.begin, tile.count);
-          load_rows<kColumns>(block, copies, tile_of(stage, 1), value_rows, tile.places, 0, tile.begin, tile.count);
+          load_rows<kColumns>(block, copies, tile_of(stage, 0), k.of(owner.b, owner.h), tile.places, 0, tile.begin,
+                              tile.count);
+          load_rows<kColumns>(block, copies, tile_of(stage, 1), v.of(owner.b, owner.h), tile.places, 0, tile.begin,
+                              tile.count);
         },
         [&](const WalkTile& tile, int stage) {
           attend(block, owner, own_rows, tile, tile_of(stage, 0), tile_of(stage, 1), rows);
