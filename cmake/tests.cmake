@@ -110,6 +110,17 @@ foreach(room ${rooms})
   endif()
 endforeach()
 
+# Attention on the cards' twin, which interprets every thread: what takes minutes is asked for at length. What knows no device
+# is asked by ops_test.
+if(TARGET cuda_test)
+  set(long "*AttentionOperation.Equals*:*AttentionOperation.AnyNumber*:*AttentionLayout*:*DecodeOperation*:*Stress.Widths*")
+  set(elsewhere "DefinitionsGradient*:AttentionDefinition*:Definitions*:MemoryPlan*:Philox*:Program.*")
+  set_property(TEST cuda APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=-${long}:${elsewhere}")
+  longstride_test(cuda_at_length cuda_test)
+  set_property(TEST cuda_at_length PROPERTY LABELS slow)
+  set_property(TEST cuda_at_length APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=${long}")
+endif()
+
 # What the cards' backend asks of cuBLASLt, which a few loops answer: its headers say what the calls are.
 if(LONGSTRIDE_HAS_CUDA)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/cuda/calls/*.cpp)
