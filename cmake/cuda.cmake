@@ -14,6 +14,9 @@ if(LONGSTRIDE_CUDA)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
     enable_language(CUDA)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # nvcc has it since 12.0, CMake 3.25 does not know
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    endif()
     find_package(CUDAToolkit 12.4 QUIET)
     if(CUDAToolkit_FOUND AND TARGET CUDA::cublasLt AND TARGET CUDA::cudart_static)
       set(LONGSTRIDE_HAS_CUDA ON)
@@ -69,4 +72,5 @@ function(longstride_cuda_host)
   target_link_libraries(longstride_cuda_host PRIVATE longstride_options fmt::fmt)
   target_compile_options(longstride_cuda_host PRIVATE -O2 -fvisibility=hidden)  # the interpreter is slow enough
   longstride_join(longstride_cuda_host 8)
+  set_source_files_properties(${cuda}/host/fibers.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)  # its types are its own
 endfunction()
