@@ -44,11 +44,15 @@ set(LONGSTRIDE_SHARED_CODE POSITION_INDEPENDENT_CODE ON CXX_VISIBILITY_PRESET hi
 include(precompiled)
 longstride_precompile(longstride_headers PIC LINKS longstride_hardened HEADERS ${LONGSTRIDE_STANDARD_HEADERS})
 
-# longstride_room(NAME LINKS room... PRIVATE library... OPTIONAL file library...): sources are src/NAME/*.cpp.
+# longstride_room(NAME LINKS room... PRIVATE library... OPTIONAL file library... SOURCES file...): sources are
+# src/NAME/*.cpp, or SOURCES.
 # OPTIONAL: pairs; where the target `library` is missing, src/NAME/FILE_none.cpp takes the place of src/NAME/FILE.cpp.
 function(longstride_room name)
-  cmake_parse_arguments(ROOM "" "" "LINKS;PRIVATE;OPTIONAL" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  cmake_parse_arguments(ROOM "" "" "LINKS;PRIVATE;OPTIONAL;SOURCES" ${ARGN})
+  set(sources ${ROOM_SOURCES})
+  if(NOT sources)
+    file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.cpp)
+  endif()
   while(ROOM_OPTIONAL)
     list(POP_FRONT ROOM_OPTIONAL file library)
     if(TARGET ${library})

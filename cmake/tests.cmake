@@ -14,15 +14,40 @@ longstride_precompile(longstride_test_headers LINKS longstride_test_options Open
                       HEADERS ${LONGSTRIDE_STANDARD_HEADERS} <gtest/gtest.h>)
 longstride_precompile(longstride_apps_test_headers LINKS longstride_test_options OpenMP::OpenMP_CXX GTest::gtest
                       HEADERS ${LONGSTRIDE_STANDARD_HEADERS} <gtest/gtest.h> <nlohmann/json.hpp>)
+
+# The tests of operations, which ask every device (tests/ops/on_device.h), are compiled once and linked twice: as ops_test,
+# and into cuda_test with the twin of the cards' backend, where cards have no other.
+file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/ops/*_test.cpp)
+add_library(operation_tests OBJECT ${sources})
+target_include_directories(operation_tests PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src
+                           ${PROJECT_SOURCE_DIR}/tests ${RAPIDCHECK_INCLUDE})
+target_link_libraries(operation_tests PRIVATE longstride_options longstride_test_options fmt::fmt nlohmann_json::nlohmann_json
+                      OpenMP::OpenMP_CXX GTest::gtest)
+longstride_reuse(operation_tests longstride_test_headers)
+longstride_join(operation_tests 4)
+
+longstride_cuda_host()
 foreach(room ${rooms})
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${room}/*_test.cpp)
   if(NOT sources)
+    continue()
+  endif()
+  if(room STREQUAL "cuda" AND LONGSTRIDE_SANITIZE STREQUAL "thread")  # it is not told of fibers
     continue()
   endif()
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/${room}/*.cpp)  # what its tests share as well
   if(room STREQUAL "fuzz")
     file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fuzz/targets/*.cpp)
     list(APPEND sources ${PROJECT_SOURCE_DIR}/tests/fuzz/kept_test.cpp ${PROJECT_SOURCE_DIR}/tests/fuzz/harness.cpp)
+  endif()
+  if(room STREQUAL "ops")
+    list(FILTER sources EXCLUDE REGEX "_test.cpp$")
+  endif()
+  if(room MATCHES "^(ops|cuda)$")
+    list(APPEND sources $<TARGET_OBJECTS:operation_tests>)
+  endif()
+  if(room STREQUAL "cuda")
+    list(APPEND sources $<TARGET_OBJECTS:longstride_cuda_host>)
   endif()
   if(room STREQUAL "faults" AND LONGSTRIDE_SANITIZE)  # both want to be the first library that is loaded
     continue()
@@ -68,6 +93,9 @@ foreach(room ${rooms})
   target_link_libraries(${target} PRIVATE longstride_options longstride_test_options fmt::fmt
                         nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX
                         ${RAPIDCHECK_LIBRARY} ${main})
+  if(room STREQUAL "cuda")  # some make kernels that its twin makes too, of which the linker keeps one
+    target_compile_options(${target} PRIVATE -O2)
+  endif()
   if(room STREQUAL "apps")
     longstride_reuse(${target} longstride_apps_test_headers)
   else()
@@ -81,6 +109,30 @@ foreach(room ${rooms})
                  "TSAN_OPTIONS=allocator_may_return_null=1")
   endif()
 endforeach()
+
+# Attention on the cards' twin, which interprets every thread: what takes minutes is asked for at length. What knows no device
+# is asked by ops_test.
+if(TARGET cuda_test)
+  set(long "*AttentionOperation.Equals*:*AttentionOperation.AnyNumber*:*AttentionLayout*:*DecodeOperation*:*Stress.Widths*")
+  set(elsewhere "DefinitionsGradient*:AttentionDefinition*:Definitions*:MemoryPlan*:Philox*:Program.*")
+  set_property(TEST cuda APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=-${long}:${elsewhere}")
+  longstride_test(cuda_at_length cuda_test)
+  set_property(TEST cuda_at_length PROPERTY LABELS slow)
+  set_property(TEST cuda_at_length APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=${long}")
+endif()
+
+# What the cards' backend asks of cuBLASLt, which a few loops answer: its headers say what the calls are.
+if(LONGSTRIDE_HAS_CUDA)
+  file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/cuda/calls/*.cpp)
+  add_executable(cuda_calls_test ${sources} ${PROJECT_SOURCE_DIR}/src/cuda/product.cpp)
+  set_target_properties(cuda_calls_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  target_include_directories(cuda_calls_test PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests
+                             ${CUDAToolkit_INCLUDE_DIRS})
+  target_link_libraries(cuda_calls_test PRIVATE longstride_ops longstride_options longstride_test_options fmt::fmt
+                        GTest::gtest_main)
+  add_dependencies(test-programs cuda_calls_test)
+  longstride_test(cuda_calls cuda_calls_test)
+endif()
 
 # What takes the program long: several processes that meet, wait for one another and notice who is gone; memory and time
 # of whole runs; every command of the documents.

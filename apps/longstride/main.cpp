@@ -61,7 +61,8 @@ std::string version_words() {
            {"libraries", fmt::format("{}", fmt::join(machine.libraries, ", "))},
            {"instructions",
             fmt::format("{}; in use: {}", fmt::join(machine.instruction_sets, ", "), machine.instruction_set)},
-           {"processor", fmt::format("{}, {} threads", machine.processor, machine.threads)}});
+           {"processor", fmt::format("{}, {} threads", machine.processor, machine.threads)},
+           {"card", longstride::card_words()}});
   words.pop_back();  // the line's end, which follows
   return words;
 }

@@ -21,6 +21,9 @@ struct MachineInfo {
 
 MachineInfo machine_info();
 
+// What of CUDA this build was made with, and the card that Device::cuda is, or why there is none: some words.
+std::string card_words();
+
 // Threads that every operation of this process uses from now on, whichever thread calls it. 0, as before the first
 // call: OMP_NUM_THREADS, or where that is not set every core that this process may run on, or as many as its control
 // groups let it use the time of. For programs to call, not while anything computes; nothing else in the library does.

@@ -19,12 +19,15 @@ void run_once(Backend& backend, Operation operation, const StepInputs& inputs) {
 }
 
 void check_device(Device device) {
-  if (device == Device::cuda) throw Error(ErrorKind::unavailable, "device: this build has no CUDA backend; needs cpu");
+  if (device != Device::cuda) return;
+  if (const std::string why = why_no_cuda(); !why.empty())
+    throw Error(ErrorKind::unavailable, "device: " + why + "; needs cpu");
 }
 
 std::unique_ptr<Backend> make_backend(Device device) {
   check_device(device);
-  return make_cpu_backend();
+  const bool on_card = device == Device::cuda || (device == Device::automatic && why_no_cuda().empty());
+  return on_card ? make_cuda_backend() : make_cpu_backend();
 }
 
 }  // namespace longstride

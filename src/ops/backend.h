@@ -77,11 +77,16 @@ std::unique_ptr<Executable> compile_bound(Backend& backend, std::vector<Operatio
 // The same of one operation, run at once: for what is done once, and for tests.
 void run_once(Backend& backend, Operation operation, const StepInputs& inputs = {});
 
-// Error unavailable where this build or this machine has no such device.
+// Device::automatic: a card where this build and this machine can use one, else the processor. Error unavailable where
+// there is no such device.
 std::unique_ptr<Backend> make_backend(Device device);
 void check_device(Device device);  // the same error, without making anything
 
 // One a device; where a build lacks the device, the linker finds a stub that throws Error(unavailable).
 std::unique_ptr<Backend> make_cpu_backend();
+std::unique_ptr<Backend> make_cuda_backend();
+
+// Why this build or this machine can use no card, a sentence without its end; empty where one can be used.
+std::string why_no_cuda();
 
 }  // namespace longstride

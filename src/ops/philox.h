@@ -13,13 +13,13 @@ enum class Purpose : std::uint32_t { dropout = 1, data_order = 2, initialise = 3
 using PhiloxKey = std::array<std::uint32_t, 2>;
 using PhiloxBlock = std::array<std::uint32_t, 4>;
 
-inline PhiloxKey philox_key(std::int64_t seed, Purpose purpose) {
+constexpr PhiloxKey philox_key(std::int64_t seed, Purpose purpose) {
   const auto bits = static_cast<std::uint64_t>(seed);
   return {static_cast<std::uint32_t>(bits),
           static_cast<std::uint32_t>(bits >> 32) ^ (static_cast<std::uint32_t>(purpose) * 0x9E3779B9u)};
 }
 
-inline PhiloxBlock philox(PhiloxBlock counter, PhiloxKey key) {
+constexpr PhiloxBlock philox(PhiloxBlock counter, PhiloxKey key) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t a = std::uint64_t{0xD2511F53u} * counter[0];
     const std::uint64_t b = std::uint64_t{0xCD9E8D57u} * counter[2];
@@ -32,8 +32,8 @@ inline PhiloxBlock philox(PhiloxBlock counter, PhiloxKey key) {
 }
 
 // Uniform in [0, 1) from the top 24 bits: exact in float32.
-inline float uniform_float(std::uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
+constexpr float uniform_float(std::uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
 // Uniform in (0, 1], from 32 bits.
-inline double uniform_double(std::uint32_t bits) { return (static_cast<double>(bits) + 1) * 0x1p-32; }
+constexpr double uniform_double(std::uint32_t bits) { return (static_cast<double>(bits) + 1) * 0x1p-32; }
 
 }  // namespace longstride

@@ -102,11 +102,12 @@ std::int64_t bytes_of(const Array<T>& a) {
   return a.count * static_cast<std::int64_t>(sizeof(T));
 }
 
-// bfloat16: the upper half of a float32, rounded to nearest, ties to even; NaN stays NaN.
-inline float float_from_bfloat16(std::uint16_t bits) {
+// bfloat16: the upper half of a float32, rounded to nearest, ties to even; NaN stays NaN. constexpr, as philox is, since
+// kernels of other processors call these.
+constexpr float float_from_bfloat16(std::uint16_t bits) {
   return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16);
 }
-inline std::uint16_t bfloat16_from_float(float x) {
+constexpr std::uint16_t bfloat16_from_float(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>((bits >> 16) | 0x40u);
   return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);

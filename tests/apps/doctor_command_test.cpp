@@ -5,6 +5,7 @@
 
 #include "apps/program.h"
 #include "longstride/device.h"
+#include "ops/backend.h"
 
 namespace longstride {
 namespace {
@@ -91,7 +92,7 @@ TEST_F(DoctorCommand, RefusesWhatCannotBeInOneSentence) {
   EXPECT_EQ(refused({"doctor", "--part", "storage", "--folder", path("none")}),
             "longstride doctor: cannot write \"/none\": No such file or directory\n");
   EXPECT_EQ(refused({"doctor", "--part", "storage", "--device", "cuda"}, 1),
-            "longstride doctor: device: this build has no CUDA backend; needs cpu\n");
+            "longstride doctor: device: " + why_no_cuda() + "; needs cpu\n");
 }
 
 }  // namespace

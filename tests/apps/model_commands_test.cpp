@@ -5,6 +5,7 @@
 #include <set>
 
 #include "apps/program.h"
+#include "ops/backend.h"
 
 namespace longstride {
 namespace {
@@ -162,7 +163,7 @@ TEST_F(ModelCommands, EvaluateAndSampleComputeOnTheDeviceThatIsNamed) {
       EXPECT_EQ(done.status, 0) << done.err;
       EXPECT_NE(done.out, "");
     }
-    EXPECT_EQ(refused(on(command, "cuda"), 1), begin + "device: this build has no CUDA backend; needs cpu\n");
+    EXPECT_EQ(refused(on(command, "cuda"), 1), begin + "device: " + why_no_cuda() + "; needs cpu\n");
     EXPECT_EQ(refused(on(command, "nonsense")), begin + "--device: needs auto, cpu or cuda, got \"nonsense\"\n");
   }
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "apps/program.h"
+#include "ops/backend.h"
 
 namespace longstride {
 namespace {
@@ -199,7 +200,7 @@ TEST_F(TrainCommand, TrainsAndPlansForTheDeviceThatIsNamed) {
       const Finished done = run(on(device));
       EXPECT_EQ(done.status, 0) << done.err;
     }
-    EXPECT_EQ(refused(on("cuda"), 1), begin + "device: this build has no CUDA backend; needs cpu\n");
+    EXPECT_EQ(refused(on("cuda"), 1), begin + "device: " + why_no_cuda() + "; needs cpu\n");
     EXPECT_EQ(refused(on("nonsense")), begin + "--device: needs auto, cpu or cuda, got \"nonsense\"\n");
   }
   EXPECT_EQ(read("on-cpu/checkpoints/000000001/model.safetensors"),
@@ -209,7 +210,7 @@ TEST_F(TrainCommand, TrainsAndPlansForTheDeviceThatIsNamed) {
   EXPECT_FALSE(exists("on-cuda"));
   EXPECT_FALSE(exists("on-nonsense"));
   EXPECT_EQ(refused({"train", "--resume", "--out", path("on-cpu"), "--device", "cuda"}, 1),
-            "longstride train: device: this build has no CUDA backend; needs cpu\n");
+            "longstride train: device: " + why_no_cuda() + "; needs cpu\n");
 }
 
 TEST_F(TrainCommand, ShowsHelpWithAnExampleForEveryCommand) {

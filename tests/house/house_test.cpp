@@ -23,6 +23,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"pattern", {}},
     {"ops", {"pattern"}},
     {"cpu", {"ops", "pattern"}},  // implements ops/backend.h; no room includes it
+    {"cuda", {"ops", "pattern"}},  // likewise
     {"attention", {"ops", "pattern"}},
     {"io", {}},
     {"parallel", {"io"}},
@@ -41,6 +42,8 @@ const std::vector<std::pair<std::string, std::set<std::string>>> kOnlyIn = {
     {"dnnl", {"cpu"}},
     {"immintrin.h", {"cpu", "io"}},
     {"omp.h", {"cpu"}},
+    {"cuda_", {"cuda"}},
+    {"cublas", {"cuda"}},
     {"png", {"io"}},
     {"jpeglib", {"io"}},
     {"sndfile", {"io"}},
@@ -49,7 +52,7 @@ const std::vector<std::pair<std::string, std::set<std::string>>> kOnlyIn = {
     {"iostream", {"apps"}},
     {"csignal", {"apps", "python"}},  // stopping is the program's affair; the library is given a flag
     {"chrono",  // the model knows no clock
-     {"doctor", "train", "evaluate", "sample", "parallel", "cpu", "io", "apps", "python"}},
+     {"doctor", "train", "evaluate", "sample", "parallel", "cpu", "cuda", "io", "apps", "python"}},
 };
 
 constexpr int kMostLines = 400;
@@ -85,7 +88,7 @@ std::vector<fs::path> files(const std::string& folder, const std::set<std::strin
   return found;
 }
 
-std::vector<fs::path> sources(const std::string& folder) { return files(folder, {".h", ".cpp", ".inl"}); }
+std::vector<fs::path> sources(const std::string& folder) { return files(folder, {".h", ".cpp", ".cu", ".inl"}); }
 
 std::vector<Include> includes(const fs::path& file) {
   static const std::regex directive(R"(^\s*#\s*include\s*([<"])([^>"]+)[>"])");
@@ -212,7 +215,7 @@ TEST(House, OnlyTheRoomOfFilesWritesFiles) {
 
 TEST(House, FilesAreShort) {
   for (const char* folder : {"src", "apps", "tests", "include", "python"}) {
-    for (const fs::path& file : files(folder, {".h", ".cpp", ".inl", ".py"})) {
+    for (const fs::path& file : files(folder, {".h", ".cpp", ".cu", ".inl", ".py"})) {
       EXPECT_LT(count_lines(read(file)), kMostLines) << file;
     }
   }
@@ -221,7 +224,7 @@ TEST(House, FilesAreShort) {
 
 TEST(House, NamesSayWhatAFileIsFor) {
   for (const char* folder : {"src", "apps", "tests", "include", "python"}) {
-    for (const fs::path& file : files(folder, {".h", ".cpp", ".inl", ".py"})) {
+    for (const fs::path& file : files(folder, {".h", ".cpp", ".cu", ".inl", ".py"})) {
       for (const char* word : {"util", "helper", "manager", "misc", "common"}) {
         EXPECT_EQ(file.filename().string().find(word), std::string::npos) << file;
       }
@@ -282,7 +285,7 @@ TEST(House, CommentsCiteOnlyDocumentsThatAreThere) {
   static const std::regex document(R"([A-Za-z_0-9/-]+\.md\b)");
   int seen = 0;
   for (const char* folder : {"src", "apps", "bench", "tests", "include", "cmake", "python"}) {
-    for (const fs::path& file : files(folder, {".h", ".cpp", ".inl", ".py", ".cmake", ".sh"})) {
+    for (const fs::path& file : files(folder, {".h", ".cpp", ".cu", ".inl", ".py", ".cmake", ".sh"})) {
       if (file.filename() == "house_test.cpp") continue;  // it names endings
       const std::string text = read(file);
       for (auto match = std::sregex_iterator(text.begin(), text.end(), document); match != std::sregex_iterator();

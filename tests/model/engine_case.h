@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "longstride/error.h"
@@ -72,8 +73,8 @@ inline const std::vector<std::string> kLayouts = {
 
 // A model with weights everywhere, also where training starts from zero, and sequences for it.
 struct EngineCase {
-  EngineCase(const ModelConfig& m, DType activations)
-      : model(m), table(m), backend(make_cpu_backend()), type(activations) {
+  EngineCase(const ModelConfig& m, DType activations, std::unique_ptr<Backend> on = make_cpu_backend())
+      : model(m), table(m), backend(std::move(on)), type(activations) {
     const std::vector<float> store = random_weights(table, 3, 17, 0.6f);
     f32 = Buffer(*backend, table.store_elements() * 4);
     bf16 = Buffer(*backend, table.store_elements() * 2);

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "longstride/device.h"
+#include "ops/backend.h"
 #include "stored_model.h"
 
 namespace longstride::tests {
@@ -243,7 +244,7 @@ TEST(HeldModel, RefusesWhatItCannotRead) {
   EXPECT_EQ(refused([&] { Model({.run = stored.run(), .checkpoint = "43"}); }),
             "--checkpoint: run \"" + stored.run() + "\" has none of step 43; it has 42");
   EXPECT_EQ(words_of_error(ErrorKind::unavailable, [&] { Model({.run = stored.run(), .device = Device::cuda}); }),
-            "device: this build has no CUDA backend; needs cpu");
+            "device: " + why_no_cuda() + "; needs cpu");
 }
 
 }  // namespace

@@ -19,8 +19,8 @@
 
 namespace longstride::tests {
 
-// Another backend is one more device in this list.
-inline std::vector<Device> devices_under_test() { return {Device::cpu}; }
+// Of the program that these tests are linked into: devices.cpp of tests/ops and of tests/cuda.
+std::vector<Device> devices_under_test();
 
 class OnDevice : public ::testing::TestWithParam<Device> {
  protected:

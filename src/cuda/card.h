@@ -1,0 +1,51 @@
+// One card: its memory, and its queue of work. card.cpp knows it through the CUDA runtime; cuda/host/card.cpp is its twin
+// for tests, whose memory is the host's.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace longstride::cuda {
+
+// Work that is done in order. On the host it is done at once.
+struct Stream {
+  void* handle = nullptr;  // a cudaStream_t
+};
+
+struct CardFacts {
+  std::string name;
+  std::int64_t memory_bytes = 0;
+  std::int64_t memory_available_bytes = 0;  // now
+};
+
+class Card {
+ public:
+  // The first card that this process is shown (CUDA_VISIBLE_DEVICES). Error unavailable: there is none that this build can
+  // use; exhausted: others have its memory.
+  Card();
+  ~Card();
+  Card(const Card&) = delete;
+  Card& operator=(const Card&) = delete;
+
+  Stream& stream() { return stream_; }
+
+  // Aligned to 256 bytes. Error exhausted.
+  void* allocate(std::int64_t bytes);
+  void release(void* memory) noexcept;  // waits for the work that was asked for
+  // In the stream's order. Of host memory: upload has read it when it returns, download has written it.
+  void upload(void* to, const void* from_host, std::int64_t bytes);
+  void download(void* to_host, const void* from, std::int64_t bytes);
+  void copy(void* to, const void* from, std::int64_t bytes);
+  void zero(void* memory, std::int64_t bytes);
+  void wait();
+
+  CardFacts facts() const;
+  // How long what `work` puts into the stream takes.
+  double time_s(const std::function<void()>& work);
+
+ private:
+  Stream stream_;
+};
+
+}  // namespace longstride::cuda

@@ -1,0 +1,81 @@
+// This counts the scratch memory of a program's operations, and runs them in order.
+#include "cuda/executable.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#include "cuda/operations.h"
+
+namespace longstride::cuda {
+
+Shared::Shared() { inputs_ = static_cast<StepInputs*>(card.allocate(sizeof(StepInputs))); }
+Shared::~Shared() {
+  card.release(workspace_);
+  card.release(inputs_);
+}
+
+void Shared::reserve(std::int64_t bytes) {
+  if (bytes <= reserved_bytes_) return;
+  card.release(workspace_);  // waits for who uses it
+  workspace_ = nullptr;
+  reserved_bytes_ = 0;
+  workspace_ = static_cast<char*>(card.allocate(bytes));
+  reserved_bytes_ = bytes;
+}
+
+CudaExecutable::CudaExecutable(Program program, Shared& shared) : program_(std::move(program)), shared_(shared) {
+  program_.lay_out();
+  for (const Operation& operation : program_.operations()) {
+    check(operation);
+    attention_.emplace_back();
+    const std::int64_t bytes = std::visit(
+        [this]<class Op>(const Op& op) {
+          if constexpr (std::is_same_v<Op, Attention>)
+            return attention_.back().emplace<AttentionForward>(op).workspace_bytes();
+          else if constexpr (std::is_same_v<Op, AttentionBackward>)
+            return attention_.back().emplace<AttentionGradient>(op).workspace_bytes();
+          else if constexpr (std::is_same_v<Op, DecodeAttention>)
+            return decode_workspace_bytes(op);
+          else
+            return scratch_bytes(op);
+        },
+        operation);
+    workspace_bytes_ = std::max(workspace_bytes_, bytes);
+  }
+  workspace_bytes_ += scratch_of(Products::workspace_bytes());
+}
+
+void CudaExecutable::bind(void* arena) {
+  program_.bind(arena);
+  shared_.reserve(workspace_bytes_);
+}
+
+void CudaExecutable::run(const StepInputs& inputs, const AtMark& at_mark) {
+  Card& card = shared_.card;
+  card.upload(shared_.inputs(), &inputs, sizeof(inputs));
+  const Run run{card, shared_.products, shared_.inputs(), shared_.workspace(),
+                shared_.workspace() + scratch_of(Products::workspace_bytes())};
+  for (std::size_t at = 0; at < program_.operations().size(); ++at) {
+    std::visit(
+        [&]<class Op>(const Op& op) {
+          if constexpr (std::is_same_v<Op, Mark>) {
+            if (!at_mark) return;
+            card.wait();
+            at_mark(op);
+          } else if constexpr (std::is_same_v<Op, Attention>) {
+            std::get<AttentionForward>(attention_[at]).run(run.stream(), op, run.scratch);
+          } else if constexpr (std::is_same_v<Op, AttentionBackward>) {
+            std::get<AttentionGradient>(attention_[at]).run(run.stream(), op, run.scratch);
+          } else if constexpr (std::is_same_v<Op, DecodeAttention>) {
+            decode_attention(run.stream(), op, run.scratch);
+          } else {
+            compute(run, op);
+          }
+        },
+        program_.operations()[at]);
+  }
+}
+
+}  // namespace longstride::cuda

@@ -1,0 +1,56 @@
+// This runs the blocks of a launch one after the other.
+#include "cuda/host/interpreter.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <numeric>
+#include <random>
+
+#include "cuda/host/fibers.h"
+#include "cuda/host/memory.h"
+
+namespace longstride::cuda::host {
+
+namespace {
+
+std::uint64_t& seed_of_next_launch() {
+  static std::uint64_t seed = 1;
+  return seed;
+}
+
+}  // namespace
+
+BlockState::BlockState(int thread_count, std::size_t shared_bytes)
+    : threads(thread_count),
+      meeting(thread_count),
+      warps(static_cast<std::size_t>(thread_count / kWarp)),
+      shared((shared_bytes + sizeof(Line) - 1) / sizeof(Line)) {}
+
+void BlockState::begin() {
+  if (!shared.empty()) std::memset(shared.data(), 0xff, shared.size() * sizeof(Line));
+}
+
+void set_seed(std::uint64_t seed) { seed_of_next_launch() = seed; }
+
+void run_blocks(const Grid& grid, int threads, std::size_t shared_bytes, const std::function<void(HostBlock&)>& thread) {
+  assert(threads > 0 && threads % kWarp == 0);
+  const AtWork at_work;
+  std::mt19937_64 random(seed_of_next_launch()++);
+  std::vector<std::int64_t> order(static_cast<std::size_t>(grid.x * grid.y * grid.z));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  std::shuffle(order.begin(), order.end(), random);
+  Fibers fibers(random());
+  BlockState state(threads, shared_bytes);
+  for (const std::int64_t b : order) {
+    const Index index{static_cast<int>(b % grid.x), static_cast<int>(b / grid.x % grid.y),
+                      static_cast<int>(b / grid.x / grid.y)};
+    state.begin();
+    fibers.run(threads, [&](int t) {
+      HostBlock block(state, index, t);
+      thread(block);
+    });
+  }
+}
+
+}  // namespace longstride::cuda::host
