@@ -18,6 +18,8 @@ std::int64_t scratch_bytes(const ResidualNormBackward& op);
 std::int64_t scratch_bytes(const Linear& op);
 std::int64_t scratch_bytes(const LinearBackwardWeights& op);
 std::int64_t scratch_bytes(const VocabularyLoss& op);
+std::int64_t scratch_bytes(const PackRows& op);
+std::int64_t scratch_bytes(const SumRows& op);
 
 void compute(const Run& run, const Embed& op);
 void compute(const Run& run, const EmbedBackward& op);
@@ -35,6 +37,9 @@ void compute(const Run& run, const AdamW& op);
 void compute(const Run& run, const Zero& op);
 void compute(const Run& run, const Round& op);
 void compute(const Run& run, const Exchange& op);
+void compute(const Run& run, const PackRows& op);
+void compute(const Run& run, const SumRows& op);
+void compute(const Run& run, const PutRows& op);
 void compute(const Run& run, const CacheRows& op);
 
 }  // namespace longstride::cuda
