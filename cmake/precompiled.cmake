@@ -1,5 +1,5 @@
-# Headers parsed once for many files. They change no code: what a file includes it names itself, and the sanitizers'
-# build goes without (CMAKE_DISABLE_PRECOMPILE_HEADERS), where a missing #include is an error. The room cpu has none: its
+# Headers parsed once for many files. They change no code: what a file includes it names itself. The library of the
+# fuzzers goes without (CMAKE_DISABLE_PRECOMPILE_HEADERS), where a missing #include is an error. The room cpu has none: its
 # kernels open a target region after the standard headers. The common set is small on purpose: g++ instantiates the
 # templates that a header's inline functions use in each file that takes the header precompiled, used or not, which is
 # 0.6 s a file for nlohmann/json.hpp and 0.3 s for rapidcheck.h, more than the few files that include them wait for them.

@@ -77,7 +77,7 @@ foreach(room ${rooms})
     target_compile_definitions(${target} PRIVATE LONGSTRIDE_PROGRAM="$<TARGET_FILE:longstride-program>"
                                                  LONGSTRIDE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     add_dependencies(${target} longstride-program)
-    if(TARGET MPI::MPI_CXX)
+    if(TARGET longstride::mpi)
       target_compile_definitions(${target} PRIVATE LONGSTRIDE_MPIRUN="${MPIEXEC_EXECUTABLE}")
     endif()
   endif()
@@ -166,6 +166,7 @@ if(TARGET faults_test)
   foreach(test faults_everywhere damage_everywhere)
     set_property(TEST ${test} PROPERTY LABELS slow)
     set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT "LONGSTRIDE_FAULTS=everywhere")
+    set_property(TEST ${test} PROPERTY COST 1000)  # the longest of all begin first
   endforeach()
 endif()
 

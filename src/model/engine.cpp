@@ -21,7 +21,7 @@ constexpr std::int64_t kMostListed = std::int64_t{1} << 22;
 constexpr std::int64_t kFirstPiece = kRowsAtOnce, kNextPiece = 4096;
 constexpr std::size_t kMostPieces = 32;  // compiled ones that are kept
 
-[[noreturn]] void fail(const std::string& sentence) { throw_invalid("engine: " + sentence); }
+[[noreturn]] void fail_engine(const std::string& sentence) { throw_invalid("engine: " + sentence); }
 bool is_set(const std::atomic<bool>* stop) { return stop != nullptr && stop->load(); }
 
 }  // namespace
@@ -79,14 +79,14 @@ Engine::Compiled& Engine::piece_of(std::int64_t first, std::int64_t rows, Logits
 
 Engine::Sequence Engine::join() {
   const auto free = std::find_if(places_.begin(), places_.end(), [](const Place& place) { return !place.taken; });
-  if (free == places_.end()) fail(fmt::format("has no room beside its {} sequences", shape_.sequences));
+  if (free == places_.end()) fail_engine(fmt::format("has no room beside its {} sequences", shape_.sequences));
   *free = {true, 0, std::vector<std::int32_t>(static_cast<std::size_t>(recent_tokens(model_)), -1)};
   return static_cast<Sequence>(free - places_.begin());
 }
 
 const Engine::Place& Engine::at(Sequence sequence) const {
   if (sequence < 0 || sequence >= shape_.sequences || !places_[static_cast<std::size_t>(sequence)].taken)
-    fail(fmt::format("has no sequence {}", sequence));
+    fail_engine(fmt::format("has no sequence {}", sequence));
   return places_[static_cast<std::size_t>(sequence)];
 }
 Engine::Place& Engine::at(Sequence sequence) { return const_cast<Place&>(std::as_const(*this).at(sequence)); }
@@ -110,7 +110,7 @@ std::int64_t Engine::position(Sequence sequence) const { return at(sequence).pos
 void Engine::assume(Sequence sequence, std::int64_t position) {
   Place& place = at(sequence);
   if (position < 0 || position >= shape_.length)
-    fail(fmt::format("needs a position of 0 to {}, got {}", shape_.length - 1, position));
+    fail_engine(fmt::format("needs a position of 0 to {}, got {}", shape_.length - 1, position));
   if (position > place.position) memory_.clear(sequence);
   place.position = position;
 }
@@ -121,11 +121,12 @@ void Engine::check_next(std::span<const Next> next) const {
     const Place& place = at(next[r].sequence);
     before = r > 0 && next[r].sequence == next[r - 1].sequence ? before + 1 : 0;
     const std::int64_t position = place.position + before;
-    if (position >= shape_.length) fail(fmt::format("position {} is beyond its length of {}", position, shape_.length));
+    if (position >= shape_.length)
+      fail_engine(fmt::format("position {} is beyond its length of {}", position, shape_.length));
     const std::int64_t lowest = position == 0 ? -1 : 0, highest = position == 0 ? -1 : model_.vocabulary - 1;
     if (next[r].before < lowest || next[r].before > highest) {
-      fail(fmt::format("position {} needs a token before it in [{}, {}], got {}", position, lowest, highest,
-                       next[r].before));
+      fail_engine(fmt::format("position {} needs a token before it in [{}, {}], got {}", position, lowest, highest,
+                              next[r].before));
     }
   }
 }
@@ -252,10 +253,11 @@ bool Engine::run_piece(std::span<const Next> next, Logits which, const std::atom
 }
 
 const float* Engine::step(std::span<const Next> next) {
-  if (next.empty()) fail("needs a sequence to step");
+  if (next.empty()) fail_engine("needs a sequence to step");
   for (std::size_t r = 0; r < next.size(); ++r)
     for (std::size_t before = 0; before < r; ++before)
-      if (next[before].sequence == next[r].sequence) fail(fmt::format("steps sequence {} twice", next[r].sequence));
+      if (next[before].sequence == next[r].sequence)
+        fail_engine(fmt::format("steps sequence {} twice", next[r].sequence));
   check_next(next);
   return run_rows(next, Logits::all);
 }
@@ -265,7 +267,7 @@ const float* Engine::read(Sequence sequence, std::span<const std::int32_t> token
   std::vector<Next> rows;
   if (position(sequence) == 0) rows.push_back({sequence, -1});
   for (const std::int32_t token : tokens) rows.push_back({sequence, token});
-  if (rows.empty()) fail("needs a token to read");
+  if (rows.empty()) fail_engine("needs a token to read");
   check_next(rows);
   std::span<const Next> left = rows;
   while (reading == Reading::tiles && std::ssize(left) > kFewestInTiles) {

@@ -76,10 +76,10 @@ std::int64_t recent_tokens(const ModelConfig& model) {
 
 namespace {
 
-class Pass {
+class EnginePass {
  public:
-  Pass(const ModelConfig& model, const EngineShape& shape, const Weights& weights, const EngineMemory& memory,
-       std::int64_t rows)
+  EnginePass(const ModelConfig& model, const EngineShape& shape, const Weights& weights, const EngineMemory& memory,
+             std::int64_t rows)
       : model_(model), weights_(weights), memory_(memory), R_(rows), A_(shape.type) {
     made.tokens = ints(R_ * recent_tokens(model)), made.at = longs(R_);
     made.hash_rows = ints(R_ * static_cast<std::int64_t>(model.hash_orders.size()));
@@ -150,7 +150,7 @@ class Pass {
 
 EngineProgram rows_program(const ModelConfig& model, const EngineShape& shape, const Weights& weights,
                            const EngineMemory& memory, std::int64_t rows, Logits logits) {
-  Pass pass(model, shape, weights, memory, rows);
+  EnginePass pass(model, shape, weights, memory, rows);
   EngineProgram& made = pass.made;
   made.sequence = pass.ints(rows);
   made.write = pass.ints(rows * memory.cache().most_writes);
@@ -177,7 +177,7 @@ EngineProgram rows_program(const ModelConfig& model, const EngineShape& shape, c
 EngineProgram piece_program(const ModelConfig& model, const EngineShape& shape, const Weights& weights,
                             const EngineMemory& memory, const HeadTilings& tilings, std::int64_t first,
                             std::int64_t rows, Logits logits) {
-  Pass pass(model, shape, weights, memory, rows);
+  EnginePass pass(model, shape, weights, memory, rows);
   EngineProgram& made = pass.made;
   std::int64_t recalled = 0, stored = 0;
   for (const CacheLayout& layout : memory.cache().layouts) {
