@@ -1,14 +1,17 @@
-// The backend's place in a build without CUDA.
+// The backend's place in a build without CUDA. Its functions are weak, for tests link the cards' twin beside it: some
+// linkers take this file along for a function of the standard library that it holds as well.
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "ops/backend.h"
 
 namespace longstride {
 
-std::string why_no_cuda() { return "this build has no CUDA backend"; }
+[[gnu::weak]] std::string why_no_cuda() { return "this build has no CUDA backend"; }
 
-std::string card_words() { return why_no_cuda(); }
+[[gnu::weak]] std::string card_words() { return why_no_cuda(); }
 
-std::unique_ptr<Backend> make_cuda_backend() { throw Error(ErrorKind::unavailable, "cuda: " + why_no_cuda()); }
+[[gnu::weak]] std::unique_ptr<Backend> make_cuda_backend() {
+  throw Error(ErrorKind::unavailable, "cuda: " + why_no_cuda());
+}
 
 }  // namespace longstride
