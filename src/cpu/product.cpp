@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cpu/isa.h"
+#include "cpu/plain_product.h"
 #include "cpu/threads.h"
 #include "longstride/error.h"
 
@@ -69,7 +70,7 @@ struct Slot {  // what one thread needs to run a product without making anything
 }  // namespace
 
 struct Product::Parts {
-  ProductShape shape;
+  ProductShape shape;  // a plain one needs nothing else
   dnnl::matmul::primitive_desc desc;
   dnnl::matmul primitive;
   memory::desc plain, bias;
@@ -85,6 +86,7 @@ Product::Product(const ProductShape& shape) : parts_(std::make_unique<Parts>()) 
   const OneThread one;
   Parts& p = *parts_;
   p.shape = shape;
+  if (is_plain(shape)) return;
   try {
     const auto type = type_of(shape.type);
     const memory::desc a({shape.m, shape.k}, type, memory::dims{shape.a_row, shape.a_column});
@@ -114,15 +116,24 @@ Product::Product(const ProductShape& shape) : parts_(std::make_unique<Parts>()) 
 Product::~Product() = default;
 
 std::int64_t Product::scratch_bytes() const {
-  return static_cast<std::int64_t>(parts_->desc.scratchpad_desc().get_size());
+  return is_plain(parts_->shape) ? 0 : static_cast<std::int64_t>(parts_->desc.scratchpad_desc().get_size());
 }
-std::int64_t Product::packed_bytes() const { return static_cast<std::int64_t>(parts_->desc.weights_desc().get_size()); }
+std::int64_t Product::packed_bytes() const {
+  const ProductShape& shape = parts_->shape;
+  return is_plain(shape) ? shape.k * shape.n * size_of(shape.type)
+                         : static_cast<std::int64_t>(parts_->desc.weights_desc().get_size());
+}
 bool Product::packs_like(const Product& other) const {
+  const ProductShape &shape = parts_->shape, &others = other.parts_->shape;
+  if (is_plain(shape) || is_plain(others))
+    return is_plain(shape) == is_plain(others) && shape.n == others.n && shape.k == others.k &&
+           shape.type == others.type;
   return parts_->desc.weights_desc() == other.parts_->desc.weights_desc();
 }
 
 void Product::pack(const void* b, void* packed) {
   Parts& p = *parts_;
+  if (is_plain(p.shape)) return pack_plainly(p.shape, b, packed);
   prepare(1);
   const ThreadsOfOneDnn all(team());
   p.pack_from.set_data_handle(const_cast<void*>(b));
@@ -134,6 +145,7 @@ void Product::pack(const void* b, void* packed) {
 
 void Product::prepare(int threads) {
   Parts& p = *parts_;
+  if (is_plain(p.shape)) return;
   while (static_cast<int>(p.slots.size()) < threads) {
     p.slots.push_back({dnnl::stream(engine()), memory(p.desc.src_desc(), engine(), nullptr),
                        memory(p.desc.weights_desc(), engine(), nullptr), memory(p.desc.dst_desc(), engine(), nullptr),
@@ -143,6 +155,10 @@ void Product::prepare(int threads) {
 
 bool Product::run(int thread, const void* a, const void* b, void* c, const float* bias, void* scratch) const {
   const Parts& p = *parts_;
+  if (is_plain(p.shape)) {
+    multiply_plainly(p.shape, a, b, c, bias);
+    return true;
+  }
   const Slot& slot = p.slots[static_cast<std::size_t>(thread)];
   slot.a.set_data_handle(const_cast<void*>(a));
   // Telling oneDNN of a buffer clears its padding: once is enough for the packed weights, which pack has cleared too.
