@@ -121,10 +121,14 @@ if(TARGET cuda_test)
   set_property(TEST cuda_at_length APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=${long}")
 endif()
 
-# What the cards' backend asks of cuBLASLt, which a few loops answer: its headers say what the calls are.
+# What the cards' backend asks of cuBLASLt and of the CUDA runtime, which tests/cuda/calls answers: their headers say what
+# the calls are.
 if(LONGSTRIDE_HAS_CUDA)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/cuda/calls/*.cpp)
-  add_executable(cuda_calls_test ${sources} ${PROJECT_SOURCE_DIR}/src/cuda/product.cpp)
+  foreach(source product card usable)
+    list(APPEND sources ${PROJECT_SOURCE_DIR}/src/cuda/${source}.cpp)
+  endforeach()
+  add_executable(cuda_calls_test ${sources})
   set_target_properties(cuda_calls_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_include_directories(cuda_calls_test PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests
                              ${CUDAToolkit_INCLUDE_DIRS})

@@ -99,29 +99,25 @@ CardFacts Card::facts() const {
 }
 
 double Card::time_s(const std::function<void()>& work) {
-  struct Events {
-    cudaEvent_t begin = nullptr, end = nullptr;
-    Events() {
-      require(cudaEventCreate(&begin), "an event");
-      require(cudaEventCreate(&end), "an event");
-    }
-    ~Events() { cudaEventDestroy(begin), cudaEventDestroy(end); }
-  } events;
-  require(cudaEventRecord(events.begin, stream_of(stream_)), "an event");
+  struct Event {
+    cudaEvent_t made = nullptr;
+    Event() { require(cudaEventCreate(&made), "an event"); }
+    ~Event() { cudaEventDestroy(made); }
+    Event(const Event&) = delete;
+    Event& operator=(const Event&) = delete;
+  } begin, end;
+  require(cudaEventRecord(begin.made, stream_of(stream_)), "an event");
   work();
-  require(cudaEventRecord(events.end, stream_of(stream_)), "an event");
-  require(cudaEventSynchronize(events.end), "work on the card");
+  require(cudaEventRecord(end.made, stream_of(stream_)), "an event");
+  require(cudaEventSynchronize(end.made), "work on the card");
   float taken_ms = 0;
-  require(cudaEventElapsedTime(&taken_ms, events.begin, events.end), "an event");
+  require(cudaEventElapsedTime(&taken_ms, begin.made, end.made), "an event");
   return static_cast<double>(taken_ms) / 1000;
 }
 
 }  // namespace cuda
 
-std::string why_no_cuda() {
-  static const std::string why = cuda::why_unusable(cuda::look());
-  return why;
-}
+std::string why_no_cuda() { return cuda::why_unusable(cuda::look()); }
 
 std::string card_words() {
   const std::string of_build = "CUDA " + cuda::version_words(cuda::look().runtime_version);
