@@ -6,12 +6,15 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cuda/status.h"
 #include "error_words.h"
 #include "longstride/device.h"
+#include "longstride/error.h"
 #include "ops/backend.h"
 #include "runtime.h"
 
@@ -40,7 +43,7 @@ TEST(CardCalls, AMachineThatCannotBeUsedSaysWhy) {
   EXPECT_EQ(refused(), "cuda: no NVIDIA card was found");
   told.cards = {{"Tesla T4", 7, 5, std::int64_t{15} << 30}};
   EXPECT_EQ(refused(), "cuda: the card Tesla T4 has compute capability 7.5, and at least 8.0 is needed");
-  EXPECT_NE(card_words().find("; the card Tesla T4 has"), std::string::npos) << card_words();
+  EXPECT_NE(card_words().find("; Tesla T4 (16.1 GB, not used: the card"), std::string::npos) << card_words();
   told.failing["cudaGetDeviceCount"] = cudaErrorSystemDriverMismatch;
   EXPECT_EQ(refused(), "cuda: CUDA did not start (system has unsupported display driver / cuda driver combination)");
   EXPECT_EQ(told.streams, 0);
@@ -140,6 +143,94 @@ TEST(CardCalls, TimeIsThatOfTheWorkAlone) {
   card.release(memory);
 }
 
+TEST(CardCalls, RecordedWorkIsDoneWhenItIsReplayedAndAsOften) {
+  const Runtime& told = begin_runtime();
+  Card card;
+  auto* const memory = static_cast<float*>(card.allocate(16));
+  const std::vector<float> one = {1, 2, 3, 4};
+  std::vector<float> back(4);
+  const auto now = [&] {
+    card.download(back.data(), memory, 16);
+    return back;
+  };
+  card.upload(memory, one.data(), 16);
+  std::unique_ptr<Recorded> recorded = card.record([&] {
+    card.copy(memory, memory + 1, 8);
+    card.zero(memory + 3, 4);
+  });
+  EXPECT_EQ(now(), one) << "nothing is done when it is recorded";
+  card.replay(*recorded);
+  EXPECT_EQ(now(), (std::vector<float>{2, 3, 3, 0}));
+  card.replay(*recorded);
+  card.replay(*recorded);
+  EXPECT_EQ(now(), (std::vector<float>{3, 3, 3, 0}));
+  card.upload(memory, one.data(), 16);
+  card.replay(*recorded);
+  recorded.reset();  // while it is at work
+  EXPECT_EQ(now(), (std::vector<float>{2, 3, 3, 0}));
+  card.release(memory);
+  EXPECT_EQ(told.graphs, 0);
+}
+
+TEST(CardCalls, WhatCannotBeRecordedIsAnErrorAndTheStreamGoesOn) {
+  Runtime& told = begin_runtime();
+  Card card;
+  auto* const memory = static_cast<float*>(card.allocate(16));
+  float host = 7;
+  const auto words = [&](const std::function<void()>& work) {
+    return words_of_error(ErrorKind::unavailable, [&] { card.record(work); });
+  };
+  EXPECT_EQ(words([&] { card.wait(); }), "cuda: work on the card failed: another error");
+  EXPECT_EQ(words([&] { throw Error(ErrorKind::unavailable, "cuda: a product failed"); }), "cuda: a product failed");
+  for (const char* call : {"cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiate"}) {
+    told.failing = {{call, cudaErrorIllegalAddress}};
+    EXPECT_EQ(words([&] { card.zero(memory, 4); }),
+              "cuda: a recording failed: an illegal memory access was encountered");
+    EXPECT_EQ(cudaGetLastError(), cudaSuccess) << call;
+  }
+  told.failing = {};
+  const std::unique_ptr<Recorded> recorded = card.record([&] { card.zero(memory, 4); });
+  told.failing = {{"cudaGraphLaunch", cudaErrorIllegalAddress}};
+  EXPECT_EQ(words_of_error(ErrorKind::unavailable, [&] { card.replay(*recorded); }),
+            "cuda: recorded work failed: an illegal memory access was encountered");
+  told.failing = {};
+  card.upload(memory, &host, 4);
+  host = 0;
+  card.download(&host, memory, 4);
+  EXPECT_EQ(host, 7);
+  EXPECT_EQ(told.graphs, 1) << "what was recorded in vain is gone";
+  card.release(memory);
+}
+
+TEST(CardCalls, ACardIsChosenByItsNumberInEveryThread) {
+  Runtime& told = begin_runtime();
+  told.cards.push_back({"NVIDIA L40S", 8, 9, std::int64_t{48} << 30});
+  EXPECT_EQ(words_of_error(ErrorKind::unavailable, [] { Card(2); }), "cuda: there is no NVIDIA card of number 2");
+  Card second(1), first(0);
+  EXPECT_EQ(second.facts().name, "NVIDIA L40S");
+  EXPECT_EQ(second.facts().memory_bytes, std::int64_t{48} << 30);
+  std::thread([&] {  // which the runtime's calls are about the first card on
+    void* const memory = second.allocate(1000);
+    EXPECT_EQ(told.cards[0].taken_bytes, 0);
+    EXPECT_EQ(told.cards[1].taken_bytes, 1000);
+    second.zero(memory, 1000);
+    EXPECT_NEAR(second.time_s([&] { second.zero(memory, 8); }), 0.001, 1e-9);
+    second.release(memory);
+    EXPECT_EQ(second.facts().memory_bytes, std::int64_t{48} << 30);
+    cudaSetDevice(0);
+    second.use();
+    int now = -1;
+    EXPECT_EQ(cudaGetDevice(&now), cudaSuccess);
+    EXPECT_EQ(now, 1);
+  })
+      .join();
+  EXPECT_EQ(first.facts().name, "NVIDIA H200");
+  EXPECT_EQ(card_words().substr(card_words().find(';')),
+            "; cuda:0 NVIDIA H200 (150.3 GB), cuda:1 NVIDIA L40S (51.5 GB)");
+  ASSERT_EQ(cards().size(), 2u);
+  EXPECT_EQ(cards()[1].capability, "8.9");
+}
+
 // Each call that can fail, what asks for it, and the words for it.
 TEST(CardCalls, AnErrorNamesWhatFailed) {
   Runtime& told = begin_runtime();
@@ -155,6 +246,7 @@ TEST(CardCalls, AnErrorNamesWhatFailed) {
   const std::vector<Case> cases = {
       {"cudaStreamCreateWithFlags", [] { Card{}; }, "a stream"},
       {"cudaSetDevice", [] { Card{}; }, "the start of the card"},
+      {"cudaSetDevice", [&] { card.use(); }, "the choice of the card"},
       {"cudaMalloc", [&] { card.allocate(1); }, "memory of the card"},
       {"cudaMemcpyAsync", [&] { card.upload(memory, &host, 4); }, "an upload"},
       {"cudaMemcpyAsync", [&] { card.download(&host, memory, 4); }, "a download"},

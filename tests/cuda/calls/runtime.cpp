@@ -22,6 +22,9 @@ struct FakeEvent {
   int card;
   double done_ms = -1;  // when it was come to; -1: not yet
 };
+struct FakeGraph {
+  Work recorded;
+};
 struct Allocation {
   std::unique_ptr<char[]> bytes;
   std::size_t size;
@@ -146,6 +149,10 @@ cudaError_t cudaSetDevice(int device) {
   current = device;
   return cudaSuccess;
 }
+cudaError_t cudaGetDevice(int* device) {
+  *device = current;
+  return cudaSuccess;
+}
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   if (const cudaError_t error = begin_call("cudaMemGetInfo"); error != cudaSuccess) return answer(error);
   const RuntimeCard& card = runtime().cards[static_cast<std::size_t>(current)];
@@ -234,6 +241,55 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
   if (const cudaError_t error = begin_call("cudaStreamSynchronize"); error != cudaSuccess) return answer(error);
   if (spoils_a_recording()) return answer(cudaErrorStreamCaptureUnsupported);
   finish(*in);
+  return cudaSuccess;
+}
+
+// A stream that records notes its work, and hands it over at the end; nothing has been done then.
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mode) {
+  if (const cudaError_t error = begin_call("cudaStreamBeginCapture"); error != cudaSuccess) return answer(error);
+  FakeStream* const in = of(stream);
+  if (in == nullptr || in->is_recording || mode != cudaStreamCaptureModeThreadLocal)
+    return answer(cudaErrorInvalidValue);
+  in->is_recording = true, in->is_spoilt = false;
+  in->recorded.clear();
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  *graph = nullptr;
+  FakeStream* const in = of(stream);
+  if (in == nullptr || !in->is_recording) return answer(cudaErrorInvalidValue);
+  in->is_recording = false;
+  if (const cudaError_t error = begin_call("cudaStreamEndCapture"); error != cudaSuccess) return answer(error);
+  if (in->is_spoilt) return answer(cudaErrorStreamCaptureInvalidated);
+  *graph = reinterpret_cast<cudaGraph_t>(new FakeGraph{std::move(in->recorded)});
+  ++runtime().graphs;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* made, cudaGraph_t graph, unsigned long long) {
+  *made = nullptr;
+  if (const cudaError_t error = begin_call("cudaGraphInstantiate"); error != cudaSuccess) return answer(error);
+  *made = reinterpret_cast<cudaGraphExec_t>(new FakeGraph(*reinterpret_cast<FakeGraph*>(graph)));
+  ++runtime().graphs;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete reinterpret_cast<FakeGraph*>(graph);
+  --runtime().graphs;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) {
+  delete reinterpret_cast<FakeGraph*>(graph);
+  --runtime().graphs;
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
+  if (const cudaError_t error = begin_call("cudaGraphLaunch"); error != cudaSuccess) return answer(error);
+  FakeStream* const in = of(stream);
+  if (in == nullptr || in->card != current) return answer(cudaErrorInvalidResourceHandle);
+  const FakeGraph* const launched = reinterpret_cast<FakeGraph*>(graph);  // it has to be there until it is done
+  ask(*in, [launched] {
+    for (const auto& piece : launched->recorded) piece();
+  });
   return cudaSuccess;
 }
 
