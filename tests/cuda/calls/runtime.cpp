@@ -142,6 +142,15 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->totalGlobalMem = static_cast<std::size_t>(card.memory_bytes);
   return cudaSuccess;
 }
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
+  if (const cudaError_t error = begin_call("cudaDeviceGetAttribute"); error != cudaSuccess) return answer(error);
+  if (device < 0 || device >= static_cast<int>(runtime().cards.size())) return answer(cudaErrorInvalidDevice);
+  const RuntimeCard& card = runtime().cards[static_cast<std::size_t>(device)];
+  if (attribute != cudaDevAttrComputeCapabilityMajor && attribute != cudaDevAttrComputeCapabilityMinor)
+    return answer(cudaErrorInvalidValue);  // nobody asks for others
+  *value = attribute == cudaDevAttrComputeCapabilityMajor ? card.major : card.minor;
+  return cudaSuccess;
+}
 cudaError_t cudaGetLastError() { return std::exchange(state().last, cudaSuccess); }
 cudaError_t cudaSetDevice(int device) {
   if (const cudaError_t error = begin_call("cudaSetDevice"); error != cudaSuccess) return answer(error);
