@@ -36,6 +36,14 @@ Found look() {
 cudaStream_t stream_of(const Stream& stream) { return static_cast<cudaStream_t>(stream.handle); }
 std::size_t size(std::int64_t bytes) { return static_cast<std::size_t>(bytes); }
 
+// A graph would take the address in the host's memory along, and read there when it is replayed.
+void require_not_recorded(cudaStream_t stream, const char* what) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  require(cudaStreamIsCapturing(stream, &status), what);
+  if (status != cudaStreamCaptureStatusNone)
+    throw Error(ErrorKind::unavailable, fmt::format("cuda: {} cannot be recorded", what));
+}
+
 }  // namespace
 
 void require(int status, const char* what) {
@@ -79,11 +87,13 @@ void Card::release(void* memory) noexcept { cudaFree(memory); }  // of whichever
 void Card::upload(void* to, const void* from_host, std::int64_t bytes) {
   if (bytes == 0) return;
   use();
+  require_not_recorded(stream_of(stream_), "an upload");
   require(cudaMemcpyAsync(to, from_host, size(bytes), cudaMemcpyHostToDevice, stream_of(stream_)), "an upload");
 }
 void Card::download(void* to_host, const void* from, std::int64_t bytes) {
   if (bytes == 0) return;
   use();
+  require_not_recorded(stream_of(stream_), "a download");
   require(cudaMemcpyAsync(to_host, from, size(bytes), cudaMemcpyDeviceToHost, stream_of(stream_)), "a download");
   wait();
 }

@@ -31,7 +31,6 @@ CudaExecutable::CudaExecutable(Program program, Shared& shared) : program_(std::
   for (const Operation& operation : program_.operations()) {
     check(operation);
     marks_ = marks_ || std::holds_alternative<Mark>(operation);
-    if (std::holds_alternative<SumRows>(operation)) can_be_recorded_ = false;  // it brings addresses from the host
     attention_.emplace_back();
     const std::int64_t bytes = std::visit(
         [this]<class Op>(const Op& op) {
@@ -69,8 +68,8 @@ void CudaExecutable::run(const StepInputs& inputs, const AtMark& at_mark) {
 }
 
 // Whether there is a recording of the program as it would run now. The first runs after bind are for what is done once,
-// such as the choice of a product's algorithm, and for programs that never come again. What cannot be recorded for a
-// reason that only the card knows is run as before.
+// such as the choice of a product's algorithm, and for programs that never come again. What cannot be recorded is run
+// as before: sums of rows bring addresses from the host in the midst of it.
 bool CudaExecutable::record() {
   constexpr int kFirstRuns = 2;
   if (!can_be_recorded_ || runs_since_bound_++ < kFirstRuns) return false;

@@ -181,6 +181,8 @@ TEST(CardCalls, WhatCannotBeRecordedIsAnErrorAndTheStreamGoesOn) {
     return words_of_error(ErrorKind::unavailable, [&] { card.record(work); });
   };
   EXPECT_EQ(words([&] { card.wait(); }), "cuda: work on the card failed: another error");
+  EXPECT_EQ(words([&] { card.upload(memory, &host, 4); }), "cuda: an upload cannot be recorded");
+  EXPECT_EQ(words([&] { card.download(&host, memory, 4); }), "cuda: a download cannot be recorded");
   EXPECT_EQ(words([&] { throw Error(ErrorKind::unavailable, "cuda: a product failed"); }), "cuda: a product failed");
   for (const char* call : {"cudaStreamBeginCapture", "cudaStreamEndCapture", "cudaGraphInstantiate"}) {
     told.failing = {{call, cudaErrorIllegalAddress}};

@@ -263,6 +263,14 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode mo
   in->recorded.clear();
   return cudaSuccess;
 }
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus* status) {
+  const FakeStream* const in = of(stream);
+  if (in == nullptr) return answer(cudaErrorInvalidResourceHandle);
+  *status = !in->is_recording ? cudaStreamCaptureStatusNone
+            : in->is_spoilt   ? cudaStreamCaptureStatusInvalidated
+                              : cudaStreamCaptureStatusActive;
+  return cudaSuccess;
+}
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
   *graph = nullptr;
   FakeStream* const in = of(stream);
