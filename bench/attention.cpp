@@ -5,7 +5,8 @@
 // and 2 Dv (dv, dP): with the forward pass 3 Dq + 3 Dv. Scores computed again by the backward pass do not count.
 // What is shorter than kSampleSeconds is repeated within a run: its inputs then lie in the caches as far as they fit,
 // as they do in a training step, where a product has just made them. `--repeats 1`: each follows oneDNN's product,
-// which leaves the caches full of its own 24 MB.
+// which leaves the caches full of its own 24 MB. On a card (`--device cuda`) the product is its best one, taken once,
+// and what is timed is a run of operations until the last one is done.
 //   attention --pattern "fixed(128,32)" --length 12288 --heads 8 --width 64 --value-width 64 --precision bfloat16
 #include <omp.h>
 
@@ -27,14 +28,16 @@ using namespace longstride;
 constexpr double kSampleSeconds = 0.02;
 
 struct Options {
-  std::string pattern = "fixed(128,32)", precision = "bfloat16";
+  std::string pattern = "fixed(128,32)", precision = "bfloat16", device = "auto";
   std::int64_t length = 12288, heads = 8, width = 64, value_width = 0, batch = 1;
   int runs = 11, repeats = 0;  // of an operation in a run; 0: for kSampleSeconds
 };
 
 // Uniform in [-1, 1), or nothing in particular.
 Matrix random_matrix(Backend& backend, DType type, std::int64_t rows, std::int64_t cols, std::uint32_t seed) {
-  const Matrix m = matrix(backend.allocate(rows * cols * size_of(type)), type, rows, cols);
+  const std::int64_t bytes = rows * cols * size_of(type);
+  std::vector<std::uint16_t> host(static_cast<std::size_t>(bytes / 2));
+  const Matrix m = matrix(host.data(), type, rows, cols);
   for (std::int64_t i = 0; i < rows * cols; ++i) {
     const std::uint32_t bits = philox({static_cast<std::uint32_t>(i), seed, 0, 0}, philox_key(1, Purpose::test))[0];
     const float x = 2 * uniform_float(bits) - 1;
@@ -43,8 +46,33 @@ Matrix random_matrix(Backend& backend, DType type, std::int64_t rows, std::int64
     else
       m.bf16()[i] = bfloat16_from_float(x);
   }
-  return m;
+  void* const memory = backend.allocate(bytes);
+  backend.upload(memory, host.data(), bytes);
+  return matrix(memory, type, rows, cols);
 }
+
+// Operands that are looked at, in the host's memory.
+class OnHost {
+ public:
+  explicit OnHost(Backend& backend) : backend_(backend) {}
+  Heads copy(Heads m) {
+    m.data = copied(m.data, (m.offset(m.B - 1, m.T - 1, m.H - 1) + m.D) * size_of(m.type));
+    return m;
+  }
+  Array<float> copy(Array<float> m) {
+    m.data = static_cast<float*>(copied(m.data, m.count * 4));
+    return m;
+  }
+
+ private:
+  void* copied(const void* from, std::int64_t bytes) {
+    held_.emplace_back(static_cast<std::size_t>(bytes));
+    backend_.download(held_.back().data(), from, bytes);
+    return held_.back().data();
+  }
+  Backend& backend_;
+  std::vector<std::vector<std::byte>> held_;
+};
 
 // Of the first sequence.
 double at(const Heads& m, std::int64_t t, std::int64_t h, std::int64_t d) {
@@ -96,8 +124,12 @@ struct Problem {
 
 // One channel of out and dv of a few positions of the first sequence, against sums in double. Probabilities of keys'
 // readers take the lse that was computed.
-void check(const Problem& problem, double rounding) {
-  const Attention& op = problem.op.forward;
+void check(Backend& backend, const Problem& problem, double rounding) {
+  OnHost host(backend);
+  Attention op = problem.op.forward;
+  for (Heads* one : {&op.q, &op.k, &op.v, &op.out}) *one = host.copy(*one);
+  op.lse = host.copy(op.lse);
+  const Heads dout = host.copy(problem.op.dout), computed_dv = host.copy(problem.op.dv);
   const auto score = [&](std::int64_t h, std::int64_t i, std::int64_t j) {
     double sum = 0;
     for (std::int64_t d = 0; d < problem.Dq; ++d) sum += at(op.q, i, h, d) * at(op.k, j, h, d);
@@ -120,10 +152,10 @@ void check(const Problem& problem, double rounding) {
     absolute = 0;
     for (std::int64_t reader = i; reader < op.T; ++reader) {
       if (!attends(pattern, reader, i)) continue;
-      const double term = std::exp(score(h, reader, i) - op.lse[h * op.T + reader]) * at(problem.op.dout, reader, h, d);
+      const double term = std::exp(score(h, reader, i) - op.lse[h * op.T + reader]) * at(dout, reader, h, d);
       dv += term, absolute += std::abs(term);
     }
-    const double got_dv = at(problem.op.dv, i, h, d);
+    const double got_dv = at(computed_dv, i, h, d);
     if (!(std::abs(got_dv - dv) <= rounding * absolute)) wrong("dv", h, i, got_dv, dv);
   }
 }
@@ -160,31 +192,40 @@ class Peak {
 
 void measure(const Options& options) {
   const bool bfloat16 = options.precision == "bfloat16";
-  const auto backend = make_backend(Device::automatic);
+  const auto backend = make_backend(bench::device_of(options.device));
   const Problem problem(*backend, options, bfloat16 ? DType::bfloat16 : DType::float32);
   const std::unique_ptr<Executable> attention = compile_bound(*backend, {problem.op.forward});
   const std::unique_ptr<Executable> with_backward = compile_bound(*backend, {problem.op.forward, problem.op});
   const auto forward = [&] { attention->run(); };
   const auto both = [&] { with_backward->run(); };
   both();
-  check(problem, bfloat16 ? 0.02 : 2e-5);
+  check(*backend, problem, bfloat16 ? 0.02 : 2e-5);
   int repeats = options.repeats;
   if (repeats == 0) {
-    const double one = bench::median(bench::alternate({both}, 3)[0].wall_s);
+    const auto once = [&] { both(), backend->wait(); };
+    const double one = bench::median(bench::alternate({once}, 3)[0].wall_s);
     repeats = static_cast<int>(std::clamp(std::ceil(kSampleSeconds / one), 1.0, 1000.0));
   }
-  const auto repeated = [repeats](const auto& operation) {
-    return [repeats, &operation] {
+  const auto repeated = [repeats, &backend](const auto& operation) {
+    return [repeats, &operation, &backend] {
       for (int i = 0; i < repeats; ++i) operation();
+      backend->wait();
     };
   };
 
   omp_set_num_threads(machine_info().threads);  // oneDNN's
   Peak peak(bfloat16 && machine_info().bfloat16);
-  std::vector<bench::Times> times =
-      bench::alternate({repeated(forward), [&] { peak.run(); }, repeated(both)}, options.runs);
+  const bool on_card = backend->facts().device != "cpu";
+  const auto product = [&] {
+    if (!on_card) peak.run();
+  };
+  std::vector<bench::Times> times = bench::alternate({repeated(forward), product, repeated(both)}, options.runs);
   bench::divide(times[0], repeats);
   bench::divide(times[2], repeats);
+  if (on_card) {  // as long as such a product would take
+    const double rate = backend->product_rate(bfloat16 ? DType::bfloat16 : DType::float32);
+    times[1].wall_s.assign(times[1].wall_s.size(), Peak::kGflop / (2e-9 * rate));
+  }
   const double multiply_adds = static_cast<double>(problem.pairs) * static_cast<double>(problem.Dq + problem.Dv);
   const double forward_s = bench::median(times[0].wall_s), both_s = bench::median(times[2].wall_s);
   const double products = 2e-9 * multiply_adds / Peak::kGflop;
@@ -201,6 +242,7 @@ void measure(const Options& options) {
                           {"heads", options.heads},
                           {"width", options.width},
                           {"value_width", problem.Dv},
+                          {"device", backend->facts().name},
                           {"precision", options.precision}});
 }
 
@@ -219,6 +261,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 256));
   app.add_option("--batch", options.batch)->check(positive);
   app.add_option("--precision", options.precision)->check(CLI::IsMember({"float32", "bfloat16"}));
+  app.add_option("--device", options.device, "auto, cpu, cuda or cuda:K");
   app.add_option("--runs", options.runs)->check(CLI::Range(1, 1000));
   app.add_option("--repeats", options.repeats, "of an operation in a run; 0: as many as take 20 ms")
       ->check(CLI::Range(0, 1000));

@@ -1,15 +1,16 @@
 // How long does a decoded token take? decode [--preset P] [--position I] [--batch B] [--prompt N] [--precision T]
-// [--set key=value]... [--runs R]: single steps of B sequences at position I of a cache that is filled so far. First a
-// small model of the same family is decoded and compared with the network's logits. With --prompt N: how long do N
-// tokens take to read, through tiles and as rows, beside a forward pass of the network over as many?
+// [--set key=value]... [--runs R] [--device D]: single steps of B sequences at position I of a cache that is filled so
+// far. First a small model of the same family is decoded and compared with the network's logits. With --prompt N: how
+// long do N tokens take to read, through tiles and as rows, beside a forward pass of the network over as many?
 //
 // The bound is what a step must read: every weight once, and each sequence's keys and values that its query reads. The
-// machine's rate of reading memory is measured beside the steps; a model that fits its caches may exceed the bound.
-// Prints one JSON line.
+// machine's rate of reading memory is measured beside the steps, of a card that of a copy within its memory, bytes read
+// and written; a model that fits its caches may exceed the bound. Prints one JSON line.
 #include <omp.h>
 
 #include <CLI/CLI.hpp>
 #include <cmath>
+#include <optional>
 
 #include "harness.h"
 #include "longstride/config.h"
@@ -125,13 +126,31 @@ class Reader {
   std::vector<std::uint64_t> words_;
 };
 
+// The same of a card: copies within its memory.
+class Copier {
+ public:
+  explicit Copier(Backend& backend) : backend_(backend), from_(backend, kBytes), to_(backend, kBytes) {
+    backend.zero(from_.data(), kBytes);
+  }
+  double bytes() const { return 2.0 * kBytes; }
+  void run() {
+    backend_.copy(to_.data(), from_.data(), kBytes);
+    backend_.wait();
+  }
+
+ private:
+  static constexpr std::int64_t kBytes = std::int64_t{1} << 30;
+  Backend& backend_;
+  Buffer from_, to_;
+};
+
 // Tokens of a run, one after another as in sampling: threads of the reader's parallel region, which go on waiting for a
 // while, then disturb only the first.
 constexpr int kTokensARun = 8;
 
 struct Arguments {
   std::int64_t prompt = 0;  // 0: single steps
-  std::string preset = "enwik8", precision = "bfloat16";
+  std::string preset = "enwik8", precision = "bfloat16", device = "auto";
   std::vector<std::string> sets;
   std::int64_t position = 256, batch = 1;
   int runs = 15, threads = 0;
@@ -173,7 +192,7 @@ int measure(const Arguments& given) {
   set_threads(given.threads);
   const ModelConfig model = read_config({preset_json(given.preset)}, {"preset " + given.preset}, given.sets).model;
   const DType type = given.precision == "bfloat16" ? DType::bfloat16 : DType::float32;
-  const std::unique_ptr<Backend> backend = make_backend(Device::automatic);
+  const std::unique_ptr<Backend> backend = make_backend(bench::device_of(given.device));
   // As in tests/model/engine_test.cpp, for 4 blocks.
   const double tolerance = type == DType::float32 ? 2e-5 : 0.03;
   const double distance = distance_from_network(*backend, Model(*backend, small_model(model), type), 2);
@@ -199,10 +218,17 @@ int measure(const Arguments& given) {
       if (!std::isfinite(engine.step(next)[0])) throw std::runtime_error("a logit is not finite");
     }
   };
-  Reader reader;
-  std::vector<bench::Times> times = bench::alternate({steps, [&] { reader.run(); }}, given.runs);
+  std::optional<Reader> reader;
+  std::optional<Copier> copier;
+  if (backend->facts().device == "cpu")
+    reader.emplace();
+  else
+    copier.emplace(*backend);
+  const auto move = [&] { reader ? reader->run() : copier->run(); };
+  std::vector<bench::Times> times = bench::alternate({steps, move}, given.runs);
   bench::divide(times[0], kTokensARun);
-  const double seconds = bench::median(times[0].wall_s), rate = reader.bytes() / bench::median(times[1].wall_s);
+  const double seconds = bench::median(times[0].wall_s),
+               rate = (reader ? reader->bytes() : copier->bytes()) / bench::median(times[1].wall_s);
   const std::int64_t weights = weight_bytes(m), cache = cache_bytes(engine, given.position);
   bench::print(times[0], {{"tokens_per_s", static_cast<double>(given.batch) / seconds},
                           {"bytes_per_token", (weights + cache) / given.batch},
@@ -213,6 +239,7 @@ int measure(const Arguments& given) {
                           {"preset", given.preset},
                           {"layers", model.layers},
                           {"width", model.width},
+                          {"device", backend->facts().name},
                           {"position", given.position},
                           {"batch", given.batch},
                           {"precision", given.precision}});
@@ -233,6 +260,7 @@ int main(int argc, char** argv) {
   app.add_option("--set", given.sets)->take_all()->expected(1)->allow_extra_args(false);
   app.add_option("--runs", given.runs)->capture_default_str()->check(CLI::Range(1, 100000));
   app.add_option("--threads", given.threads, "0: every core")->capture_default_str();
+  app.add_option("--device", given.device, "auto, cpu, cuda or cuda:K")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   try {
     return measure(given);

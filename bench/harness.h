@@ -8,9 +8,11 @@
 #include <ctime>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "longstride/config.h"
 #include "longstride/device.h"
 
 namespace longstride::bench {
@@ -74,6 +76,14 @@ inline double ratio(const std::vector<double>& theirs, const std::vector<double>
   std::vector<double> ratios;
   for (std::size_t i = 0; i < ours.size(); ++i) ratios.push_back(theirs[i] / ours[i]);
   return median(ratios);
+}
+
+// What `--device` says. Status 2 where it says nothing known.
+inline Device device_of(const std::string& word) {
+  const std::optional<Device> device = read_device(word);
+  if (device) return *device;
+  std::fprintf(stderr, "--device: needs auto, cpu, cuda or cuda:K, got \"%s\"\n", word.c_str());
+  std::exit(2);
 }
 
 // {"time_s": ..., "spread": ..., then `rest`, then machine, instruction set, threads and commit}

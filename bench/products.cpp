@@ -2,8 +2,8 @@
 // with all threads? For enwik8's shapes (N 12,288 rows) each of linear, linear_backward_data and
 // linear_backward_weights runs in turn with oneDNN's matmul and inner product in their preferred formats, weights
 // reordered before the clock starts. gflops counts 2 N K M. ratio: time of the better of oneDNN's two over ours; the
-// target is 0.9.
-//   products [runs] [rows] [operation]
+// target is 0.9. On a card, where there is no oneDNN, ratio is that of the rate to its best square product's.
+//   products [runs] [rows] [operation, or all] [device]
 #include <omp.h>
 
 #include <cmath>
@@ -12,6 +12,7 @@
 
 #include "harness.h"
 #include "ops/backend.h"
+#include "ops/buffer.h"
 #include "ops/ops.h"
 #include "ops/philox.h"
 
@@ -191,28 +192,74 @@ void measure(Backend& backend, Kind kind, DType type, std::int64_t N, std::int64
                           {"M", M}});
 }
 
+// Operands of a card, and a result that comes from there.
+void measure_on_card(Backend& backend, Kind kind, DType type, std::int64_t N, std::int64_t K, std::int64_t M,
+                     int runs) {
+  const Host x(type, N, K, 1), w(type, M, K, 2), y(type, N, M, 3);
+  const auto bytes = [](const Matrix& m) { return m.rows * m.cols * size_of(m.type); };
+  std::vector<Buffer> held;
+  const auto on_card = [&](const Matrix& host) {
+    held.emplace_back(backend, bytes(host));
+    backend.upload(held.back().data(), host.data, bytes(host));
+    return matrix(held.back().data(), host.type, host.rows, host.cols);
+  };
+  const Matrix &shape = kind == Kind::forward ? y.m
+                        : kind == Kind::data  ? x.m
+                                              : w.m,
+               cx = on_card(x.m), cw = on_card(w.m), cy = on_card(y.m);
+  const Host result(kind == Kind::weights ? DType::float32 : type, shape.rows, shape.cols, 4);
+  const Matrix out = on_card(result.m);
+  Operation operation = LinearBackwardWeights{cy, cx, out, {}};
+  if (kind == Kind::forward) operation = Linear{.x = cx, .w = cw, .bias = {}, .pre = {}, .y = out};
+  if (kind == Kind::data) operation = LinearBackwardData{cy, cw, {}, out};
+  const std::unique_ptr<Executable> executable = compile_bound(backend, {operation});
+  backend.zero(out.data, bytes(out));
+  executable->run();
+  backend.download(result.m.data, out.data, bytes(out));
+  check(kind, x.m, w.m, y.m, result.m);
+  constexpr int kRepeats = 20;
+  const auto run = [&] {
+    for (int i = 0; i < kRepeats; ++i) executable->run();
+    backend.wait();
+  };
+  std::vector<bench::Times> times = bench::alternate({run}, runs);
+  bench::divide(times[0], kRepeats);
+  const double rate = static_cast<double>(N * K * M) / bench::median(times[0].wall_s);
+  bench::print(times[0], {{"gflops", 2e-9 * rate},
+                          {"ratio", rate / backend.product_rate(type)},
+                          {"peak_gflops", 2e-9 * backend.product_rate(type)},
+                          {"operation", word(kind)},
+                          {"type", type == DType::float32 ? "float32" : "bfloat16"},
+                          {"device", backend.facts().name},
+                          {"N", N},
+                          {"K", K},
+                          {"M", M}});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   bench::refuse_debug_build();
   const int runs = argc > 1 ? std::atoi(argv[1]) : 9;
   const std::int64_t N = argc > 2 ? std::atoll(argv[2]) : 12288;
-  const std::string only = argc > 3 ? argv[3] : "";
+  const std::string only = argc > 3 && std::string(argv[3]) != "all" ? argv[3] : "";
   if (runs < 1 || N < 1) {
-    std::fprintf(stderr, "products [runs] [rows] [operation]: runs and rows need to be at least 1\n");
+    std::fprintf(stderr, "products [runs] [rows] [operation, or all] [device]: runs and rows need to be at least 1\n");
     return 2;
   }
-  const auto backend = make_backend(Device::automatic);
+  const auto backend = make_backend(bench::device_of(argc > 4 ? argv[4] : "auto"));
+  const bool on_card = backend->facts().device != "cpu";
   omp_set_num_threads(machine_info().threads);
   const std::int64_t shapes[][2] = {{512, 1536}, {512, 512}, {512, 2048}, {2048, 512}};
   for (const DType type : {DType::float32, DType::bfloat16}) {
-    if (type == DType::bfloat16 && !machine_info().bfloat16) {
+    if (type == DType::bfloat16 && !backend->facts().bfloat16) {
       std::fprintf(stderr, "bfloat16 is skipped: this machine has no products of it\n");
       continue;
     }
     for (const auto& [K, M] : shapes) {
       for (const Kind kind : {Kind::forward, Kind::data, Kind::weights}) {
-        if (only.empty() || only == word(kind)) measure(*backend, kind, type, N, K, M, runs);
+        if (!only.empty() && only != word(kind)) continue;
+        (on_card ? measure_on_card : measure)(*backend, kind, type, N, K, M, runs);
       }
     }
   }

@@ -1,7 +1,8 @@
-// How long does a training step take? step [--preset P] [--set key=value]... [--runs R]: whole steps (passes forward
-// and backward, clipping, update) of one batch of random bytes, dropout as the preset says. Counts the multiply-adds
-// that the definition needs: no recomputation, pairs that attend. Short steps follow one another, as in training, as many
-// as take a quarter of a second; between such runs the machine's best product is taken. Prints one JSON line.
+// How long does a training step take? step [--preset P] [--set key=value]... [--runs R] [--device D]: whole steps
+// (passes forward and backward, clipping, update) of one batch of random bytes, dropout as the preset says. Counts the
+// multiply-adds that the definition needs: no recomputation, pairs that attend. Short steps follow one another, as in
+// training, as many as take a quarter of a second; between such runs the machine's best product is taken, of a card
+// once. Prints one JSON line.
 #include <CLI/CLI.hpp>
 #include <cmath>
 
@@ -64,11 +65,12 @@ struct Step {
   std::int64_t steps = 0;
 };
 
-int measure(const std::string& preset, const std::vector<std::string>& sets, int runs) {
+int measure(const std::string& preset, const std::vector<std::string>& sets, int runs, Device device) {
   Config config = read_config({preset_json(preset)}, {"preset " + preset}, sets);
   config.training.accumulate = 1;
+  config.training.device = device;
   const Plan plan = plan_training(config);
-  const std::unique_ptr<Backend> backend = make_backend(Device::automatic);
+  const std::unique_ptr<Backend> backend = make_backend(device);
   Step step(*backend, config, plan);
   step.run();
   if (!step.sound()) {
@@ -84,7 +86,10 @@ int measure(const std::string& preset, const std::vector<std::string>& sets, int
   };
   const bool bfloat16 = plan.precision == Precision::bfloat16;
   std::vector<double> peaks;  // beside every run: machines are shared
-  const auto peak = [&] { peaks.push_back(measure_peak_multiply_adds(bfloat16)); };
+  const bool on_card = plan.device != "cpu";
+  const auto peak = [&] {
+    peaks.push_back(on_card ? backend->product_rate(step.type) : measure_peak_multiply_adds(bfloat16));
+  };
   bench::Times times = bench::alternate({steps, peak}, runs).front();
   bench::divide(times, repeats);
   const double seconds = bench::median(times.wall_s), best = bench::median(peaks);
@@ -98,6 +103,8 @@ int measure(const std::string& preset, const std::vector<std::string>& sets, int
                        {"batch", config.training.batch},
                        {"context", config.model.context},
                        {"precision", bfloat16 ? "bfloat16" : "float32"},
+                       {"device", plan.device_name},
+                       {"planned_bytes", plan.total_bytes},
                        {"recompute", plan.recompute == Recompute::block},
                        {"peak_resident_bytes", peak_resident_bytes()}});
   return 0;
@@ -111,12 +118,15 @@ int main(int argc, char** argv) {
   std::string preset = "enwik8";
   std::vector<std::string> sets;
   int runs = 3;
+  std::string device = "auto";
   app.add_option("--preset", preset)->capture_default_str();
   app.add_option("--set", sets)->take_all()->expected(1)->allow_extra_args(false);
   app.add_option("--runs", runs)->capture_default_str()->check(CLI::Range(1, 1000));
+  app.add_option("--device", device, "auto, cpu, cuda or cuda:K")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
+  const Device chosen = bench::device_of(device);
   try {
-    return measure(preset, sets, runs);
+    return measure(preset, sets, runs, chosen);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "step: %s\n", error.what());
     return 1;

@@ -45,13 +45,14 @@ if(LONGSTRIDE_HAS_CUDA)
                         CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF CUDA_ARCHITECTURES OFF)
   target_include_directories(longstride_cuda_kernels PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
   # As on the host, what is fused is written out: both give the same bits. Functions of ops/ and pattern/ are constexpr.
-  target_compile_options(longstride_cuda_kernels PRIVATE -fmad=false --expt-relaxed-constexpr
-                         -Xcompiler=-Wall,-Wextra,-ffp-contract=off,-fno-semantic-interposition)
+  set(LONGSTRIDE_CUDA_OPTIONS -fmad=false --expt-relaxed-constexpr
+      -Xcompiler=-Wall,-Wextra,-ffp-contract=off,-fno-semantic-interposition)
   foreach(architecture ${LONGSTRIDE_CUDA_ARCHITECTURES})
-    target_compile_options(longstride_cuda_kernels PRIVATE -gencode=arch=compute_${architecture},code=sm_${architecture})
+    list(APPEND LONGSTRIDE_CUDA_OPTIONS -gencode=arch=compute_${architecture},code=sm_${architecture})
   endforeach()
   list(GET LONGSTRIDE_CUDA_ARCHITECTURES 0 architecture)
-  target_compile_options(longstride_cuda_kernels PRIVATE -gencode=arch=compute_${architecture},code=compute_${architecture})
+  list(APPEND LONGSTRIDE_CUDA_OPTIONS -gencode=arch=compute_${architecture},code=compute_${architecture})
+  target_compile_options(longstride_cuda_kernels PRIVATE ${LONGSTRIDE_CUDA_OPTIONS})
   set_property(GLOBAL APPEND PROPERTY LONGSTRIDE_ROOMS longstride_cuda_kernels)
 else()
   longstride_room(cuda LINKS ops SOURCES ${cuda}/none.cpp)

@@ -47,7 +47,8 @@ foreach(room ${rooms})
     list(APPEND sources $<TARGET_OBJECTS:operation_tests>)
   endif()
   if(room STREQUAL "cuda")
-    list(APPEND sources $<TARGET_OBJECTS:longstride_cuda_host>)
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/cuda/primitives.cu.cpp CONTENT "#include \"cuda/primitives.cu\"\n" @ONLY)
+    list(APPEND sources $<TARGET_OBJECTS:longstride_cuda_host> ${PROJECT_BINARY_DIR}/cuda/primitives.cu.cpp)
   endif()
   if(room STREQUAL "faults" AND LONGSTRIDE_SANITIZE)  # both want to be the first library that is loaded
     continue()
@@ -113,7 +114,7 @@ endforeach()
 # The cards' twin interprets every thread: what it takes long for, most of attention, is asked at length. What knows no device
 # is asked by ops_test.
 if(TARGET cuda_test)
-  set(long "*AttentionOperation.Equals*:*AttentionOperation.AnyNumber*:*AttentionLayout*:*DecodeOperation*:*Stress.Widths*:*LinearOperation.IsItsDefinition*")
+  set(long "*AttentionOperation.Equals*:*AttentionOperation.AnyNumber*:*AttentionLayout*:*DecodeOperation*:*Stress.Widths*:*LinearOperation.IsItsDefinition*:TrainOnACard*:PlanOnACard.IsWhat*")
   set(elsewhere "DefinitionsGradient*:AttentionDefinition*:Definitions*:MemoryPlan*:Philox*:Program.*")
   set_property(TEST cuda APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=-${long}:${elsewhere}")
   longstride_test(cuda_at_length cuda_test)
@@ -121,10 +122,14 @@ if(TARGET cuda_test)
   set_property(TEST cuda_at_length APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=${long}")
 endif()
 
-# What the cards' backend asks of cuBLASLt, which a few loops answer: its headers say what the calls are.
+# What the cards' backend asks of cuBLASLt and of the CUDA runtime, which tests/cuda/calls answers: their headers say what
+# the calls are.
 if(LONGSTRIDE_HAS_CUDA)
   file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/cuda/calls/*.cpp)
-  add_executable(cuda_calls_test ${sources} ${PROJECT_SOURCE_DIR}/src/cuda/product.cpp)
+  foreach(source product card usable)
+    list(APPEND sources ${PROJECT_SOURCE_DIR}/src/cuda/${source}.cpp)
+  endforeach()
+  add_executable(cuda_calls_test ${sources})
   set_target_properties(cuda_calls_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_include_directories(cuda_calls_test PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests
                              ${CUDAToolkit_INCLUDE_DIRS})
@@ -132,6 +137,31 @@ if(LONGSTRIDE_HAS_CUDA)
                         GTest::gtest_main)
   add_dependencies(test-programs cuda_calls_test)
   longstride_test(cuda_calls cuda_calls_test)
+
+  # What a card itself is asked: the tests of operations, and of tests/cuda what need not know the twin. tools/gpu runs it.
+  add_library(card_primitives OBJECT ${PROJECT_SOURCE_DIR}/tests/cuda/primitives.cu)
+  set_target_properties(card_primitives PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF
+                        CUDA_ARCHITECTURES OFF CUDA_VISIBILITY_PRESET hidden)
+  target_include_directories(card_primitives PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src
+                             ${PROJECT_SOURCE_DIR}/tests)
+  target_compile_options(card_primitives PRIVATE ${LONGSTRIDE_CUDA_OPTIONS})
+  set(sources $<TARGET_OBJECTS:operation_tests> $<TARGET_OBJECTS:card_primitives>
+              ${PROJECT_SOURCE_DIR}/tests/cuda/card/order.cpp ${PROJECT_SOURCE_DIR}/tests/cuda/devices.cpp)
+  foreach(source network primitives step train)
+    list(APPEND sources ${PROJECT_SOURCE_DIR}/tests/cuda/${source}_test.cpp)
+  endforeach()
+  add_executable(card_test ${sources})
+  set_target_properties(card_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests LINKER_LANGUAGE CXX)
+  target_include_directories(card_test PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests ${RAPIDCHECK_INCLUDE})
+  target_link_libraries(card_test PRIVATE longstride longstride_options longstride_test_options fmt::fmt
+                        nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX ${RAPIDCHECK_LIBRARY} GTest::gtest_main)
+  add_dependencies(test-programs card_test)
+endif()
+
+# The script for machines with a card, tried without one.
+if(TARGET cuda_test)
+  add_test(NAME gpu_script COMMAND ${PROJECT_SOURCE_DIR}/tests/cuda/gpu_script ${PROJECT_BINARY_DIR})
+  set_tests_properties(gpu_script PROPERTIES LABELS slow)
 endif()
 
 # What takes the program long: several processes that meet, wait for one another and notice who is gone; memory and time

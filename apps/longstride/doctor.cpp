@@ -155,6 +155,9 @@ int run(const DoctorArguments& arguments) {
     json["threads"] = machine.threads;
     json["instruction_sets"] = machine.instruction_sets;
     json["libraries"] = machine.libraries;
+    for (const CardInfo& card : cards())
+      json["cards"].push_back(
+          {{"name", card.name}, {"capability", card.capability}, {"memory_bytes", card.memory_bytes}});
     json["wrong"] = count(findings, Verdict::wrong);
     json["slow"] = count(findings, Verdict::slow);
     json["checks"] = ordered_json::array();
@@ -163,6 +166,7 @@ int run(const DoctorArguments& arguments) {
   } else {
     print(fmt::format("{}, {} threads, {}: {}\n", machine.processor, machine.threads,
                       fmt::join(machine.libraries, ", "), summary(findings)));
+    if (!cards().empty()) print(card_words() + "\n");
   }
   return count(findings, Verdict::wrong) > 0 ? 1 : 0;
 }

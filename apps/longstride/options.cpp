@@ -17,6 +17,7 @@ namespace longstride::program {
 namespace {
 
 constexpr const char* kDevices = "auto|cpu|cuda";
+constexpr const char* kDevicePurpose = "What computes; cuda:K is card K, from 0 on";
 constexpr std::int64_t kMostThreads = 4096;
 
 // What is typed often has an option of its own, which is --set KEY=VALUE in other words: the only list of them.
@@ -43,7 +44,7 @@ const std::vector<ShortForm>& short_forms() {
       {"--seed", "training.seed", "S", "Of weights, data order and dropout", &O::seed},
       {"--precision", "training.precision", kPrecisions, "Of activations", &O::precision},
       {"--threads", "training.threads", "N", "0: every core", &O::threads, true},
-      {"--device", "training.device", kDevices, "What computes", &O::device, true}};
+      {"--device", "training.device", kDevices, kDevicePurpose, &O::device, true}};
   return forms;
 }
 
@@ -190,14 +191,12 @@ void apply_threads(std::int64_t threads) {
 }
 
 void add_device_option(CommandLine app, std::string& device) {
-  app.add_option("--device", device, "What computes").type_name(kDevices).capture_default_str();
+  app.add_option("--device", device, kDevicePurpose).type_name(kDevices).capture_default_str();
 }
 
 Device parse_device(const std::string& word) {
-  if (word == "auto") return Device::automatic;
-  if (word == "cpu") return Device::cpu;
-  if (word == "cuda") return Device::cuda;
-  throw_invalid(fmt::format("--device: needs auto, cpu or cuda, got \"{}\"", word));
+  if (const std::optional<Device> device = read_device(word)) return *device;
+  throw_invalid(fmt::format("--device: needs auto, cpu, cuda or cuda:K, got \"{}\"", word));
 }
 
 Precision parse_precision(const std::string& word) {

@@ -56,7 +56,7 @@ void apply_threads(std::int64_t threads);
 
 // "auto", "float32" or "bfloat16"; Error invalid_argument naming --precision.
 Precision parse_precision(const std::string& word);
-// --device, and what it says: auto, cpu or cuda.
+// --device, and what it says: auto, cpu, cuda or cuda:K.
 void add_device_option(CommandLine app, std::string& device);
 Device parse_device(const std::string& word);
 

@@ -75,7 +75,7 @@ std::string to_words(const Shared& shared, const Plan& plan) {
   return text;
 }
 
-// What a run takes in time, as it is measured here and now; none where it does not fit.
+// What a run takes in time, as it is measured here and now; none where it does not fit, or cannot be told.
 struct RunTime {
   double step_s = 0, run_s = 0;
 };
@@ -83,6 +83,7 @@ struct RunTime {
 std::optional<RunTime> run_time(const Config& config, const Plan& plan) {
   if (!plan.fits) return std::nullopt;
   const double step_s = measure_step(config, plan);
+  if (step_s == 0) return std::nullopt;
   const bool by_clock = config.training.minutes > 0;
   return RunTime{step_s, by_clock ? 60 * config.training.minutes : step_s * static_cast<double>(config.training.steps)};
 }
@@ -105,6 +106,12 @@ nlohmann::ordered_json to_json(const Plan& plan, const std::optional<RunTime>& t
   for (const auto& [part, bytes] : plan.bytes_by_part) json["bytes"][part] = bytes;
   json["bytes"]["total"] = plan.total_bytes;
   json["memory_available_bytes"] = plan.memory_available_bytes;
+  if (plan.device != "cpu") {
+    json["device"] = plan.device;
+    json["device_name"] = plan.device_name;
+    json["host_bytes"] = plan.host_bytes;
+    json["host_memory_available_bytes"] = plan.host_available_bytes;
+  }
   json["multiply_adds_per_step"] = plan.multiply_adds_per_step;
   json["fits"] = plan.fits;
   json["advice"] = plan.fits ? nlohmann::ordered_json() : nlohmann::ordered_json(plan.advice);
@@ -123,8 +130,9 @@ std::string to_words(const Config& config, const Plan& plan, const std::optional
   rows.clear();
   for (const auto& [part, bytes] : plan.bytes_by_part) rows.emplace_back(part_words(part), bytes_words(bytes));
   rows.emplace_back("total", bytes_words(plan.total_bytes));
-  text += fmt::format("\nmemory ({}; {} recomputation)\n", precision_words(plan),
-                      plan.recompute == Recompute::block ? "with" : "without");
+  const bool on_card = plan.device != "cpu";
+  text += fmt::format("\nmemory{} ({}; {} recomputation)\n", on_card ? " of " + plan.device_name : "",
+                      precision_words(plan), plan.recompute == Recompute::block ? "with" : "without");
   text += two_columns(rows);
   text += fmt::format("  activations and workspace: {} without recomputation, {} with\n",
                       bytes_words(plan.bytes_without_recomputation), bytes_words(plan.bytes_with_recomputation));
@@ -132,8 +140,12 @@ std::string to_words(const Config& config, const Plan& plan, const std::optional
   text += fmt::format("\n{} multiply-adds a step of {} tokens\n", with_commas(plan.multiply_adds_per_step),
                       with_commas(config.training.batch * config.training.accumulate * config.model.context));
   if (time) text += time_words(config, *time) + "\n";
-  text += fmt::format("{}: {} of memory are free{}\n", plan.fits ? "fits" : "does not fit",
-                      bytes_words(plan.memory_available_bytes), plan.fits ? "" : "; " + plan.advice);
+  if (on_card && plan.fits && !time) text += "how long a step takes is not known before it is tried on the card\n";
+  const std::string host = fmt::format(" on the card; {} of {} on the host", bytes_words(plan.host_bytes),
+                                       bytes_words(plan.host_available_bytes));
+  text +=
+      fmt::format("{}: {} of memory are free{}{}\n", plan.fits ? "fits" : "does not fit",
+                  bytes_words(plan.memory_available_bytes), on_card ? host : "", plan.fits ? "" : "; " + plan.advice);
   return text;
 }
 

@@ -19,8 +19,9 @@ std::string memory_words(const Plan& plan) {
   parts.resize(std::min(parts.size(), kPartsNamed));
   std::vector<std::string> named;
   for (const auto& [name, bytes] : parts) named.push_back(fmt::format("{} {}", part_words(name), bytes_words(bytes)));
-  return fmt::format("{} planned ({}{}) of {} that are free", bytes_words(plan.total_bytes), fmt::join(named, ", "),
-                     parts.size() < plan.bytes_by_part.size() ? ", ..." : "", bytes_words(plan.memory_available_bytes));
+  return fmt::format("{} planned ({}{}) of {} that are free{}", bytes_words(plan.total_bytes), fmt::join(named, ", "),
+                     parts.size() < plan.bytes_by_part.size() ? ", ..." : "", bytes_words(plan.memory_available_bytes),
+                     plan.device == "cpu" ? "" : " on " + plan.device_name);
 }
 
 std::string length_words(const Config& config, const Plan& plan) {
@@ -29,6 +30,7 @@ std::string length_words(const Config& config, const Plan& plan) {
   if (training.steps == 0) return "no step: the initial weights are written";
   if (2 * plan.total_bytes > plan.memory_available_bytes) return "as the first steps will say";  // no room to try
   const double seconds = measure_step(config, plan) * static_cast<double>(training.steps);
+  if (seconds == 0) return "as the first steps will say";  // not known before
   return fmt::format("{}{}, validation and samples aside", seconds < 1 ? "" : "about ", duration_words(seconds));
 }
 

@@ -11,7 +11,19 @@
 #pragma GCC visibility push(default)  // the names below leave the shared library (cmake/rooms.cmake)
 namespace longstride {
 
-enum class Device { automatic, cpu, cuda };  // automatic: the best there is
+// What computes. automatic: the best there is, a card where the first one can be used.
+struct Device {
+  enum Kind { automatic, cpu, cuda };
+  constexpr Device(Kind of = automatic, int number = 0) : kind(of), card(number) {}
+  friend constexpr bool operator==(const Device&, const Device&) = default;
+
+  Kind kind;
+  int card;  // of cuda: from 0 on, of the cards that this process is shown (CUDA_VISIBLE_DEVICES)
+};
+// "auto", "cpu", "cuda" (the first card), "cuda:1"; nothing where it is none of them.
+std::optional<Device> read_device(const std::string& word);
+std::string to_string(const Device& device);  // the word; "cuda" for the first card
+
 enum class Precision { automatic, float32, bfloat16 };
 enum class Recompute { automatic, none, block };
 // variance: linear weights of std sqrt(0.125 / fan_in), output 0 (DistAug). paper: 0.125 / sqrt(fan_in), as printed.
@@ -65,8 +77,8 @@ struct TrainingConfig {
   double final_rate = 0;  // share of learning_rate at the end of the cosine
   double weight_decay = 0.01;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
-  double clip = 1.0;   // global gradient norm; 0: off
-  double ema = 0.999;  // 0: off
+  double clip = 1.0;          // global gradient norm; 0: off
+  double ema = 0.999;         // 0: off
   std::int64_t patience = 0;  // validations in a row without a better one that end the run; 0: off
   // Weights to begin with in place of random ones: RUN, a checkpoint or a .safetensors file; empty: none. A run that
   // began with them knows the file and its sha256, and another file in its place is an error.

@@ -21,7 +21,17 @@ struct MachineInfo {
 
 MachineInfo machine_info();
 
-// What of CUDA this build was made with, and the card that Device::cuda is, or why there is none: some words.
+// A card of NVIDIA's that this process is shown: Device(Device::cuda, k) is element k of cards(), of which there are
+// none where this build has no CUDA, or there is no driver.
+struct CardInfo {
+  std::string name;
+  std::string capability;  // "9.0"
+  std::int64_t memory_bytes = 0;
+  std::string why_not;  // this build cannot use it; empty where it can
+};
+std::vector<CardInfo> cards();
+
+// What of CUDA this build was made with, and the cards with their memory, or why there are none: some words.
 std::string card_words();
 
 // Threads that every operation of this process uses from now on, whichever thread calls it. 0, as before the first

@@ -14,7 +14,8 @@ namespace longstride {
 struct Plan {
   std::int64_t parameters = 0;
   std::vector<std::pair<std::string, std::int64_t>> parameters_by_part;
-  std::vector<std::pair<std::string, std::int64_t>> bytes_by_part;  // of memory; sums to total_bytes
+  std::string device = "cpu", device_name;                          // that the memory is of: "cuda", "NVIDIA H200"
+  std::vector<std::pair<std::string, std::int64_t>> bytes_by_part;  // of its memory; sums to total_bytes
   std::int64_t total_bytes = 0;
   // Activations and workspace alone, either way:
   std::int64_t bytes_without_recomputation = 0;
@@ -22,7 +23,9 @@ struct Plan {
   std::int64_t multiply_adds_per_step = 0;  // that the definition needs: no recomputation, pairs that attend
   std::int64_t sent_bytes_per_step = 0;     // by this process to all others that train with it, at most
   std::int64_t memory_available_bytes = 0;
-  bool fits = false;
+  // With a card, what the run takes of this machine's memory besides; 0 where the device is the processor.
+  std::int64_t host_bytes = 0, host_available_bytes = 0;
+  bool fits = false;                         // on the device, and on the host
   std::string advice;                        // where it does not fit: what to change, tried before
   Precision precision = Precision::float32;  // as resolved from automatic
   std::string precision_reason;              // "as asked", or what was measured
@@ -55,9 +58,11 @@ struct Scaling {
 // A model of a step that so many processes share (docs/parallel.md says what it counts): nothing is measured, and no
 // network is made. Error invalid_argument where they cannot share training.lanes, or a rate is not positive.
 Scaling predict_scaling(const Config& config, int processes, const Rates& rates);
+
 // Seconds that a step will take in one process, from what is measured now in about a second on the threads in use: the
 // step itself where it is short, else pieces of it. Validation, samples and checkpoints come on top. Memory: that of
-// the pieces, at most what the run needs.
+// the pieces, at most what the run needs. 0: not known, for a step of a card that is too long to be tried (a head's
+// attention by itself leaves most of a card idle).
 double measure_step(const Config& config, const Plan& plan);
 
 }  // namespace longstride

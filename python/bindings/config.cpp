@@ -23,10 +23,8 @@ Precision precision_of(const std::string& word) {
 }
 
 Device device_of(const std::string& word) {
-  if (word == "auto") return Device::automatic;
-  if (word == "cpu") return Device::cpu;
-  if (word == "cuda") return Device::cuda;
-  throw_invalid("device: needs auto, cpu or cuda, got \"" + word + "\"");
+  if (const std::optional<Device> device = read_device(word)) return *device;
+  throw_invalid("device: needs auto, cpu, cuda or cuda:K, got \"" + word + "\"");
 }
 
 const char* word_of(Precision precision) {

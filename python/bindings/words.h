@@ -8,7 +8,7 @@
 namespace longstride::python {
 
 Precision precision_of(const std::string& word);  // auto | float32 | bfloat16
-Device device_of(const std::string& word);        // auto | cpu | cuda
+Device device_of(const std::string& word);        // auto | cpu | cuda | cuda:K
 const char* word_of(Precision precision);
 
 }  // namespace longstride::python

@@ -27,7 +27,7 @@ def load(run: Path, checkpoint: str | int = "best", *, precision: str = "float32
 
     run: a run directory, a checkpoint directory or a .safetensors file. checkpoint, of a run directory: "best",
     "latest" or a step. precision, of logits, scores and decodings: "float32", "bfloat16" or "auto" (what the run
-    trained with). device: "auto", "cpu" or "cuda".
+    trained with). device: "auto", "cpu", "cuda" or "cuda:1".
 
     Raises FileNotFoundError, ValueError where a name is wrong, CorruptData where the file is damaged,
     NotImplementedError where this build lacks the device, MemoryError.

@@ -36,8 +36,15 @@ double measure_products(Shared& shared, Backend& backend, DType type) {
   for (std::int64_t size = kLeast;; size *= 2) {
     const Buffer a(backend, size * size * size_of(type)), b(backend, a.bytes()), c(backend, a.bytes());
     fill(shared, a, type), fill(shared, b, type);
-    const ProductShape shape{.m = size, .n = size, .k = size, .type = type, .c_type = type, .a_stride = size,
-                             .b_stride = size, .c_stride = size, .b_transposed = true};
+    const ProductShape shape{.m = size,
+                             .n = size,
+                             .k = size,
+                             .type = type,
+                             .c_type = type,
+                             .a_stride = size,
+                             .b_stride = size,
+                             .c_stride = size,
+                             .b_transposed = true};
     const auto once = [&] {
       shared.products.run(shared.card.stream(), shape, a.data(), b.data(), c.data(), workspace.data());
     };
@@ -80,6 +87,6 @@ double CudaBackend::bfloat16_over_float32() const {
 
 namespace longstride {
 
-std::unique_ptr<Backend> make_cuda_backend() { return std::make_unique<cuda::CudaBackend>(); }
+std::unique_ptr<Backend> make_cuda_backend(int card) { return std::make_unique<cuda::CudaBackend>(card); }
 
 }  // namespace longstride

@@ -8,9 +8,13 @@ namespace longstride::cuda {
 
 class CudaBackend : public Backend {
  public:
+  explicit CudaBackend(int card) : shared_(card) {}
+
   void* allocate(std::int64_t bytes) override { return shared_.card.allocate(bytes); }
   void release(void* memory) noexcept override { shared_.card.release(memory); }
-  void upload(void* to, const void* from_host, std::int64_t bytes) override { shared_.card.upload(to, from_host, bytes); }
+  void upload(void* to, const void* from_host, std::int64_t bytes) override {
+    shared_.card.upload(to, from_host, bytes);
+  }
   void download(void* to_host, const void* from, std::int64_t bytes) override {
     shared_.card.download(to_host, from, bytes);
   }

@@ -20,15 +20,14 @@ Found look() {
   Found found;
   cudaDriverGetVersion(&found.driver_version);
   cudaRuntimeGetVersion(&found.runtime_version);
-  const cudaError_t counted = cudaGetDeviceCount(&found.cards);
-  if (counted == cudaErrorNoDevice) found.cards = 0;
+  int cards = 0;
+  const cudaError_t counted = cudaGetDeviceCount(&cards);
   if (counted != cudaSuccess && counted != cudaErrorNoDevice && counted != cudaErrorInsufficientDriver)
     found.failure = cudaGetErrorString(counted);
-  cudaDeviceProp card = {};
-  if (counted == cudaSuccess && found.cards > 0 && cudaGetDeviceProperties(&card, 0) == cudaSuccess) {
-    found.name = card.name;
-    found.major = card.major;
-    found.minor = card.minor;
+  for (int which = 0; counted == cudaSuccess && which < cards; ++which) {
+    cudaDeviceProp card = {};
+    if (cudaGetDeviceProperties(&card, which) != cudaSuccess) break;
+    found.cards.push_back({card.name, card.major, card.minor, static_cast<std::int64_t>(card.totalGlobalMem)});
   }
   cudaGetLastError();  // what failed was said
   return found;
@@ -36,6 +35,14 @@ Found look() {
 
 cudaStream_t stream_of(const Stream& stream) { return static_cast<cudaStream_t>(stream.handle); }
 std::size_t size(std::int64_t bytes) { return static_cast<std::size_t>(bytes); }
+
+// A graph would take the address in the host's memory along, and read there when it is replayed.
+void require_not_recorded(cudaStream_t stream, const char* what) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  require(cudaStreamIsCapturing(stream, &status), what);
+  if (status != cudaStreamCaptureStatusNone)
+    throw Error(ErrorKind::unavailable, fmt::format("cuda: {} cannot be recorded", what));
+}
 
 }  // namespace
 
@@ -47,9 +54,9 @@ void require(int status, const char* what) {
   throw Error(kind, fmt::format("cuda: {} failed: {}", what, cudaGetErrorString(error)));
 }
 
-Card::Card() {
-  if (const std::string why = why_no_cuda(); !why.empty()) throw Error(ErrorKind::unavailable, "cuda: " + why);
-  require(cudaSetDevice(0), "the start of the card");
+Card::Card(int which) : which_(which) {
+  if (const std::string why = why_no_cuda(which); !why.empty()) throw Error(ErrorKind::unavailable, "cuda: " + why);
+  require(cudaSetDevice(which), "the start of the card");
   require_memory_to_begin(facts().memory_available_bytes);
   cudaStream_t made = nullptr;
   require(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking), "a stream");
@@ -57,9 +64,13 @@ Card::Card() {
 }
 Card::~Card() { cudaStreamDestroy(stream_of(stream_)); }
 
+// Each thread has a card of its own that the runtime's calls are about, the first until it says another.
+void Card::use() const { require(cudaSetDevice(which_), "the choice of the card"); }
+
 void* Card::allocate(std::int64_t bytes) {
   void* memory = nullptr;
   if (bytes == 0) return memory;
+  use();
   const cudaError_t status = cudaMalloc(&memory, size(bytes));
   if (status == cudaErrorMemoryAllocation || status == cudaErrorInvalidValue) {  // the latter: more than can be said
     cudaGetLastError();
@@ -69,64 +80,109 @@ void* Card::allocate(std::int64_t bytes) {
   require(status, "memory of the card");
   return memory;
 }
-void Card::release(void* memory) noexcept { cudaFree(memory); }
+void Card::release(void* memory) noexcept { cudaFree(memory); }  // of whichever card
 
 // The runtime takes what lies in pageable memory before the call returns, and waits for what it writes there; the other
 // direction waits for the stream besides, should the memory be pinned.
 void Card::upload(void* to, const void* from_host, std::int64_t bytes) {
   if (bytes == 0) return;
+  use();
+  require_not_recorded(stream_of(stream_), "an upload");
   require(cudaMemcpyAsync(to, from_host, size(bytes), cudaMemcpyHostToDevice, stream_of(stream_)), "an upload");
 }
 void Card::download(void* to_host, const void* from, std::int64_t bytes) {
   if (bytes == 0) return;
+  use();
+  require_not_recorded(stream_of(stream_), "a download");
   require(cudaMemcpyAsync(to_host, from, size(bytes), cudaMemcpyDeviceToHost, stream_of(stream_)), "a download");
   wait();
 }
 void Card::copy(void* to, const void* from, std::int64_t bytes) {
   if (bytes == 0) return;
+  use();
   require(cudaMemcpyAsync(to, from, size(bytes), cudaMemcpyDeviceToDevice, stream_of(stream_)), "a copy");
 }
 void Card::zero(void* memory, std::int64_t bytes) {
   if (bytes == 0) return;
+  use();
   require(cudaMemsetAsync(memory, 0, size(bytes), stream_of(stream_)), "a clearing of memory");
 }
 void Card::wait() { require(cudaStreamSynchronize(stream_of(stream_)), "work on the card"); }
 
+namespace {
+
+struct Graph : Recorded {
+  cudaStream_t stream = nullptr;
+  cudaGraphExec_t made = nullptr;
+  ~Graph() override {
+    if (made == nullptr) return;
+    cudaStreamSynchronize(stream);  // it may be at work
+    cudaGraphExecDestroy(made);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Recorded> Card::record(const std::function<void()>& work) {
+  use();
+  auto graph = std::make_unique<Graph>();
+  graph->stream = stream_of(stream_);
+  require(cudaStreamBeginCapture(graph->stream, cudaStreamCaptureModeThreadLocal), "a recording");
+  cudaGraph_t seen = nullptr;
+  try {
+    work();
+  } catch (...) {
+    cudaStreamEndCapture(graph->stream, &seen);
+    if (seen != nullptr) cudaGraphDestroy(seen);
+    cudaGetLastError();  // it has been thrown
+    throw;
+  }
+  const cudaError_t ended = cudaStreamEndCapture(graph->stream, &seen);
+  const cudaError_t made = ended == cudaSuccess ? cudaGraphInstantiate(&graph->made, seen, 0) : ended;
+  if (seen != nullptr) cudaGraphDestroy(seen);
+  require(made, "a recording");
+  return graph;
+}
+void Card::replay(const Recorded& recorded) {
+  use();
+  require(cudaGraphLaunch(static_cast<const Graph&>(recorded).made, stream_of(stream_)), "recorded work");
+}
+
 CardFacts Card::facts() const {
+  use();
   std::size_t free = 0, all = 0;
   require(cudaMemGetInfo(&free, &all), "a look at the card's memory");
-  return {look().name, static_cast<std::int64_t>(all), static_cast<std::int64_t>(free)};
+  const Found found = look();
+  const auto which = static_cast<std::size_t>(which_);
+  return {which < found.cards.size() ? found.cards[which].name : "", static_cast<std::int64_t>(all),
+          static_cast<std::int64_t>(free)};
 }
 
 double Card::time_s(const std::function<void()>& work) {
-  struct Events {
-    cudaEvent_t begin = nullptr, end = nullptr;
-    Events() {
-      require(cudaEventCreate(&begin), "an event");
-      require(cudaEventCreate(&end), "an event");
-    }
-    ~Events() { cudaEventDestroy(begin), cudaEventDestroy(end); }
-  } events;
-  require(cudaEventRecord(events.begin, stream_of(stream_)), "an event");
+  struct Event {
+    cudaEvent_t made = nullptr;
+    Event() { require(cudaEventCreate(&made), "an event"); }
+    ~Event() { cudaEventDestroy(made); }
+    Event(const Event&) = delete;
+    Event& operator=(const Event&) = delete;
+  };
+  use();
+  const Event begin, end;
+  require(cudaEventRecord(begin.made, stream_of(stream_)), "an event");
   work();
-  require(cudaEventRecord(events.end, stream_of(stream_)), "an event");
-  require(cudaEventSynchronize(events.end), "work on the card");
+  require(cudaEventRecord(end.made, stream_of(stream_)), "an event");
+  require(cudaEventSynchronize(end.made), "work on the card");
   float taken_ms = 0;
-  require(cudaEventElapsedTime(&taken_ms, events.begin, events.end), "an event");
+  require(cudaEventElapsedTime(&taken_ms, begin.made, end.made), "an event");
   return static_cast<double>(taken_ms) / 1000;
 }
 
 }  // namespace cuda
 
-std::string why_no_cuda() {
-  static const std::string why = cuda::why_unusable(cuda::look());
-  return why;
-}
+std::string why_no_cuda(int card) { return cuda::why_unusable(cuda::look(), card); }
 
-std::string card_words() {
-  const std::string of_build = "CUDA " + cuda::version_words(cuda::look().runtime_version);
-  const std::string why = why_no_cuda();
-  return of_build + "; " + (why.empty() ? cuda::look().name : why);
-}
+std::vector<CardInfo> cards() { return cuda::cards_of(cuda::look()); }
+
+std::string card_words() { return cuda::words_of(cuda::look()); }
 
 }  // namespace longstride

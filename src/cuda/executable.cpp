@@ -7,10 +7,11 @@
 #include <utility>
 
 #include "cuda/operations.h"
+#include "longstride/error.h"
 
 namespace longstride::cuda {
 
-Shared::Shared() { inputs_ = static_cast<StepInputs*>(card.allocate(sizeof(StepInputs))); }
+Shared::Shared(int which) : card(which) { inputs_ = static_cast<StepInputs*>(card.allocate(sizeof(StepInputs))); }
 Shared::~Shared() {
   card.release(workspace_);
   card.release(inputs_);
@@ -29,6 +30,7 @@ CudaExecutable::CudaExecutable(Program program, Shared& shared) : program_(std::
   program_.lay_out();
   for (const Operation& operation : program_.operations()) {
     check(operation);
+    marks_ = marks_ || std::holds_alternative<Mark>(operation);
     attention_.emplace_back();
     const std::int64_t bytes = std::visit(
         [this]<class Op>(const Op& op) {
@@ -48,13 +50,44 @@ CudaExecutable::CudaExecutable(Program program, Shared& shared) : program_(std::
 }
 
 void CudaExecutable::bind(void* arena) {
+  recorded_.reset();
+  runs_since_bound_ = 0;
   program_.bind(arena);
   shared_.reserve(workspace_bytes_);
 }
 
 void CudaExecutable::run(const StepInputs& inputs, const AtMark& at_mark) {
   Card& card = shared_.card;
+  card.use();
   card.upload(shared_.inputs(), &inputs, sizeof(inputs));
+  const bool is_watched = at_mark && marks_;
+  if (!is_watched && record())
+    card.replay(*recorded_);
+  else
+    put(at_mark);
+}
+
+// Whether there is a recording of the program as it would run now. The first runs after bind are for what is done once,
+// such as the choice of a product's algorithm, and for programs that never come again. What cannot be recorded is run
+// as before: sums of rows bring addresses from the host in the midst of it.
+bool CudaExecutable::record() {
+  constexpr int kFirstRuns = 2;
+  if (!can_be_recorded_ || runs_since_bound_++ < kFirstRuns) return false;
+  runs_since_bound_ = kFirstRuns;
+  if (recorded_ && recorded_workspace_ == shared_.workspace()) return true;
+  recorded_.reset();
+  try {
+    recorded_ = shared_.card.record([this] { put({}); });
+  } catch (const Error&) {
+    can_be_recorded_ = false;
+    return false;
+  }
+  recorded_workspace_ = shared_.workspace();
+  return true;
+}
+
+void CudaExecutable::put(const AtMark& at_mark) {
+  Card& card = shared_.card;
   const Run run{card, shared_.products, shared_.inputs(), shared_.workspace(),
                 shared_.workspace() + scratch_of(Products::workspace_bytes())};
   for (std::size_t at = 0; at < program_.operations().size(); ++at) {

@@ -1,6 +1,8 @@
-// A program on a card: its operations put into the card's stream, one after the other.
+// A program on a card: its operations put into the card's stream, one after the other; from the third run on as one
+// thing, recorded in it.
 #pragma once
 
+#include <memory>
 #include <variant>
 #include <vector>
 
@@ -15,7 +17,7 @@ namespace longstride::cuda {
 // What all executables of a backend share.
 class Shared {
  public:
-  Shared();
+  explicit Shared(int which);  // of the cards
   ~Shared();
   Shared(const Shared&) = delete;
   Shared& operator=(const Shared&) = delete;
@@ -47,10 +49,18 @@ class CudaExecutable : public Executable {
   void run(const StepInputs& inputs, const AtMark& at_mark) override;
 
  private:
+  void put(const AtMark& at_mark);
+  bool record();
+
   Program program_;
   Shared& shared_;
   std::vector<std::variant<std::monostate, AttentionForward, AttentionGradient>> attention_;  // one an operation
   std::int64_t workspace_bytes_ = 0;
+  bool marks_ = false;
+  bool can_be_recorded_ = true;
+  int runs_since_bound_ = 0;
+  std::unique_ptr<Recorded> recorded_;
+  const char* recorded_workspace_ = nullptr;  // the scratch memory that is in it
 };
 
 }  // namespace longstride::cuda

@@ -18,6 +18,7 @@
 #include "cuda/status.h"
 #else
 #include "cuda/host/interpreter.h"
+#include "cuda/host/recorded.h"
 #endif
 
 namespace longstride::cuda {
@@ -85,8 +86,10 @@ void launch(Stream& stream, const Kernel& kernel, Grid grid) {
 #else
 
 template <class Kernel>
-void launch(Stream&, const Kernel& kernel, Grid grid) {
-  host::run_blocks(grid, Kernel::kThreads, kernel.shared_bytes(), [&](host::HostBlock& block) { kernel(block); });
+void launch(Stream& stream, const Kernel& kernel, Grid grid) {
+  host::put(stream, [kernel, grid] {
+    host::run_blocks(grid, Kernel::kThreads, kernel.shared_bytes(), [&](host::HostBlock& block) { kernel(block); });
+  });
 }
 
 #endif

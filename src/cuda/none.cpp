@@ -6,11 +6,13 @@
 
 namespace longstride {
 
-[[gnu::weak]] std::string why_no_cuda() { return "this build has no CUDA backend"; }
+[[gnu::weak]] std::string why_no_cuda(int) { return "this build has no CUDA backend"; }
 
 [[gnu::weak]] std::string card_words() { return why_no_cuda(); }
 
-[[gnu::weak]] std::unique_ptr<Backend> make_cuda_backend() {
+[[gnu::weak]] std::vector<CardInfo> cards() { return {}; }
+
+[[gnu::weak]] std::unique_ptr<Backend> make_cuda_backend(int) {
   throw Error(ErrorKind::unavailable, "cuda: " + why_no_cuda());
 }
 

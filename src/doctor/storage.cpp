@@ -76,8 +76,9 @@ Finding memory(Backend& backend, Device device) {
   const Facts facts = backend.facts();
   const auto free = static_cast<double>(facts.memory_available_bytes);
   return {.verdict = free < needed ? Verdict::wrong : Verdict::ok,
-          .sentence = fmt::format("{} of {} are free; training text-small takes {}", gigabytes(free),
-                                  gigabytes(static_cast<double>(facts.memory_bytes)), gigabytes(needed)),
+          .sentence = fmt::format("{} of {} are free{}; training text-small takes {}", gigabytes(free),
+                                  gigabytes(static_cast<double>(facts.memory_bytes)),
+                                  facts.device == "cpu" ? "" : " on " + facts.name, gigabytes(needed)),
           .figures = {{"free_bytes", free}, {"needed_bytes", needed}}};
 }
 

@@ -91,6 +91,15 @@ ConfigField word(std::string key, Section Config::*section, Choice Section::*mem
   return {std::move(key), read, write};
 }
 
+ConfigField device_field() {
+  const auto read = [](Config& config, const json& value) {
+    const std::optional<Device> device = read_device(value.is_string() ? value.get<std::string>() : "");
+    if (!device) throw std::string("one of auto, cpu, cuda, cuda:K");
+    config.training.device = *device;
+  };
+  return {"training.device", read, [](const Config& config) { return json(to_string(config.training.device)); }};
+}
+
 template <class Section>
 ConfigField sizes(std::string key, Section Config::*section, std::vector<std::int64_t> Section::*member,
                   std::size_t fewest, std::size_t most, double high) {
@@ -248,7 +257,7 @@ std::vector<ConfigField> make_fields() {
       init_sha256_field(),
       whole("training.seed", training, &T::seed, 0, 0x1p62),
       whole("training.threads", training, &T::threads, 0, 4096),
-      word("training.device", training, &T::device, {"auto", "cpu", "cuda"}),
+      device_field(),
       word("training.precision", training, &T::precision, {"auto", "float32", "bfloat16"}),
       word("training.recompute", training, &T::recompute, {"auto", "none", "block"}),
       real("training.checkpoint_minutes", training, &T::checkpoint_minutes, 0, kMostMinutes),

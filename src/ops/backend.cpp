@@ -1,6 +1,7 @@
 // This chooses a device, and runs operations that need no program around them.
 #include "ops/backend.h"
 
+#include "longstride/device.h"
 #include "longstride/error.h"
 
 namespace longstride {
@@ -19,15 +20,19 @@ void run_once(Backend& backend, Operation operation, const StepInputs& inputs) {
 }
 
 void check_device(Device device) {
-  if (device != Device::cuda) return;
-  if (const std::string why = why_no_cuda(); !why.empty())
+  if (device.kind != Device::cuda) return;
+  const auto there = static_cast<int>(cards().size());
+  if (there > 0 && (device.card < 0 || device.card >= there))
+    throw_invalid("device: needs a card that this process is shown, cuda:0" +
+                  (there == 1 ? "" : " to cuda:" + std::to_string(there - 1)) + ", got " + to_string(device));
+  if (const std::string why = why_no_cuda(device.card); !why.empty())
     throw Error(ErrorKind::unavailable, "device: " + why + "; needs cpu");
 }
 
 std::unique_ptr<Backend> make_backend(Device device) {
   check_device(device);
-  const bool on_card = device == Device::cuda || (device == Device::automatic && why_no_cuda().empty());
-  return on_card ? make_cuda_backend() : make_cpu_backend();
+  const bool on_card = device.kind == Device::cuda || (device == Device::automatic && why_no_cuda().empty());
+  return on_card ? make_cuda_backend(device.card) : make_cpu_backend();
 }
 
 }  // namespace longstride

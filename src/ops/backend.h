@@ -77,16 +77,16 @@ std::unique_ptr<Executable> compile_bound(Backend& backend, std::vector<Operatio
 // The same of one operation, run at once: for what is done once, and for tests.
 void run_once(Backend& backend, Operation operation, const StepInputs& inputs = {});
 
-// Device::automatic: a card where this build and this machine can use one, else the processor. Error unavailable where
-// there is no such device.
+// Device::automatic: the first card where this build and this machine can use it, else the processor. Errors:
+// unavailable where there is no such device; invalid_argument where there are cards, and none of that number.
 std::unique_ptr<Backend> make_backend(Device device);
-void check_device(Device device);  // the same error, without making anything
+void check_device(Device device);  // the same errors, without making anything
 
 // One a device; where a build lacks the device, the linker finds a stub that throws Error(unavailable).
 std::unique_ptr<Backend> make_cpu_backend();
-std::unique_ptr<Backend> make_cuda_backend();
+std::unique_ptr<Backend> make_cuda_backend(int card = 0);
 
-// Why this build or this machine can use no card, a sentence without its end; empty where one can be used.
-std::string why_no_cuda();
+// Why this build or this machine cannot use that card, a sentence without its end; empty where it can be used.
+std::string why_no_cuda(int card = 0);
 
 }  // namespace longstride

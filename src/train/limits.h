@@ -28,4 +28,10 @@ inline constexpr std::int64_t kProgramBytes = 32 << 20;
 // processes of one machine share.
 inline constexpr std::int64_t kCarrierBytes = 24 << 20;
 
+// With a card, which has its own code and what its operations begin with beside a run's buffers: the kernels that were
+// used, streams, small numbers. On the host the driver and cuBLASLt take more than kProgramBytes. Both are estimates:
+// they were not measured on a card yet.
+inline constexpr std::int64_t kCardProgramBytes = 64 << 20;
+inline constexpr std::int64_t kCardHostBytes = 400 << 20;
+
 }  // namespace longstride

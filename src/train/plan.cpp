@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "longstride/device.h"
 #include "longstride/error.h"
 #include "model/engine.h"
 #include "model/network.h"
@@ -43,6 +44,19 @@ struct Share {
 
 std::int64_t bytes_of(const Network::Bytes& bytes) { return bytes.activations + bytes.workspace; }
 
+std::int64_t program_bytes(const Share& share) { return kProgramBytes + (share.processes > 1 ? kCarrierBytes : 0); }
+
+// What a run on a card keeps on the host: the program, a step's tokens as passes are given them, and one tensor at a
+// time of those that are saved.
+std::int64_t host_bytes(const Config& config, const ParameterTable& table, const Share& share) {
+  const auto orders = static_cast<std::int64_t>(config.model.hash_orders.size());
+  constexpr std::int64_t kOfToken = 4 * 4;  // itself, as an input, as a target, its loss
+  std::int64_t largest = 0;
+  for (const Parameter& entry : table.entries()) largest = std::max(largest, entry.count * 4);
+  return program_bytes(share) + kCardHostBytes + largest +
+         config.training.batch * config.model.context * (kOfToken + 4 * orders);
+}
+
 void sum_memory(Plan& plan, const Config& config, Backend& backend, DType type, const Network::Bytes& training,
                 const Share& share) {
   auto& parts = plan.bytes_by_part;
@@ -51,7 +65,7 @@ void sum_memory(Plan& plan, const Config& config, Backend& backend, DType type, 
   parts.emplace_back("workspace", training.workspace);
   if (samples(config) && share.rank == 0)
     for (const auto& part : Engine::memory(backend, config.model, engine_shape(config, type))) parts.push_back(part);
-  parts.emplace_back("program", kProgramBytes + (share.processes > 1 ? kCarrierBytes : 0));
+  parts.emplace_back("program", plan.device == "cpu" ? program_bytes(share) : kCardProgramBytes);
   plan.total_bytes = 0;
   for (const auto& [name, bytes] : parts) plan.total_bytes += bytes;
 }
@@ -66,7 +80,13 @@ Plan without_advice(const Config& config, int processes, int rank) {
   Plan plan;
   plan.multiply_adds_per_step = multiply_adds_per_step(config);
   add_parameters(plan, table);
+  plan.device = facts.device;
+  plan.device_name = facts.name;
   plan.memory_available_bytes = facts.memory_available_bytes;
+  if (plan.device != "cpu") {
+    plan.host_bytes = host_bytes(config, table, share);
+    plan.host_available_bytes = machine_info().memory_available_bytes;
+  }
   const PrecisionChoice choice = resolved(config.training.precision, *backend);
   plan.precision = choice.precision;
   plan.precision_reason = choice.reason;
@@ -85,7 +105,7 @@ Plan without_advice(const Config& config, int processes, int rank) {
     plan.recompute = Recompute::block;
     sum_memory(plan, config, *backend, type, recomputing, share);
   }
-  plan.fits = plan.total_bytes <= plan.memory_available_bytes;
+  plan.fits = plan.total_bytes <= plan.memory_available_bytes && plan.host_bytes <= plan.host_available_bytes;
   return plan;
 }
 

@@ -184,6 +184,7 @@ double measure_step(const Config& asked, const Plan& plan) {
     const StepTimes whole = time_step(*backend, config, plan);
     return passes * whole.pass_s + whole.update_s;
   }
+  if (backend->facts().device != "cpu") return 0;
   return dense_seconds(*backend, config, plan, rate) + attention_seconds(*backend, config, plan, rate);
 }
 

@@ -25,9 +25,12 @@ namespace {
 
 void require_memory(const Plan& plan) {
   if (plan.fits) return;
-  const auto needed = static_cast<double>(plan.total_bytes), free = static_cast<double>(plan.memory_available_bytes);
-  throw Error(ErrorKind::exhausted, "train: this run needs " + gigabytes(needed) + " of memory, " + gigabytes(free) +
-                                        " are free; " + plan.advice);
+  const bool on_host = plan.total_bytes <= plan.memory_available_bytes;
+  const auto needed = static_cast<double>(on_host ? plan.host_bytes : plan.total_bytes),
+             free = static_cast<double>(on_host ? plan.host_available_bytes : plan.memory_available_bytes);
+  const std::string where = plan.device == "cpu" ? "" : on_host ? " beside the card's" : " of " + plan.device_name;
+  throw Error(ErrorKind::exhausted, "train: this run needs " + gigabytes(needed) + " of memory" + where + ", " +
+                                        gigabytes(free) + " are free; " + plan.advice);
 }
 
 // The first process's, in all of them.
@@ -40,9 +43,8 @@ Config shared(World& world, const Config& config) {
 std::unique_ptr<Dataset> open_data(World& world, const Config& config, const TrainOptions& options, const Noted& note) {
   std::unique_ptr<Dataset> data;
   in_turns(world, [&] {
-    data = std::make_unique<Dataset>(
-        config.data,
-        DatasetOptions{RunDirectory::cache_path(options.out), &config.model, options.stop, note, options.out});
+    data = std::make_unique<Dataset>(config.data, DatasetOptions{RunDirectory::cache_path(options.out), &config.model,
+                                                                 options.stop, note, options.out});
   });
   return data;
 }
@@ -71,9 +73,10 @@ void note_edits(const RunDirectory& run, Config config, const Noted& note) {
 
 void require_validation(const Config& config, const Dataset& data) {
   if (config.training.patience == 0 || data.part(Split::valid).size() > 0) return;
-  throw_invalid(fmt::format("training.patience: counts validations, and the validation part of {} is empty; give "
-                            "data.split a share for it, or set it to 0",
-                            data.describe()));
+  throw_invalid(
+      fmt::format("training.patience: counts validations, and the validation part of {} is empty; give "
+                  "data.split a share for it, or set it to 0",
+                  data.describe()));
 }
 
 }  // namespace

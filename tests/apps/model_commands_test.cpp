@@ -164,7 +164,8 @@ TEST_F(ModelCommands, EvaluateAndSampleComputeOnTheDeviceThatIsNamed) {
       EXPECT_NE(done.out, "");
     }
     EXPECT_EQ(refused(on(command, "cuda"), 1), begin + "device: " + why_no_cuda() + "; needs cpu\n");
-    EXPECT_EQ(refused(on(command, "nonsense")), begin + "--device: needs auto, cpu or cuda, got \"nonsense\"\n");
+    EXPECT_EQ(refused(on(command, "nonsense")),
+              begin + "--device: needs auto, cpu, cuda or cuda:K, got \"nonsense\"\n");
   }
 }
 

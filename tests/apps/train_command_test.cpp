@@ -201,7 +201,7 @@ TEST_F(TrainCommand, TrainsAndPlansForTheDeviceThatIsNamed) {
       EXPECT_EQ(done.status, 0) << done.err;
     }
     EXPECT_EQ(refused(on("cuda"), 1), begin + "device: " + why_no_cuda() + "; needs cpu\n");
-    EXPECT_EQ(refused(on("nonsense")), begin + "--device: needs auto, cpu or cuda, got \"nonsense\"\n");
+    EXPECT_EQ(refused(on("nonsense")), begin + "--device: needs auto, cpu, cuda or cuda:K, got \"nonsense\"\n");
   }
   EXPECT_EQ(read("on-cpu/checkpoints/000000001/model.safetensors"),
             read("on-auto/checkpoints/000000001/model.safetensors"));
@@ -214,7 +214,8 @@ TEST_F(TrainCommand, TrainsAndPlansForTheDeviceThatIsNamed) {
 }
 
 TEST_F(TrainCommand, ShowsHelpWithAnExampleForEveryCommand) {
-  for (const char* command : {"train", "evaluate", "sample", "pattern", "plan", "info", "attention", "doctor", "chat"}) {
+  for (const char* command :
+       {"train", "evaluate", "sample", "pattern", "plan", "info", "attention", "doctor", "chat"}) {
     const Finished done = run({command, "--help"});
     EXPECT_EQ(done.status, 0);
     EXPECT_EQ(done.err, "");

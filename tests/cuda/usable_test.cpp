@@ -10,14 +10,14 @@
 namespace longstride::cuda {
 namespace {
 
-Found machine() { return {12080, 12040, "", 1, "NVIDIA H200", 9, 0}; }
+Found machine() { return {12080, 12040, "", {{"NVIDIA H200", 9, 0, 150'754'820'096}}}; }
 
 TEST(Usable, IsACardOfTheFirstGenerationWithBfloat16OrALaterOne) {
   EXPECT_EQ(why_unusable(machine()), "");
   Found of = machine();
-  of.major = 8;
+  of.cards[0].major = 8;
   EXPECT_EQ(why_unusable(of), "");
-  of.name = "Tesla T4", of.major = 7, of.minor = 5;
+  of.cards[0] = {"Tesla T4", 7, 5, 15'000'000'000};
   EXPECT_EQ(why_unusable(of), "the card Tesla T4 has compute capability 7.5, and at least 8.0 is needed");
 }
 
@@ -27,17 +27,42 @@ TEST(Usable, NeedsADriverOfTheBuildsMajorVersion) {
   EXPECT_EQ(why_unusable(of), "");
   of.driver_version = 11080;
   EXPECT_EQ(why_unusable(of), "the NVIDIA driver knows CUDA 11.8, and this build was made with 12.4");
-  of.cards = 0, of.driver_version = 0;
+  of.cards.clear(), of.driver_version = 0;
   EXPECT_EQ(why_unusable(of), "no NVIDIA driver was found");
 }
 
 TEST(Usable, NeedsACardThatStarts) {
   Found of = machine();
-  of.cards = 0;
+  of.cards.clear();
   EXPECT_EQ(why_unusable(of), "no NVIDIA card was found");
   of.failure = "system has unsupported display driver / cuda driver combination";
-  EXPECT_EQ(why_unusable(of),
-            "CUDA did not start (system has unsupported display driver / cuda driver combination)");
+  EXPECT_EQ(why_unusable(of), "CUDA did not start (system has unsupported display driver / cuda driver combination)");
+}
+
+TEST(Usable, IsAskedOfEachCardByItsNumber) {
+  Found of = machine();
+  EXPECT_EQ(words_of(of), "CUDA 12.4; NVIDIA H200 (150.8 GB)");
+  of.cards.push_back({"Tesla T4", 7, 5, 15'000'000'000});
+  const std::string old = "the card Tesla T4 has compute capability 7.5, and at least 8.0 is needed";
+  EXPECT_EQ(why_unusable(of, 0), "");
+  EXPECT_EQ(why_unusable(of, 1), old);
+  EXPECT_EQ(why_unusable(of, 2), "there is no NVIDIA card of number 2");
+  EXPECT_EQ(words_of(of), "CUDA 12.4; cuda:0 NVIDIA H200 (150.8 GB), cuda:1 Tesla T4 (15.0 GB, not used: " + old + ")");
+  const std::vector<CardInfo> cards = cards_of(of);
+  ASSERT_EQ(cards.size(), 2u);
+  EXPECT_EQ(cards[0].capability, "9.0");
+  EXPECT_EQ(cards[0].memory_bytes, 150'754'820'096);
+  EXPECT_EQ(cards[0].why_not, "");
+  EXPECT_EQ(cards[1].why_not, old);
+  of.cards.clear();
+  EXPECT_EQ(words_of(of), "CUDA 12.4; no NVIDIA card was found");
+}
+
+TEST(Usable, ACardIsNamedByItsNumber) {
+  EXPECT_EQ(make_backend(*read_device("cuda:1"))->facts().name, cards()[1].name);
+  EXPECT_EQ(make_backend(*read_device("cuda"))->facts().name, cards()[0].name);
+  EXPECT_EQ(words_of_error(ErrorKind::invalid_argument, [] { make_backend(*read_device("cuda:2")); }),
+            "device: needs a card that this process is shown, cuda:0 to cuda:1, got cuda:2");
 }
 
 TEST(Usable, NeedsSomeMemoryToBeginWith) {

@@ -9,9 +9,11 @@ std::unique_ptr<Backend> make_cpu_backend() {
   throw Error(ErrorKind::unavailable, "this program was built without a device");
 }
 
-std::unique_ptr<Backend> make_cuda_backend() { return make_cpu_backend(); }
+std::unique_ptr<Backend> make_cuda_backend(int) { return make_cpu_backend(); }
 
-std::string why_no_cuda() { return "this program was built without a device"; }
+std::vector<CardInfo> cards() { return {}; }
+
+std::string why_no_cuda(int) { return "this program was built without a device"; }
 
 MachineInfo machine_info() { return {}; }
 

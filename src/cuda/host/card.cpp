@@ -1,11 +1,14 @@
-// The twin of a card, for tests: what a card is asked for later is done at once, in memory that the host reaches no other
-// way (cuda/host/memory.h).
+// The twin of a card, for tests: what a card is asked for later is done at once, in memory that the host reaches no
+// other way (cuda/host/memory.h).
 #include "cuda/card.h"
 
 #include <chrono>
 #include <cstring>
+#include <utility>
+#include <vector>
 
 #include "cuda/host/memory.h"
+#include "cuda/host/recorded.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "ops/backend.h"
@@ -16,7 +19,17 @@ namespace cuda {
 
 namespace {
 
-constexpr std::int64_t kMemory = std::int64_t{8} << 30;
+std::int64_t replayed = 0;
+
+struct Noted : Recorded {
+  host::Work work;
+};
+
+// As a card cannot record what the host waits for or brings, so does its twin.
+void require_not_recorded(const Stream& stream, const char* what) {
+  if (stream.handle != nullptr)
+    throw Error(ErrorKind::unavailable, std::string("cuda: ") + what + " cannot be recorded");
+}
 
 void move_bytes(void* to, const void* from, std::int64_t bytes) {
   const host::AtWork at_work;
@@ -25,28 +38,63 @@ void move_bytes(void* to, const void* from, std::int64_t bytes) {
 
 }  // namespace
 
-Card::Card() = default;
+Card::Card(int which) : which_(which) {}
 Card::~Card() = default;
+void Card::use() const {}
 
 void* Card::allocate(std::int64_t bytes) {
   if (bytes == 0) return nullptr;
-  void* memory = bytes > kMemory ? nullptr : host::take_memory(bytes);
+  void* memory = host::take_memory(bytes);
   if (memory == nullptr)
     throw Error(ErrorKind::exhausted, "cuda: needs " + std::to_string(bytes) + " more bytes of the card's memory");
   return memory;
 }
 void Card::release(void* memory) noexcept { host::give_back(memory); }
 
-void Card::upload(void* to, const void* from_host, std::int64_t bytes) { move_bytes(to, from_host, bytes); }
-void Card::download(void* to_host, const void* from, std::int64_t bytes) { move_bytes(to_host, from, bytes); }
-void Card::copy(void* to, const void* from, std::int64_t bytes) { move_bytes(to, from, bytes); }
-void Card::zero(void* memory, std::int64_t bytes) {
-  const host::AtWork at_work;
-  if (bytes > 0) std::memset(memory, 0, static_cast<std::size_t>(bytes));
+void Card::upload(void* to, const void* from_host, std::int64_t bytes) {
+  require_not_recorded(stream_, "an upload");
+  move_bytes(to, from_host, bytes);
 }
-void Card::wait() {}
+void Card::download(void* to_host, const void* from, std::int64_t bytes) {
+  require_not_recorded(stream_, "a download");
+  move_bytes(to_host, from, bytes);
+}
+void Card::copy(void* to, const void* from, std::int64_t bytes) {
+  host::put(stream_, [=] { move_bytes(to, from, bytes); });
+}
+void Card::zero(void* memory, std::int64_t bytes) {
+  host::put(stream_, [=] {
+    const host::AtWork at_work;
+    if (bytes > 0) std::memset(memory, 0, static_cast<std::size_t>(bytes));
+  });
+}
+void Card::wait() { require_not_recorded(stream_, "a wait"); }
 
-CardFacts Card::facts() const { return {"a card that is interpreted", kMemory, kMemory}; }
+std::unique_ptr<Recorded> Card::record(const std::function<void()>& work) {
+  auto noted = std::make_unique<Noted>();
+  struct Recording {
+    Stream& stream;
+    ~Recording() { stream.handle = nullptr; }
+  } recording{stream_};
+  stream_.handle = &noted->work;
+  work();
+  return noted;
+}
+void Card::replay(const Recorded& recorded) {
+  ++replayed;
+  for (const auto& piece : static_cast<const Noted&>(recorded).work) piece();
+}
+
+void host::put(Stream& stream, std::function<void()> work) {
+  if (stream.handle == nullptr) return work();
+  static_cast<host::Work*>(stream.handle)->push_back(std::move(work));
+}
+std::int64_t host::replays() { return replayed; }
+
+CardFacts Card::facts() const {
+  const host::MemoryUse use = host::memory_use();
+  return {cards()[static_cast<std::size_t>(which_)].name, use.all_bytes, use.all_bytes - use.taken_bytes};
+}
 
 double Card::time_s(const std::function<void()>& work) {
   using Clock = std::chrono::steady_clock;
@@ -57,8 +105,13 @@ double Card::time_s(const std::function<void()>& work) {
 
 }  // namespace cuda
 
-std::string why_no_cuda() { return ""; }
+std::string why_no_cuda(int) { return ""; }
 
-std::string card_words() { return cuda::Card().facts().name; }
+std::vector<CardInfo> cards() {
+  const std::int64_t bytes = cuda::host::memory_use().all_bytes;
+  return {{"a card that is interpreted", "9.0", bytes, ""}, {"another one", "9.0", bytes, ""}};
+}
+
+std::string card_words() { return cards()[0].name; }
 
 }  // namespace longstride

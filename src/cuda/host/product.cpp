@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cuda/host/memory.h"
+#include "cuda/host/recorded.h"
 #include "cuda/text.h"
 
 namespace longstride::cuda {
@@ -46,12 +47,14 @@ Products::Products() = default;
 Products::~Products() = default;
 std::int64_t Products::workspace_bytes() { return 0; }
 
-void Products::run(Stream&, const ProductShape& shape, const void* a, const void* b, void* c, void*) {
-  const host::AtWork at_work;
-  const bool wide = shape.type == DType::float32, wide_c = shape.c_type == DType::float32;
-  if (wide) multiply<float, float>(shape, a, b, c);
-  if (!wide && wide_c) multiply<bf16, float>(shape, a, b, c);
-  if (!wide && !wide_c) multiply<bf16, bf16>(shape, a, b, c);
+void Products::run(Stream& stream, const ProductShape& shape, const void* a, const void* b, void* c, void*) {
+  host::put(stream, [=] {
+    const host::AtWork at_work;
+    const bool wide = shape.type == DType::float32, wide_c = shape.c_type == DType::float32;
+    if (wide) multiply<float, float>(shape, a, b, c);
+    if (!wide && wide_c) multiply<bf16, float>(shape, a, b, c);
+    if (!wide && !wide_c) multiply<bf16, bf16>(shape, a, b, c);
+  });
 }
 
 }  // namespace longstride::cuda

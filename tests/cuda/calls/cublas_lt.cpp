@@ -1,5 +1,6 @@
-// What of cuBLASLt cuda/product.cpp calls, on the host and by its documentation: matrices lie column by column, D = alpha op(A)
-// op(B) + beta C. It shows that the calls mean the products that are wanted; nothing else of the library is here.
+// What of cuBLASLt cuda/product.cpp calls, on the host and by its documentation: matrices lie column by column, D =
+// alpha op(A) op(B) + beta C. It shows that the calls mean the products that are wanted; nothing else of the library is
+// here.
 #include <cublasLt.h>
 
 #include <cstdint>
@@ -90,10 +91,11 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t wishes
   return CUBLAS_STATUS_SUCCESS;
 }
 // The width of each value is what the documentation says.
-cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t, cublasLtMatmulPreferenceAttributes_t what,
-                                                    const void*, std::size_t bytes) {
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
+                                                    cublasLtMatmulPreferenceAttributes_t what, const void*,
+                                                    std::size_t bytes) {
   const std::map<cublasLtMatmulPreferenceAttributes_t, std::size_t> widths = {
-      {CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, 8},    {CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, 4},
+      {CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, 8},   {CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, 4},
       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, 4}, {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, 4},
       {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, 4}, {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, 4}};
   const auto known = widths.find(what);
