@@ -32,7 +32,7 @@ if(LONGSTRIDE_CUDA)
 endif()
 
 set(cuda ${PROJECT_SOURCE_DIR}/src/cuda)
-file(GLOB cuda_sources CONFIGURE_DEPENDS ${cuda}/*.cpp ${cuda}/attention/*.cpp)
+file(GLOB cuda_sources CONFIGURE_DEPENDS ${cuda}/*.cpp ${cuda}/attention/*.cpp ${cuda}/hopper/*.cpp)
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${cuda}/*.cu ${cuda}/attention/*.cu)
 list(REMOVE_ITEM cuda_sources ${cuda}/none.cpp)
 
@@ -61,7 +61,7 @@ endif()
 function(longstride_cuda_host)
   file(GLOB sources CONFIGURE_DEPENDS ${cuda}/host/*.cpp)
   list(APPEND sources ${cuda_sources})
-  list(REMOVE_ITEM sources ${cuda}/card.cpp ${cuda}/product.cpp)
+  list(REMOVE_ITEM sources ${cuda}/card.cpp ${cuda}/product.cpp ${cuda}/hopper/encode.cpp)
   foreach(kernels ${cuda_kernels})  # a file cannot be of two languages
     file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR}/src ${kernels})
     file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/${name}.cpp CONTENT "#include \"@name@\"\n" @ONLY)

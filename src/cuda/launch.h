@@ -37,7 +37,7 @@ class DeviceBlock {
   // The block's memory: shared_bytes() of the kernel, contents undefined.
   template <class T>
   LONGSTRIDE_DEVICE T* shared() const {
-    extern __shared__ __align__(128) unsigned char longstride_shared[];
+    extern __shared__ __align__(1024) unsigned char longstride_shared[];
     return reinterpret_cast<T*>(longstride_shared);
   }
   LONGSTRIDE_DEVICE void sync() { __syncthreads(); }

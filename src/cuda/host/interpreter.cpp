@@ -29,11 +29,17 @@ BlockState::BlockState(int thread_count, std::size_t shared_bytes)
 
 void BlockState::begin() {
   if (!shared.empty()) std::memset(shared.data(), 0xff, shared.size() * sizeof(Line));
+  async.reset();
+}
+
+void BlockState::end() {
+  if (async != nullptr) async->end();
 }
 
 void set_seed(std::uint64_t seed) { seed_of_next_launch() = seed; }
 
-void run_blocks(const Grid& grid, int threads, std::size_t shared_bytes, const std::function<void(HostBlock&)>& thread) {
+void run_blocks(const Grid& grid, int threads, std::size_t shared_bytes,
+                const std::function<void(HostBlock&)>& thread) {
   assert(threads > 0 && threads % kWarp == 0);
   const AtWork at_work;
   std::mt19937_64 random(seed_of_next_launch()++);
@@ -50,6 +56,7 @@ void run_blocks(const Grid& grid, int threads, std::size_t shared_bytes, const s
       HostBlock block(state, index, t);
       thread(block);
     });
+    state.end();
   }
 }
 
