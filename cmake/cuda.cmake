@@ -40,6 +40,9 @@ if(LONGSTRIDE_HAS_CUDA)
   # The runtime is linked in, so that a program of this build starts where there is no CUDA and says so by itself. cuBLASLt
   # is some 400 MB: it is linked as the shared library that comes with CUDA.
   longstride_room(cuda LINKS ops SOURCES ${cuda_sources} PRIVATE CUDA::cudart_static CUDA::cublasLt)
+  if("90a" IN_LIST LONGSTRIDE_CUDA_ARCHITECTURES)
+    target_compile_definitions(longstride_cuda PRIVATE LONGSTRIDE_CUDA_HAS_90A)
+  endif()
   add_library(longstride_cuda_kernels STATIC ${cuda_kernels})
   set_target_properties(longstride_cuda_kernels PROPERTIES ${LONGSTRIDE_SHARED_CODE} CUDA_VISIBILITY_PRESET hidden
                         CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF CUDA_ARCHITECTURES OFF)

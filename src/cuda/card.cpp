@@ -92,6 +92,17 @@ void Card::zero(void* memory, std::int64_t bytes) {
 }
 void Card::wait() { require(cudaStreamSynchronize(stream_of(stream_)), "work on the card"); }
 
+// Code for sm_90a runs on cards of that compute capability, and on no later ones.
+AttentionKernels Card::attention_kernels() const {
+  int major = 0, minor = 0;
+  require(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0), "a look at the card");
+  require(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0), "a look at the card");
+#ifdef LONGSTRIDE_CUDA_HAS_90A
+  if (major == 9 && minor == 0) return AttentionKernels::hopper;
+#endif
+  return AttentionKernels::portable;
+}
+
 CardFacts Card::facts() const {
   std::size_t free = 0, all = 0;
   require(cudaMemGetInfo(&free, &all), "a look at the card's memory");

@@ -6,6 +6,8 @@
 #include <functional>
 #include <string>
 
+#include "cuda/attention/attention_kernels.h"
+
 namespace longstride::cuda {
 
 // Work that is done in order. On the host it is done at once.
@@ -41,6 +43,8 @@ class Card {
   void wait();
 
   CardFacts facts() const;
+  // Hopper's, where this is such a card and the build has code for it.
+  AttentionKernels attention_kernels() const;
   // How long what `work` puts into the stream takes.
   double time_s(const std::function<void()>& work);
 

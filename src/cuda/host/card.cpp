@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "cuda/host/kind_of_card.h"
 #include "cuda/host/memory.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
@@ -24,6 +25,15 @@ void move_bytes(void* to, const void* from, std::int64_t bytes) {
 }
 
 }  // namespace
+
+namespace host {
+
+AttentionKernels& attention_kernels() {
+  static AttentionKernels kernels = AttentionKernels::portable;
+  return kernels;
+}
+
+}  // namespace host
 
 Card::Card() = default;
 Card::~Card() = default;
@@ -45,6 +55,8 @@ void Card::zero(void* memory, std::int64_t bytes) {
   if (bytes > 0) std::memset(memory, 0, static_cast<std::size_t>(bytes));
 }
 void Card::wait() {}
+
+AttentionKernels Card::attention_kernels() const { return host::attention_kernels(); }
 
 CardFacts Card::facts() const { return {"a card that is interpreted", kMemory, kMemory}; }
 

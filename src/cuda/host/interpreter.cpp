@@ -18,6 +18,10 @@ std::uint64_t& seed_of_next_launch() {
   static std::uint64_t seed = 1;
   return seed;
 }
+std::int64_t& count_of_async_units() {
+  static std::int64_t count = 0;
+  return count;
+}
 
 }  // namespace
 
@@ -33,8 +37,12 @@ void BlockState::begin() {
 }
 
 void BlockState::end() {
-  if (async != nullptr) async->end();
+  if (async == nullptr) return;
+  async->end();
+  ++count_of_async_units();
 }
+
+std::int64_t blocks_with_async_unit() { return count_of_async_units(); }
 
 void set_seed(std::uint64_t seed) { seed_of_next_launch() = seed; }
 

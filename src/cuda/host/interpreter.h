@@ -21,6 +21,8 @@ static_assert(kWarp == kWarpLanes);
 
 // The orders of all launches from now on follow from this and from how many launches came before.
 void set_seed(std::uint64_t seed);
+// How many blocks so far had work done beside their threads (cuda/hopper/async_unit.h).
+std::int64_t blocks_with_async_unit();
 
 // What the threads of a block share.
 struct BlockState {
