@@ -35,7 +35,7 @@ CudaExecutable::CudaExecutable(Program program, Shared& shared) : program_(std::
           if constexpr (std::is_same_v<Op, Attention>)
             return attention_.back().emplace<AttentionForward>(op, shared_.card.attention_kernels()).workspace_bytes();
           else if constexpr (std::is_same_v<Op, AttentionBackward>)
-            return attention_.back().emplace<AttentionGradient>(op).workspace_bytes();
+            return attention_.back().emplace<AttentionGradient>(op, shared_.card.attention_kernels()).workspace_bytes();
           else if constexpr (std::is_same_v<Op, DecodeAttention>)
             return decode_workspace_bytes(op);
           else

@@ -15,7 +15,7 @@
 namespace longstride::cuda {
 namespace {
 
-constexpr std::uint64_t kSeeds = 20;
+constexpr std::uint64_t kOrdersOfCopies = 20;
 
 // Heads in memory, as (B, T, H, D) or with H before T.
 struct FilledHeads {
@@ -112,7 +112,7 @@ TEST(Copies, BringBoxesAndZerosForWhatLiesOutside) {
   for (const bool heads_first : {false, true}) {
     const FilledHeads x(heads_first);
     const BoxesCome kernel{map_of(x.heads), nullptr, 3, 2, 1};
-    for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+    for (std::uint64_t seed = 1; seed <= kOrdersOfCopies; ++seed) {
       const std::vector<float> got = boxes(kernel, seed);
       for (int row = 0; row < 16; ++row)
         for (int c = 0; c < 128; ++c) {
@@ -129,7 +129,7 @@ TEST(Copies, ThatAreNotWaitedForAreFoundOut) {
   const FilledHeads x(false);
   BoxesCome kernel{map_of(x.heads), nullptr, 3, 2, 1};
   int found_without_wait = 0, found_with_wrong_parity = 0;
-  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+  for (std::uint64_t seed = 1; seed <= kOrdersOfCopies; ++seed) {
     kernel.waits = false;
     found_without_wait += any_nan(boxes(kernel, seed));
     kernel.waits = true, kernel.parity = 1;  // of the phase before, which is over
@@ -137,8 +137,8 @@ TEST(Copies, ThatAreNotWaitedForAreFoundOut) {
     if (!error.empty()) ++found_with_wrong_parity;
     kernel.parity = 0;
   }
-  EXPECT_GT(found_without_wait, static_cast<int>(kSeeds / 2));
-  EXPECT_EQ(found_with_wrong_parity, static_cast<int>(kSeeds));
+  EXPECT_GT(found_without_wait, static_cast<int>(kOrdersOfCopies / 2));
+  EXPECT_EQ(found_with_wrong_parity, static_cast<int>(kOrdersOfCopies));
 }
 
 TEST(Copies, ThatAreAnnouncedWronglyAreFoundOut) {

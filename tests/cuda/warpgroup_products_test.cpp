@@ -15,7 +15,7 @@
 namespace longstride::cuda {
 namespace {
 
-constexpr std::uint64_t kSeeds = 20;
+constexpr std::uint64_t kOrdersOfProducts = 20;
 
 template <int kTileRows, int kChannels>
 void expect_places_are_one_to_one() {
@@ -196,7 +196,7 @@ TEST(Products, ThatAreMisusedAreFoundOut) {
   EXPECT_NE(error([](auto& kernel) { kernel.spoils_sums = true; }).find("sums of a product"), std::string::npos);
   EXPECT_NE(error([](auto& kernel) { kernel.spoils_left = true; }).find("left operand"), std::string::npos);
   int without_wait = 0, overwritten = 0;
-  for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+  for (std::uint64_t seed = 1; seed <= kOrdersOfProducts; ++seed) {
     TwoProducts<64> kernel{};
     kernel.waits = false;
     std::vector<float> got;
@@ -205,8 +205,8 @@ TEST(Products, ThatAreMisusedAreFoundOut) {
     kernel = {}, kernel.writes_early = true;
     overwritten += c.run(kernel, seed) != wanted;
   }
-  EXPECT_EQ(without_wait, static_cast<int>(kSeeds));
-  EXPECT_GT(overwritten, static_cast<int>(kSeeds / 2));
+  EXPECT_EQ(without_wait, static_cast<int>(kOrdersOfProducts));
+  EXPECT_GT(overwritten, static_cast<int>(kOrdersOfProducts / 2));
 }
 
 }  // namespace

@@ -45,12 +45,13 @@ class AttentionForward {
 
 class AttentionGradient {
  public:
-  explicit AttentionGradient(const AttentionBackward& shapes);
+  AttentionGradient(const AttentionBackward& shapes, AttentionKernels kernels);
   std::int64_t workspace_bytes() const { return workspace_bytes_; }
   void run(Stream& stream, const AttentionBackward& op, void* workspace) const;
 
  private:
   HeadWalks heads_;
+  AttentionKernels kernels_;
   std::int64_t workspace_bytes_ = 0;
 };
 

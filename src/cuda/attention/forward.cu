@@ -6,6 +6,7 @@
 #include "cuda/attention/forward_kernel.h"
 #include "cuda/attention/launches.h"
 #include "cuda/hopper/forward_kernel.h"
+#include "cuda/hopper/suits.h"
 #include "cuda/launch.h"
 
 namespace longstride::cuda {
@@ -26,21 +27,6 @@ HeadWalks::HeadWalks(const Attention& shapes) {
 AttentionForward::AttentionForward(const Attention& shapes, AttentionKernels kernels)
     : heads_(shapes), kernels_(kernels), workspace_bytes_(partial_sums_bytes(shapes.out, heads_.sweeps)) {}
 
-namespace {
-
-// Operands that Hopper's kernel has: bfloat16, as the copy engine takes them, 64 or 128 channels of keys and values.
-bool has_hopper_kernel(const Attention& op) {
-  return op.q.D == op.v.D && op.q.D <= 128 && can_map(op.q) && can_map(op.k) && can_map(op.v);
-}
-// A block of it owns 128 neighbours of a class. Classes of few queries leave most of it idle, and many small blocks of
-// the portable kernel share a multiprocessor instead.
-bool suits_hopper(const Walks& walks, int sweep, int queries) {
-  constexpr int kFewest = 64;
-  return queries / walks.step(walks.first_stream(sweep)) >= kFewest;
-}
-
-}  // namespace
-
 template <class A, int kChannels>
 void AttentionForward::launch_sweeps(Stream& stream, const Attention& op, float* partial) const {
   using Kernel = ForwardKernel<A, kChannels>;
@@ -55,7 +41,7 @@ void AttentionForward::launch_sweeps(Stream& stream, const Attention& op, float*
   const auto launch_of = [&]<class Launched>(Launched& launched, bool is_hopper, int rows) {
     const auto blocks_of = [&](const Walks& walks) -> std::int64_t {
       if (kernel.sweep >= walks.sweeps()) return 0;
-      if ((hopper && suits_hopper(walks, kernel.sweep, kernel.queries)) != is_hopper) return 0;
+      if ((hopper && queries_suit_hopper(walks, kernel.sweep, kernel.queries)) != is_hopper) return 0;
       return walks.query_blocks(kernel.sweep, rows, kernel.first, kernel.first + kernel.queries);
     };
     each_launch(heads_, blocks_of, [&](const LaunchHeads& heads, std::int64_t blocks) {

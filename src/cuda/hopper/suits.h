@@ -1,0 +1,26 @@
+// For which operands and streams Hopper's kernels of attention take the place of the portable ones.
+#pragma once
+
+#include "cuda/hopper/tensor_map.h"
+#include "ops/ops.h"
+#include "pattern/walks.h"
+
+namespace longstride::cuda {
+
+// bfloat16, as the copy engine takes it, 64 or 128 channels of keys and of values.
+inline bool has_hopper_kernel(const Attention& op) {
+  return op.q.D == op.v.D && op.q.D <= 128 && can_map(op.q) && can_map(op.k) && can_map(op.v);
+}
+inline bool has_hopper_kernel(const AttentionBackward& op) { return has_hopper_kernel(op.forward) && can_map(op.dout); }
+
+// A block owns 128 neighbours of a class. Classes of few leave most of it idle, and many small blocks of the portable
+// kernel share a multiprocessor instead.
+inline constexpr int kFewestOfAClass = 64;
+inline bool queries_suit_hopper(const Walks& walks, int sweep, int queries) {
+  return queries / walks.step(walks.first_stream(sweep)) >= kFewestOfAClass;
+}
+inline bool keys_suit_hopper(const Walks& walks, int stream) {
+  return walks.keys_of(stream, 0).before(walks.n) >= kFewestOfAClass;
+}
+
+}  // namespace longstride::cuda
