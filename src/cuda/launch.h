@@ -22,6 +22,9 @@
 
 namespace longstride::cuda {
 
+// A kernel goes to the card as a parameter; drivers before 12.1 take so many bytes.
+inline constexpr std::size_t kMostParameterBytes = 4096;
+
 #ifdef __CUDACC__
 
 // One thread's view of its block.
@@ -71,6 +74,7 @@ __global__ void __launch_bounds__(Kernel::kThreads, 1) entry(const __grid_consta
 
 template <class Kernel>
 void launch(Stream& stream, const Kernel& kernel, Grid grid) {
+  static_assert(sizeof(Kernel) <= kMostParameterBytes);
   constexpr std::size_t kWithoutAsking = 48 * 1024;
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   const std::size_t bytes = kernel.shared_bytes();
@@ -86,6 +90,7 @@ void launch(Stream& stream, const Kernel& kernel, Grid grid) {
 
 template <class Kernel>
 void launch(Stream&, const Kernel& kernel, Grid grid) {
+  static_assert(sizeof(Kernel) <= kMostParameterBytes);
   host::run_blocks(grid, Kernel::kThreads, kernel.shared_bytes(), [&](host::HostBlock& block) { kernel(block); });
 }
 

@@ -55,7 +55,8 @@ TEST(TensorMaps, AreNotMadeOfWhatTheCopyEngineDoesNotTake) {
   };
   EXPECT_TRUE(changed([](Heads&) {}));
   EXPECT_FALSE(changed([](Heads& h) { h.type = DType::float32; }));
-  EXPECT_FALSE(changed([](Heads& h) { h.D = 80; }));
+  EXPECT_TRUE(changed([](Heads& h) { h.D = 80; }));
+  EXPECT_FALSE(changed([](Heads& h) { h.D = 84; }));
   EXPECT_FALSE(changed([](Heads& h) { h.row_stride += 3; }));
   EXPECT_FALSE(changed([](Heads& h) { h.head_stride += 4; }));
   EXPECT_FALSE(changed([](Heads& h) { h.batch_stride = 0; }));

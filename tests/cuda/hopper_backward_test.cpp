@@ -31,8 +31,8 @@ void expect_same_gradients(const AttentionResult& a, const AttentionResult& b) {
 }
 
 void check_backward(const HopperCase& c) {
-  SCOPED_TRACE(c.heads[0] + ", T " + std::to_string(c.T) + ", D " + std::to_string(c.D));
-  const AttentionCase numbers = attention_case(c.heads, c.B, c.T, c.H, c.D, c.D);
+  SCOPED_TRACE(c.heads[0] + ", T " + std::to_string(c.T) + ", D " + std::to_string(c.Dq) + ", " + std::to_string(c.Dv));
+  const AttentionCase numbers = attention_case(c.heads, c.B, c.T, c.H, c.Dq, c.Dv);
   AttentionResult bound;
   const AttentionResult wanted = define_attention(numbers, DType::bfloat16, bound);
   const AttentionResult first = run_with(AttentionKernels::hopper, numbers, 1, Layout::by_position);
@@ -53,7 +53,7 @@ TEST(HopperBackward, EqualsTheDefinitionInAnyOrder) {
 }
 
 TEST(HopperBackward, OfOneUnionIsItsDefinition) {
-  check_backward({{"row(20) | column(2) | summary(16,2)"}, 1, 200, 1, 64});
+  check_backward({{"row(20) | column(2) | summary(16,2)"}, 1, 200, 1, 64, 64});
 }
 
 TEST(HopperBackward, IsTakenOnCardsThatHaveIt) {

@@ -87,24 +87,27 @@ inline RunAll run_by(AttentionKernels kernels) {
 
 struct HopperCase {
   std::vector<std::string> heads;
-  std::int64_t B, T, H, D;
+  std::int64_t B, T, H, Dq, Dv;
 };
 
 // Every kind of stream, alone and after others; blocks of one consumer's queries and of two; one tile and more than
 // there are stages.
 inline const std::vector<HopperCase>& hopper_cases() {
   static const std::vector<HopperCase> kCases = {
-      {{"dense"}, 1, 64, 1, 64},
-      {{"dense", "window(100)"}, 2, 330, 2, 128},
-      {{"dense"}, 1, 800, 1, 64},
-      {{"strided(4)"}, 1, 300, 1, 64},
-      {{"column(3)", "row(50)", "previous_row(50)", "prefix(70)"}, 1, 260, 4, 64},
-      {{"summary(16,4,1)", "summary(100,40)", "digits(4,1)"}, 1, 290, 3, 64},
-      {{"fixed(64,16)", "strided(32)"}, 1, 400, 2, 128},
+      {{"dense"}, 1, 64, 1, 64, 64},
+      {{"dense", "window(100)"}, 2, 330, 2, 128, 128},
+      {{"dense"}, 1, 800, 1, 64, 64},
+      {{"strided(4)"}, 1, 300, 1, 64, 128},
+      {{"fixed(32,8)"}, 1, 130, 1, 32, 40},
+      {{"dense"}, 1, 140, 2, 80, 64},
+      {{"column(3)", "row(50)", "previous_row(50)", "prefix(70)"}, 1, 260, 4, 64, 64},
+      {{"summary(16,4,1)", "summary(100,40)", "digits(4,1)"}, 1, 290, 3, 64, 64},
+      {{"fixed(64,16)", "strided(32)"}, 1, 400, 2, 128, 128},
       {{"column(2) | column(3)", "previous_row(20) | column(2)", "row(20) | column(3) | prefix(30) | summary(16,2)"},
        1,
        270,
        3,
+       64,
        64},
   };
   return kCases;

@@ -36,8 +36,9 @@ void expect_forward_within(const AttentionResult& got, const AttentionResult& wa
 
 TEST(HopperForward, EqualsTheDefinitionInAnyOrder) {
   for (const HopperCase& c : hopper_cases()) {
-    SCOPED_TRACE(c.heads[0] + ", T " + std::to_string(c.T) + ", D " + std::to_string(c.D));
-    const AttentionCase numbers = attention_case(c.heads, c.B, c.T, c.H, c.D, c.D);
+    SCOPED_TRACE(c.heads[0] + ", T " + std::to_string(c.T) + ", D " + std::to_string(c.Dq) + ", " +
+                 std::to_string(c.Dv));
+    const AttentionCase numbers = attention_case(c.heads, c.B, c.T, c.H, c.Dq, c.Dv);
     AttentionResult bound;
     const AttentionResult wanted = define_attention_forward(numbers, DType::bfloat16, bound);
     const std::int64_t before = host::blocks_with_async_unit();
@@ -105,8 +106,9 @@ TEST(HopperForward, LeavesToThePortableKernelWhatItHasNoKernelFor) {
   EXPECT_FALSE(used(dense(70, 64, 64), DType::bfloat16, Layout::by_head, AttentionKernels::portable));
   EXPECT_FALSE(used(dense(70, 64, 64), DType::float32, Layout::by_head, kHopper));
   EXPECT_FALSE(used(dense(70, 64, 64), DType::bfloat16, Layout::apart, kHopper));  // strides of odd numbers of bytes
-  EXPECT_FALSE(used(dense(70, 64, 128), DType::bfloat16, Layout::by_head, kHopper));
-  EXPECT_FALSE(used(dense(70, 80, 80), DType::bfloat16, Layout::by_head, kHopper));
+  EXPECT_TRUE(used(dense(70, 32, 128), DType::bfloat16, Layout::by_head, kHopper));
+  EXPECT_FALSE(used(dense(70, 24, 64), DType::bfloat16, Layout::by_head, kHopper));
+  EXPECT_FALSE(used(dense(70, 64, 84), DType::bfloat16, Layout::by_head, kHopper));
   EXPECT_FALSE(used(dense(70, 256, 256), DType::bfloat16, Layout::by_head, kHopper));
   EXPECT_FALSE(used(dense(63, 64, 64), DType::bfloat16, Layout::by_head, kHopper));  // fewer queries than a consumer's
 }

@@ -1,5 +1,5 @@
-// Attention backward on Hopper, for bfloat16 and heads of 64 or 128 channels: formulas, sweeps, masks and results of
-// the portable kernels (cuda/attention/backward_kernels.h), by other means. A block of threads owns 128 queries, for
+// Attention backward on Hopper, for bfloat16 and heads of up to 64 or 128 channels: formulas, sweeps, masks and results
+// of the portable kernels (cuda/attention/backward_kernels.h), by other means. A block of threads owns 128 queries, for
 // dq, or 128 keys, for dk and dv. One warp, the producer, walks tiles of 64 of the other side and has the copy engine
 // bring their two matrices into stages of shared memory; two warpgroups, the consumers, have 64 of the owner's rows
 // each. What one product leaves is the left operand of the next without leaving the registers.

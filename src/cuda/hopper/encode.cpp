@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstring>
+#include <string>
 
 #include "cuda/hopper/tensor_map.h"
 #include "cuda/status.h"
@@ -34,7 +35,8 @@ Encode drivers_encode() {
 }  // namespace
 
 TensorMap encode(const Heads& x, const TensorShape& shape, const TensorOrder& order, int rows) {
-  static_assert(sizeof(TensorMap) == sizeof(CUtensorMap) && alignof(TensorMap) >= alignof(CUtensorMap));
+  static_assert(sizeof(TensorMap::words) == sizeof(CUtensorMap) && sizeof(TensorMap) == sizeof(CUtensorMap) &&
+                alignof(TensorMap) >= alignof(CUtensorMap));
   static const Encode call = drivers_encode();
   cuuint64_t extents[4], strides[3];
   for (int d = 0; d < 4; ++d) extents[d] = shape.extents[d];
@@ -49,7 +51,7 @@ TensorMap encode(const Heads& x, const TensorShape& shape, const TensorOrder& or
     throw Error(ErrorKind::unavailable,
                 "cuda: the driver does not take a map of attention's operands (status " + std::to_string(status) + ")");
   TensorMap map;
-  std::memcpy(&map, &made, sizeof(map));
+  std::memcpy(map.words, &made, sizeof(map.words));
   return map;
 }
 

@@ -1,4 +1,4 @@
-// Attention forward on Hopper, for bfloat16 and heads of 64 or 128 channels: the sweeps, masks and results of
+// Attention forward on Hopper, for bfloat16 and heads of up to 64 or 128 channels: the sweeps, masks and results of
 // ForwardKernel (cuda/attention/forward_kernel.h), by other means. A block of threads owns up to 128 queries. One warp,
 // the producer, walks the tiles of keys and has the copy engine bring keys and values into stages of shared memory; two
 // warpgroups, the consumers, have 64 queries each: scores of the next tile are the tensor cores' work while the values

@@ -7,9 +7,11 @@
 
 namespace longstride::cuda {
 
-// bfloat16, as the copy engine takes it, 64 or 128 channels of keys and of values.
+// bfloat16, as the copy engine takes it, 32 to 128 channels of keys and of values. Kernels compute with 64 channels of
+// both, or with 128, of which those that a head has not are zero: of fewer than 32 little would be left.
 inline bool has_hopper_kernel(const Attention& op) {
-  return op.q.D == op.v.D && op.q.D <= 128 && can_map(op.q) && can_map(op.k) && can_map(op.v);
+  const auto suits = [](const Heads& x) { return x.D >= 32 && x.D <= 128 && can_map(x); };
+  return suits(op.q) && suits(op.k) && suits(op.v);
 }
 inline bool has_hopper_kernel(const AttentionBackward& op) { return has_hopper_kernel(op.forward) && can_map(op.dout); }
 

@@ -21,7 +21,7 @@ struct Dimension {
 }  // namespace
 
 bool can_map(const Heads& x) {
-  if (x.type != DType::bfloat16 || x.D % kBoxChannels != 0 || x.B * x.T * x.H * x.D == 0) return false;
+  if (x.type != DType::bfloat16 || x.D * size_of(x.type) % kAlignment != 0 || x.B * x.T * x.H * x.D == 0) return false;
   if (reinterpret_cast<std::uintptr_t>(x.data) % kAlignment != 0) return false;
   const auto fits = [](std::int64_t extent, std::int64_t stride) {
     const std::int64_t bytes = stride * size_of(DType::bfloat16);

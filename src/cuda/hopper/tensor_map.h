@@ -14,8 +14,9 @@ namespace longstride::cuda {
 inline constexpr int kBoxChannels = 64;
 inline constexpr int kBoxRowBytes = 128;
 
-// What the copy engine reads, a CUtensorMap; in the twin of a card plain numbers (cuda/host/tensor_map.h).
-struct alignas(64) TensorMap {
+// What the copy engine reads, a CUtensorMap (which newer versions of CUDA align to 128 bytes); in the twin of a card
+// plain numbers (cuda/host/tensor_map.h).
+struct alignas(128) TensorMap {
   std::uint64_t words[16] = {};
 };
 
@@ -35,7 +36,8 @@ struct HeadsMap {
   int positions = 0;  // those from here on are outside
 };
 
-// Whether the copy engine takes them: bfloat16, D a multiple of 64 channels, address and strides multiples of 16 bytes.
+// Whether the copy engine takes them: bfloat16, channels, address and strides multiples of 16 bytes. Where D is no
+// multiple of 64, a box's last channels lie outside.
 bool can_map(const Heads& x);
 // x: can_map(x). Error unavailable: the driver does not take it.
 HeadsMap map_of(const Heads& x);
