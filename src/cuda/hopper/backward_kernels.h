@@ -254,7 +254,7 @@ struct HopperBackwardQueriesKernel {
     for (int t = 0; t < kColumns / 8; ++t) {
       LONGSTRIDE_UNROLL
       for (int r = 0; r < 4; ++r) {
-        const float p = exp2(scores[t][r] * (portable.scale * kLog2e) - rows.log[r / 2]);
+        const float p = exp2_or_zero(scores[t][r] * (portable.scale * kLog2e) - rows.log[r / 2]);
         scores[t][r] = masks.has(group.lane(), t, r) ? p * (dp[t][r] - rows.delta[r / 2]) : 0.0f;
       }
     }
@@ -364,7 +364,7 @@ struct HopperBackwardKeysKernel {
       for (int r = 0; r < 4; ++r) {
         const int column = t * 8 + group.lane() % 4 * 2 + r % 2;
         const bool reads = masks.has(group.lane(), t, r);
-        p[t][r] = reads ? exp2(p[t][r] * (portable.scale * kLog2e) - numbers[0][column]) : 0.0f;
+        p[t][r] = reads ? exp2_or_zero(p[t][r] * (portable.scale * kLog2e) - numbers[0][column]) : 0.0f;
         ds[t][r] = reads ? p[t][r] * (ds[t][r] - numbers[1][column]) : 0.0f;
       }
     }

@@ -268,13 +268,13 @@ struct HopperForwardKernel {
       }
       largest = max(rows.largest[half], row_max(group, largest));
       const float base = largest == -INFINITY ? 0.0f : largest;  // no key so far
-      less[half] = exp2(rows.largest[half] - base);
+      less[half] = exp2_or_zero(rows.largest[half] - base);
       float weights = 0;
       LONGSTRIDE_UNROLL
       for (int t = 0; t < kColumns / 8; ++t) {
         LONGSTRIDE_UNROLL
         for (int r = 2 * half; r < 2 * half + 2; ++r) {
-          scores[t][r] = exp2(scores[t][r] - base);
+          scores[t][r] = exp2_or_zero(scores[t][r] - base);
           weights += scores[t][r];
         }
       }

@@ -3,7 +3,8 @@
 //   - a box is NaN from the moment that it is asked for, and lands then or when someone waits for its barrier;
 //   - sums of products are NaN until they are waited for, and must still be when they come; operands are read when the
 //     product is asked for or when it is waited for, whatever is there;
-//   - what threads have written to shared memory the products do not see before `show`: reading it is an error.
+//   - what threads have written to shared memory the products do not see before `show`: reading it is an error. On a card
+//     each thread shows what it wrote itself; here one thread's `show` shows what all have written so far.
 // Misuse that a card would answer with anything at all is a std::logic_error that says what it was.
 #pragma once
 
