@@ -32,7 +32,7 @@ if(LONGSTRIDE_CUDA)
 endif()
 
 set(cuda ${PROJECT_SOURCE_DIR}/src/cuda)
-file(GLOB cuda_sources CONFIGURE_DEPENDS ${cuda}/*.cpp ${cuda}/attention/*.cpp)
+file(GLOB cuda_sources CONFIGURE_DEPENDS ${cuda}/*.cpp ${cuda}/attention/*.cpp ${cuda}/hopper/*.cpp)
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${cuda}/*.cu ${cuda}/attention/*.cu)
 list(REMOVE_ITEM cuda_sources ${cuda}/none.cpp)
 
@@ -40,6 +40,9 @@ if(LONGSTRIDE_HAS_CUDA)
   # The runtime is linked in, so that a program of this build starts where there is no CUDA and says so by itself. cuBLASLt
   # is some 400 MB: it is linked as the shared library that comes with CUDA.
   longstride_room(cuda LINKS ops SOURCES ${cuda_sources} PRIVATE CUDA::cudart_static CUDA::cublasLt)
+  if("90a" IN_LIST LONGSTRIDE_CUDA_ARCHITECTURES)
+    target_compile_definitions(longstride_cuda PRIVATE LONGSTRIDE_CUDA_HAS_90A)
+  endif()
   add_library(longstride_cuda_kernels STATIC ${cuda_kernels})
   set_target_properties(longstride_cuda_kernels PROPERTIES ${LONGSTRIDE_SHARED_CODE} CUDA_VISIBILITY_PRESET hidden
                         CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF CUDA_ARCHITECTURES OFF)
@@ -62,7 +65,7 @@ endif()
 function(longstride_cuda_host)
   file(GLOB sources CONFIGURE_DEPENDS ${cuda}/host/*.cpp)
   list(APPEND sources ${cuda_sources})
-  list(REMOVE_ITEM sources ${cuda}/card.cpp ${cuda}/product.cpp)
+  list(REMOVE_ITEM sources ${cuda}/card.cpp ${cuda}/product.cpp ${cuda}/hopper/encode.cpp)
   foreach(kernels ${cuda_kernels})  # a file cannot be of two languages
     file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR}/src ${kernels})
     file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/${name}.cpp CONTENT "#include \"@name@\"\n" @ONLY)

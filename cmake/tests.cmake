@@ -114,7 +114,7 @@ endforeach()
 # The cards' twin interprets every thread: what it takes long for, most of attention, is asked at length. What knows no device
 # is asked by ops_test.
 if(TARGET cuda_test)
-  set(long "*AttentionOperation.Equals*:*AttentionOperation.AnyNumber*:*AttentionLayout*:*DecodeOperation*:*Stress.Widths*:*LinearOperation.IsItsDefinition*:TrainOnACard*:PlanOnACard.IsWhat*")
+  set(long "*AttentionOperation.Equals*:*AttentionOperation.AnyNumber*:*AttentionLayout*:*DecodeOperation*:*Stress.Widths*:*LinearOperation.IsItsDefinition*:TrainOnACard*:PlanOnACard.IsWhat*:Hopper*.Equals*:Hopper*ThatWaits*")
   set(elsewhere "DefinitionsGradient*:AttentionDefinition*:Definitions*:MemoryPlan*:Philox*:Program.*")
   set_property(TEST cuda APPEND PROPERTY ENVIRONMENT "GTEST_FILTER=-${long}:${elsewhere}")
   longstride_test(cuda_at_length cuda_test)

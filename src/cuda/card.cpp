@@ -148,6 +148,17 @@ void Card::replay(const Recorded& recorded) {
   require(cudaGraphLaunch(static_cast<const Graph&>(recorded).made, stream_of(stream_)), "recorded work");
 }
 
+// Code for sm_90a runs on cards of that compute capability, and on no later ones.
+AttentionKernels Card::attention_kernels() const {
+  int major = 0, minor = 0;
+  require(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, which_), "a look at the card");
+  require(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, which_), "a look at the card");
+#ifdef LONGSTRIDE_CUDA_HAS_90A
+  if (major == 9 && minor == 0) return AttentionKernels::hopper;
+#endif
+  return AttentionKernels::portable;
+}
+
 CardFacts Card::facts() const {
   use();
   std::size_t free = 0, all = 0;

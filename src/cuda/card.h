@@ -7,6 +7,8 @@
 #include <memory>
 #include <string>
 
+#include "cuda/attention/attention_kernels.h"
+
 namespace longstride::cuda {
 
 // Work that is done in order. The twin does it at once, or notes it where it is recorded (cuda/host/recorded.h).
@@ -57,6 +59,8 @@ class Card {
   void use() const;
 
   CardFacts facts() const;
+  // Hopper's, where this is such a card and the build has code for it.
+  AttentionKernels attention_kernels() const;
   // How long what `work` puts into the stream takes.
   double time_s(const std::function<void()>& work);
 

@@ -35,9 +35,9 @@ CudaExecutable::CudaExecutable(Program program, Shared& shared) : program_(std::
     const std::int64_t bytes = std::visit(
         [this]<class Op>(const Op& op) {
           if constexpr (std::is_same_v<Op, Attention>)
-            return attention_.back().emplace<AttentionForward>(op).workspace_bytes();
+            return attention_.back().emplace<AttentionForward>(op, shared_.card.attention_kernels()).workspace_bytes();
           else if constexpr (std::is_same_v<Op, AttentionBackward>)
-            return attention_.back().emplace<AttentionGradient>(op).workspace_bytes();
+            return attention_.back().emplace<AttentionGradient>(op, shared_.card.attention_kernels()).workspace_bytes();
           else if constexpr (std::is_same_v<Op, DecodeAttention>)
             return decode_workspace_bytes(op);
           else

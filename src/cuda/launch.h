@@ -2,8 +2,8 @@
 //   static constexpr int kThreads;                                       // of a block, a multiple of a warp
 //   std::size_t shared_bytes() const;                                    // of a block
 //   template <class Block> LONGSTRIDE_DEVICE void operator()(Block& block) const;   // what one thread does
-// nvcc makes an entry for the card of it; under g++ the interpreter runs it (cuda/host/interpreter.h), whose HostBlock has
-// the same functions as DeviceBlock here.
+// nvcc makes an entry for the card of it; under g++ the interpreter runs it (cuda/host/interpreter.h), whose HostBlock
+// has the same functions as DeviceBlock here.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +23,9 @@
 
 namespace longstride::cuda {
 
+// A kernel goes to the card as a parameter; drivers before 12.1 take so many bytes.
+inline constexpr std::size_t kMostParameterBytes = 4096;
+
 #ifdef __CUDACC__
 
 // One thread's view of its block.
@@ -38,7 +41,7 @@ class DeviceBlock {
   // The block's memory: shared_bytes() of the kernel, contents undefined.
   template <class T>
   LONGSTRIDE_DEVICE T* shared() const {
-    extern __shared__ __align__(128) unsigned char longstride_shared[];
+    extern __shared__ __align__(1024) unsigned char longstride_shared[];
     return reinterpret_cast<T*>(longstride_shared);
   }
   LONGSTRIDE_DEVICE void sync() { __syncthreads(); }
@@ -72,6 +75,7 @@ __global__ void __launch_bounds__(Kernel::kThreads, 1) entry(const __grid_consta
 
 template <class Kernel>
 void launch(Stream& stream, const Kernel& kernel, Grid grid) {
+  static_assert(sizeof(Kernel) <= kMostParameterBytes);
   constexpr std::size_t kWithoutAsking = 48 * 1024;
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   const std::size_t bytes = kernel.shared_bytes();
@@ -87,6 +91,7 @@ void launch(Stream& stream, const Kernel& kernel, Grid grid) {
 
 template <class Kernel>
 void launch(Stream& stream, const Kernel& kernel, Grid grid) {
+  static_assert(sizeof(Kernel) <= kMostParameterBytes);
   host::put(stream, [kernel, grid] {
     host::run_blocks(grid, Kernel::kThreads, kernel.shared_bytes(), [&](host::HostBlock& block) { kernel(block); });
   });

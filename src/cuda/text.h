@@ -46,6 +46,17 @@ LONGSTRIDE_DEVICE T max(T a, T b) {
 LONGSTRIDE_DEVICE float exp(float x) { return ::expf(x); }
 LONGSTRIDE_DEVICE float log(float x) { return ::logf(x); }
 LONGSTRIDE_DEVICE float exp2(float x) { return ::exp2f(x); }
+// 2^x, or 0 where that is below 2^-126: a card's own instruction, without what exp2 has around it for such numbers.
+LONGSTRIDE_DEVICE float exp2_or_zero(float x) {
+#ifdef __CUDA_ARCH__
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+#else
+  const float y = ::exp2f(x);
+  return y < 0x1p-126f ? 0.0f : y;
+#endif
+}
 LONGSTRIDE_DEVICE float log2(float x) { return ::log2f(x); }
 LONGSTRIDE_DEVICE float sqrt(float x) { return ::sqrtf(x); }
 LONGSTRIDE_DEVICE double sqrt(double x) { return ::sqrt(x); }

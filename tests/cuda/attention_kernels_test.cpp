@@ -55,10 +55,10 @@ void run_one(const Operation& operation) {
   Stream stream;
   Memory memory;
   if (const auto* forward = std::get_if<Attention>(&operation)) {
-    const AttentionForward made(*forward);
+    const AttentionForward made(*forward, AttentionKernels::portable);
     made.run(stream, *forward, memory.of(made.workspace_bytes()));
   } else if (const auto* backward = std::get_if<AttentionBackward>(&operation)) {
-    const AttentionGradient made(*backward);
+    const AttentionGradient made(*backward, AttentionKernels::portable);
     made.run(stream, *backward, memory.of(made.workspace_bytes()));
   } else {
     const auto& decode = std::get<DecodeAttention>(operation);

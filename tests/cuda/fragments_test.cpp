@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <random>
 #include <set>
 #include <utility>
@@ -176,6 +177,15 @@ TEST(Fragments, OfTilesMultiplyAsMatricesDo) {
   expect_products<bf16, 16, 256>(256);
   expect_products<float, 32, 64>(64);
   expect_products<float, 16, 128>(40);
+}
+
+TEST(Powers, OfTwoAreZeroBelowNormalNumbers) {
+  EXPECT_EQ(exp2_or_zero(0), 1);
+  EXPECT_EQ(exp2_or_zero(-126), 0x1p-126f);
+  EXPECT_EQ(exp2_or_zero(-127), 0);
+  EXPECT_EQ(exp2_or_zero(-INFINITY), 0);
+  EXPECT_EQ(exp2_or_zero(200), INFINITY);
+  EXPECT_TRUE(std::isnan(exp2_or_zero(NAN)));
 }
 
 // A lane's bits are those of the columns that its sums stand in.

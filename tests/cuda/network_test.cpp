@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cuda/host/interpreter.h"
+#include "cuda/host/kind_of_card.h"
 #include "model/engine_case.h"
 
 namespace longstride {
@@ -52,6 +53,26 @@ TEST_P(NetworkOnACard, GivesTheSameGradientsInEveryOrderAndWithRecomputation) {
 TEST_P(NetworkOnACard, DecodesTheLogitsOfTheWholeNetwork) {
   const EngineCase card = on(Device::cuda, hashed(model_with(kMixed, 20)), GetParam());
   expect_near(card.decoded(), card.whole(), tolerance_of(GetParam()), "decoded");
+}
+
+// Heads of 64 channels and more queries than a warpgroup has: on a card of compute capability 9.0 attention is
+// Hopper's.
+TEST(NetworkOnHopper, GivesTheLogitsAndGradientsOfTheProcessor) {
+  ModelConfig model = model_with(R"j([["fixed(16,4)", "strided(2)"]])j", 150);
+  model.layers = 1, model.width = 128, model.heads = 2, model.feedforward = 1;
+  const EngineCase processor = on(Device::cpu, model, DType::bfloat16);
+  cuda::host::attention_kernels() = cuda::AttentionKernels::hopper;
+  const std::int64_t before = cuda::host::blocks_with_async_unit();
+  {
+    const EngineCase card = on(Device::cuda, model, DType::bfloat16);
+    expect_near(card.whole(), processor.whole(), tolerance_of(DType::bfloat16), "logits");
+    const std::vector<float> want = gradient(card, false);
+    expect_near(want, gradient(processor, false), 4 * tolerance_of(DType::bfloat16), "gradients");
+    cuda::host::set_seed(77);
+    EXPECT_EQ(gradient(card, true), want);
+  }
+  cuda::host::attention_kernels() = cuda::AttentionKernels::portable;
+  EXPECT_GT(cuda::host::blocks_with_async_unit(), before);
 }
 
 }  // namespace

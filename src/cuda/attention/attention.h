@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cuda/attention/attention_kernels.h"
 #include "cuda/card.h"
 #include "ops/ops.h"
 #include "pattern/walks.h"
@@ -29,23 +30,28 @@ struct HeadWalks {
 // the same shapes. Errors: invalid_argument, where a sequence is too long for the device.
 class AttentionForward {
  public:
-  explicit AttentionForward(const Attention& shapes);
+  AttentionForward(const Attention& shapes, AttentionKernels kernels);
   std::int64_t workspace_bytes() const { return workspace_bytes_; }
   void run(Stream& stream, const Attention& op, void* workspace) const;
 
  private:
+  template <class A, int kChannels>
+  void launch_sweeps(Stream& stream, const Attention& op, float* partial) const;
+
   HeadWalks heads_;
+  AttentionKernels kernels_;
   std::int64_t workspace_bytes_ = 0;
 };
 
 class AttentionGradient {
  public:
-  explicit AttentionGradient(const AttentionBackward& shapes);
+  AttentionGradient(const AttentionBackward& shapes, AttentionKernels kernels);
   std::int64_t workspace_bytes() const { return workspace_bytes_; }
   void run(Stream& stream, const AttentionBackward& op, void* workspace) const;
 
  private:
   HeadWalks heads_;
+  AttentionKernels kernels_;
   std::int64_t workspace_bytes_ = 0;
 };
 

@@ -55,8 +55,13 @@ struct ForwardKernel {
     if (sweep >= walks.sweeps() || block.index().x >= walks.query_blocks(sweep, kRows, first, first + queries)) return;
     const Owner owner{block.index().z, heads.head[block.index().y], walks,
                       walks.query_block(sweep, kRows, first, first + queries, block.index().x)};
+    if (owner.block.count > 0) attend_block(block, owner);
+  }
+
+  // One block of up to kRows queries, by kThreads threads whose shared memory has kBytes.
+  template <class Block>
+  LONGSTRIDE_DEVICE void attend_block(Block& block, const Owner& owner) const {
     const WalkBlock& own = owner.block;
-    if (own.count == 0) return;
     char* const memory = block.template shared<char>();
     const Tile own_rows{reinterpret_cast<A*>(memory)};
     const auto tile_of = [&](int stage, int matrix) {
@@ -67,7 +72,7 @@ struct ForwardKernel {
     load_rows<kRows>(block, copies, own_rows, q.of(owner.b, owner.h), own.places, first, own.begin, own.count);
     Rows rows;
     walk_tiles(
-        block, copies, KeyWalk(walks, sweep, own), kColumns,
+        block, copies, KeyWalk(owner.walks, sweep, own), kColumns,
         [&](const WalkTile& tile, int stage) {
           load_rows<kColumns>(block, copies, tile_of(stage, 0), k.of(owner.b, owner.h), tile.places, 0, tile.begin,
                               tile.count);
@@ -78,6 +83,37 @@ struct ForwardKernel {
           attend(block, owner, own_rows, tile, tile_of(stage, 0), tile_of(stage, 1), rows);
         });
     finish(block, owner, rows);
+  }
+
+  // Writes what a block's rows have come to; called by all of its threads.
+  template <class Block>
+  LONGSTRIDE_DEVICE void finish(Block& block, const Owner& owner, const Rows& rows) const {
+    const WalkBlock& own = owner.block;
+    const bool begun = sweep > 0, last = sweep + 1 == owner.walks.sweeps();
+    LONGSTRIDE_UNROLL
+    for (int half = 0; half < 2; ++half) {
+      const float weights = row_sum(block, rows.weights[half]);
+      const int row = Warps::first_row(block) + block.lane() / 4 + 8 * half;
+      const bool there = row < own.count;
+      const int i = there ? own.places.at(own.begin + row) - first : 0;
+      float* const at = lse + (owner.b * H + owner.h) * queries + i;
+      float log = weights == 0 ? -INFINITY : rows.largest[half] + log2(weights);
+      float factor = weights == 0 ? 0.0f : 1 / weights, before = 0;
+      if (begun && there) {
+        const float other = *at * kLog2e, most = max(other, log);
+        const bool any = most != -INFINITY;
+        const float joined = any ? most + log2(exp2(other - most) + exp2(log - most)) : most;
+        before = any ? exp2(other - joined) : 0.0f;
+        factor *= any ? exp2(log - joined) : 0.0f;
+        log = joined;
+      }
+      block.sync();  // all have read what one lane writes
+      if (there) {
+        if (block.lane() % 4 == 0 && Warps::first_sum(block) == 0) *at = log * kLn2;
+        store_row<kSums>(out, owner, i, last, rows.values, half, block.lane(), Warps::first_sum(block), factor, begun,
+                         before);
+      }
+    }
   }
 
  private:
@@ -174,36 +210,6 @@ struct ForwardKernel {
       A* const chunk = tile.at(row, channel);
       LONGSTRIDE_UNROLL
       for (int c = 0; c < Tile::kChunk; ++c) visit(chunk[c]);
-    }
-  }
-
-  template <class Block>
-  LONGSTRIDE_DEVICE void finish(Block& block, const Owner& owner, const Rows& rows) const {
-    const WalkBlock& own = owner.block;
-    const bool begun = sweep > 0, last = sweep + 1 == owner.walks.sweeps();
-    LONGSTRIDE_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const float weights = row_sum(block, rows.weights[half]);
-      const int row = Warps::first_row(block) + block.lane() / 4 + 8 * half;
-      const bool there = row < own.count;
-      const int i = there ? own.places.at(own.begin + row) - first : 0;
-      float* const at = lse + (owner.b * H + owner.h) * queries + i;
-      float log = weights == 0 ? -INFINITY : rows.largest[half] + log2(weights);
-      float factor = weights == 0 ? 0.0f : 1 / weights, before = 0;
-      if (begun && there) {
-        const float other = *at * kLog2e, most = max(other, log);
-        const bool any = most != -INFINITY;
-        const float joined = any ? most + log2(exp2(other - most) + exp2(log - most)) : most;
-        before = any ? exp2(other - joined) : 0.0f;
-        factor *= any ? exp2(log - joined) : 0.0f;
-        log = joined;
-      }
-      block.sync();  // all have read what one lane writes
-      if (there) {
-        if (block.lane() % 4 == 0 && Warps::first_sum(block) == 0) *at = log * kLn2;
-        store_row<kSums>(out, owner, i, last, rows.values, half, block.lane(), Warps::first_sum(block), factor, begun,
-                         before);
-      }
     }
   }
 };

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "cuda/host/kind_of_card.h"
 #include "cuda/host/memory.h"
 #include "cuda/host/recorded.h"
 #include "longstride/device.h"
@@ -37,6 +38,15 @@ void move_bytes(void* to, const void* from, std::int64_t bytes) {
 }
 
 }  // namespace
+
+namespace host {
+
+AttentionKernels& attention_kernels() {
+  static AttentionKernels kernels = AttentionKernels::portable;
+  return kernels;
+}
+
+}  // namespace host
 
 Card::Card(int which) : which_(which) {}
 Card::~Card() = default;
@@ -69,6 +79,8 @@ void Card::zero(void* memory, std::int64_t bytes) {
   });
 }
 void Card::wait() { require_not_recorded(stream_, "a wait"); }
+
+AttentionKernels Card::attention_kernels() const { return host::attention_kernels(); }
 
 std::unique_ptr<Recorded> Card::record(const std::function<void()>& work) {
   auto noted = std::make_unique<Noted>();

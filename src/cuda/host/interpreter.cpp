@@ -18,6 +18,10 @@ std::uint64_t& seed_of_next_launch() {
   static std::uint64_t seed = 1;
   return seed;
 }
+std::int64_t& count_of_async_units() {
+  static std::int64_t count = 0;
+  return count;
+}
 
 }  // namespace
 
@@ -29,11 +33,21 @@ BlockState::BlockState(int thread_count, std::size_t shared_bytes)
 
 void BlockState::begin() {
   if (!shared.empty()) std::memset(shared.data(), 0xff, shared.size() * sizeof(Line));
+  async.reset();
 }
+
+void BlockState::end() {
+  if (async == nullptr) return;
+  async->end();
+  ++count_of_async_units();
+}
+
+std::int64_t blocks_with_async_unit() { return count_of_async_units(); }
 
 void set_seed(std::uint64_t seed) { seed_of_next_launch() = seed; }
 
-void run_blocks(const Grid& grid, int threads, std::size_t shared_bytes, const std::function<void(HostBlock&)>& thread) {
+void run_blocks(const Grid& grid, int threads, std::size_t shared_bytes,
+                const std::function<void(HostBlock&)>& thread) {
   assert(threads > 0 && threads % kWarp == 0);
   const AtWork at_work;
   std::mt19937_64 random(seed_of_next_launch()++);
@@ -50,6 +64,7 @@ void run_blocks(const Grid& grid, int threads, std::size_t shared_bytes, const s
       HostBlock block(state, index, t);
       thread(block);
     });
+    state.end();
   }
 }
 

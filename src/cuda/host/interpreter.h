@@ -1,16 +1,18 @@
-// Runs kernels on the host, to show that their text is right where there is no card. Threads of a block are fibers; who goes
-// on after a meeting (sync, and what warps do together) is picked from a seed, and so is the order of blocks. Shared memory
-// begins as NaN. A sync that is missing then gives NaN, or other bits under another seed; one that not all threads reach is
-// a deadlock, which is an error.
+// Runs kernels on the host, to show that their text is right where there is no card. Threads of a block are fibers; who
+// goes on after a meeting (sync, and what warps do together) is picked from a seed, and so is the order of blocks.
+// Shared memory begins as NaN. A sync that is missing then gives NaN, or other bits under another seed; one that not
+// all threads reach is a deadlock, which is an error.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "cuda/grid.h"
+#include "cuda/host/async_state.h"
 #include "cuda/host/meeting.h"
 
 namespace longstride::cuda::host {
@@ -19,11 +21,14 @@ static_assert(kWarp == kWarpLanes);
 
 // The orders of all launches from now on follow from this and from how many launches came before.
 void set_seed(std::uint64_t seed);
+// How many blocks so far had work done beside their threads (cuda/hopper/async_unit.h).
+std::int64_t blocks_with_async_unit();
 
 // What the threads of a block share.
 struct BlockState {
   BlockState(int thread_count, std::size_t shared_bytes);
   void begin();  // the shared memory is NaN again
+  void end();
 
   struct alignas(128) Line {
     std::byte bytes[128];
@@ -33,6 +38,7 @@ struct BlockState {
   bool said = false, anyone = false;  // by sync_or: so far, and the last time
   std::vector<WarpMeeting> warps;
   std::vector<Line> shared;
+  std::unique_ptr<AsyncState> async;  // of a block that asks for it
 };
 
 // One thread's view of its block: the functions of DeviceBlock (cuda/launch.h).
@@ -59,6 +65,13 @@ class HostBlock {
     return state_.anyone;
   }
 
+  // What works beside the threads (cuda/host/async_unit.h).
+  AsyncState& async() {
+    if (state_.async == nullptr)
+      state_.async =
+          std::make_unique<AsyncState>(threads(), shared<std::byte>(), state_.shared.size() * sizeof(BlockState::Line));
+    return *state_.async;
+  }
   // What the lanes of this warp do together (cuda/host/meeting.h).
   template <class Brought, class All>
   void together(Brought& brought, const All& all) {
@@ -96,8 +109,7 @@ class HostBlock {
     } vote{yes, 0};
     together(vote, [](const std::array<Vote*, kWarp>& lanes) {
       std::uint32_t bits = 0;
-      for (int l = 0; l < kWarp; ++l)
-        bits |= static_cast<std::uint32_t>(lanes[static_cast<std::size_t>(l)]->yes) << l;
+      for (int l = 0; l < kWarp; ++l) bits |= static_cast<std::uint32_t>(lanes[static_cast<std::size_t>(l)]->yes) << l;
       for (Vote* lane : lanes) lane->all = bits;
     });
     return vote.all;
