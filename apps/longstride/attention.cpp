@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "command.h"
+#include "keep_inputs.h"
 #include "longstride/error.h"
 #include "options.h"
 #include "output.h"
@@ -217,6 +218,7 @@ int run(const AttentionArguments& arguments) {
   options.run = arguments.run.run;
   options.checkpoint = arguments.run.checkpoint;
   options.input = arguments.prime;
+  keep_inputs("--picture", arguments.picture, {arguments.prime}, options.run);
   options.stop = stop_on_signals();
   const AttentionView view(options);
   const Look look(arguments, view);

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "keep_inputs.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "options.h"
@@ -91,6 +92,7 @@ int run(EvaluateArguments& arguments, const Launched& launched, const std::atomi
   }
   if (launched.size > 1 && arguments.per_byte.any())
     throw_invalid("--per-byte and --page: one process says what bytes cost; start it without a launcher");
+  keep_inputs("--page", arguments.per_byte.page, options.paths, options.run);
   PerByte per_byte(arguments.per_byte, options);
   options.stop = stop;
   ProgressLine line(arguments.output.quiet || !first);

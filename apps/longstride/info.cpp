@@ -8,6 +8,7 @@
 
 #include "command.h"
 #include "info_words.h"
+#include "keep_inputs.h"
 #include "longstride/error.h"
 #include "longstride/file.h"
 #include "longstride/image.h"
@@ -63,6 +64,7 @@ void write_window(const DataPreview& preview, const std::string& path) {
 
 void show_data(const InfoOptions& options) {
   if (!options.runs.empty()) throw_invalid("RUN and --data: info is about one of them, got both");
+  keep_inputs("--window", options.window, options.data.data);
   const PassingFolder folder;
   Config config = read_options(options.data);
   if (config.data.cache.empty()) config.data.cache = folder.path();

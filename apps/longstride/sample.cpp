@@ -11,6 +11,7 @@
 
 #include "choice.h"
 #include "command.h"
+#include "keep_inputs.h"
 #include "longstride/checkpoint.h"
 #include "longstride/device.h"
 #include "options.h"
@@ -83,6 +84,7 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
   arguments.checkpoint = find_checkpoint(options.run, options.checkpoint);
   const Config config = checkpoint_config(options.run, options.checkpoint);
   const DataConfig& data = config.data;
+  keep_inputs("--out", arguments.out, {arguments.begin.prime}, options.run);
   const Beginning beginning = read_beginning(arguments.begin, config);
   options.prompts = beginning.prompts;
   options.count = arguments.count.value_or(std::max<std::int64_t>(1, std::ssize(options.prompts)));

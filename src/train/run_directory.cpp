@@ -114,6 +114,16 @@ bool holds_run(const std::string& path) {
          });
 }
 
+// Whether a run at `path` writes what `named` names, or a file in it.
+bool writes(const std::string& path, const std::string& named) {
+  std::error_code ignored;
+  const fs::path within = fs::weakly_canonical(named, ignored).lexically_relative(fs::weakly_canonical(path, ignored));
+  const std::string part = within.empty() ? "" : within.begin()->string();
+  for (const std::string own : {kCheckpointFolder, "samples", "tensorboard", "cache", kLogFile, kConfigFile})
+    if (part == own) return true;
+  return false;
+}
+
 bool is_being_replaced(const std::string& path) { return is_there(path + "/" + kCheckpointFolder + kPartial); }
 
 void check_place(const std::string& path, bool overwrite) {
@@ -137,17 +147,16 @@ void check_place(const std::string& path, bool overwrite) {
 }  // namespace
 
 void RunDirectory::check_data(const std::string& path, const std::vector<std::string>& data) {
-  std::error_code ignored;
-  const fs::path run = fs::weakly_canonical(path, ignored);
-  for (const std::string& named : data) {
-    const fs::path within = fs::weakly_canonical(named, ignored).lexically_relative(run);
-    const std::string part = within.empty() ? "" : within.begin()->string();
-    for (const std::string own : {kCheckpointFolder, "samples", "tensorboard", "cache", kLogFile, kConfigFile}) {
-      if (part == own)
-        throw Error(ErrorKind::invalid_argument, "--data: \"" + named + "\" is written by the run \"" + path +
-                                                     "\" itself; name other data or another --out");
-    }
-  }
+  for (const std::string& named : data)
+    if (writes(path, named))
+      throw Error(ErrorKind::invalid_argument, "--data: \"" + named + "\" is written by the run \"" + path +
+                                                   "\" itself; name other data or another --out");
+}
+
+void RunDirectory::check_initial_weights(const std::string& path, const std::string& init) {
+  if (!init.empty() && writes(path, init))
+    throw Error(ErrorKind::invalid_argument, "--init: \"" + init + "\" belongs to the run \"" + path +
+                                                 "\", which would be replaced; name another --out");
 }
 
 RunDirectory RunDirectory::claim(const std::string& path, bool overwrite) {

@@ -22,6 +22,9 @@ class RunDirectory {
   static std::string checkpoint_of(const std::string& path, std::int64_t step);
   // Throws where data that were named lie in what a run at `path` writes itself. Error invalid_argument.
   static void check_data(const std::string& path, const std::vector<std::string>& data);
+  // Throws where the weights that a run begins with lie in the run at `path`, which it would replace. Error
+  // invalid_argument.
+  static void check_initial_weights(const std::string& path, const std::string& init);
 
   // A place for a new run: nothing, an empty folder, what an interrupted start left, or with `overwrite` a run. Nothing
   // in it changes before begin(), and a folder that was made for it goes with it where begin() is not called.
