@@ -151,6 +151,7 @@ if(LONGSTRIDE_HAS_CUDA)
     list(APPEND sources ${PROJECT_SOURCE_DIR}/tests/cuda/${source}_test.cpp)
   endforeach()
   add_executable(card_test ${sources})
+  target_compile_definitions(card_test PRIVATE LONGSTRIDE_CARD_TEST)
   set_target_properties(card_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests LINKER_LANGUAGE CXX)
   target_include_directories(card_test PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests ${RAPIDCHECK_INCLUDE})
   target_link_libraries(card_test PRIVATE longstride longstride_options longstride_test_options fmt::fmt

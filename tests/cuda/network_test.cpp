@@ -56,13 +56,15 @@ TEST_P(NetworkOnACard, DecodesTheLogitsOfTheWholeNetwork) {
 }
 
 // Heads of 64 channels and more queries than a warpgroup has: on a card of compute capability 9.0 attention is
-// Hopper's.
+// Hopper's, and the twin's is where it is told.
 TEST(NetworkOnHopper, GivesTheLogitsAndGradientsOfTheProcessor) {
   ModelConfig model = model_with(R"j([["fixed(16,4)", "strided(2)"]])j", 150);
   model.layers = 1, model.width = 128, model.heads = 2, model.feedforward = 1;
   const EngineCase processor = on(Device::cpu, model, DType::bfloat16);
+#ifndef LONGSTRIDE_CARD_TEST
   cuda::host::attention_kernels() = cuda::AttentionKernels::hopper;
   const std::int64_t before = cuda::host::blocks_with_async_unit();
+#endif
   {
     const EngineCase card = on(Device::cuda, model, DType::bfloat16);
     expect_near(card.whole(), processor.whole(), tolerance_of(DType::bfloat16), "logits");
@@ -71,8 +73,10 @@ TEST(NetworkOnHopper, GivesTheLogitsAndGradientsOfTheProcessor) {
     cuda::host::set_seed(77);
     EXPECT_EQ(gradient(card, true), want);
   }
+#ifndef LONGSTRIDE_CARD_TEST
   cuda::host::attention_kernels() = cuda::AttentionKernels::portable;
   EXPECT_GT(cuda::host::blocks_with_async_unit(), before);
+#endif
 }
 
 }  // namespace
