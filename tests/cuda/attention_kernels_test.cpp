@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "cuda/attention/attention.h"
@@ -13,6 +12,7 @@
 #include "cuda/attention/forward_kernel.h"
 #include "cuda/attention/launches.h"
 #include "cuda/host/interpreter.h"
+#include "cuda/run_by.h"
 #include "ops/attention_bounds.h"
 #include "ops/attention_memory.h"
 #include "ops/decode_memory.h"
@@ -39,35 +39,7 @@ namespace {
 
 using tests::expect_all_within;
 
-// A card's memory is the host's here, and what nobody has written is NaN.
-class Memory {
- public:
-  void* of(std::int64_t bytes) {
-    bytes_.assign(static_cast<std::size_t>(bytes), '\xff');
-    return bytes_.data();
-  }
-
- private:
-  std::vector<char> bytes_;
-};
-
-void run_one(const Operation& operation) {
-  Stream stream;
-  Memory memory;
-  if (const auto* forward = std::get_if<Attention>(&operation)) {
-    const AttentionForward made(*forward, AttentionKernels::portable);
-    made.run(stream, *forward, memory.of(made.workspace_bytes()));
-  } else if (const auto* backward = std::get_if<AttentionBackward>(&operation)) {
-    const AttentionGradient made(*backward, AttentionKernels::portable);
-    made.run(stream, *backward, memory.of(made.workspace_bytes()));
-  } else {
-    const auto& decode = std::get<DecodeAttention>(operation);
-    decode_attention(stream, decode, memory.of(decode_workspace_bytes(decode)));
-  }
-}
-const RunAll run_all = [](std::vector<Operation> operations) {
-  for (const Operation& operation : operations) run_one(operation);
-};
+const RunAll run_all = run_by(AttentionKernels::portable);
 
 struct Case {
   std::vector<std::string> heads;

@@ -1,14 +1,15 @@
 // What tests of Hopper's kernels have in common: cases of attention, and blocks that make faults.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
-#include <variant>
 #include <vector>
 
-#include "cuda/attention/attention.h"
 #include "cuda/hopper/async_unit.h"
-#include "ops/attention_memory.h"
+#include "cuda/host/interpreter.h"
+#include "cuda/misuse.h"
+#include "cuda/run_by.h"
 
 namespace longstride::cuda {
 
@@ -57,32 +58,20 @@ struct FaultyUnit : AsyncUnit {
 };
 inline FaultyUnit async_unit(FaultyBlock& block) { return FaultyUnit(block); }
 
-// Memory of a card, which is the host's here; what nobody has written is NaN.
-class HostMemory {
- public:
-  void* of(std::int64_t bytes) {
-    bytes_.assign(static_cast<std::size_t>(bytes), '\xff');
-    return bytes_.data();
-  }
+// Runs a kernel in so many blocks that make a fault; the words of the error that it gives, or none.
+template <class Kernel>
+std::string error_with(Fault fault, const Kernel& kernel, std::int64_t blocks) {
+  return error_of([&] {
+    host::run_blocks({blocks}, Kernel::kThreads, kernel.shared_bytes(), [&](host::HostBlock& block) {
+      FaultyBlock changed(block, fault);
+      kernel(changed);
+    });
+  });
+}
 
- private:
-  std::vector<char> bytes_;
-};
-
-inline RunAll run_by(AttentionKernels kernels) {
-  return [kernels](std::vector<Operation> operations) {
-    for (const Operation& operation : operations) {
-      Stream stream;
-      HostMemory memory;
-      const auto run = [&]<class Made>(const auto& op, const Made& made) {
-        made.run(stream, op, memory.of(made.workspace_bytes()));
-      };
-      if (const auto* forward = std::get_if<Attention>(&operation))
-        run(*forward, AttentionForward(*forward, kernels));
-      else
-        run(std::get<AttentionBackward>(operation), AttentionGradient(std::get<AttentionBackward>(operation), kernels));
-    }
-  };
+// Numbers that can be compared: NaN is a number that nobody computes.
+inline void append_comparable(std::vector<double>& to, const std::vector<double>& from) {
+  for (const double x : from) to.push_back(std::isnan(x) ? 1e9 : x);
 }
 
 struct HopperCase {
