@@ -21,16 +21,18 @@ void keep_inputs(const char* option, const std::string& path, const std::vector<
                  const std::string& run) {
   std::error_code error;
   if (path.empty() || !fs::exists(path, error) || fs::is_directory(path, error)) return;
-  const fs::path to = fs::weakly_canonical(path, error);
+  // "" and "..": outside; ".": the same file; else what of `folder` it lies in.
+  const auto part_of = [&, to = fs::weakly_canonical(path, error)](const std::string& folder) {
+    const fs::path within = to.lexically_relative(fs::weakly_canonical(folder, error));
+    return within.empty() ? std::string() : within.begin()->string();
+  };
   for (const std::string& input : inputs) {
     if (input.empty()) continue;
-    const fs::path within = to.lexically_relative(fs::weakly_canonical(input, error));
-    if (fs::equivalent(path, input, error) || (!within.empty() && *within.begin() != ".."))
-      refuse(option, path, "is what is read");
+    const std::string part = part_of(input);
+    if (fs::equivalent(path, input, error) || (!part.empty() && part != "..")) refuse(option, path, "is what is read");
   }
   if (run.empty()) return;
-  const fs::path within = to.lexically_relative(fs::weakly_canonical(run, error));
-  const std::string part = within.empty() ? "" : within.begin()->string();
+  const std::string part = part_of(run);
   for (const std::string own : {".", "checkpoints", "config.json", "log.jsonl", "tensorboard"})
     if (part == own) refuse(option, path, "belongs to the run");
 }

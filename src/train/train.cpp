@@ -90,8 +90,10 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   };
   if (!options.resume) check(config);  // before a folder is made
   require_same_start(world, asked, options);
-  if (!options.resume && first) settle_initial_weights(config);
-  if (!options.resume && first) RunDirectory::check_initial_weights(options.out, config.training.init);
+  if (!options.resume && first) {
+    settle_initial_weights(config);
+    RunDirectory::check_initial_weights(options.out, config.training.init);
+  }
   std::optional<RunDirectory> run;
   if (first) {
     run.emplace(options.resume ? RunDirectory::open(options.out) : RunDirectory::claim(options.out, options.overwrite));
