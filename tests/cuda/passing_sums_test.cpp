@@ -16,11 +16,9 @@
 namespace longstride::tests {
 namespace {
 
-// Rows of several chunks, and of a last one that is short.
-constexpr std::int64_t N = 300, C = 6, F = 140;
-
 // The way back through a layer that expands, activates and contracts, as blocks have it (model/block.cpp).
 struct Back {
+  static constexpr std::int64_t N = 300, C = 6, F = 140;  // rows of two chunks, and of a last one that is short
   Program program;
   Matrix dy, wide, narrow, pre, hidden, x, dhidden, dx, dcontract, dexpand;
   Array<float> contract_bias, expand_bias;
@@ -77,8 +75,9 @@ definitions::Values run_back(DType type, bool one_by_one) {
     backend->download(host.data(), data, count * 4);
     all.insert(all.end(), host.begin(), host.end());
   };
-  take(program.bound(back.dexpand).data, F * C), take(program.bound(back.dcontract).data, C * F);
-  take(program.bound(back.expand_bias).data, F), take(program.bound(back.contract_bias).data, C);
+  take(program.bound(back.dexpand).data, Back::F * Back::C),
+      take(program.bound(back.dcontract).data, Back::C * Back::F);
+  take(program.bound(back.expand_bias).data, Back::F), take(program.bound(back.contract_bias).data, Back::C);
   for (const Matrix& made : {back.dhidden, back.dx}) {
     HostMatrix host = HostMatrix::of_nothing(made.type, made.rows, made.cols);
     backend->download(host.view().data, program.bound(made).data, bytes_of(made));
@@ -90,7 +89,7 @@ definitions::Values run_back(DType type, bool one_by_one) {
 TEST(PassingSums, GiveTheBitsOfTheOperationsOneByOne) {
   for (const DType type : kTypes) {
     const definitions::Values one_by_one = run_back(type, true);
-    EXPECT_GT(std::abs(one_by_one[static_cast<std::size_t>(2 * F * C)]), 0);
+    EXPECT_GT(std::abs(one_by_one[static_cast<std::size_t>(2 * Back::F * Back::C)]), 0);
     expect_same_bits(run_back(type, false), one_by_one, word(type));
   }
 }
@@ -117,13 +116,14 @@ TEST(PassingSums, AreNotMadeOfWhatChangesOrIsReadBefore) {
   EXPECT_TRUE(made(with(Mark{})));
   EXPECT_FALSE(made(with(Zero{back.contract_bias}))) << "others than products may do anything";
   EXPECT_FALSE(made(with(LinearBackwardData{back.dy, back.wide, {}, back.dhidden}))) << "dhidden is another one";
-  EXPECT_FALSE(made(with(LinearBackwardWeights{back.dy, back.hidden, back.dcontract, back.expand_bias.from(0, C)})))
+  EXPECT_FALSE(
+      made(with(LinearBackwardWeights{back.dy, back.hidden, back.dcontract, back.expand_bias.from(0, Back::C)})))
       << "the bias's gradient has another part";
   std::vector<Operation> without = back.operations();
   std::get<LinearBackwardData>(without[0]).pre = {};
   EXPECT_FALSE(made(without)) << "there is no slope";
   without = back.operations();
-  std::get<LinearBackwardWeights>(without[4]).dy = back.dhidden.rows_from(0, N - 1);
+  std::get<LinearBackwardWeights>(without[4]).dy = back.dhidden.rows_from(0, Back::N - 1);
   EXPECT_FALSE(made(without)) << "other rows are summed";
   without = back.operations();
   std::get<LinearBackwardWeights>(without[4]).dbias = {};
@@ -135,8 +135,8 @@ TEST(PassingSums, AreKnownBeforeThereAreAddresses) {
   Back back(DType::float32);
   std::vector<Operation> operations = back.operations();
   Array<float>& dbias = std::get<LinearBackwardWeights>(operations[4]).dbias;
-  std::vector<float> outside(F);
-  dbias = array(outside.data(), F);
+  std::vector<float> outside(Back::F);
+  dbias = array(outside.data(), Back::F);
   const std::vector<std::size_t> run = cuda::passing_sums(operations).of;
   dbias.data = nullptr;
   EXPECT_EQ(cuda::passing_sums(operations).of, run);
