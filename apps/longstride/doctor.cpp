@@ -12,6 +12,7 @@
 
 #include "child.h"
 #include "command.h"
+#include "info_words.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "options.h"
@@ -155,9 +156,7 @@ int run(const DoctorArguments& arguments) {
     json["threads"] = machine.threads;
     json["instruction_sets"] = machine.instruction_sets;
     json["libraries"] = machine.libraries;
-    for (const CardInfo& card : cards())
-      json["cards"].push_back(
-          {{"name", card.name}, {"capability", card.capability}, {"memory_bytes", card.memory_bytes}});
+    json["cards"] = cards_json();
     json["wrong"] = count(findings, Verdict::wrong);
     json["slow"] = count(findings, Verdict::slow);
     json["checks"] = ordered_json::array();

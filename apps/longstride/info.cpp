@@ -1,4 +1,5 @@
-// longstride info: what runs and checkpoints are, alone or side by side, and what data are before training.
+// longstride info: what runs and checkpoints are, alone or side by side, what data are before training, and what this
+// machine offers.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -78,8 +79,6 @@ void show_data(const InfoOptions& options) {
 }
 
 void show_runs(const InfoOptions& options) {
-  if (!options.window.empty()) throw_invalid("--window: is a window of --data; give that too");
-  if (!options.data.sets.empty()) throw_invalid("--set: says how --data is read; give that too");
   std::vector<NamedRun> runs;
   for (const std::string& run : options.runs)
     runs.push_back({run, describe_checkpoint(run, options.checkpoint), checkpoint_steps(run)});
@@ -91,13 +90,27 @@ void show_runs(const InfoOptions& options) {
   }
 }
 
+void show_machine(const InfoOptions& options) {
+  if (options.output.json) {
+    print_json(machine_json());
+  } else {
+    print_words(machine_words());
+  }
+}
+
 int run(const InfoOptions& options) {
+  if (options.runs.empty() && options.checkpoint != InfoOptions().checkpoint)
+    throw_invalid("--checkpoint: is one of a RUN; give that too");
   if (!options.data.data.empty()) {
     show_data(options);
-  } else if (!options.runs.empty()) {
+    return 0;
+  }
+  if (!options.window.empty()) throw_invalid("--window: is a window of --data; give that too");
+  if (!options.data.sets.empty()) throw_invalid("--set: says how --data is read; give that too");
+  if (!options.runs.empty()) {
     show_runs(options);
   } else {
-    throw_invalid("info: needs a RUN, several to compare, or --data PATH; got none");
+    show_machine(options);
   }
   return 0;
 }
@@ -105,10 +118,12 @@ int run(const InfoOptions& options) {
 }  // namespace
 
 Command info_command(CommandLine program) {
-  CommandLine app = program.add_command("info", "Say what runs and checkpoints are, side by side, or what data are");
+  CommandLine app = program.add_command(
+      "info", "Say what runs and checkpoints are, side by side, what data are, or what this machine offers");
   auto options = std::make_shared<InfoOptions>();
-  app.add_option("RUN", options->runs,
-                 "Run directories, checkpoint directories or .safetensors files; several are compared");
+  app.add_option(
+      "RUN", options->runs,
+      "Run directories, checkpoint directories or .safetensors files; several are compared, none: this machine");
   app.add_option("--checkpoint", options->checkpoint, "Of run directories")
       .type_name("best|latest|STEP")
       .capture_default_str();
@@ -121,7 +136,8 @@ Command info_command(CommandLine program) {
       .type_name("FILE");
   add_output_options(app, options->output);
   app.add_example(
-      "longstride info runs/first\n  longstride info runs/first runs/second\n  longstride info --data README.md");
+      "longstride info\n  longstride info runs/first\n  longstride info runs/first runs/second\n"
+      "  longstride info --data README.md");
   return {app, [options] { return run(*options); }};
 }
 

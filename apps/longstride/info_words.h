@@ -1,4 +1,4 @@
-// What info says: of one run, of several side by side, of data before anything is trained on them.
+// What info says: of one run, of several side by side, of data before anything is trained on them, of this machine.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -27,5 +27,9 @@ std::string comparison_words(const std::vector<NamedRun>& runs);
 // window: where its picture or sound was written to; empty: nowhere.
 nlohmann::ordered_json preview_json(const DataPreview& preview, const std::string& window);
 std::string preview_words(const DataPreview& preview, const std::string& window);
+
+nlohmann::ordered_json machine_json();
+std::string machine_words();
+nlohmann::ordered_json cards_json();  // a list: of NVIDIA's cards that this process is shown
 
 }  // namespace longstride::program

@@ -46,7 +46,7 @@ double measure_products(Shared& shared, Backend& backend, DType type) {
                              .c_stride = size,
                              .b_transposed = true};
     const auto once = [&] {
-      shared.products.run(shared.card.stream(), shape, a.data(), b.data(), c.data(), workspace.data());
+      shared.products.run(shared.card.stream(), shape, a.data(), b.data(), c.data(), nullptr, workspace.data());
     };
     once();  // what is done the first time only
     double best_s = shared.card.time_s(once);

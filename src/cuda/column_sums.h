@@ -56,6 +56,12 @@ struct AddChunks {
   }
 };
 
+// Adds the sums of chunks that a kernel of such blocks has left: those of SumChunk, or what sums in passing.
+inline void add_chunks(Stream& stream, std::int64_t rows, std::int64_t columns, const float* sums,
+                       const ColumnTarget& target) {
+  launch_each(stream, columns, AddChunks{sums, divide_up(rows, rows_of_chunk(rows)), columns, target});
+}
+
 // scratch: column_sums_bytes.
 template <class Term>
 void add_column_sums(Stream& stream, std::int64_t rows, std::int64_t columns, const Term& term,
@@ -64,7 +70,7 @@ void add_column_sums(Stream& stream, std::int64_t rows, std::int64_t columns, co
   auto* sums = static_cast<float*>(scratch);
   using Kernel = SumChunk<Term>;
   launch(stream, Kernel{term, rows, columns, chunk_rows, sums}, {chunks, divide_up(columns, Kernel::kThreads)});
-  launch_each(stream, columns, AddChunks{sums, chunks, columns, target});
+  add_chunks(stream, rows, columns, sums, target);
 }
 
 }  // namespace longstride::cuda

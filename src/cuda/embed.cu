@@ -113,7 +113,8 @@ struct AddToTable {
     return kThreads * sizeof(Found) + kThreads / kWarp * sizeof(int) + static_cast<std::size_t>(owned) * kThreads * 4;
   }
 
-  // The rows of [first, first + kThreads) that are added here, in ascending order. Their number.
+  // The rows of [first, first + kThreads) that are added here, in ascending order. Their number. Those found before are
+  // written over once all threads have come here again.
   template <class Block>
   LONGSTRIDE_DEVICE int find(Block& block, std::int64_t first, std::int64_t first_key, Found* found, int* counts) const {
     const std::int64_t r = first + block.thread();
@@ -148,7 +149,6 @@ struct AddToTable {
         float& sum = sums[found[f].key * kThreads];
         sum = fma(dout.at(found[f].row, c), times, sum);
       }
-      block.sync();  // found and counts are read
     }
     for (int k = 0; k < here && c < C; ++k) table[(first_key + k) * C + c] = sums[k * kThreads];
   }

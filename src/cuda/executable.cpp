@@ -28,18 +28,22 @@ void Shared::reserve(std::int64_t bytes) {
 
 CudaExecutable::CudaExecutable(Program program, Shared& shared) : program_(std::move(program)), shared_(shared) {
   program_.lay_out();
-  for (const Operation& operation : program_.operations()) {
+  sums_ = passing_sums(program_.operations());
+  for (std::size_t at = 0; at < program_.operations().size(); ++at) {
+    const Operation& operation = program_.operations()[at];
     check(operation);
     marks_ = marks_ || std::holds_alternative<Mark>(operation);
     attention_.emplace_back();
     const std::int64_t bytes = std::visit(
-        [this]<class Op>(const Op& op) {
+        [this, at]<class Op>(const Op& op) {
           if constexpr (std::is_same_v<Op, Attention>)
             return attention_.back().emplace<AttentionForward>(op, shared_.card.attention_kernels()).workspace_bytes();
           else if constexpr (std::is_same_v<Op, AttentionBackward>)
             return attention_.back().emplace<AttentionGradient>(op, shared_.card.attention_kernels()).workspace_bytes();
           else if constexpr (std::is_same_v<Op, DecodeAttention>)
             return decode_workspace_bytes(op);
+          else if constexpr (std::is_same_v<Op, LinearBackwardData>)
+            return scratch_bytes(op, sums_.of[at] != 0);
           else
             return scratch_bytes(op);
         },
@@ -103,6 +107,14 @@ void CudaExecutable::put(const AtMark& at_mark) {
             std::get<AttentionGradient>(attention_[at]).run(run.stream(), op, run.scratch);
           } else if constexpr (std::is_same_v<Op, DecodeAttention>) {
             decode_attention(run.stream(), op, run.scratch);
+          } else if constexpr (std::is_same_v<Op, LinearBackwardData>) {
+            const std::size_t sum = sums_.of[at];
+            compute(run, op,
+                    sum == 0 ? Array<float>() : std::get<LinearBackwardWeights>(program_.operations()[sum]).dbias);
+          } else if constexpr (std::is_same_v<Op, LinearBackwardWeights>) {
+            LinearBackwardWeights rest = op;
+            if (sums_.taken[at]) rest.dbias = {};
+            compute(run, rest);
           } else {
             compute(run, op);
           }

@@ -8,6 +8,7 @@
 
 #include "cuda/attention/attention.h"
 #include "cuda/card.h"
+#include "cuda/passing_sums.h"
 #include "cuda/product.h"
 #include "cuda/run.h"
 #include "ops/backend.h"
@@ -55,6 +56,7 @@ class CudaExecutable : public Executable {
   Program program_;
   Shared& shared_;
   std::vector<std::variant<std::monostate, AttentionForward, AttentionGradient>> attention_;  // one an operation
+  PassingSums sums_;
   std::int64_t workspace_bytes_ = 0;
   bool marks_ = false;
   bool can_be_recorded_ = true;

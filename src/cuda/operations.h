@@ -1,5 +1,5 @@
-// The operations of ops/ops.h on a card, but for attention (cuda/attention). Each puts its kernels into the card's stream;
-// its formula stands in ops/ops.h. scratch_bytes: what an operation of these shapes needs while it runs.
+// The operations of ops/ops.h on a card, but for attention (cuda/attention). Each puts its kernels into the card's
+// stream; its formula stands in ops/ops.h. scratch_bytes: what an operation of these shapes needs while it runs.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,10 @@ void compute(const Run& run, const ResidualNorm& op);
 void compute(const Run& run, const ResidualNormBackward& op);
 void compute(const Run& run, const Linear& op);
 void compute(const Run& run, const LinearBackwardData& op);
+// With pre. dbias += sum_n dx, in the same pass over dx: the gradient of the bias that gave `pre`
+// (cuda/passing_sums.h).
+void compute(const Run& run, const LinearBackwardData& op, const Array<float>& dbias);
+std::int64_t scratch_bytes(const LinearBackwardData& op, bool sums);
 void compute(const Run& run, const LinearBackwardWeights& op);
 void compute(const Run& run, const VocabularyLoss& op);
 void compute(const Run& run, const SumBits& op);

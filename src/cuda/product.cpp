@@ -1,5 +1,5 @@
-// This has cuBLASLt multiply. It counts in columns: what lies row-major as (r, c) is a matrix of c rows and r columns to it,
-// and C = A B becomes C^T = B^T A^T.
+// This has cuBLASLt multiply. It counts in columns: what lies row-major as (r, c) is a matrix of c rows and r columns
+// to it, and C = A B becomes C^T = B^T A^T.
 #include "cuda/product.h"
 
 #include <cublasLt.h>
@@ -54,6 +54,7 @@ struct Products::Made {
   cublasLtMatmulDesc_t product = nullptr;
   cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
   cublasLtMatmulAlgo_t algorithm = {};
+  bool can_run = false;  // cuBLASLt knows an algorithm
 
   explicit Made(const ProductShape& s) {
     succeed(cublasLtMatmulDescCreate(&product, CUBLAS_COMPUTE_32F, CUDA_R_32F), "a product");
@@ -63,6 +64,7 @@ struct Products::Made {
     a = s.a_transposed ? layout(s.type, s.k, s.m, s.a_stride) : layout(s.type, s.m, s.k, s.a_stride);
     b = s.b_transposed ? layout(s.type, s.n, s.k, s.b_stride) : layout(s.type, s.k, s.n, s.b_stride);
     c = layout(s.c_type, s.m, s.n, s.c_stride);
+    if (s.biased) set(product, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
   }
   ~Made() {
     for (cublasLtMatrixLayout_t one : {a, b, c})
@@ -72,8 +74,9 @@ struct Products::Made {
   Made(const Made&) = delete;
   Made& operator=(const Made&) = delete;
 
-  // Sums that are cut along k are added in float32, in a fixed order.
-  void choose(cublasLtHandle_t handle, const ProductShape& s, const std::array<std::uint32_t, 3>& aligned) {
+  // Sums that are cut along k are added in float32, in a fixed order. What a bias is aligned to is read off an address.
+  void choose(cublasLtHandle_t handle, const ProductShape& s, const Aligned& aligned) {
+    if (s.biased) set_bias(reinterpret_cast<const float*>(std::uintptr_t{aligned[3]}));
     struct Wishes {
       cublasLtMatmulPreference_t made = nullptr;
       Wishes() { succeed(cublasLtMatmulPreferenceCreate(&made), "a wish for a product"); }
@@ -90,13 +93,11 @@ struct Products::Made {
     int found = 0;
     const cublasStatus_t status =
         cublasLtMatmulAlgoGetHeuristic(handle, product, b, a, c, c, wishes.made, 1, &best, &found);
-    if (status != CUBLAS_STATUS_NOT_SUPPORTED) succeed(status, "the choice of an algorithm");
-    if (found == 0 || best.state != CUBLAS_STATUS_SUCCESS)
-      throw Error(ErrorKind::unavailable, fmt::format("cuda: cuBLASLt knows no algorithm for a product of ({}, {}) by "
-                                                      "({}, {})",
-                                                      s.m, s.k, s.k, s.n));
+    if (status != CUBLAS_STATUS_NOT_SUPPORTED && !s.biased) succeed(status, "the choice of an algorithm");
+    can_run = status == CUBLAS_STATUS_SUCCESS && found > 0 && best.state == CUBLAS_STATUS_SUCCESS;
     algorithm = best.algo;
   }
+  void set_bias(const float* bias) const { set(product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias); }
 };
 
 Products::Products() {
@@ -111,7 +112,7 @@ Products::~Products() {
 
 std::int64_t Products::workspace_bytes() { return kWorkspace_bytes; }
 
-const Products::Made& Products::made(const ProductShape& shape, const std::array<std::uint32_t, 3>& aligned) {
+const Products::Made& Products::made(const ProductShape& shape, const Aligned& aligned) {
   std::unique_ptr<Made>& made = made_[{shape, aligned}];
   if (made == nullptr) {
     auto prepared = std::make_unique<Made>(shape);
@@ -121,8 +122,19 @@ const Products::Made& Products::made(const ProductShape& shape, const std::array
   return *made;
 }
 
-void Products::run(Stream& stream, const ProductShape& shape, const void* a, const void* b, void* c, void* workspace) {
-  const Made& product = made(shape, {alignment_of(a), alignment_of(b), alignment_of(c)});
+bool Products::can_add_bias(const ProductShape& shape, const void* a, const void* b, const void* c, const float* bias) {
+  return made(shape, {alignment_of(a), alignment_of(b), alignment_of(c), alignment_of(bias)}).can_run;
+}
+
+void Products::run(Stream& stream, const ProductShape& shape, const void* a, const void* b, void* c, const float* bias,
+                   void* workspace) {
+  const Made& product =
+      made(shape, {alignment_of(a), alignment_of(b), alignment_of(c), alignment_of(shape.biased ? bias : nullptr)});
+  if (!product.can_run)
+    throw Error(ErrorKind::unavailable, fmt::format("cuda: cuBLASLt knows no algorithm for a product of ({}, {}) by "
+                                                    "({}, {})",
+                                                    shape.m, shape.k, shape.k, shape.n));
+  if (shape.biased) product.set_bias(bias);
   const float one = 1, kept = shape.accumulate ? 1 : 0;
   succeed(cublasLtMatmul(handle_of(handle_), product.product, &one, b, product.b, a, product.a, &kept, c, product.c, c,
                          product.c, &product.algorithm, workspace, static_cast<std::size_t>(kWorkspace_bytes),

@@ -1,5 +1,6 @@
-// Dense products C = A B, or C += A B, of matrices as operations hold them: row-major, or read as their transpose. product.cpp
-// asks cuBLASLt; cuda/host/product.cpp multiplies on the host. Sums are float32, in float32 without TF32.
+// Dense products C = A B, C += A B or C = A B + bias, of matrices as operations hold them: row-major, or read as their
+// transpose. product.cpp asks cuBLASLt; cuda/host/product.cpp multiplies on the host. Sums are float32, in float32
+// without TF32.
 #pragma once
 
 #include <array>
@@ -22,6 +23,7 @@ struct ProductShape {
   std::int64_t a_stride = 0, b_stride = 0, c_stride = 0;
   bool a_transposed = false, b_transposed = false;  // it lies there as (k, m), as (n, k)
   bool accumulate = false;                          // C += A B
+  bool biased = false;                              // C = A B + bias, one number a column; C is float32 then
 
   auto operator<=>(const ProductShape&) const = default;
 };
@@ -34,13 +36,18 @@ class Products {
   ~Products();
 
   static std::int64_t workspace_bytes();  // that run is given
-  void run(Stream& stream, const ProductShape& shape, const void* a, const void* b, void* c, void* workspace);
+  // bias: (n), where the shape is biased.
+  void run(Stream& stream, const ProductShape& shape, const void* a, const void* b, void* c, const float* bias,
+           void* workspace);
+  // Whether there is a way to compute this biased product of operands at such addresses.
+  bool can_add_bias(const ProductShape& shape, const void* a, const void* b, const void* c, const float* bias);
 
  private:
   struct Made;
-  // How many bytes divide the addresses of a product's operands: 16 at most.
-  using Key = std::pair<ProductShape, std::array<std::uint32_t, 3>>;
-  const Made& made(const ProductShape& shape, const std::array<std::uint32_t, 3>& aligned);
+  // How many bytes divide the addresses of a product's operands and of its bias: 16 at most.
+  using Aligned = std::array<std::uint32_t, 4>;
+  using Key = std::pair<ProductShape, Aligned>;
+  const Made& made(const ProductShape& shape, const Aligned& aligned);
 
   void* handle_ = nullptr;  // of cuBLASLt
   std::map<Key, std::unique_ptr<Made>> made_;

@@ -15,8 +15,8 @@ struct Run {
   char* scratch = nullptr;             // the operation's scratch_bytes(), aligned to 256 bytes
 
   Stream& stream() const { return card.stream(); }
-  void multiply(const ProductShape& shape, const void* a, const void* b, void* c) const {
-    products.run(stream(), shape, a, b, c, product_workspace);
+  void multiply(const ProductShape& shape, const void* a, const void* b, void* c, const float* bias = nullptr) const {
+    products.run(stream(), shape, a, b, c, bias, product_workspace);
   }
 };
 

@@ -1,5 +1,6 @@
 // Runs that go on with more, begin with another's weights, keep what was set, and are looked at side by side.
 #include "apps/program.h"
+#include "longstride/device.h"
 
 namespace longstride {
 namespace {
@@ -95,7 +96,6 @@ TEST_F(GoingOnCommands, DataAreLookedAtBeforeTheyAreTrainedOn) {
   EXPECT_EQ(read("window"), text.substr(0, 512));
   write("two", std::string("abababab"));
   EXPECT_DOUBLE_EQ(run({"info", "--data", path("two"), "--json"}).json()["order0_bits"], 1);
-  EXPECT_EQ(refused({"info"}), "longstride info: needs a RUN, several to compare, or --data PATH; got none\n");
   EXPECT_EQ(refused({"info", path("run"), "--data", path("text")}),
             "longstride info: RUN and --data: info is about one of them, got both\n");
 }
@@ -118,6 +118,25 @@ TEST_F(GoingOnCommands, PicturesAreLookedAtWithWhatIsLeftOut) {
   ASSERT_EQ(preview["notes"].size(), 1u) << preview;
   EXPECT_NE(preview["notes"][0].get<std::string>().find("torn.npy"), std::string::npos);
   EXPECT_EQ(read("window.png").substr(1, 3), "PNG");
+}
+
+TEST_F(GoingOnCommands, TheMachineIsWhatIsLeftToSay) {
+  const Finished words = run({"info"});
+  ASSERT_EQ(words.status, 0) << words.err;
+  EXPECT_NE(words.out.find("\n  card          " + card_words() + "\n"), std::string::npos) << words.out;
+  EXPECT_NE(words.out.find("\n  memory        "), std::string::npos) << words.out;
+  const json told = run({"info", "--json"}).json();
+  const MachineInfo machine = machine_info();
+  EXPECT_EQ(told["memory_bytes"], machine.memory_bytes);
+  EXPECT_EQ(told["instruction_set"], machine.instruction_set);
+  EXPECT_EQ(told["card"], card_words());
+  EXPECT_EQ(told["cards"].size(), cards().size());
+  EXPECT_EQ(refused({"info", "--window", path("window")}),
+            "longstride info: --window: is a window of --data; give that too\n");
+  EXPECT_EQ(refused({"info", "--set", "data.image_size=[4,4]"}),
+            "longstride info: --set: says how --data is read; give that too\n");
+  EXPECT_EQ(refused({"info", "--checkpoint", "latest"}),
+            "longstride info: --checkpoint: is one of a RUN; give that too\n");
 }
 
 }  // namespace

@@ -61,6 +61,7 @@ TEST_F(Json, OfWhatNeedsNoModelIsAsDocumented) {
                                            "2", "--link", "25Gbit"})),
                     "plan");
   expect_documented(told({"info", "--data", path("text"), "--window", path("window")}), "info of data");
+  expect_documented(told({"info"}), "info of this machine");
   for (const char* pattern : {"fixed(7,2)", "[\"window(5)\", [\"row(4)\", \"column(4)\"]]"})
     expect_documented(told({"pattern", pattern, "--length", "40"}), "pattern");
   expect_documented(told({"doctor", "--part", "storage", "--folder", root_.string()}), "doctor");

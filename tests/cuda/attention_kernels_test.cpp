@@ -2,8 +2,10 @@
 // same to the bit whatever the order; kernels that lack a barrier or a wait are found out.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -13,6 +15,7 @@
 #include "cuda/attention/launches.h"
 #include "cuda/host/interpreter.h"
 #include "cuda/run_by.h"
+#include "host_matrix.h"
 #include "ops/attention_bounds.h"
 #include "ops/attention_memory.h"
 #include "ops/decode_memory.h"
@@ -159,6 +162,51 @@ TEST(AttentionKernels, DecodeLongListsInPartsOfTheirLengthAlone) {
   const AttentionResult wanted = define_attention_forward(c, DType::float32, bound);
   const definitions::Values got = decode(run_all, c, DType::float32, side_by_side(c, 140));
   for (std::size_t e = 0; e < wanted.out.size(); ++e) ASSERT_LE(std::abs(got[e] - wanted.out[e]), bound.out[e] + 1e-30);
+}
+
+// The largest score of a part rises from one of its pieces to the next.
+TEST(AttentionKernels, DecodePartsOfMoreKeysThanABlockTakesAtATime) {
+  constexpr std::int64_t kSlots = kMostParts * 250, Dq = 16, Dv = 40;
+  HostMatrix q(DType::float32, 1, Dq, 1), k(DType::float32, 1, Dq, 2), v(DType::float32, 1, Dv, 3);
+  HostMatrix keys(DType::float32, kSlots, Dq, 4), values(DType::float32, kSlots, Dv, 5);
+  HostMatrix out = HostMatrix::of_nothing(DType::float32, 1, Dv);
+  std::vector<std::int32_t> sequence = {0}, group = {0}, write = {kSlots - 1}, read(kSlots);
+  std::vector<std::int64_t> first = {0}, begin = {0}, write_end = {1}, read_end = {kSlots};
+  std::iota(read.begin(), read.end(), 0);
+  DecodeAttention op;
+  op.H = 1, op.slots = kSlots, op.scale = 3, op.groups = 1;
+  op.q = q.view(), op.k = k.view(), op.v = v.view(), op.out = out.view();
+  op.keys = keys.view(), op.values = values.view(), op.sequence = array_of(sequence), op.group = array_of(group);
+  op.first_slot = array_of(first), op.write = array_of(write), op.read = array_of(read);
+  op.write_begin = array_of(begin), op.write_end = array_of(write_end);
+  op.read_begin = array_of(begin), op.read_end = array_of(read_end);
+  const definitions::Values wanted = definitions::decode_attention(op);
+  run_all({op});
+  // A mean of values below 1 by weights that rounding moves by some 1e-6 of themselves.
+  tests::expect_close(out.values(), wanted, 2e-5, 0, "out");
+}
+
+// Every head is in one launch, with its own pattern, also where a pattern comes again after others had its place.
+TEST(Launches, HaveEveryHeadOnceWithItsPattern) {
+  constexpr int kPatterns = 8, kHeads = 150;
+  HeadWalks all;
+  for (int window = 1; window <= kPatterns; ++window)
+    all.walks.push_back(walks_of(parse_pattern("window(" + std::to_string(window) + ")"), 20));
+  for (int h = 0; h < kHeads; ++h) all.of_head.push_back(h * (h + 1) / 2 % kPatterns);
+  std::vector<int> seen(kHeads, 0);
+  const auto blocks_of = [](const Walks& walks) -> std::int64_t { return walks.window == 2 ? 0 : walks.window; };
+  each_launch(all, blocks_of, [&](const LaunchHeads& heads, std::int64_t blocks) {
+    std::int64_t most = 0;
+    for (int y = 0; y < heads.heads; ++y) {
+      const int h = heads.head[y], which = all.of_head[static_cast<std::size_t>(h)];
+      ++seen[static_cast<std::size_t>(h)];
+      ASSERT_EQ(heads.walks_of(y).window, which + 1) << "head " << h;
+      most = std::max<std::int64_t>(most, which + 1);
+    }
+    EXPECT_EQ(blocks, most);
+  });
+  for (int h = 0; h < kHeads; ++h)
+    EXPECT_EQ(seen[static_cast<std::size_t>(h)], all.of_head[static_cast<std::size_t>(h)] == 1 ? 0 : 1) << h;
 }
 
 TEST(DecodeParts, AreOfALengthThatRisesWhenTheirNumberCannot) {

@@ -40,6 +40,30 @@ TEST(Fibers, AllReachTheirEndInAnOrderOfTheSeed) {
   EXPECT_GT(orders.size(), 15u);
 }
 
+// How many steps of its own some warp's thread has made when a thread of another warp makes its first: chance alone
+// lets nobody get far ahead, and in some runs a warp does.
+TEST(Fibers, OfAWarpGetAheadOfOthersInSomeRuns) {
+  constexpr int kCount = 64, kSteps = 40;
+  int ahead = 0, together = 0;
+  for (std::uint64_t seed = 0; seed < 60; ++seed) {
+    std::vector<int> steps(kCount, 0);
+    int most = 0;
+    Fibers fibers(seed);
+    fibers.run(kCount, [&](int fiber) {
+      for (int step = 0; step < kSteps; ++step) {
+        const int first = fiber / 32 == 0 ? 32 : 0;  // of the other warp
+        const int slowest = *std::min_element(steps.begin() + first, steps.begin() + first + 32);
+        most = std::max(most, steps[static_cast<std::size_t>(fiber)] - slowest);
+        ++steps[static_cast<std::size_t>(fiber)];
+        Fibers::yield();
+      }
+    });
+    (most == kSteps - 1 ? ahead : together) += 1;
+  }
+  EXPECT_GT(ahead, 1);
+  EXPECT_GT(together, 30);
+}
+
 TEST(Fibers, OfNobodyEndAtOnce) {
   Fibers fibers(1);
   fibers.run(0, [](int) { FAIL(); });

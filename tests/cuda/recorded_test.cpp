@@ -120,6 +120,12 @@ TEST(RecordedProgram, IsRecordedAnewWhereTheScratchMemoryHasMoved) {
   const auto square = [&](int which) { return matrix(data + which * kMore * kMore, DType::bfloat16, kMore, kMore); };
   const auto larger =
       compile_bound(*backend, {Linear{square(0), square(1), {}, Activation::gelu_sigmoid, {}, square(2)}});
+  const std::vector<std::uint16_t> halves(3 * kMore * kMore, bfloat16_from_float(0.5f));
+  backend->upload(memory.data(), halves.data(), memory.bytes());
+  larger->run();
+  std::vector<std::uint16_t> sums(kMore * kMore);
+  backend->download(sums.data(), square(2).data, bytes_of(square(2)));
+  EXPECT_EQ(sums, std::vector<std::uint16_t>(sums.size(), bfloat16_from_float(kMore / 4.0f)));  // f(128) is 128
   const Replays replays;
   for (std::int64_t step = 4; step < 6; ++step) EXPECT_EQ(small.run(step), without_recording(*backend, step)) << step;
   EXPECT_EQ(replays.since(), 2);

@@ -129,6 +129,11 @@ TEST(Walks, HoldEveryPairOfRandomPatternsExactlyOnceEitherWay) {
   }));
 }
 
+// Tiles of fewer keys than a class of a column has before it ends: those that lie across the end are not whole.
+TEST(Walks, OfColumnsThatEndHoldWhatIsBeforeTheEnd) {
+  expect_walks_are_the_definition(parse_pattern("digits(20,2)"), 700, {8, 8});
+}
+
 TEST(Walks, OfSomeQueriesHoldThemAloneAndWhatTheyRead) {
   EXPECT_TRUE(rc::check([] {
     const std::int64_t n = random_length(), first = random_number(0, n - 1), end = random_number(first + 1, n);

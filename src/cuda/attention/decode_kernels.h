@@ -56,7 +56,8 @@ struct DecodePartsKernel {
   static constexpr int kChannels = static_cast<int>(kMaxHeadChannels);
   DecodeNumbers<A> op;
 
-  // Of a block. Sums: of groups of threads that share the channels.
+  // Of a block. Sums: of groups of threads that share the channels. Between what reads one of these and what writes it
+  // again there is always a barrier that is there for another: of the query, of the largest score, of the weights.
   struct Shared {
     float q[kChannels];
     float weights[kThreads];
@@ -87,6 +88,7 @@ struct DecodePartsKernel {
   }
 
  private:
+  // Seen by all threads of the block once the query is (read_part).
   template <class Block>
   LONGSTRIDE_DEVICE void write_slots(Block& block, std::int64_t r, std::int64_t h) const {
     const std::int64_t list = op.list(r, h);
@@ -95,7 +97,6 @@ struct DecodePartsKernel {
       for (int d = block.thread(); d < op.Dq; d += kThreads) op.keys.at(slot, d) = op.k.at(r, h * op.Dq + d);
       for (int d = block.thread(); d < op.Dv; d += kThreads) op.values.at(slot, d) = op.v.at(r, h * op.Dv + d);
     }
-    block.sync();
   }
 
   LONGSTRIDE_DEVICE float score(const float* q, const A* key) const {
@@ -161,7 +162,6 @@ struct DecodePartsKernel {
         if (share.channel + kThreads < op.Dv)
           share.sum[1] = fma(weight, to_float(value[share.channel + kThreads]), share.sum[1]);
       }
-      block.sync();
     }
     add_groups(block, shared, share, largest, op.part(r, h, part));
   }
@@ -195,7 +195,6 @@ struct DecodePartsKernel {
       if (share.channel + kThreads < op.Dv) part[2 + share.channel + kThreads] = sum[1];
       if (share.channel == 0) part[0] = largest, part[1] = weights;
     }
-    block.sync();
   }
 };
 

@@ -10,6 +10,12 @@
 #include "cuda/status.h"
 #include "longstride/error.h"
 
+// CUDA 12.5 and later ask for a function as it is since some version, and may know no other way; earlier ones ask by
+// its name alone. tests/cuda/calls compiles both.
+#ifndef LONGSTRIDE_DRIVER_IS_ASKED_BY_VERSION
+#define LONGSTRIDE_DRIVER_IS_ASKED_BY_VERSION (CUDART_VERSION >= 12050)
+#endif
+
 namespace longstride::cuda {
 
 namespace {
@@ -19,7 +25,7 @@ using Encode = decltype(&cuTensorMapEncodeTiled);
 Encode drivers_encode() {
   void* found = nullptr;
   cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
-#if CUDART_VERSION >= 12050
+#if LONGSTRIDE_DRIVER_IS_ASKED_BY_VERSION
   constexpr unsigned int kSince = 12000;  // the version of CUDA that has the function in this form
   require(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, kSince, cudaEnableDefault, &result),
           "the driver's function for tensor maps");

@@ -2,6 +2,7 @@
 // of every switch.
 #include "cuda/host/fibers.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstddef>
 #include <exception>
@@ -60,6 +61,9 @@ namespace {
 
 constexpr std::size_t kStackBytes = 256 << 10;  // touched as far as it is used
 constexpr std::uint64_t kSeldom = 32;           // waiting fibers are asked at one switch in so many, or if none can run
+constexpr std::size_t kGroup = 32;              // fibers that have one rank: a warp's threads
+constexpr std::uint64_t kRanked = 8;            // one run in so many has ranks
+constexpr std::uint64_t kRankKept = 4096;  // switches, about: who waits for others in a loop does not go on for ever
 
 using Stack = std::unique_ptr<std::byte[]>;
 
@@ -105,6 +109,9 @@ struct Fibers::State {
   const std::function<void(int)>* body = nullptr;
   std::vector<Fiber> fibers;
   std::vector<int> runnable, waiting;
+  // Of each group of fibers, in a run that has ranks: of those that can go on the highest does, always. So a warp gets
+  // as far ahead of the others as they let it, and another lags behind: what chance alone does not bring about.
+  std::vector<std::uint64_t> ranks;
   int at = -1;
   bool stopping = false;
   std::exception_ptr thrown;
@@ -118,10 +125,32 @@ struct Fibers::State {
     return z ^ (z >> 31);
   }
 
-  void ask_waiting() {
+  std::uint64_t rank(int fiber) const { return ranks[static_cast<std::size_t>(fiber) / kGroup]; }
+  void give_ranks() {
+    if (fibers.size() <= kGroup || next_random() % kRanked != 0) return;
+    ranks.resize((fibers.size() + kGroup - 1) / kGroup);
+    draw_ranks();
+  }
+  void draw_ranks() {
+    for (std::uint64_t& one : ranks) one = next_random();
+  }
+  // Puts those of the highest rank first. Their number.
+  std::size_t highest_first() {
+    if (next_random() % kRankKept == 0) draw_ranks();
+    std::uint64_t highest = 0;
+    for (const int fiber : runnable) highest = std::max(highest, rank(fiber));
+    ask_waiting(highest + 1);
+    for (const int fiber : runnable) highest = std::max(highest, rank(fiber));
+    const auto end =
+        std::partition(runnable.begin(), runnable.end(), [&](int fiber) { return rank(fiber) == highest; });
+    return static_cast<std::size_t>(end - runnable.begin());
+  }
+
+  // Those of at least this rank.
+  void ask_waiting(std::uint64_t least = 0) {
     std::size_t left = 0;
     for (const int fiber : waiting) {
-      if ((*fibers[static_cast<std::size_t>(fiber)].ready)())
+      if ((least == 0 || rank(fiber) >= least) && (*fibers[static_cast<std::size_t>(fiber)].ready)())
         runnable.push_back(fiber);
       else
         waiting[left++] = fiber;
@@ -139,7 +168,7 @@ struct Fibers::State {
                                                       std::to_string(fibers.size()) + " wait for one another")));
       return -1;
     }
-    const std::size_t chosen = next_random() % runnable.size();
+    const std::size_t chosen = next_random() % (ranks.empty() ? runnable.size() : highest_first());
     const int fiber = runnable[chosen];
     runnable[chosen] = runnable.back();
     runnable.pop_back();
@@ -231,6 +260,7 @@ void Fibers::run(int count, const std::function<void(int)>& body) {
   state.body = &body;
   state.fibers.resize(static_cast<std::size_t>(count));
   for (int fiber = 0; fiber < count; ++fiber) state.runnable.push_back(fiber);
+  state.give_ranks();
   State* const outer = std::exchange(State::current, &state);
   if (count > 0) state.leave_for(state.choose());
   for (int fiber = 0; fiber < count; ++fiber) {  // those that a stopped run left in the middle

@@ -1,5 +1,6 @@
 // Fibers: bodies with a stack of their own that take turns on one thread. The interpreter of kernels runs the threads
-// of a block as fibers, and a seed decides who goes on at each switch: what comes out must not depend on it.
+// of a block as fibers, and a seed decides who goes on at each switch: what comes out must not depend on it. In some
+// runs anyone may be next; in others warps have an order, and one runs ahead of the rest as far as these let it.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,8 @@
 // What of cuBLASLt cuda/product.cpp calls, on the host and by its documentation: matrices lie column by column, D =
-// alpha op(A) op(B) + beta C. It shows that the calls mean the products that are wanted; nothing else of the library is
-// here.
+// alpha op(A) op(B) + beta C, and a bias a row of D. It shows that the calls mean the products that are wanted; nothing
+// else of the library is here.
+#include "cublas_lt.h"
+
 #include <cublasLt.h>
 
 #include <cstdint>
@@ -31,6 +33,8 @@ struct Layout {
 struct Product {
   cublasComputeType_t compute;
   cublasOperation_t a = CUBLAS_OP_N, b = CUBLAS_OP_N;
+  cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+  const float* bias = nullptr;  // (rows of D), of its type
 };
 
 const Layout& of(cublasLtMatrixLayout_t layout) { return *reinterpret_cast<const Layout*>(layout); }
@@ -42,6 +46,11 @@ cublasStatus_t take(T& to, const void* from, std::size_t bytes) {
 }
 
 }  // namespace
+
+bool& longstride::tests::knows_biases() {
+  static bool knows = true;
+  return knows;
+}
 
 extern "C" {
 
@@ -69,6 +78,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t product, cubl
   auto* to = reinterpret_cast<Product*>(product);
   if (what == CUBLASLT_MATMUL_DESC_TRANSA) return take(to->a, value, bytes);
   if (what == CUBLASLT_MATMUL_DESC_TRANSB) return take(to->b, value, bytes);
+  if (what == CUBLASLT_MATMUL_DESC_EPILOGUE) return take(to->epilogue, value, bytes);
+  if (what == CUBLASLT_MATMUL_DESC_BIAS_POINTER) return take(to->bias, value, bytes);
   return CUBLAS_STATUS_INVALID_VALUE;
 }
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* made, cudaDataType type, std::uint64_t rows,
@@ -101,11 +112,16 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t,
   const auto known = widths.find(what);
   return known != widths.end() && known->second == bytes ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
 }
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
+// The bias's address says how it is aligned, and is not read.
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t product, cublasLtMatrixLayout_t,
                                               cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
                                               cublasLtMatmulPreference_t, int wanted,
                                               cublasLtMatmulHeuristicResult_t* results, int* found) {
   if (wanted < 1) return CUBLAS_STATUS_INVALID_VALUE;
+  const auto& how = *reinterpret_cast<const Product*>(product);
+  *found = 0;
+  if (how.epilogue == CUBLASLT_EPILOGUE_BIAS && (how.bias == nullptr || !longstride::tests::knows_biases()))
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   results[0] = {};
   results[0].state = CUBLAS_STATUS_SUCCESS;
   *found = 1;
@@ -122,6 +138,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
   const std::uint64_t cols = how.b == CUBLAS_OP_N ? B.cols : B.rows, other = how.b == CUBLAS_OP_N ? B.rows : B.cols;
   if (algorithm == nullptr || inner != other || D.rows != rows || D.cols != cols || C.rows != rows || C.cols != cols)
     return CUBLAS_STATUS_INVALID_VALUE;
+  const bool biased = how.epilogue == CUBLASLT_EPILOGUE_BIAS;
+  if (biased && (how.bias == nullptr || D.type != CUDA_R_32F)) return CUBLAS_STATUS_INVALID_VALUE;
   const float by = *static_cast<const float*>(alpha), kept = *static_cast<const float*>(beta);
   for (std::int64_t i = 0; i < static_cast<std::int64_t>(rows); ++i) {
     for (std::int64_t j = 0; j < static_cast<std::int64_t>(cols); ++j) {
@@ -129,7 +147,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t product, co
       for (std::int64_t k = 0; k < static_cast<std::int64_t>(inner); ++k)
         sum += by * (how.a == CUBLAS_OP_N ? A.read(a, i, k) : A.read(a, k, i)) *
                (how.b == CUBLAS_OP_N ? B.read(b, k, j) : B.read(b, j, k));
-      D.write(d, i, j, sum);
+      D.write(d, i, j, biased ? sum + how.bias[i] : sum);
     }
   }
   return CUBLAS_STATUS_SUCCESS;

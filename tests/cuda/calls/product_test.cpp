@@ -3,8 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
+#include "cublas_lt.h"
+#include "error_words.h"
 #include "host_matrix.h"
 
 namespace longstride::tests {
@@ -19,10 +23,14 @@ double at(const definitions::Values& values, std::int64_t rows, std::int64_t col
   return values[static_cast<std::size_t>(transposed ? c * rows + r : r * cols + c)];
 }
 
-void check(cuda::Products& products, DType type, DType c_type, bool a_transposed, bool b_transposed, bool accumulate) {
+enum class And { nothing, accumulates, adds_bias };
+
+void check(cuda::Products& products, DType type, DType c_type, bool a_transposed, bool b_transposed, And what_else) {
   constexpr std::int64_t m = 3, n = 5, k = 7;
   HostMatrix a = given(type, m, k, a_transposed, 1), b = given(type, k, n, b_transposed, 2), c(c_type, m, n, 3, 4);
   const definitions::Values as = a.values(), bs = b.values(), before = c.values();
+  const bool accumulate = what_else == And::accumulates, biased = what_else == And::adds_bias;
+  const std::vector<float> bias = random_floats(n, 4);
   const cuda::ProductShape shape{.m = m,
                                  .n = n,
                                  .k = k,
@@ -33,13 +41,15 @@ void check(cuda::Products& products, DType type, DType c_type, bool a_transposed
                                  .c_stride = c.view().stride,
                                  .a_transposed = a_transposed,
                                  .b_transposed = b_transposed,
-                                 .accumulate = accumulate};
+                                 .accumulate = accumulate,
+                                 .biased = biased};
   cuda::Stream stream;
-  products.run(stream, shape, a.view().data, b.view().data, c.view().data, nullptr);
+  products.run(stream, shape, a.view().data, b.view().data, c.view().data, bias.data(), nullptr);
   definitions::Values want;
   for (std::int64_t i = 0; i < m; ++i) {
     for (std::int64_t j = 0; j < n; ++j) {
       double sum = accumulate ? before[static_cast<std::size_t>(i * n + j)] : 0;
+      if (biased) sum += bias[static_cast<std::size_t>(j)];
       for (std::int64_t l = 0; l < k; ++l) sum += at(as, m, k, a_transposed, i, l) * at(bs, k, n, b_transposed, l, j);
       want.push_back(sum);
     }
@@ -53,14 +63,34 @@ TEST(ProductCalls, MeanTheProductsThatAreWanted) {
   for (int times = 0; times < 2; ++times) {  // the second time with what was prepared
     for (const bool a_transposed : {false, true}) {
       for (const bool b_transposed : {false, true}) {
-        for (const bool accumulate : {false, true}) {
-          check(products, DType::float32, DType::float32, a_transposed, b_transposed, accumulate);
-          check(products, DType::bfloat16, DType::float32, a_transposed, b_transposed, accumulate);
+        for (const And what_else : {And::nothing, And::accumulates, And::adds_bias}) {
+          check(products, DType::float32, DType::float32, a_transposed, b_transposed, what_else);
+          check(products, DType::bfloat16, DType::float32, a_transposed, b_transposed, what_else);
         }
-        check(products, DType::bfloat16, DType::bfloat16, a_transposed, b_transposed, false);
+        check(products, DType::bfloat16, DType::bfloat16, a_transposed, b_transposed, And::nothing);
       }
     }
   }
+}
+
+// Who asks for a sum with a bias is told whether there is a way, of each place where one may lie; what was prepared of
+// one place is not that of another.
+TEST(ProductCalls, SayWhetherABiasCanBeAdded) {
+  cuda::Products products;
+  std::vector<float> a(16), b(16), c(16), biases(8);
+  const cuda::ProductShape shape{.m = 4, .n = 4, .k = 4, .a_stride = 4, .b_stride = 4, .c_stride = 4, .biased = true};
+  const auto can = [&](std::size_t from) {
+    return products.can_add_bias(shape, a.data(), b.data(), c.data(), biases.data() + from);
+  };
+  EXPECT_TRUE(can(0));
+  knows_biases() = false;
+  EXPECT_TRUE(can(0)) << "it was prepared";
+  EXPECT_FALSE(can(1));
+  cuda::Stream stream;
+  EXPECT_EQ(error_words(ErrorKind::unavailable,
+                        [&] { products.run(stream, shape, a.data(), b.data(), c.data(), biases.data() + 1, nullptr); }),
+            "cuda: cuBLASLt knows no algorithm for a product of (4, 4) by (4, 4)");
+  knows_biases() = true;
 }
 
 }  // namespace
