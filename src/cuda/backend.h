@@ -22,6 +22,7 @@ class CudaBackend : public Backend {
   void copy(void* to, const void* from, std::int64_t bytes) override { shared_.card.copy(to, from, bytes); }
   void zero(void* memory, std::int64_t bytes) override { shared_.card.zero(memory, bytes); }
   void wait() override { shared_.card.wait(); }
+  bool memory_is_hosts() const override { return false; }
   std::unique_ptr<Executable> compile(Program program) override;
   Facts facts() const override;
   double product_rate(DType type) const override;

@@ -3,6 +3,7 @@
 
 #include "longstride/device.h"
 #include "longstride/error.h"
+#include "parallel/world.h"
 
 namespace longstride {
 
@@ -18,6 +19,8 @@ void run_once(Backend& backend, Operation operation, const StepInputs& inputs) {
   compile_bound(backend, {std::move(operation)})->run(inputs);
   backend.wait();
 }
+
+std::unique_ptr<Carrier> Backend::make_carrier(World&) { throw Error(ErrorKind::unavailable, why_no_carrier()); }
 
 void check_device(Device device) {
   if (device.kind != Device::cuda) return;
