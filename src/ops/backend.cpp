@@ -3,7 +3,6 @@
 
 #include "longstride/device.h"
 #include "longstride/error.h"
-#include "parallel/world.h"
 
 namespace longstride {
 

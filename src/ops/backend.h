@@ -103,7 +103,7 @@ std::string why_no_cuda(int card = 0);
 // The device of this process among those of `world`, all of which call it: each takes the first of the cards that it is
 // shown, from the one that was asked for on, that it can use and that no process before it on its machine has taken.
 // Device::automatic: cards where all find one, else processors. Alone: what was asked for. Errors: as check_device;
-// invalid_argument, in all of them, where one finds no card or was asked for another kind of device.
+// invalid_argument, in all of them, where one finds no card, finds one of another kind or was asked for another device.
 Device device_among(World& world, Device asked);
 
 }  // namespace longstride

@@ -18,28 +18,49 @@ namespace longstride {
 namespace {
 
 ShownCards own_cards(Device asked) {
-  ShownCards mine{asked.kind, "", 0, {}};
+  ShownCards mine;
+  mine.asked = asked.kind;
   if (asked.kind == Device::cpu) return mine;
   int number = 0;
-  for (const CardInfo& card : cards())
+  for (const CardInfo& card : cards()) {
     mine.cards.push_back(number++ >= asked.card && card.why_not.empty() ? card.id : "");
+    mine.names.push_back(card.name);
+  }
   return mine;
 }
 
-// A word a card; "-" where it is not to be taken.
+// What was asked for, then two lines a card.
 std::string text_of(const ShownCards& mine) {
   std::string text = std::to_string(static_cast<int>(mine.asked));
-  for (const std::string& card : mine.cards) text += ' ' + (card.empty() ? "-" : card);
+  for (std::size_t card = 0; card < mine.cards.size(); ++card)
+    text += '\n' + mine.cards[card] + '\n' + mine.names[card];
   return text;
 }
 
 ShownCards shown_of(const std::string& text, const Member& member) {
-  std::istringstream words(text);
-  int kind = 0;
-  words >> kind;
-  ShownCards shown{static_cast<Device::Kind>(kind), member.host, member.machine, {}};
-  for (std::string card; words >> card;) shown.cards.push_back(card == "-" ? "" : card);
+  std::istringstream lines(text);
+  std::string line;
+  std::getline(lines, line);
+  ShownCards shown;
+  shown.asked = static_cast<Device::Kind>(std::stoi(line));
+  shown.host = member.host;
+  shown.machine = member.machine;
+  for (std::string card; std::getline(lines, card) && std::getline(lines, line);) {
+    shown.cards.push_back(card);
+    shown.names.push_back(line);
+  }
   return shown;
+}
+
+// Kinds of cards differ in their bits, as instruction sets do.
+void require_one_kind(const std::vector<ShownCards>& processes, const std::vector<int>& dealt) {
+  const auto name = [&](std::size_t p) { return processes[p].names[static_cast<std::size_t>(dealt[p])]; };
+  for (std::size_t p = 1; p < processes.size(); ++p)
+    if (name(p) != name(0))
+      throw_invalid(
+          fmt::format("device: process {} would compute on {} and process 0 on {}, which do not give the same "
+                      "bits; CUDA_VISIBLE_DEVICES shows them cards of one kind",
+                      p, name(p), name(0)));
 }
 
 [[noreturn]] void throw_too_few(const std::vector<ShownCards>& processes, int lacking) {
@@ -86,9 +107,10 @@ Device device_of(const std::vector<ShownCards>& processes, int rank) {
   if (asked == Device::cpu) return Device::cpu;
   const std::vector<int> dealt = deal_cards(processes);
   const auto lacking = std::find(dealt.begin(), dealt.end(), -1);
-  if (lacking == dealt.end()) return Device(Device::cuda, dealt[static_cast<std::size_t>(rank)]);
-  if (asked == Device::automatic) return Device::cpu;
-  throw_too_few(processes, static_cast<int>(lacking - dealt.begin()));
+  if (lacking != dealt.end() && asked == Device::automatic) return Device::cpu;
+  if (lacking != dealt.end()) throw_too_few(processes, static_cast<int>(lacking - dealt.begin()));
+  require_one_kind(processes, dealt);
+  return Device(Device::cuda, dealt[static_cast<std::size_t>(rank)]);
 }
 
 Device device_among(World& world, Device asked) {

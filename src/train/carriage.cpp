@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstddef>
 #include <deque>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -15,9 +16,22 @@ namespace longstride {
 
 namespace {
 
+using Memory = std::vector<std::byte>;
+
+// Of exchanges that nobody finishes any more, because of an error: the world may be at it until it goes itself.
+void leave_to_the_world(Memory memory) {
+  static std::mutex mutex;
+  static std::vector<Memory> all;
+  const std::scoped_lock lock(mutex);
+  all.push_back(std::move(memory));
+}
+
 class ThroughHost final : public Carrier {
  public:
   ThroughHost(Backend& backend, World& world) : backend_(backend), world_(world) {}
+  ~ThroughHost() override {
+    for (UnderWay& exchange : under_way_) leave_to_the_world(std::move(exchange.memory));
+  }
 
   int rank() const override { return world_.rank(); }
   int size() const override { return world_.size(); }
@@ -63,15 +77,14 @@ class ThroughHost final : public Carrier {
   // Of what may come shorter all that there is room for is uploaded: who reads it knows how much it is.
   void finish([[maybe_unused]] Ticket ticket) override {
     assert(ticket == next_ - std::ssize(under_way_));
-    UnderWay exchange = std::move(under_way_.front());
-    under_way_.pop_front();
+    UnderWay& exchange = under_way_.front();
     world_.finish(exchange.of_world);
     for (const Arrival& arrival : exchange.arrivals) backend_.upload(arrival.to, arrival.from, arrival.bytes);
     idle_.push_back(std::move(exchange.memory));
+    under_way_.pop_front();
   }
 
  private:
-  using Memory = std::vector<std::byte>;
   struct Arrival {
     void* to;
     const std::byte* from;

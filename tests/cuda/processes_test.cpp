@@ -11,7 +11,8 @@
 #include "cuda/host/kind_of_card.h"
 #include "error_words.h"
 #include "io/scratch.h"
-#include "parallel/world.h"
+#include "longstride/error.h"
+#include "parallel/processes.h"
 #include "train/trainer.h"
 #include "train/training.h"
 
@@ -23,10 +24,14 @@ struct Trained {
   std::vector<double> bits, norms;
 };
 
-// While one of these lives there are so many cards.
-struct Cards {
-  explicit Cards(int number) { cuda::host::number_of_cards() = number; }
-  ~Cards() { cuda::host::number_of_cards() = 2; }
+// While one of these lives there are so many cards, of one kind.
+class Cards {
+ public:
+  explicit Cards(int number) { cuda::host::names_of_cards().assign(static_cast<std::size_t>(number), before_.front()); }
+  ~Cards() { cuda::host::names_of_cards() = before_; }
+
+ private:
+  std::vector<std::string> before_ = cuda::host::names_of_cards();
 };
 
 class ProcessesWithCards : public testing::Test {
@@ -52,35 +57,41 @@ class ProcessesWithCards : public testing::Test {
   }
 
   // Steps of so many processes, from the beginning or from the checkpoint that lies in scratch, saved there.
-  Trained run(const Config& config, int processes, std::int64_t first, std::int64_t steps) const {
+  enum class By : std::uint8_t { memory, tcp };  // goes what they say to one another
+  Trained run(const Config& config, int processes, std::int64_t first, std::int64_t steps, By by = By::memory) const {
     const Cards cards(processes);
     Trained all;
-    run_threads(processes, [&](World& world) {
-      const Dataset data(config.data);
-      const std::unique_ptr<Backend> backend = make_backend(device_among(world, config.training.device));
-      const DType type = config.training.precision == Precision::float32 ? DType::float32 : DType::bfloat16;
-      TrainState state(*backend, config.model, config.training, type, world);
-      Progress progress;
-      if (first == 0)
-        state.initialise(5);
-      else
-        progress = state.load(scratch_.path());
-      world.broadcast(&progress.step, sizeof progress.step);  // all have read before the first one writes
-      Trainer trainer(*backend, config, data, state, world);
-      for (std::int64_t step = 0; step < steps; ++step) {
-        const Trainer::Result result = trainer.step(progress, 0.01);
-        EXPECT_FALSE(result.skipped);
-        if (world.rank() != 0) continue;
-        all.bits.push_back(result.loss_bits);
-        all.norms.push_back(result.gradient_norm);
-      }
-      {
-        const TrainState::Averaged averaged(state);  // there and back
-      }
-      state.save(scratch_.path(), config, progress);
-    });
+    const auto body = [&](World& world) { train_in(world, config, first, steps, all); };
+    if (by == By::memory)
+      run_threads(processes, body);
+    else
+      EXPECT_EQ(run_over_tcp(processes, body), std::vector<std::string>(static_cast<std::size_t>(processes)));
     all.files = read_text(scratch_ / "model.safetensors") + read_text(scratch_ / "state.safetensors");
     return all;
+  }
+  void train_in(World& world, const Config& config, std::int64_t first, std::int64_t steps, Trained& all) const {
+    const Dataset data(config.data);
+    const std::unique_ptr<Backend> backend = make_backend(device_among(world, config.training.device));
+    const DType type = config.training.precision == Precision::float32 ? DType::float32 : DType::bfloat16;
+    TrainState state(*backend, config.model, config.training, type, world);
+    Progress progress;
+    if (first == 0)
+      state.initialise(5);
+    else
+      progress = state.load(scratch_.path());
+    world.broadcast(&progress.step, sizeof progress.step);  // all have read before the first one writes
+    Trainer trainer(*backend, config, data, state, world);
+    for (std::int64_t step = 0; step < steps; ++step) {
+      const Trainer::Result result = trainer.step(progress, 0.01);
+      EXPECT_FALSE(result.skipped);
+      if (world.rank() != 0) continue;
+      all.bits.push_back(result.loss_bits);
+      all.norms.push_back(result.gradient_norm);
+    }
+    {
+      const TrainState::Averaged averaged(state);  // there and back
+    }
+    state.save(scratch_.path(), config, progress);
   }
 
   Scratch scratch_;
@@ -109,7 +120,29 @@ TEST_F(ProcessesWithCards, GoOnInAnotherNumber) {
   const std::string whole = run(c, 1, 0, 4).files;
   run(c, 4, 0, 1);
   run(c, 1, 1, 1);
-  EXPECT_TRUE(run(c, 2, 2, 2).files == whole);
+  EXPECT_TRUE(run(c, 2, 2, 2, By::tcp).files == whole);
+}
+
+// In the midst of its passes, while gradients are on their way.
+TEST_F(ProcessesWithCards, EndWithTheOneThatFails) {
+  const Config c = config(DType::float32, 41);
+  const Cards cards(2);
+  int ended = 0;
+  EXPECT_EQ(error_words(ErrorKind::corrupt_data,
+                        [&] {
+                          run_threads(2, [&](World& world) {
+                            const std::unique_ptr<Backend> backend = make_backend(device_among(world, Device::cuda));
+                            TrainState state(*backend, c.model, c.training, DType::float32, world);
+                            state.initialise(5);
+                            state.begin();
+                            state.segment_final(0);
+                            if (world.rank() == 1) throw Error(ErrorKind::corrupt_data, "the data are gone");
+                            error_words(ErrorKind::unavailable, [&] { state.update(0.01, 1); });
+                            ++ended;
+                          });
+                        }),
+            "the data are gone");
+  EXPECT_EQ(ended, 1);
 }
 
 // What is not finite is looked for in the card's memory.
@@ -163,16 +196,25 @@ TEST_F(TrainInProcesses, SaysThatWhatTheyExchangeGoesThroughTheHost) {
   const Config c = config_on_cards();
   run(c, "alone");
   EXPECT_EQ(notes_.find("exchange"), std::string::npos) << notes_;
-  run_in(2, c, "two");
+  {
+    const Cards cards(2);
+    run_in(2, c, "two");
+  }
   EXPECT_EQ(model_bytes("two"), model_bytes("alone"));
-  EXPECT_NE(notes_.find("what the processes exchange goes through the memory of the host, which takes longer: "),
-            std::string::npos)
+  EXPECT_NE(
+      notes_.find("what the processes exchange goes through the memory of the host, which takes longer: this build "
+                  "has no NCCL\n"),
+      std::string::npos)
       << notes_;
   EXPECT_EQ(read_config({read_text(path("two") + "/config.json")}, {"test"}, {}).training.device, Device(Device::cuda))
       << "what was asked for";
 }
 
-TEST_F(TrainInProcesses, NeedsACardForEach) {
+TEST_F(TrainInProcesses, NeedsACardForEachAndAllOfOneKind) {
+  EXPECT_EQ(
+      error_words(ErrorKind::invalid_argument, [&] { run_in(2, config_on_cards(), "two"); }),
+      "device: process 1 would compute on another one and process 0 on a card that is interpreted, which do not give "
+      "the same bits; CUDA_VISIBLE_DEVICES shows them cards of one kind");
   const Cards cards(1);
   EXPECT_EQ(
       error_words(ErrorKind::invalid_argument, [&] { run_in(2, config_on_cards(), "two"); }),

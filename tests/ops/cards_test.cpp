@@ -11,7 +11,8 @@ namespace longstride {
 namespace {
 
 ShownCards shown(std::vector<std::string> cards, int machine = 0, Device::Kind asked = Device::cuda) {
-  return {asked, machine == 0 ? "a" : "b", machine, std::move(cards)};
+  const std::vector<std::string> names(cards.size(), "a card");
+  return {asked, machine == 0 ? "a" : "b", machine, std::move(cards), names};
 }
 
 TEST(DealtCards, GoByTheNumberOfAProcessOnItsMachine) {
@@ -45,6 +46,15 @@ TEST(DealtCards, ThatAreTooFewAreASentence) {
             "processes on a machine as it has cards, or use cpu");
   EXPECT_EQ(words({shown({"x"}), shown({}, 0, Device::cpu)}),
             "device: process 1 was started with cpu and process 0 with cuda; all need the same");
+}
+
+TEST(DealtCards, AreOfOneKind) {
+  std::vector<ShownCards> two = {shown({"x", "y"}), shown({"x", "y"})};
+  for (ShownCards& one : two) one.names = {"NVIDIA H200", "NVIDIA L40S"};
+  EXPECT_EQ(
+      words_of_error(ErrorKind::invalid_argument, [&] { device_of(two, 0); }),
+      "device: process 1 would compute on NVIDIA L40S and process 0 on NVIDIA H200, which do not give the same bits; "
+      "CUDA_VISIBLE_DEVICES shows them cards of one kind");
 }
 
 // Processors and cards do not give the same bits.
