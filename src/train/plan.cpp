@@ -65,7 +65,9 @@ void sum_memory(Plan& plan, const Config& config, Backend& backend, DType type, 
   parts.emplace_back("workspace", training.workspace);
   if (samples(config) && share.rank == 0)
     for (const auto& part : Engine::memory(backend, config.model, engine_shape(config, type))) parts.push_back(part);
-  parts.emplace_back("program", plan.device == "cpu" ? program_bytes(share) : kCardProgramBytes);
+  const bool carries = share.processes > 1 && backend.why_no_carrier().empty();
+  const std::int64_t of_card = kCardProgramBytes + (carries ? kCardCarrierBytes : 0);
+  parts.emplace_back("program", plan.device == "cpu" ? program_bytes(share) : of_card);
   plan.total_bytes = 0;
   for (const auto& [name, bytes] : parts) plan.total_bytes += bytes;
 }
