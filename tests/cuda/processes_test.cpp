@@ -12,6 +12,7 @@
 #include "error_words.h"
 #include "io/scratch.h"
 #include "longstride/error.h"
+#include "longstride/evaluate.h"
 #include "parallel/processes.h"
 #include "train/trainer.h"
 #include "train/training.h"
@@ -192,7 +193,7 @@ class TrainInProcesses : public Training {
   Plan plan_;
 };
 
-TEST_F(TrainInProcesses, SaysThatWhatTheyExchangeGoesThroughTheHost) {
+TEST_F(TrainInProcesses, GivesTheSameBitsAndSaysThatWhatTheyExchangeGoesThroughTheHost) {
   const Config c = config_on_cards();
   run(c, "alone");
   EXPECT_EQ(notes_.find("exchange"), std::string::npos) << notes_;
@@ -206,6 +207,15 @@ TEST_F(TrainInProcesses, SaysThatWhatTheyExchangeGoesThroughTheHost) {
                   "has no NCCL\n"),
       std::string::npos)
       << notes_;
+  EvaluateOptions options;
+  options.run = path("two"), options.paths = {path("data.txt")}, options.bytes = 500, options.device = Device::cuda;
+  const double alone = evaluate(options).bits_per_byte;
+  const Cards cards(2);
+  run_threads(2, [&](World& world) {
+    EvaluateOptions mine = options;
+    mine.world = &world;
+    EXPECT_EQ(evaluate(mine).bits_per_byte, alone);
+  });
   EXPECT_EQ(read_config({read_text(path("two") + "/config.json")}, {"test"}, {}).training.device, Device(Device::cuda))
       << "what was asked for";
 }

@@ -11,6 +11,7 @@
 
 #include "longstride/error.h"
 #include "ops/buffer.h"
+#include "train/elsewhere.h"
 
 namespace longstride {
 namespace {
@@ -114,47 +115,18 @@ TEST(ThroughTheHost, OnePieceGoesToAll) {
   });
 }
 
-// A processor that says that its memory is its own, and may have a carrier of it.
-class Elsewhere final : public Backend {
- public:
-  Elsewhere(std::string why_no_carrier, std::string failure)
-      : why_no_carrier_(std::move(why_no_carrier)), failure_(std::move(failure)) {}
-  void* allocate(std::int64_t bytes) override { return inner_->allocate(bytes); }
-  void release(void* memory) noexcept override { inner_->release(memory); }
-  void upload(void* to, const void* from, std::int64_t bytes) override { inner_->upload(to, from, bytes); }
-  void download(void* to, const void* from, std::int64_t bytes) override { inner_->download(to, from, bytes); }
-  const void* readable(const void* memory, std::int64_t bytes, std::vector<std::byte>& staging) override {
-    return inner_->readable(memory, bytes, staging);
-  }
-  void copy(void* to, const void* from, std::int64_t bytes) override { inner_->copy(to, from, bytes); }
-  void zero(void* memory, std::int64_t bytes) override { inner_->zero(memory, bytes); }
-  void wait() override {}
-  bool memory_is_hosts() const override { return false; }
-  std::string why_no_carrier() const override { return why_no_carrier_; }
-  std::unique_ptr<Carrier> make_carrier(World& world) override {
-    if (!failure_.empty()) throw Error(ErrorKind::unavailable, failure_);
-    std::unique_ptr<Carrier> made = carrier_through_host(*inner_, world);
-    made_ = made.get();
-    return made;
-  }
-  std::unique_ptr<Executable> compile(Program program) override { return inner_->compile(std::move(program)); }
-  Facts facts() const override { return inner_->facts(); }
-  double product_rate(DType type) const override { return inner_->product_rate(type); }
-  double bfloat16_over_float32() const override { return inner_->bfloat16_over_float32(); }
-  const Carrier* made() const { return made_; }
-
- private:
-  std::unique_ptr<Backend> inner_ = make_backend(Device::cpu);
-  std::string why_no_carrier_, failure_;
-  const Carrier* made_ = nullptr;
-};
-
 TEST(ACarriage, IsTheBackendsWhereAllHaveOne) {
   run_threads(2, [](World& world) {
-    Elsewhere backend("", "");
+    Elsewhere backend;
+    const Carrier* made = nullptr;
+    backend.make = [&](Backend& inner, World& of) {
+      std::unique_ptr<Carrier> carrier = carrier_through_host(inner, of);
+      made = carrier.get();
+      return carrier;
+    };
     Carriage carriage(backend, world);
-    EXPECT_NE(backend.made(), nullptr);
-    EXPECT_EQ(&carriage.carrier(), backend.made());
+    EXPECT_NE(made, nullptr);
+    EXPECT_EQ(&carriage.carrier(), made);
     EXPECT_EQ(carriage.detour(), "");
   });
 }
@@ -164,7 +136,12 @@ TEST(ACarriage, GoesThroughTheHostInAllWhereOneHasNone) {
   for (const bool fails : {false, true}) {
     run_threads(3, [&](World& world) {
       const std::string reason = world.rank() == 1 ? "that one cannot" : "";
-      Elsewhere backend(fails ? "" : reason, fails ? reason : "");
+      Elsewhere backend;
+      if (!fails) backend.why_none = reason;
+      if (fails && world.rank() == 1)
+        backend.make = [&](Backend&, World&) -> std::unique_ptr<Carrier> {
+          throw Error(ErrorKind::unavailable, reason);
+        };
       Carriage carriage(backend, world);
       EXPECT_EQ(carriage.detour(),
                 "what the processes exchange goes through the memory of the host, which takes longer: that one cannot");
