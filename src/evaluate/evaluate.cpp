@@ -170,13 +170,13 @@ Evaluation evaluate(const EvaluateOptions& asked) {
   const Clock::time_point started = Clock::now();
   const EvaluateOptions options = begin_together(asked);
   parse_split(options.split);
-  check_device(options.device);
+  World& world = world_or_one(options.world);
+  const Device device = device_among(world, options.device);
   const auto score = [&](const std::string& path) {
     const ToScore what(options, checkpoint_config(path), path);
-    HeldModel held(path, options.device);
+    HeldModel held(path, device);
     return scored(held, options, what, started);
   };
-  World& world = world_or_one(options.world);
   if (world.size() == 1) return with_checkpoint(options.run, options.checkpoint, score);
   // The one that the first process finds: training that goes on may have made another one best by the next look.
   return score(shared_text(world, world.rank() == 0 ? find_checkpoint(options.run, options.checkpoint) : ""));

@@ -50,10 +50,11 @@ std::vector<std::vector<std::uint8_t>> Model::sample(const SampleOptions& option
 std::vector<std::vector<std::uint8_t>> sample(const SampleOptions& options) {
   World& world = world_or_one(options.world);
   if (world.size() == 1) return Model({options.run, options.checkpoint, options.device}).sample(options);
+  const Device device = device_among(world, options.device);
   const bool first = world.rank() == 0;
   const std::string path = shared_text(world, first ? find_checkpoint(options.run, options.checkpoint) : "");
   Sharing sharing(options, world);
-  if (first || sharing.begin() < sharing.end()) return Model({path, "best", options.device}).sample(options);
+  if (first || sharing.begin() < sharing.end()) return Model({path, "best", device}).sample(options);
   require_same_checkpoint(world, nullptr);
   sharing.begin_together();
   return sharing.gather({});

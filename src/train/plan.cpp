@@ -65,7 +65,9 @@ void sum_memory(Plan& plan, const Config& config, Backend& backend, DType type, 
   parts.emplace_back("workspace", training.workspace);
   if (samples(config) && share.rank == 0)
     for (const auto& part : Engine::memory(backend, config.model, engine_shape(config, type))) parts.push_back(part);
-  parts.emplace_back("program", plan.device == "cpu" ? program_bytes(share) : kCardProgramBytes);
+  const bool carries = share.processes > 1 && backend.why_no_carrier().empty();
+  const std::int64_t of_card = kCardProgramBytes + (carries ? kCardCarrierBytes : 0);
+  parts.emplace_back("program", plan.device == "cpu" ? program_bytes(share) : of_card);
   plan.total_bytes = 0;
   for (const auto& [name, bytes] : parts) plan.total_bytes += bytes;
 }
@@ -83,14 +85,16 @@ Plan without_advice(const Config& config, int processes, int rank) {
   plan.device = facts.device;
   plan.device_name = facts.name;
   plan.memory_available_bytes = facts.memory_available_bytes;
-  if (plan.device != "cpu") {
-    plan.host_bytes = host_bytes(config, table, share);
-    plan.host_available_bytes = machine_info().memory_available_bytes;
-  }
   const PrecisionChoice choice = resolved(config.training.precision, *backend);
   plan.precision = choice.precision;
   plan.precision_reason = choice.reason;
   const DType type = type_of(plan.precision);
+  if (plan.device != "cpu") {
+    plan.host_bytes = host_bytes(config, table, share);
+    if (processes > 1 && !backend->why_no_carrier().empty())
+      plan.host_bytes += TrainState::detour_bytes(config.model, config.training, type, processes, rank);
+    plan.host_available_bytes = machine_info().memory_available_bytes;
+  }
   plan.sent_bytes_per_step = sent_bytes_per_step(config.model, config.training, type, processes, rank);
   plan.recompute = config.training.recompute == Recompute::automatic ? Recompute::none : config.training.recompute;
   const auto bytes = [&](bool recompute) {

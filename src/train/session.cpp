@@ -43,6 +43,7 @@ Session::Session(Backend& backend, const Config& config, const Plan& plan, doubl
       trainer_(backend, config, data, state_, world) {
   if (samples(config) && is_first())
     engine_.emplace(backend, config.model, engine_shape(config, type_of(config.training.precision)), state_.weights());
+  if (!state_.detour().empty()) note(state_.detour());
 }
 
 void Session::note(const std::string& sentence) const {

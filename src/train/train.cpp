@@ -105,7 +105,8 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   config = shared(world, config);
   TrainingConfig here = config.training;  // threads and device, which are no part of what a run is, as they were set
   if (asked.training.device != Device::automatic) here.device = asked.training.device;
-  check_device(here.device);
+  TrainingConfig mine = here;
+  mine.device = device_among(world, here.device);
   config = on_machine(config, TrainingConfig());
   const std::unique_ptr<Dataset> data = open_data(world, config, options, note);
   require_same(world, "train: the data", data->describe());
@@ -113,7 +114,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   data->require_context(Split::train, config.model.context);
   require_validation(config, *data);
   if (first) data->require_vocabulary(data->part(Split::all), config.model.vocabulary, options.stop);
-  const Plan plan = plan_training(on_machine(config, here), world.size(), world.rank());
+  const Plan plan = plan_training(on_machine(config, mine), world.size(), world.rank());
   require_memory(plan);
   config.training.precision = plan.precision;
   config.training.recompute = plan.recompute;
@@ -122,7 +123,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
     note_edits(*run, config, note);
   else if (first)
     run->begin(on_machine(config, here));
-  const std::unique_ptr<Backend> backend = make_backend(here.device);
+  const std::unique_ptr<Backend> backend = make_backend(mine.device);
   const double peak = backend->product_rate(type_of(config.training.precision));
   Session session(*backend, config, plan, peak, std::move(run), *data, options, observer, world);
   if (options.resume)
