@@ -118,16 +118,16 @@ void check_size(const Config& config) {
   // A few dozen buffers of these elements at 4 bytes stay below 2^63.
   if (layers * rows * widest > 0x1p54) {
     throw_invalid(
-        fmt::format("training.batch: {} windows of {} tokens through {} layers of width {} are more than any machine "
-                    "holds; smaller ones are needed",
+        fmt::format("training.batch, model.context, model.layers and model.width: {} x {} tokens through {} x {} "
+                    "channels are more than any machine holds; smaller numbers are needed",
                     config.training.batch, model.context, model.layers, model.width));
   }
   // A head of a window takes some 300 bytes of a plan, 16,384 rows with their operations 40 times that: 2.5 GB in all.
   constexpr double kRowsTogether = 16384, kHeadsOfRows = 40, kMostHeads = 1 << 23;
   if (layers * (batch * static_cast<double>(model.heads) + rows / kRowsTogether * kHeadsOfRows) > kMostHeads) {
     throw_invalid(fmt::format(
-        "training.batch: {} windows of {} tokens through {} layers of {} heads are more than can be planned; "
-        "smaller numbers are needed",
+        "training.batch, model.context, model.layers and model.heads: {} x {} tokens through {} x {} heads are more "
+        "than can be planned; smaller numbers are needed",
         config.training.batch, model.context, model.layers, model.heads));
   }
 }
