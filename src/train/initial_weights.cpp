@@ -45,6 +45,8 @@ void require_fit(const std::string& path, const ModelConfig& then, const ModelCo
   }
 }
 
+std::string kind_words(const std::string& kind) { return kind == "image" ? "pictures" : kind; }
+
 }  // namespace
 
 void settle_initial_weights(Config& config) {
@@ -67,6 +69,17 @@ void settle_initial_weights(Config& config) {
                     path, hash.substr(0, 12), training.init_sha256.substr(0, 12)));
   training.init = absolute_path(path);
   training.init_sha256 = hash;
+}
+
+void require_kind_of_weights(const Config& config, const std::string& run) {
+  const std::string& init = config.training.init;
+  if (init.empty()) return;
+  const std::string learned = checkpoint_config(init).data.kind, kind = find_kind(config.data, run);
+  if (learned.empty() || learned == kind) return;
+  throw_invalid(
+      fmt::format("training.init: the weights of \"{}\" have learned {} and mean nothing to {}, which the data are; "
+                  "name data of their kind, or train without --init",
+                  init, kind_words(learned), kind_words(kind)));
 }
 
 std::string config_to_begin_with(const std::string& run) {
