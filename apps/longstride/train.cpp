@@ -127,7 +127,7 @@ Command train_command(CommandLine program) {
   return {app,
           [arguments] {
             const bool speaks = is_first_launched() && !arguments->output.quiet;
-            const std::atomic<bool>* stop = stop_on_signals(kPatienceWords, speaks ? kStoppingWords : "");
+            const std::atomic<bool>* stop = stop_on_signals(speaks ? kPatienceWords : "", speaks ? kStoppingWords : "");
             return run_together("train", stop,
                                 [&](const Launched& launched) { return run(*arguments, launched, stop); });
           },

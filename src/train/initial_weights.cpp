@@ -87,8 +87,8 @@ std::string config_to_begin_with(const std::string& run) {
   config.training.init = run;
   nlohmann::json all = nlohmann::json::parse(write_config(config));
   nlohmann::json &data = all["data"], &training = all["training"];
-  for (const char* key : {"paths", "split", "unreadable", "cache"}) data.erase(key);
-  if (data["kind"] == "text") data.erase("kind");  // which would take pictures and sound for bytes
+  // The kind is that of the files, which must be the weights' (require_kind_of_weights): "text" would take any bytes.
+  for (const char* key : {"kind", "paths", "split", "unreadable", "cache"}) data.erase(key);
   for (const char* key : {"warmup_steps", "init_sha256", "threads", "device", "precision", "recompute"})
     training.erase(key);
   return all.dump();

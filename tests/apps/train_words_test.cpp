@@ -130,7 +130,14 @@ TEST_F(TrainWords, WeightsOfAnotherKindAreRefused) {
                           "kind, or train without --init\n"),
             std::string::npos)
       << sentence;
+  ASSERT_EQ(run(on_pictures("third")).status, 0);
+  EXPECT_NE(refused({"train", "--init", path("third"), "--data", path("text"), "--out", path("second")})
+                .find("have learned pictures and mean nothing to text, which the data are; "),
+            std::string::npos);
   EXPECT_FALSE(exists("second"));
+  const Finished done = run({"train", "--init", path("third"), "--data", path("pictures.npy"), "--out", path("second"),
+                             "--steps", "1", "--set", "data.split=[0.5,0.25,0.25]"});
+  EXPECT_EQ(done.status, 0) << done.err;
 }
 
 TEST_F(TrainWords, APartThatIsEmptyIsSaid) {
