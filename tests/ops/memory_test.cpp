@@ -5,7 +5,7 @@
 #include <rapidcheck.h>
 
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 #include <numeric>
 #include <vector>
 
@@ -75,7 +75,7 @@ TEST(MemoryPlan, TakesTheLowestOffsetThatIsFree) {
 
 // As many as thousands of blocks have, whose activations wait for the way back: nothing that grows with the square.
 TEST(MemoryPlan, IsMadeAtOnceForManyBuffers) {
-  constexpr int kBlocks = 20000, kOfBlock = 8, kEnd = 2 * kBlocks * kOfBlock;
+  constexpr int kBlocks = 15000, kOfBlock = 8, kEnd = 2 * kBlocks * kOfBlock;
   MemoryPlan plan;
   std::int64_t kept = 0;
   for (int at = 0; at < kBlocks * kOfBlock; ++at) {
@@ -84,10 +84,10 @@ TEST(MemoryPlan, IsMadeAtOnceForManyBuffers) {
     if (waits) kept += bytes;
     plan.add("buffer", bytes, at, waits ? kEnd - at : at + 2);
   }
-  const auto begun = std::chrono::steady_clock::now();
+  const std::clock_t begun = std::clock();  // of the processor, whatever else it does
   plan.lay_out();
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begun;
-  EXPECT_LT(taken.count(), 20) << "every buffer against every other would take minutes";
+  const double taken_s = static_cast<double>(std::clock() - begun) / CLOCKS_PER_SEC;
+  EXPECT_LT(taken_s, 10) << "every buffer against every other would take twice as long";
   EXPECT_GE(plan.total_bytes(), kept);
   EXPECT_LT(plan.total_bytes(), kept + 64 * 40);
 }
