@@ -46,7 +46,7 @@ Split parse_split(const std::string& word) {
   for (const Split split : {Split::train, Split::valid, Split::test, Split::all}) {
     if (word == to_string(split)) return split;
   }
-  throw_invalid(fmt::format("split: needs train, valid, test or all, got \"{}\"", word));
+  throw_invalid(fmt::format("--split: needs train, valid, test or all, got \"{}\"", word));
 }
 
 std::string to_string(Split split) {
