@@ -86,7 +86,7 @@ void Dataset::open_text(const std::vector<std::string>& files, const DatasetOpti
 DecodedPlace Dataset::place(const DatasetOptions& options) const {
   const std::string folder = config_.cache.empty() ? options.cache : config_.cache;
   if (folder.empty()) throw_invalid("data.cache: needs a folder for decoded pictures and sound");
-  return {folder, options.noted};
+  return {folder, options.decoding ? options.decoding : options.noted};
 }
 
 // Says what there is to say of a decoding.

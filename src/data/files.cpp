@@ -166,6 +166,13 @@ std::string file_ending(const std::string& file) {
   return word;
 }
 
+std::string kind_by_name(const std::string& file, bool image_size_given) {
+  static const std::set<std::string> image = {".png", ".jpg", ".jpeg", ".npy"}, sound = {".wav", ".flac"};
+  const std::string word = file_ending(file);
+  if (image.contains(word) || is_cifar_batch(file) || (image_size_given && word == ".bin")) return "image";
+  return sound.contains(word) ? "sound" : "text";
+}
+
 std::vector<std::string> without_companions(std::vector<std::string> files) {
   if (std::any_of(files.begin(), files.end(), is_cifar_batch)) {
     std::erase_if(files, [](const std::string& file) {
@@ -177,13 +184,7 @@ std::vector<std::string> without_companions(std::vector<std::string> files) {
 }
 
 std::string find_kind(const std::vector<std::string>& files, bool image_size_given) {
-  const std::set<std::string> image = {".png", ".jpg", ".jpeg", ".npy"};
-  const std::set<std::string> sound = {".wav", ".flac"};
-  const auto kind_of = [&](const std::string& file) {
-    const std::string word = file_ending(file);
-    if (image.contains(word) || is_cifar_batch(file) || (image_size_given && word == ".bin")) return "image";
-    return sound.contains(word) ? "sound" : "text";
-  };
+  const auto kind_of = [&](const std::string& file) { return kind_by_name(file, image_size_given); };
   if (files.empty()) return "text";
   refuse_foreign_names(files);
   const std::string kind = kind_of(files.front());

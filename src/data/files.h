@@ -34,6 +34,9 @@ FileList list_files(const std::vector<std::string>& paths, const Outputs& output
 
 std::string file_ending(const std::string& file);  // ".png": the last ending in small letters, with its dot
 
+// text | image | sound: what one name says. image_size_given: raw arrays (.bin) count as images.
+std::string kind_by_name(const std::string& file, bool image_size_given);
+
 // Without the .txt and .html files that come with CIFAR-10's batches, where any of those is there.
 std::vector<std::string> without_companions(std::vector<std::string> files);
 

@@ -38,7 +38,9 @@ std::vector<std::vector<std::uint8_t>> Model::sample(const SampleOptions& option
   sharing.begin_together();
   Sequences mine;
   if (const std::int64_t count = sharing.end() - sharing.begin(); count > 0) {
-    const DType type = held_->type_of(options.precision);
+    const PrecisionChoice precision = held_->choice_of(options.precision);
+    if (options.precision == Precision::automatic && options.noted) options.noted(precision_words(precision));
+    const DType type = type_of(precision.precision);
     const std::int64_t length = engine_length(options, model);
     Engine engine(*held_->backend, model, {side_by_side(model, length, type, count), length, type},
                   held_->weights(type));
