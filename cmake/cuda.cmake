@@ -34,12 +34,25 @@ endif()
 set(cuda ${PROJECT_SOURCE_DIR}/src/cuda)
 file(GLOB cuda_sources CONFIGURE_DEPENDS ${cuda}/*.cpp ${cuda}/attention/*.cpp ${cuda}/hopper/*.cpp)
 file(GLOB cuda_kernels CONFIGURE_DEPENDS ${cuda}/*.cu ${cuda}/attention/*.cu)
-list(REMOVE_ITEM cuda_sources ${cuda}/none.cpp)
+set(cuda_nccl_sources ${cuda}/nccl_carrier.cpp ${cuda}/nccl_library.cpp)  # or nccl_none.cpp
+list(REMOVE_ITEM cuda_sources ${cuda}/none.cpp ${cuda}/nccl_none.cpp ${cuda_nccl_sources})
 
 if(LONGSTRIDE_HAS_CUDA)
   # The runtime is linked in, so that a program of this build starts where there is no CUDA and says so by itself. cuBLASLt
   # is some 400 MB: it is linked as the shared library that comes with CUDA.
-  longstride_room(cuda LINKS ops SOURCES ${cuda_sources} PRIVATE CUDA::cudart_static CUDA::cublasLt)
+  # NCCL's library, as large and no part of CUDA, is loaded when processes meet; its header alone is needed here.
+  find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  if(NCCL_INCLUDE_DIR)
+    message(STATUS "NCCL's header was found: ${NCCL_INCLUDE_DIR}")
+  else()
+    message(STATUS "NCCL's header was not found: what processes with cards exchange goes through the hosts' memory")
+    set(cuda_nccl_sources ${cuda}/nccl_none.cpp)
+  endif()
+  longstride_room(cuda LINKS ops parallel SOURCES ${cuda_sources} ${cuda_nccl_sources}
+                  PRIVATE CUDA::cudart_static CUDA::cublasLt ${CMAKE_DL_LIBS})
+  if(NCCL_INCLUDE_DIR)
+    target_include_directories(longstride_cuda SYSTEM PRIVATE ${NCCL_INCLUDE_DIR})
+  endif()
   if("90a" IN_LIST LONGSTRIDE_CUDA_ARCHITECTURES)
     target_compile_definitions(longstride_cuda PRIVATE LONGSTRIDE_CUDA_HAS_90A)
   endif()
@@ -64,7 +77,7 @@ endif()
 # longstride_cuda_host, objects for tests: never in the product.
 function(longstride_cuda_host)
   file(GLOB sources CONFIGURE_DEPENDS ${cuda}/host/*.cpp)
-  list(APPEND sources ${cuda_sources})
+  list(APPEND sources ${cuda_sources} ${cuda}/nccl_none.cpp)
   list(REMOVE_ITEM sources ${cuda}/card.cpp ${cuda}/product.cpp ${cuda}/hopper/encode.cpp)
   foreach(kernels ${cuda_kernels})  # a file cannot be of two languages
     file(RELATIVE_PATH name ${PROJECT_SOURCE_DIR}/src ${kernels})

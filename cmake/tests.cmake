@@ -129,6 +129,11 @@ if(LONGSTRIDE_HAS_CUDA)
   foreach(source product card usable hopper/tensor_map hopper/encode)
     list(APPEND sources ${PROJECT_SOURCE_DIR}/src/cuda/${source}.cpp)
   endforeach()
+  if(NCCL_INCLUDE_DIR)
+    list(APPEND sources ${cuda_nccl_sources} ${PROJECT_SOURCE_DIR}/src/parallel/world.cpp)  # not what lies beside it
+  else()
+    list(FILTER sources EXCLUDE REGEX "/nccl[^/]*$")
+  endif()
   # As versions of CUDA before 12.5 compile it, under another name; later ones say that they would rather not.
   add_library(encode_asked_by_name OBJECT ${PROJECT_SOURCE_DIR}/src/cuda/hopper/encode.cpp)
   target_compile_definitions(encode_asked_by_name PRIVATE LONGSTRIDE_DRIVER_IS_ASKED_BY_VERSION=0 encode=encode_asked_by_name)
@@ -140,6 +145,9 @@ if(LONGSTRIDE_HAS_CUDA)
   set_target_properties(cuda_calls_test PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   target_include_directories(cuda_calls_test PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests
                              ${CUDAToolkit_INCLUDE_DIRS})
+  if(NCCL_INCLUDE_DIR)
+    target_include_directories(cuda_calls_test SYSTEM PRIVATE ${NCCL_INCLUDE_DIR})
+  endif()
   target_link_libraries(cuda_calls_test PRIVATE longstride_ops longstride_options longstride_test_options fmt::fmt
                         GTest::gtest_main)
   add_dependencies(test-programs cuda_calls_test)

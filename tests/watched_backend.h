@@ -31,6 +31,7 @@ class WatchedBackend final : public Backend {
   void copy(void* to, const void* from, std::int64_t bytes) override { inner_.copy(to, from, bytes); }
   void zero(void* memory, std::int64_t bytes) override { inner_.zero(memory, bytes); }
   void wait() override { inner_.wait(); }
+  bool memory_is_hosts() const override { return inner_.memory_is_hosts(); }
   std::unique_ptr<Executable> compile(Program program) override {
     return std::make_unique<Watched>(*this, inner_.compile(std::move(program)));
   }

@@ -12,10 +12,10 @@
 #include <optional>
 
 #include "command.h"
-#include "keep_inputs.h"
 #include "longstride/error.h"
 #include "options.h"
 #include "output.h"
+#include "output_file.h"
 #include "signals.h"
 #include "words.h"
 
@@ -191,9 +191,8 @@ void tell(const AttentionArguments& arguments, const Look& look) {
   json["kind"] = look.view.config().data.kind;
   json["tokens"] = look.view.tokens().size();
   json["rows"] = Json::array();
-  std::string text =
-      fmt::format("{} at step {}, on {} tokens of {}\n", look.view.checkpoint(), with_commas(look.view.step()),
-                  with_commas(static_cast<std::int64_t>(look.view.tokens().size())), arguments.prime);
+  std::string text = fmt::format("{} at step {}, on {} of {}\n", look.view.checkpoint(), with_commas(look.view.step()),
+                                 counted(std::ssize(look.view.tokens()), "token"), arguments.prime);
   look.view.rows(look.layers, look.heads, look.queries, [&](const AttentionRow& row) {
     if (arguments.output.json) {
       json["rows"].push_back(row_json(look, row, arguments.top));
@@ -211,14 +210,11 @@ void tell(const AttentionArguments& arguments, const Look& look) {
 int run(const AttentionArguments& arguments) {
   apply_threads(arguments.threads);
   if (arguments.top < 0) throw_invalid(fmt::format("--top: needs a whole number of at least 0, got {}", arguments.top));
-  if (!arguments.picture.empty() && !arguments.picture.ends_with(".png")) {
-    throw_invalid(fmt::format("--picture: needs a name that ends in .png, got \"{}\"", arguments.picture));
-  }
   AttentionOptions options;
   options.run = arguments.run.run;
   options.checkpoint = arguments.run.checkpoint;
   options.input = arguments.prime;
-  keep_inputs("--picture", arguments.picture, {arguments.prime}, options.run);
+  check_output("--picture", arguments.picture, FileForm::png, {arguments.prime}, options.run);
   options.stop = stop_on_signals();
   const AttentionView view(options);
   const Look look(arguments, view);

@@ -184,6 +184,13 @@ class Chat {
   std::int64_t vocabulary_;
 };
 
+// What was chosen where nothing was asked for.
+std::string precision_words(const Model& model) {
+  const char* chosen = model.precision() == Precision::bfloat16 ? "bfloat16" : "float32";
+  const bool as_trained = model.config().training.precision != Precision::automatic;
+  return fmt::format("in {}: {}", chosen, as_trained ? "as the run trained" : "its products are the faster ones here");
+}
+
 int run(ChatArguments& arguments) {
   apply_threads(arguments.threads);
   const Precision precision = parse_precision(arguments.precision);
@@ -196,6 +203,7 @@ int run(ChatArguments& arguments) {
                               kind_words(data)));
   const std::string choice = settle_choice(arguments.choice, data, arguments.what);
   Chat::require_possible(arguments.what);
+  if (precision == Precision::automatic && !arguments.quiet) say(message("chat", precision_words(model)) + "\n");
   if (!choice.empty() && !arguments.quiet) say(message("chat", choice) + "\n");
   return Chat(model, arguments.what, *stop, arguments.quiet).run();
 }

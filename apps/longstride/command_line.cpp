@@ -4,68 +4,48 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <sstream>
 #include <type_traits>
 
 #include "ending.h"
-#include "longstride/config.h"
 #include "longstride/error.h"
 #include "output.h"
 #include "words.h"
+#include "wrong_line.h"
 
 namespace longstride::program {
 namespace {
 
 constexpr int kMostValues = 1 << 20;  // of a list; CLI11 takes from 1 << 25 on for no limit, and with it one at a time
 
-// Every name of an option without its dashes.
-std::vector<std::string> option_names(const CLI::App& line) {
-  std::vector<std::string> names;
-  for (const CLI::Option* option : line.get_options())
-    names.insert(names.end(), option->get_lnames().begin(), option->get_lnames().end());
-  return names;
-}
-
-// The first word of the line that has an option's form and is none of this line's; empty where there is no such.
-std::string unknown_option(const CLI::App& line) {
-  for (const std::string& word : line.remaining())
-    if (word.size() > 2 && word.starts_with("--")) return word.substr(0, word.find('='));
-  return "";
-}
-
-std::string wrong_words(const CLI::App& program, const CLI::App& line, const CLI::ParseError& error,
-                        const std::string& first_word) {
-  if (&line == &program && !first_word.empty() && first_word.front() != '-') {
-    std::vector<std::string> names;
-    for (const CLI::App* command : program.get_subcommands([](const CLI::App*) { return true; }))
-      names.push_back(command->get_name());
-    return fmt::format("there is no command \"{}\"; the nearest is {}", first_word, nearest_word(first_word, names));
+// Usage shows a word that may be repeated as "RUN...", where CLI11 counts: "RUN(1x)".
+class PlainUsage : public CLI::Formatter {
+ public:
+  std::string make_option_usage(const CLI::Option* option) const override {
+    const std::string name = make_option_name(option, true) + (option->get_items_expected_max() > 1 ? "..." : "");
+    return option->get_required() ? name : "[" + name + "]";
   }
-  const std::string option = unknown_option(line);
-  if (option.empty()) return error.what();
-  return fmt::format("there is no option {}; the nearest is --{}", option,
-                     nearest_word(option.substr(2), option_names(line)));
+};
+
+void say_wrong(const CLI::App& program, const std::string& sentence) {
+  const CLI::App& line = chosen_line(program);
+  const std::string command = &line == &program ? "" : line.get_name();
+  const std::string help = "longstride " + command + (command.empty() ? "" : " ") + "--help";
+  say(message(command, sentence + "; `" + help + "` lists what there is") + "\n");
 }
 
-// --help and --version are results; everything else that parsing throws is one sentence about the command line.
-int report_parsing(const CLI::App& program, const CLI::ParseError& error, const std::string& first_word) {
-  const std::vector<CLI::App*> chosen = program.get_subcommands();
-  const CLI::App& line = chosen.empty() ? program : *chosen.front();
-  const std::string command = chosen.empty() ? "" : line.get_name();
-  if (error.get_exit_code() != 0) {
-    const std::string help = "longstride " + command + (command.empty() ? "" : " ") + "--help";
-    say(message(command, wrong_words(program, line, error, first_word) + "; `" + help + "` lists what there is") +
-        "\n");
-    return 2;
-  }
+// --help and --version are results.
+int print_help(const CLI::App& program, const CLI::ParseError& help) {
   std::ostringstream text;
-  program.exit(error, text, text);
+  program.exit(help, text, text);
   try {
     print(text.str());
   } catch (const Error& unwritten) {
     if (unwritten.kind() == ErrorKind::reader_gone) return kReaderGone;
-    say(message(command, unwritten.what()) + "\n");
+    const CLI::App& line = chosen_line(program);
+    say(message(&line == &program ? "" : line.get_name(), unwritten.what()) + "\n");
     return 1;
   }
   return 0;
@@ -187,20 +167,28 @@ ProgramLine::ProgramLine(const char* purpose, const std::function<std::string()>
     : app_(std::make_unique<CLI::App>(purpose, "longstride")) {
   app_->set_version_flag("--version", version, "Say which program this is, and on what it runs");
   app_->require_subcommand(1);
+  app_->formatter(std::make_shared<PlainUsage>());  // commands that are added have it too
 }
 ProgramLine::~ProgramLine() = default;
 
 std::optional<int> ProgramLine::parse(int argc, char** argv, bool speaks) {
+  const std::vector<std::string> words(argv + std::min(1, argc), argv + argc);
   try {
     app_->parse(argc, argv);
+    const std::optional<std::string> swallowed = swallowed_words(*app_, words);
+    if (!swallowed) return std::nullopt;
+    if (speaks) say_wrong(*app_, *swallowed);
+    return speaks ? 2 : 0;
   } catch (const CLI::ParseError& error) {
-    return speaks ? report_parsing(*app_, error, argc > 1 ? argv[1] : "") : 0;
+    if (!speaks) return 0;
+    if (error.get_exit_code() == 0) return print_help(*app_, error);
+    say_wrong(*app_, wrong_line_words(*app_, error, words));
+    return 2;
   } catch (const Error&) {  // of what --version asks
     const Ending ending = ending_of_what_was_thrown();
     if (speaks) say(message("", ending.sentence) + "\n");
     return ending.status;
   }
-  return std::nullopt;
 }
 
 }  // namespace longstride::program

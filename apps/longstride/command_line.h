@@ -1,5 +1,6 @@
 // What may be typed after `longstride`: commands and their options, each with the place its value goes to. Only
-// command_line.cpp knows the library that parses, whose headers would make every command slow to compile.
+// command_line.cpp and wrong_line.cpp know the library that parses, whose headers would make every command slow to
+// compile.
 #pragma once
 
 #include <cstdint>

@@ -8,11 +8,12 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
-#include "keep_inputs.h"
+#include "longstride/checkpoint.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "options.h"
 #include "output.h"
+#include "output_file.h"
 #include "per_byte.h"
 #include "processes.h"
 #include "progress.h"
@@ -59,24 +60,24 @@ nlohmann::ordered_json to_json(const Evaluation& result) {
 // What one figure is the mean of, and how much each scored byte could read before it.
 std::string protocol_words(const Evaluation& result) {
   if (result.kind == "image") {
-    return fmt::format("{} picture{}, each one window of {}", with_commas(result.windows),
-                       result.windows == 1 ? "" : "s", with_commas(result.context));
+    return fmt::format("{}, each one window of {}", counted(result.windows, "picture"), with_commas(result.context));
   }
-  return fmt::format("{} window{} of {} with a minimum context of {}", with_commas(result.windows),
-                     result.windows == 1 ? "" : "s", with_commas(result.context), with_commas(result.min_context));
+  return fmt::format("{} of {} with a minimum context of {}", counted(result.windows, "window"),
+                     with_commas(result.context), with_commas(result.min_context));
 }
 
-std::string to_words(const Evaluation& result) {
+// unit: what a bit is per, dim or byte.
+std::string to_words(const Evaluation& result, const std::string& unit) {
   const std::string spread = result.standard_error < 0
                                  ? " (one window: no standard error)"
                                  : fmt::format(" ± {:.4f} (standard error over windows)", result.standard_error);
   return fmt::format(
       "{:.4f} bits per {}{}\n"
-      "{} bytes of {} from offset {} on (sha256 {}); {}; {} at step {} (sha256 {}); {}; {}; {}\n",
-      result.bits_per_byte, result.kind == "image" ? "dim" : "byte", spread, with_commas(result.tokens_scored),
-      escaped(result.data), with_commas(result.offset), result.data_sha256.substr(0, 12), protocol_words(result),
-      escaped(result.checkpoint), with_commas(result.step), result.checkpoint_sha256.substr(0, 12), result.precision,
-      origin_words(result.origin), duration_words(result.seconds));
+      "{} of {} from offset {} on (sha256 {}); {}; {} at step {} (sha256 {}); {}; {}; {}\n",
+      result.bits_per_byte, unit, spread, counted(result.tokens_scored, "byte"), escaped(result.data),
+      with_commas(result.offset), result.data_sha256.substr(0, 12), protocol_words(result), escaped(result.checkpoint),
+      with_commas(result.step), result.checkpoint_sha256.substr(0, 12), result.precision, origin_words(result.origin),
+      duration_words(result.seconds));
 }
 
 int run(EvaluateArguments& arguments, const Launched& launched, const std::atomic<bool>* stop) {
@@ -92,12 +93,15 @@ int run(EvaluateArguments& arguments, const Launched& launched, const std::atomi
   }
   if (launched.size > 1 && arguments.per_byte.any())
     throw_invalid("--per-byte and --page: one process says what bytes cost; start it without a launcher");
-  keep_inputs("--page", arguments.per_byte.page, options.paths, options.run);
-  PerByte per_byte(arguments.per_byte, options);
+  if (arguments.output.json && arguments.per_byte.page == kStandardOutput)
+    throw_invalid("--json and --page -: one of them can be on standard output; name a file for the page");
+  const DataConfig data = first ? checkpoint_config(options.run, options.checkpoint).data : DataConfig();
+  const std::string unit = bits_unit(data);
+  PerByte per_byte(arguments.per_byte, data, options);
   options.stop = stop;
   ProgressLine line(arguments.output.quiet || !first);
   options.progress = [&](double share, double bits) {
-    line.show(fmt::format("{:3.0f}%  {:.4f} bits per byte so far", 100 * share, bits));
+    line.show(fmt::format("{:3.0f}%  {:.4f} bits per {} so far", 100 * share, bits, unit));
   };
   options.world = launched.world.get();
   options.noted = [&](const std::string& sentence) { line.print(message("evaluate", sentence)); };
@@ -105,17 +109,17 @@ int run(EvaluateArguments& arguments, const Launched& launched, const std::atomi
   line.finish();
   if (result.interrupted) {
     line.print(
-        message("evaluate", fmt::format("interrupted after {} bytes: no result", with_commas(result.tokens_scored))));
+        message("evaluate", fmt::format("interrupted after {}: no result", counted(result.tokens_scored, "byte"))));
     return kInterrupted;
   }
   if (!first) return 0;
   const nlohmann::ordered_json json = to_json(result);
-  if (arguments.per_byte.lines) {
-    line.print(to_words(result));
+  if (arguments.per_byte.takes_output()) {
+    line.print(to_words(result, unit));
   } else if (arguments.output.json) {
     print_json(json);
   } else {
-    print_words(to_words(result));
+    print_words(to_words(result, unit));
   }
   if (const std::string done = per_byte.finish(result, json); !done.empty()) line.print(done);
   return 0;

@@ -9,14 +9,15 @@
 
 #include "command.h"
 #include "info_words.h"
-#include "keep_inputs.h"
 #include "longstride/error.h"
 #include "longstride/file.h"
 #include "longstride/image.h"
 #include "longstride/sound.h"
 #include "options.h"
 #include "output.h"
+#include "output_file.h"
 #include "signals.h"
+#include "words.h"
 
 namespace longstride::program {
 namespace {
@@ -65,11 +66,13 @@ void write_window(const DataPreview& preview, const std::string& path) {
 
 void show_data(const InfoOptions& options) {
   if (!options.runs.empty()) throw_invalid("RUN and --data: info is about one of them, got both");
-  keep_inputs("--window", options.window, options.data.data);
   const PassingFolder folder;
   Config config = read_options(options.data);
+  check_output("--window", options.window, form_of(find_kind(config.data)), options.data.data);
   if (config.data.cache.empty()) config.data.cache = folder.path();
-  const DataPreview preview = preview_data(config, stop_on_signals());
+  const DataPreview preview = preview_data(config, stop_on_signals(), [&](const std::string& note) {
+    if (!options.output.quiet) say(message("info", note) + "\n");
+  });
   if (!options.window.empty()) write_window(preview, options.window);
   if (options.output.json) {
     print_json(preview_json(preview, options.window));

@@ -13,9 +13,14 @@ constexpr std::size_t kShownBytes = 500;  // of a window of text
 
 std::string text_of(const DataPreview& preview) { return {preview.window.begin(), preview.window.end()}; }
 
+// "45,000 bytes", or of pictures "15 pictures".
+std::string share_words(const DataPreview& preview, std::int64_t bytes) {
+  return preview.data.kind == "image" ? counted(bytes / preview.unit, "picture") : counted(bytes, "byte");
+}
+
 std::string window_words(const DataPreview& preview, const std::string& window) {
   if (is_text(preview.data))
-    return fmt::format("the first {} tokens of training, below", with_commas(std::ssize(preview.window)));
+    return fmt::format("the first {} of training, below", counted(std::ssize(preview.window), "token"));
   const std::string what =
       preview.data.kind == "image"
           ? fmt::format("the first picture of training, {} x {}", preview.data.image_size[0],
@@ -47,11 +52,12 @@ std::string preview_words(const DataPreview& preview, const std::string& window)
   std::string words = two_columns(
       {{"kind", preview.data.kind},
        {"data", preview.description},
-       {"parts", fmt::format("{} bytes for training, {} for validation, {} for test", with_commas(preview.train_bytes),
-                             with_commas(preview.valid_bytes), with_commas(preview.test_bytes))},
-       {"order 0", fmt::format("{:.4f} bits per byte by their frequencies alone; 8 raw", preview.order0_bits)},
+       {"parts",
+        fmt::format("{} for training, {} for validation, {} for test", share_words(preview, preview.train_bytes),
+                    share_words(preview, preview.valid_bytes), share_words(preview, preview.test_bytes))},
+       {"order 0", fmt::format("{:.4f} bits per {} by their frequencies alone; 8 raw", preview.order0_bits,
+                               bits_unit(preview.data))},
        {"window", window_words(preview, window)}});
-  for (const std::string& note : preview.notes) words += "  " + escaped(note) + "\n";
   if (is_text(preview.data)) words += "\n" + printable(text_of(preview).substr(0, kShownBytes)) + "\n";
   return words;
 }

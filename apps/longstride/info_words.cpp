@@ -14,7 +14,7 @@ namespace {
 std::string data_words(const CheckpointInfo& info) {
   std::string words = fmt::format("{}", fmt::join(info.config.data.paths, ", "));
   if (!info.data_sha256.empty())
-    words += fmt::format(" ({} bytes, sha256 {})", with_commas(info.data_bytes), info.data_sha256.substr(0, 12));
+    words += fmt::format(" ({}, sha256 {})", counted(info.data_bytes, "byte"), info.data_sha256.substr(0, 12));
   return words;
 }
 
@@ -58,16 +58,17 @@ std::string run_words(const NamedRun& run) {
       {"step", with_commas(info.step)},
       {"model", model_words(config.model)},
       {"attention", attention_words(config.model)},
-      {"parameters", fmt::format("{} in {} tensors", with_commas(info.parameters), info.tensors.size())},
+      {"parameters",
+       fmt::format("{} in {}", with_commas(info.parameters), counted(std::ssize(info.tensors), "tensor"))},
       {"data", data_words(info)},
       {"training", training_words(info)}};
   if (!config.training.init.empty())
     rows.emplace_back("begun with", fmt::format("the weights of {} (sha256 {})", config.training.init,
                                                 config.training.init_sha256.substr(0, 12)));
   rows.emplace_back("trained by", info.origin ? origin_words(*info.origin) : "not said");
-  rows.emplace_back("validation", info.valid_bits < 0
-                                      ? "none up to this step"
-                                      : fmt::format("{:.4f} bits per byte, the last up to this step", info.valid_bits));
+  rows.emplace_back("validation", info.valid_bits < 0 ? "none up to this step"
+                                                      : fmt::format("{:.4f} bits per {}, the last up to this step",
+                                                                    info.valid_bits, bits_unit(config.data)));
   return two_columns(rows);
 }
 

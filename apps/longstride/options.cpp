@@ -56,8 +56,11 @@ struct Assignments {
     texts.push_back(text);
     sources.push_back(source);
   }
-  bool set_model() const {
-    return std::any_of(texts.begin(), texts.end(), [](const auto& text) { return text.starts_with("model."); });
+  // The first of the model's keys that is given; empty: none is.
+  std::string model_key() const {
+    const auto found =
+        std::find_if(texts.begin(), texts.end(), [](const auto& text) { return text.starts_with("model."); });
+    return found == texts.end() ? "" : found->substr(0, found->find('='));
   }
 };
 
@@ -92,6 +95,18 @@ std::string initial_json(const std::string& run) {
   }
 }
 
+// What the keys that were given lie over.
+std::string begun_with_words(const ConfigOptions& options, const Assignments& given, const std::string& preset) {
+  std::string words = preset.empty() ? "no preset" : "preset " + preset;
+  if (!options.init.empty()) words = "the settings of " + options.init;
+  const std::string key = given.model_key();
+  if (!options.config.empty())
+    return words + ", " + options.config + (preset.empty() ? " over the defaults" : " over it");
+  if (preset.empty() && options.init.empty())
+    return fmt::format("the defaults and no preset, as {} is given; --preset NAME takes one all the same", key);
+  return options.preset.empty() && options.init.empty() ? words + ", as none is named" : words;
+}
+
 std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), ", ")); }
 
 }  // namespace
@@ -119,15 +134,17 @@ void add_config_options(CommandLine app, ConfigOptions& options) {
   }
 }
 
-Config read_options(const ConfigOptions& options) {
+Config read_options(const ConfigOptions& options, std::string* begun_with) {
   if (options.steps && options.minutes) {
     throw Error(ErrorKind::invalid_argument, "--steps and --minutes: a run ends by one of them, got both");
   }
+  if (options.minutes == 0)
+    throw_invalid("--minutes: needs a number above 0, got 0; --steps 0 writes the initial weights");
   if (options.device) parse_device(*options.device);  // names the option where the word is none
   if (options.precision) parse_precision(*options.precision);
   const Assignments given = assignments_of(options);
   std::vector<std::string> texts, sources;
-  const bool own_model = !options.config.empty() || given.set_model();
+  const bool own_model = !options.config.empty() || !given.model_key().empty();
   const bool begun = !options.init.empty();
   if (begun && !options.preset.empty()) throw_invalid("--init and --preset: a model is one of theirs, got both");
   const std::string preset =
@@ -144,6 +161,7 @@ Config read_options(const ConfigOptions& options) {
     texts.push_back(read_text(options.config));
     sources.push_back(options.config);
   }
+  if (begun_with != nullptr) *begun_with = begun_with_words(options, given, preset);
   return with_data(read_config(texts, sources, given.texts, given.sources), options);
 }
 

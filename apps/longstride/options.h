@@ -28,7 +28,8 @@ struct ConfigOptions {
 void add_config_options(CommandLine app, ConfigOptions& options);
 
 // The configuration that they describe; with neither preset nor file, the small preset of what the data are.
-Config read_options(const ConfigOptions& options);
+// begun_with: gets what lies below the keys that were given, in words.
+Config read_options(const ConfigOptions& options, std::string* begun_with = nullptr);
 
 // Names of the given options that say something about the configuration, e.g. "--preset"; --threads aside.
 std::vector<std::string> given_config_options(const ConfigOptions& options);

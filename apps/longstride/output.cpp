@@ -3,8 +3,10 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -31,15 +33,31 @@ bool write_whole(int descriptor, std::string_view bytes) {
   return true;
 }
 
+// Whether the last byte on standard output left a line open.
+std::atomic<bool> line_is_open = false;  // signals are told of by a thread of their own
+
+// Whether words on standard error would stand right behind what is on standard output, for a reader: both go to one
+// place, or to a terminal and a pipe, behind which the same terminal mostly is.
+bool are_read_together() {
+  struct stat out = {}, error = {};
+  if (::fstat(STDOUT_FILENO, &out) != 0 || ::fstat(STDERR_FILENO, &error) != 0) return false;
+  const bool same = out.st_dev == error.st_dev && out.st_ino == error.st_ino;
+  return same || (S_ISFIFO(out.st_mode) && ::isatty(STDERR_FILENO) == 1);
+}
+
 }  // namespace
 
 void print(std::string_view bytes) {
+  if (!bytes.empty()) line_is_open = bytes.back() != '\n';
   if (write_whole(STDOUT_FILENO, bytes)) return;
   throw Error(errno == EPIPE ? ErrorKind::reader_gone : ErrorKind::exhausted,
               fmt::format("cannot write standard output: {}", std::strerror(errno)));
 }
 
-void say(std::string_view bytes) { write_whole(STDERR_FILENO, bytes); }
+void say(std::string_view bytes) {
+  if (line_is_open.exchange(false) && are_read_together()) write_whole(STDERR_FILENO, "\n");
+  write_whole(STDERR_FILENO, bytes);
+}
 
 bool obeys_codes(int descriptor) {
   const char* kind = std::getenv("TERM");

@@ -20,7 +20,8 @@ inline constexpr int kReaderGone = 141;  // 128 + SIGPIPE, as the signal would h
 void print(std::string_view bytes);
 void print_words(std::string_view lines);  // as a terminal may show them (escaped_lines)
 
-// Writes to standard error, at once. Where that fails there is nobody to be told.
+// Writes to standard error, at once. Where that fails there is nobody to be told. On a line of its own where what was
+// printed before has left one open and both are read together.
 void say(std::string_view bytes);
 
 // Whether a stream is a terminal that obeys codes for the cursor (one whose TERM is dumb does not), and whether it is

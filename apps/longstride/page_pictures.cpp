@@ -51,9 +51,9 @@ std::string pictures_body(const std::vector<ScoredToken>& tokens, const DataConf
                           colour(bits / static_cast<double>(channels)), html_escaped(words));
     }
     body +=
-        fmt::format("<figure>{}{}<figcaption class=\"small\">picture {}: {:.4f} bits per dim</figcaption></figure>\n",
+        fmt::format("<figure>{}{}<figcaption class=\"small\">picture {}: {:.4f} bits per {}</figcaption></figure>\n",
                     svg(width, height, picture), svg(width, height, heat), with_commas(number),
-                    all / static_cast<double>(height * width * channels));
+                    all / static_cast<double>(height * width * channels), bits_unit(data));
   }
   return body;
 }

@@ -15,6 +15,7 @@
 #include "longstride/image.h"
 #include "longstride/pattern.h"
 #include "output.h"
+#include "output_file.h"
 #include "words.h"
 
 namespace longstride::program {
@@ -236,14 +237,10 @@ std::string report_text(const Report& report) {
   return text;
 }
 
-bool ends_with(const std::string& text, const std::string& end) {
-  return text.size() > end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 // Different patterns side by side.
 void write_picture(const Report& report, const std::string& path) {
   const int count = static_cast<int>(std::min<std::size_t>(kDrawings, report.distinct.size()));
-  if (ends_with(path, ".svg")) {
+  if (lower_ending(path) == ".svg") {
     const int width = count * (kPicturePixels + kPictureGap) - kPictureGap;
     std::string svg =
         fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\">\n",
@@ -275,8 +272,7 @@ int run(const Options& options) {
     throw_invalid(fmt::format("--length: needs a whole number in [1, {}], got {}", kLongest, options.length));
   if (options.heads && (*options.heads < 1 || *options.heads > kMostHeads))
     throw_invalid(fmt::format("--heads: needs a whole number in [1, {}], got {}", kMostHeads, *options.heads));
-  if (!options.picture.empty() && !ends_with(options.picture, ".png") && !ends_with(options.picture, ".svg"))
-    throw_invalid(fmt::format("--picture: needs a name that ends in .png or .svg, got \"{}\"", options.picture));
+  check_output("--picture", options.picture, FileForm::png_or_svg);
   const Report report = examine(options);
   if (!options.picture.empty()) {
     write_picture(report, options.picture);

@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "longstride/checkpoint.h"
 #include "longstride/error.h"
 #include "longstride/file.h"
 #include "output.h"
+#include "output_file.h"
 #include "page.h"
 #include "words.h"
 
@@ -47,14 +47,17 @@ void add_per_byte_options(CommandLine app, PerByteOptions& options) {
                "A line of JSON for every byte: its bits and what was expected; the last line is the whole evaluation");
   app.add_option("--page", options.page,
                  "Write a page for browsers that shows every byte in the colour of its bits, a picture or a recording "
-                 "too, and what was expected")
+                 "too, and what was expected; - is standard output")
       .type_name("FILE.html");
   app.add_option("--expected", options.expected,
                  fmt::format("How many of the likeliest bytes --per-byte and --page tell (default {})", kExpected))
       .type_name("K");
 }
 
-PerByte::PerByte(const PerByteOptions& options, EvaluateOptions& evaluation) : options_(options) {
+bool PerByteOptions::takes_output() const { return lines || page == kStandardOutput; }
+
+PerByte::PerByte(const PerByteOptions& options, const DataConfig& data, EvaluateOptions& evaluation)
+    : options_(options), data_(data) {
   if (!options.any()) {
     if (options.expected) throw_invalid("--expected: is for --per-byte and --page; give one of them too");
     return;
@@ -64,8 +67,10 @@ PerByte::PerByte(const PerByteOptions& options, EvaluateOptions& evaluation) : o
     throw_invalid(
         fmt::format("--expected: needs a whole number in [0, {}], got {}", kMostExpected, evaluation.expected));
   }
-  const Config config = checkpoint_config(evaluation.run, evaluation.checkpoint);
-  data_ = config.data;
+  if (options.lines && options.page == kStandardOutput)
+    throw_invalid("--per-byte and --page -: one of them can be on standard output; name a file for the page");
+  if (options.page != kStandardOutput)
+    check_output("--page", options.page, FileForm::page, evaluation.paths, evaluation.run);
   if (!options.page.empty()) fit_page(evaluation);
   evaluation.scored = [this](const ScoredToken& token) { take(token); };
 }
@@ -75,8 +80,8 @@ void PerByte::fit_page(EvaluateOptions& evaluation) {
   const std::int64_t unit = data_.kind == "image" && size.size() == 2 ? size[0] * size[1] * data_.channels : 1;
   const std::int64_t most = std::max<std::int64_t>(1, kMostOnAPage / unit) * unit;
   if (evaluation.bytes > most) {
-    throw_invalid(fmt::format("--page: shows at most {} bytes, got --bytes {}; --offset shows others",
-                              with_commas(most), evaluation.bytes));
+    throw_invalid(fmt::format("--page: shows at most {}, got --bytes {}; --offset shows others", counted(most, "byte"),
+                              evaluation.bytes));
   }
   if (evaluation.bytes < 0) evaluation.bytes = cut_ = most;
 }
@@ -93,9 +98,16 @@ void PerByte::take(const ScoredToken& token) {
 std::string PerByte::finish(const Evaluation& result, const ordered_json& whole) {
   if (options_.lines) print(lines_ + json_text(whole, -1) + "\n");
   if (options_.page.empty()) return "";
-  write_file_atomically(options_.page, page_html(tokens_, result, data_));
+  const std::string page = page_html(tokens_, result, data_);
+  const bool printed = options_.page == kStandardOutput;
+  if (printed) {
+    print(page);
+  } else {
+    write_file_atomically(options_.page, page);
+  }
   const char* cut = result.tokens_scored == cut_ ? "; a page shows no more, --offset shows others" : "";
-  return fmt::format("wrote {}: {} bytes{}", escaped(options_.page), with_commas(result.tokens_scored), cut);
+  return fmt::format("wrote {}: {}{}", printed ? "the page to standard output" : escaped(options_.page),
+                     counted(result.tokens_scored, "byte"), cut);
 }
 
 }  // namespace longstride::program

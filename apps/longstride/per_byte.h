@@ -18,14 +18,16 @@ struct PerByteOptions {
   std::string page;
   std::optional<std::int64_t> expected;
   bool any() const { return lines || !page.empty(); }
+  bool takes_output() const;  // standard output has lines, or the page
 };
 void add_per_byte_options(CommandLine app, PerByteOptions& options);
 
 class PerByte {
  public:
   // Lets `evaluation` hear of bytes, and without --bytes look at no more of them than a page holds; this must stay
-  // where it is. Error invalid_argument where the options do not fit one another.
-  PerByte(const PerByteOptions& options, EvaluateOptions& evaluation);
+  // where it is. data: what the model has learned from. Errors: invalid_argument where the options do not fit one
+  // another, and those of check_output for the page.
+  PerByte(const PerByteOptions& options, const DataConfig& data, EvaluateOptions& evaluation);
   PerByte(const PerByte&) = delete;
   PerByte& operator=(const PerByte&) = delete;
 

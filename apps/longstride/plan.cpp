@@ -90,10 +90,10 @@ std::optional<RunTime> run_time(const Config& config, const Plan& plan) {
 
 std::string time_words(const Config& config, const RunTime& time) {
   const bool by_clock = config.training.minutes > 0;
-  const std::string steps =
-      by_clock ? "about " + with_commas(std::llround(time.run_s / time.step_s)) : with_commas(config.training.steps);
+  const std::string steps = by_clock ? "about " + counted(std::llround(time.run_s / time.step_s), "step")
+                                     : counted(config.training.steps, "step");
   const std::string step = time.step_s < 90 ? fmt::format("{:.3g} s", time.step_s) : duration_words(time.step_s);
-  return fmt::format("{} a step, as measured now; {} for {} steps, validation and samples aside", step,
+  return fmt::format("{} a step, as measured now; {} for {}, validation and samples aside", step,
                      duration_words(time.run_s), steps);
 }
 
@@ -120,8 +120,10 @@ nlohmann::ordered_json to_json(const Plan& plan, const std::optional<RunTime>& t
   return json;
 }
 
-std::string to_words(const Config& config, const Plan& plan, const std::optional<RunTime>& time) {
-  std::string text = fmt::format("{}, attention {}\n", model_words(config.model), attention_words(config.model));
+std::string to_words(const Config& config, const Plan& plan, const std::optional<RunTime>& time,
+                     const std::string& begun_with) {
+  std::string text = fmt::format("{}, attention {}\nsettings: {}\n", model_words(config.model),
+                                 attention_words(config.model), begun_with);
   Rows rows;
   for (const auto& [part, count] : plan.parameters_by_part) rows.emplace_back(part, with_commas(count));
   rows.emplace_back("total", with_commas(plan.parameters));
@@ -150,7 +152,8 @@ std::string to_words(const Config& config, const Plan& plan, const std::optional
 }
 
 int run(const PlanOptions& options) {
-  const Config config = read_options(options.config);
+  std::string begun_with;
+  const Config config = read_options(options.config, &begun_with);
   apply_threads(config.training.threads);  // the workspace grows with them
   Shared shared;
   shared.processes = options.processes.value_or(1);
@@ -175,7 +178,7 @@ int run(const PlanOptions& options) {
     print_json(json);
   } else {
     const bool asked = options.processes || shared.scaling;
-    print_words(to_words(config, plan, time) + (asked ? to_words(shared, plan) : ""));
+    print_words(to_words(config, plan, time, begun_with) + (asked ? to_words(shared, plan) : ""));
   }
   return plan.fits ? 0 : 1;
 }

@@ -8,14 +8,15 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "choice.h"
 #include "command.h"
-#include "keep_inputs.h"
 #include "longstride/checkpoint.h"
 #include "longstride/device.h"
 #include "options.h"
 #include "output.h"
+#include "output_file.h"
 #include "processes.h"
 #include "progress.h"
 #include "sample_begin.h"
@@ -58,8 +59,8 @@ std::unique_ptr<SampleOutput> make_output(const SampleTask& task) {
 // "500 tokens", "16 pictures", "10.0 s of sound": what is being made.
 std::string amount_words(const SampleOptions& options, const DataConfig& data) {
   const std::string times = options.count > 1 ? fmt::format("{} x ", options.count) : "";
-  if (data.kind == "image") return options.count > 1 ? fmt::format("{} pictures", options.count) : "a picture";
-  if (data.kind != "sound") return fmt::format("{}{} tokens", times, with_commas(options.tokens));
+  if (data.kind == "image") return options.count > 1 ? counted(options.count, "picture") : "a picture";
+  if (data.kind != "sound") return times + counted(options.tokens, "token");
   return fmt::format("{}{:.1f} s of sound", times,
                      static_cast<double>(options.tokens) / static_cast<double>(data.sample_rate));
 }
@@ -90,7 +91,7 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
   options.count = arguments.count.value_or(std::max<std::int64_t>(1, std::ssize(options.prompts)));
   options.tokens = new_tokens(arguments.begin, data, beginning);
   share_threads(launched, arguments.threads, std::max<std::int64_t>(1, options.count));
-  const std::string choice = settle_choice(arguments.choice, data, options);
+  std::string choice = settle_choice(arguments.choice, data, options);
   options.stop = stop;
   if (!first) return was_interrupted(options, sample(options)) ? kInterrupted : 0;
   ProgressLine line(arguments.output.quiet);
@@ -101,16 +102,18 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
   const std::int64_t own = (options.count + launched.size - 1) / launched.size;  // the others are as far as these
   Pace pace(static_cast<double>(options.tokens) * static_cast<double>(own),
             static_cast<double>(options.count) / static_cast<double>(own));
+  const auto say_choice = [&] {  // once, before the first token, when all is known to be well
+    if (!choice.empty()) line.print(message("sample", std::exchange(choice, "")));
+  };
   options.made = [&](std::int64_t sequence, std::uint8_t token) {
+    say_choice();
     output->made(sequence, token);
     if (sequence >= own) return;
     pace.add();
     if (output->streams() || !line.due()) return;
     if (const std::string words = pace.words(); !words.empty()) line.show(amount + ": " + words);
   };
-  options.noted = [&](const std::string& sentence) {
-    line.print((output->streams() ? "\n" : "") + message("sample", sentence));
-  };
+  options.noted = [&](const std::string& sentence) { line.print(message("sample", sentence)); };
   std::vector<std::vector<double>> chosen;  // ln p of each new token
   if (arguments.output.json && is_text(data))
     options.chosen = [&](std::int64_t sequence, double log_probability) {
@@ -121,7 +124,6 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
   const bool interrupted = was_interrupted(options, sequences);
   output->finish(sequences, interrupted);
   line.finish();
-  if (!choice.empty()) line.print(message("sample", choice));
   if (interrupted) line.print(message("sample", "interrupted; " + output->left()));
   if (arguments.output.json && !interrupted) {
     nlohmann::ordered_json json = to_json(arguments);
@@ -143,8 +145,8 @@ Command sample_command(CommandLine program) {
   add_choice_options(app, arguments->choice, arguments->what);
   app.add_option("--count", arguments->count, "Samples, made side by side (default: one a prompt)").type_name("K");
   app.add_option("--out", arguments->out,
-                 "Write a file (several: numbered ones beside it, pictures also a grid), or into a folder; without it "
-                 "text goes to standard output, pictures to sample.png, sound to sample.wav")
+                 "Write a file (several: numbered ones beside it, pictures also a grid), or into a folder; without it, "
+                 "or with -, text goes to standard output; without it pictures to sample.png, sound to sample.wav")
       .type_name("PATH");
   app.add_option("--precision", arguments->precision,
                  "float32 (greedy is the argmax of the model as stored), bfloat16 (faster, rounded) or auto (bfloat16 "

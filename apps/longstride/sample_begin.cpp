@@ -15,6 +15,7 @@
 namespace longstride::program {
 namespace {
 
+constexpr std::string_view kStandardInput = "-";
 constexpr std::int64_t kDefaultBytes = 256;               // of text
 constexpr double kDefaultSeconds = 10;                    // of sound
 constexpr double kMostTokens = 1e15, kMostSeconds = 1e9;  // so that no count leaves 64 bits
@@ -53,19 +54,10 @@ std::int64_t part_of(double share, std::size_t whole) {
   return static_cast<std::int64_t>(std::floor(share * static_cast<double>(whole) + kRounding));
 }
 
-// "a picture", "a recording", or nothing: what the first bytes of a file say that it is.
-std::string kind_of_file(std::string_view bytes) {
-  for (const std::string_view picture : {"\x89PNG\r\n\x1a\n", "\xff\xd8\xff", "GIF8"})
-    if (bytes.starts_with(picture)) return "a picture";
-  const bool wav =
-      bytes.starts_with("RIFF") && bytes.substr(std::min<std::size_t>(8, bytes.size())).starts_with("WAVE");
-  return wav || bytes.starts_with("fLaC") ? "a recording" : "";
-}
-
 std::vector<std::uint8_t> begin_text(const BeginOptions& options) {
-  const std::string text = read_text(options.prime);
-  if (const std::string kind = kind_of_file(text); !kind.empty())
-    throw_invalid(fmt::format("--prime: \"{}\" is {}, and the model has learned from text", options.prime, kind));
+  const std::string text = read_text(options.prime == kStandardInput ? "/dev/stdin" : options.prime);
+  if (const std::string media = media_words(text); !media.empty())
+    throw_invalid(fmt::format("--prime: \"{}\" is {}, and the model has learned from text", options.prime, media));
   return {text.begin(), text.begin() + part_of(kept_share(options.keep, 1, true), text.size())};
 }
 
@@ -118,7 +110,7 @@ void add_begin_options(CommandLine app, BeginOptions& options) {
                  "New tokens, or seconds of sound, such as 30s (default: 256 bytes of text, a whole picture, 10s)")
       .type_name("N");
   app.add_option("--prime", options.prime,
-                 "Begin with a file: a text, a picture or a recording, as the model has learned")
+                 "Begin with a file: a text (- is standard input), a picture or a recording, as the model has learned")
       .type_name("FILE");
   app.add_option(
          "--keep", options.keep,

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <climits>
 
 #include "longstride/error.h"
@@ -16,9 +15,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string lower(std::string word) {
-  std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return std::tolower(c); });
-  return word;
+constexpr std::int64_t kMostTried = 1000;  // of many files, whether they can be written
+
+const char* ending_of(FileForm form) {
+  return form == FileForm::png ? ".png" : form == FileForm::wav ? ".wav" : ".txt";
 }
 
 bool is_there(const fs::path& path) {
@@ -50,26 +50,27 @@ void refuse_picture_options(const SampleTask& task) {
     throw_invalid(fmt::format("--scale: is for pictures, the model has learned from {}", kind_words(task.data)));
 }
 
-SamplePlace::SamplePlace(const std::string& out, const std::string& ending, std::int64_t count, bool any_ending)
-    : path_(out), ending_(ending), count_(count) {
+SamplePlace::SamplePlace(const std::string& out, FileForm form, std::int64_t count)
+    : path_(out), ending_(ending_of(form)), count_(count) {
   std::error_code error;
   if (out.empty()) {  // nothing that is there is replaced unasked
     const auto taken = [&] { return is_there(path_) || (count_ > 1 && is_there(numbered(0))); };
-    path_ = "sample" + ending;
-    for (int number = 2; taken(); ++number) path_ = fmt::format("sample_{}{}", number, ending);
-    return;
-  }
-  folder_ = fs::is_directory(path_, error) || out.ends_with('/');
-  if (folder_) {
-    fs::create_directories(path_, error);
-  } else if (!any_ending && lower(path_.extension().string()) != ending) {
-    throw Error(ErrorKind::invalid_argument,
-                fmt::format("--out: needs a name that ends in {}, or a folder that is there or ends in /, got \"{}\"",
-                            ending, out));
-  }
-  if (count_ > 1 && is_written_in_place(out)) {
-    throw_invalid(
-        fmt::format("--out: {} samples are as many files; needs a name for them or a folder, got \"{}\"", count_, out));
+    path_ = "sample" + ending_;
+    for (int number = 2; taken(); ++number) path_ = fmt::format("sample_{}{}", number, ending_);
+  } else {
+    folder_ = fs::is_directory(path_, error) || out.ends_with('/');
+    if (out == kStandardOutput)
+      throw_invalid(
+          fmt::format("--out: standard output takes text alone; needs a name that ends in {}, got \"-\"", ending_));
+    if (folder_) {
+      fs::create_directories(path_, error);  // what is wrong is said below
+    } else {
+      check_form(form);
+    }
+    if (count_ > 1 && is_written_in_place(out)) {
+      throw_invalid(fmt::format("--out: {} samples are as many files; needs a name for them or a folder, got \"{}\"",
+                                count_, out));
+    }
   }
   for (const std::string& file : {whole(), single(count_ - 1)}) {
     const std::size_t length = fs::path(file).filename().string().size();
@@ -77,11 +78,15 @@ SamplePlace::SamplePlace(const std::string& out, const std::string& ending, std:
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("--out: names of files have at most {} bytes, \"{}\" has {}", NAME_MAX, file, length));
   }
-  const fs::path parent = folder_ ? path_ : path_.parent_path();
-  if (!parent.empty() && !fs::is_directory(parent, error)) {  // known before anything is made
-    throw Error(ErrorKind::exhausted,
-                fmt::format("cannot write \"{}\": {}", out, error ? error.message() : "its folder is not a directory"));
-  }
+  if (count_ > 1) check_place("--out", whole());
+  for (std::int64_t index = 0; index < std::min(count_, kMostTried); ++index) check_place("--out", single(index));
+}
+
+void SamplePlace::check_form(FileForm form) const {
+  if (form == FileForm::text || lower_ending(path_.string()) == ending_)
+    return check_ending("--out", path_.string(), form);
+  throw_invalid(fmt::format("--out: needs a name that ends in {}, or a folder that is there or ends in /, got \"{}\"",
+                            ending_, path_.string()));
 }
 
 std::string SamplePlace::numbered(std::int64_t index) const {

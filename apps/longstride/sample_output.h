@@ -14,6 +14,7 @@
 #include "longstride/config.h"
 #include "longstride/image.h"
 #include "longstride/sample.h"
+#include "output_file.h"
 #include "progress.h"
 
 namespace longstride::program {
@@ -64,15 +65,16 @@ std::unique_ptr<SampleOutput> make_sound_output(const SampleTask& task);
 class SamplePlace {
  public:
   // out: --out; a folder where it is one or ends in a slash, which is then made. Empty: a name in the working directory
-  // that is free. ending: ".png"; PATH must have it unless `any_ending`. Errors: invalid_argument where it has not,
-  // exhausted where there is no such folder.
-  SamplePlace(const std::string& out, const std::string& ending, std::int64_t count, bool any_ending = false);
+  // that is free. form: png, wav or text; PATH must have its ending, or for text none of another. Errors:
+  // invalid_argument where it has not, else as check_output.
+  SamplePlace(const std::string& out, FileForm form, std::int64_t count);
 
   std::string whole() const;                     // of all of them: PATH, or grid.png in the folder
   std::string single(std::int64_t index) const;  // of one of several, or the only one
   bool folder() const { return folder_; }
 
  private:
+  void check_form(FileForm form) const;
   std::string numbered(std::int64_t index) const;
   std::filesystem::path path_;
   std::string ending_;

@@ -31,7 +31,7 @@ Image enlarged(const Image& image, std::int64_t scale) {
 
 class PictureOutput : public SampleOutput {
  public:
-  explicit PictureOutput(const SampleTask& task) : task_(task), place_(task.out, ".png", task.options.count) {
+  explicit PictureOutput(const SampleTask& task) : task_(task), place_(task.out, FileForm::png, task.options.count) {
     refuse_text_options(task);
     const std::int64_t scale = task.show.scale;
     if (scale < 1 || scale > kMostScale)

@@ -16,7 +16,7 @@ constexpr std::size_t kBlock = 256;  // tokens written together
 
 class SoundOutput : public SampleOutput {
  public:
-  explicit SoundOutput(const SampleTask& task) : task_(task), place_(task.out, ".wav", task.options.count) {
+  explicit SoundOutput(const SampleTask& task) : task_(task), place_(task.out, FileForm::wav, task.options.count) {
     refuse_text_options(task);
     refuse_picture_options(task);
   }

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
+#include "longstride/error.h"
 #include "longstride/file.h"
 #include "output.h"
 #include "sample_output.h"
@@ -27,10 +28,12 @@ std::string hex(std::span<const std::uint8_t> bytes) {
 
 class TextOutput : public SampleOutput {
  public:
-  explicit TextOutput(const SampleTask& task)
-      : task_(task), streams_(!task.json && task.out.empty()), terminal_(task.alone && ::isatty(STDOUT_FILENO) == 1) {
+  explicit TextOutput(const SampleTask& task) : task_(task), terminal_(task.alone && ::isatty(STDOUT_FILENO) == 1) {
     refuse_picture_options(task);
-    if (!task.out.empty()) place_.emplace(task.out, ".txt", task.options.count, true);
+    const bool named = task.out == kStandardOutput;
+    if (named && task.json) throw_invalid("--json and --out -: one of them can be on standard output");
+    streams_ = !task.json && (task.out.empty() || named);
+    if (!task.out.empty() && !named) place_.emplace(task.out, FileForm::text, task.options.count);
   }
 
   bool streams() const override { return streams_; }
@@ -95,7 +98,7 @@ class TextOutput : public SampleOutput {
   }
 
   SampleTask task_;
-  bool streams_;
+  bool streams_ = false;
   bool terminal_;
   bool prompt_printed_ = false;
   PrintableText printable_;

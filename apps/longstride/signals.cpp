@@ -5,6 +5,7 @@
 #include <csignal>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "output.h"
 
@@ -19,13 +20,14 @@ std::atomic<bool> end_asked{false};  // by another signal than Ctrl-C's
 
 // Supervisors send the same request twice (GNU timeout: to the process and to its group), so that a second one is no
 // more than the first; a person who presses Ctrl-C again wants to know what goes on.
-void wait_for_requests(const sigset_t& signals, const std::string& line) {
-  bool interrupted = false;
+void wait_for_requests(const sigset_t& signals, const std::string& line, const std::string& at_once) {
+  bool asked = false, interrupted = false;
   Clock::time_point first;
   for (int signal = 0;;) {
     if (sigwait(&signals, &signal) != 0) continue;
     if (signal != SIGINT) end_asked.store(true);
     stop_asked.store(true);
+    if (!std::exchange(asked, true)) say(at_once);
     if (signal != SIGINT) continue;
     if (interrupted && Clock::now() - first > kPatience) say(line);
     if (!interrupted) first = Clock::now();
@@ -42,14 +44,14 @@ bool is_ignored(int signal) {
 
 // A thread of its own waits for them, and they are blocked in all others: oneDNN's products point the stack pointer
 // into buffers of the heap, where the frame of a handler would overwrite what lies below.
-const std::atomic<bool>* stop_on_signals(const std::string& line) {
+const std::atomic<bool>* stop_on_signals(const std::string& line, const std::string& at_once) {
   sigset_t signals;
   sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGXCPU}) sigaddset(&signals, signal);
   for (const int signal : {SIGINT, SIGHUP})
     if (!is_ignored(signal)) sigaddset(&signals, signal);  // ignored by nohup, by a shell
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);           // threads that are made from now on inherit it
-  std::thread(wait_for_requests, signals, line).detach();
+  std::thread(wait_for_requests, signals, line, at_once).detach();
   return &stop_asked;
 }
 

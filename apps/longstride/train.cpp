@@ -18,6 +18,8 @@
 namespace longstride::program {
 namespace {
 
+constexpr const char* kStoppingWords =
+    "\nlongstride train: stopping; a step that is under way is finished and saved first\n";
 constexpr const char* kPatienceWords =
     "\nlongstride train: the step is being finished and the checkpoint written; Ctrl-\\ ends at once, without it\n";
 
@@ -44,10 +46,23 @@ nlohmann::ordered_json to_json(const TrainResult& result, const std::string& out
   return json;
 }
 
-Config configuration(TrainArguments& arguments, TrainScreen& screen) {
+// A run that goes on is what it was: settings of another one are not put aside without a word.
+void refuse_other_settings(const TrainArguments& arguments) {
   std::vector<std::string> given = given_config_options(arguments.config);
+  for (const char* possible : {"--data", "--steps", "--minutes"}) std::erase(given, possible);
+  if (given.empty()) return;
+  throw_invalid(fmt::format(
+      "{}: a run goes on with its own settings; --resume takes --steps or --minutes (its new end, counted from its "
+      "beginning), --data (where its data lie now), --threads and --device; --init {} begins another run with its "
+      "weights, and config.json in it may be edited",
+      fmt::join(given, ", "), arguments.what.out.empty() ? "RUN" : shell_word(arguments.what.out)));
+}
+
+Config configuration(TrainArguments& arguments, TrainScreen& screen) {
   if (!arguments.what.resume) {
-    const Config config = read_options(arguments.config);
+    std::string begun_with;
+    const Config config = read_options(arguments.config, &begun_with);
+    screen.set_begun_with(begun_with);
     if (config.data.paths.empty()) {
       throw Error(ErrorKind::invalid_argument, "--data: needs the files or folders to learn from, got none");
     }
@@ -56,14 +71,9 @@ Config configuration(TrainArguments& arguments, TrainScreen& screen) {
   if (arguments.what.overwrite) {
     throw Error(ErrorKind::invalid_argument, "--resume and --overwrite: a run is gone on with or replaced, got both");
   }
-  for (const char* moved : {"--data", "--steps", "--minutes"})
-    std::erase(given, moved);  // where its data lie now, its end
+  refuse_other_settings(arguments);
   arguments.what.steps = arguments.config.steps;
   arguments.what.minutes = arguments.config.minutes;
-  if (!given.empty()) {
-    screen.note(fmt::format("--resume goes on with the run's own configuration; {} {} not looked at",
-                            fmt::join(given, ", "), given.size() == 1 ? "is" : "are"));
-  }
   Config config;
   config.data.paths = arguments.config.data;
   config.training.threads = arguments.config.threads.value_or(threads_of_run(arguments.what.out));
@@ -116,7 +126,8 @@ Command train_command(CommandLine program) {
       "  longstride train --init runs/first --data README.md --out runs/second --steps 200");
   return {app,
           [arguments] {
-            const std::atomic<bool>* stop = stop_on_signals(kPatienceWords);
+            const bool speaks = is_first_launched() && !arguments->output.quiet;
+            const std::atomic<bool>* stop = stop_on_signals(speaks ? kPatienceWords : "", speaks ? kStoppingWords : "");
             return run_together("train", stop,
                                 [&](const Launched& launched) { return run(*arguments, launched, stop); });
           },

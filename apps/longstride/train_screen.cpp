@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "longstride/device.h"
 #include "words.h"
@@ -24,19 +27,34 @@ std::string memory_words(const Plan& plan) {
                      plan.device == "cpu" ? "" : " on " + plan.device_name);
 }
 
-std::string length_words(const Config& config, const Plan& plan) {
+// What is left of it, of a run that goes on.
+std::string length_words(const Config& config, const Plan& plan, const std::optional<ResumeReport>& resumed) {
   const TrainingConfig& training = config.training;
-  if (training.minutes > 0) return fmt::format("{} by the clock", duration_words(60 * training.minutes));
+  if (resumed && resumed->finished) return "the run is finished";
+  const std::string left = resumed ? " left" : "";
+  if (training.minutes > 0) {
+    const double left_s = std::max(0.0, 60 * training.minutes - (resumed ? resumed->elapsed_s : 0));
+    return fmt::format("{}{} by the clock", duration_words(left_s), left);
+  }
   if (training.steps == 0) return "no step: the initial weights are written";
   if (2 * plan.total_bytes > plan.memory_available_bytes) return "as the first steps will say";  // no room to try
-  const double seconds = measure_step(config, plan) * static_cast<double>(training.steps);
-  if (seconds == 0) return "as the first steps will say";  // not known before
-  return fmt::format("{}{}, validation and samples aside", seconds < 1 ? "" : "about ", duration_words(seconds));
+  const double step_s = measure_step(config, plan);
+  if (step_s == 0) return "as the first steps will say";  // not known before
+  const std::int64_t steps = std::max<std::int64_t>(0, training.steps - (resumed ? resumed->step : 0));
+  const double seconds = step_s * static_cast<double>(steps);
+  return fmt::format("{}{}{}, validation and samples aside", seconds < 1 ? "" : "about ", duration_words(seconds),
+                     left);
+}
+
+std::string weights_words(const TrainingConfig& training, const std::optional<ResumeReport>& resumed) {
+  if (resumed) return fmt::format("those of {}, after {}", resumed->path, counted(resumed->step, "step"));
+  if (!training.init.empty()) return fmt::format("those of {}", training.init);
+  return fmt::format("random, by seed {}", training.seed);
 }
 
 std::string batch_words(const Config& config, const Plan& plan, const std::string& processes) {
   const TrainingConfig& training = config.training;
-  const std::string steps = training.minutes > 0 ? "steps" : with_commas(training.steps) + " steps";
+  const std::string steps = training.minutes > 0 ? "steps" : counted(training.steps, "step");
   const std::string parts = training.accumulate > 1 ? fmt::format(" in {} parts", training.accumulate) : "";
   return fmt::format("{} of {} x {} tokens{}, {} recomputation, {}", steps, training.batch * training.accumulate,
                      with_commas(config.model.context), parts, plan.recompute == Recompute::block ? "with" : "without",
@@ -48,27 +66,27 @@ std::string batch_words(const Config& config, const Plan& plan, const std::strin
 void TrainScreen::started(const Config& resolved, const Plan& plan, const std::string& data) {
   config_ = resolved;
   if (quiet_) return;
-  const TrainingConfig& training = resolved.training;
-  const std::string weights = training.init.empty() ? fmt::format("random, by seed {}", training.seed)
-                                                    : fmt::format("those of {}", training.init);
-  line_.print(two_columns(
-      {{"weights", weights},
-       {"model", fmt::format("{}: {} parameters", model_words(resolved.model), with_commas(plan.parameters))},
-       {"attention", attention_words(resolved.model)},
-       {"data", data},
-       {"training", batch_words(resolved, plan, processes_)},
-       {"precision", precision_words(plan)},
-       {"memory", memory_words(plan)},
-       {"time", length_words(resolved, plan)}}));
+  std::vector<std::pair<std::string, std::string>> rows = {{"weights", weights_words(resolved.training, resumed_)}};
+  if (!begun_with_.empty()) rows.emplace_back("settings", begun_with_);
+  rows.insert(rows.end(),
+              {{"model", fmt::format("{}: {} parameters", model_words(resolved.model), with_commas(plan.parameters))},
+               {"attention", attention_words(resolved.model)},
+               {"data", data},
+               {"training", batch_words(resolved, plan, processes_)},
+               {"precision", precision_words(plan)},
+               {"memory", memory_words(plan)},
+               {"time", length_words(resolved, plan, resumed_)}});
+  line_.print(two_columns(rows));
   if (!plan.fits) note("this may not fit in memory; " + plan.advice);
 }
 
 void TrainScreen::stepped(const StepReport& report) {
   const std::string validation = valid_bits_ < 0 ? "" : fmt::format(" (validation {:.3f})", valid_bits_);
-  line_.show(fmt::format("{} left  {:.0f}%  step {}/{}  {:.3f} bits/byte{}  {} tokens/s  {:.0f}% of peak",
+  line_.show(fmt::format("{} left  {:.0f}%  step {}/{}  {:.3f} bits/{}{}  {} tokens/s  {:.0f}% of peak",
                          duration_words(report.time_left_s), 100 * report.share, with_commas(report.step),
-                         with_commas(std::max(report.step, report.steps)), report.smoothed_bits, validation,
-                         rate_words(report.tokens_per_s), 100 * report.utilisation));
+                         with_commas(std::max(report.step, report.steps)), report.smoothed_bits,
+                         bits_unit(config_.data), validation, rate_words(report.tokens_per_s),
+                         100 * report.utilisation));
 }
 
 void TrainScreen::sampled(const SampleReport& report) {
@@ -81,16 +99,18 @@ void TrainScreen::sampled(const SampleReport& report) {
 
 TrainObserver TrainScreen::observer() {
   TrainObserver observer;
+  observer.resumed = [this](const ResumeReport& report) { resumed_ = report; };
   observer.started = [this](const Config& resolved, const Plan& plan, const std::string& data) {
     started(resolved, plan, data);
   };
   observer.stepped = [this](const StepReport& report) { stepped(report); };
   observer.validated = [this](std::int64_t step, double bits, bool best) {
     valid_bits_ = bits;
-    line_.print(fmt::format("step {}: {:.4f} bits per byte on validation{}", with_commas(step), bits,
-                            best ? ", the best so far" : ""));
+    line_.print(fmt::format("step {}: {:.4f} bits per {} on validation{}", with_commas(step), bits,
+                            bits_unit(config_.data), best ? ", the best so far" : ""));
   };
   observer.saved = [this](std::int64_t step, const std::string& path) {
+    if (std::exchange(saved_step_, step) == step) return;  // once more, with what was scored since
     line_.print(fmt::format("step {}: saved {}", with_commas(step), escaped(path)));
   };
   observer.sampled = [this](const SampleReport& report) { sampled(report); };
@@ -100,14 +120,16 @@ TrainObserver TrainScreen::observer() {
 
 std::string result_words(const TrainResult& result, const Config& config, const std::string& out) {
   std::vector<std::pair<std::string, std::string>> rows;
-  if (result.valid_bits >= 0) rows.emplace_back("validation", fmt::format("{:.4f} bits per byte", result.valid_bits));
+  const std::string unit = bits_unit(config.data);
+  if (result.valid_bits >= 0)
+    rows.emplace_back("validation", fmt::format("{:.4f} bits per {}", result.valid_bits, unit));
   if (result.test_bits >= 0) {
-    rows.emplace_back("test", fmt::format("{:.4f} bits per byte on {} bytes; the same bytes: 8 raw, {:.4f} by their "
-                                          "order-0 entropy",
-                                          result.test_bits, with_commas(result.test_bytes), result.test_order0_bits));
+    rows.emplace_back("test",
+                      fmt::format("{:.4f} bits per {} on {} bytes; the same bytes: 8 raw, {:.4f} by their "
+                                  "order-0 entropy",
+                                  result.test_bits, unit, with_commas(result.test_bytes), result.test_order0_bits));
   }
-  rows.emplace_back("run",
-                    fmt::format("{}, {} steps; checkpoint {}", out, with_commas(result.step), result.checkpoint));
+  rows.emplace_back("run", fmt::format("{}, {}; checkpoint {}", out, counted(result.step, "step"), result.checkpoint));
   rows.emplace_back(
       "by", fmt::format("{}; seed {}; {} bytes of data, sha256 {}", origin_words(result.origin), config.training.seed,
                         with_commas(result.data_bytes), result.data_sha256.substr(0, 12)));

@@ -22,6 +22,10 @@ std::string with_commas(std::int64_t number) {
   return text;
 }
 
+std::string counted(std::int64_t count, const std::string& one) {
+  return with_commas(count) + " " + one + (count == 1 ? "" : "s");
+}
+
 namespace {
 
 std::string scaled(double number, const std::vector<const char*>& units) {
@@ -83,6 +87,8 @@ bool is_text(const DataConfig& data) { return data.kind != "image" && data.kind 
 std::string kind_words(const DataConfig& data) {
   return is_text(data) ? "text" : data.kind == "image" ? "pictures" : "sound";
 }
+
+std::string bits_unit(const DataConfig& data) { return data.kind == "image" ? "dim" : "byte"; }
 
 std::string precision_words(const Plan& plan) {
   const std::string word = plan.precision == Precision::bfloat16 ? "bfloat16" : "float32";
@@ -151,7 +157,7 @@ std::string message(const std::string& command, std::string_view sentence) {
 
 std::string shell_word(const std::string& word) {
   const auto plain = [](unsigned char c) {
-    return std::isalnum(c) != 0 || std::string_view("/._-+,:@%").find(static_cast<char>(c)) != std::string_view::npos;
+    return std::isalnum(c) != 0 || std::string_view("/._-+,:@%=").find(static_cast<char>(c)) != std::string_view::npos;
   };
   if (!word.empty() && std::all_of(word.begin(), word.end(), plain)) return word;
   const bool controls = escaped(word) != word;

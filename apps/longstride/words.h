@@ -11,16 +11,18 @@
 
 namespace longstride::program {
 
-std::string with_commas(std::int64_t number);           // 4,812,331
-std::string bytes_words(std::int64_t bytes);            // 412 MB (powers of 1,000)
-std::string duration_words(double seconds);             // 8 s, 3 min, 2 h 05 min, 3 days 4 h
-std::string part_words(const std::string& part);        // decoder cache, of a plan's decoder_cache
-std::string rate_words(double a_second);                // 812, 45.2k, 1.3M
-std::string attention_words(const ModelConfig& model);  // fixed(32,8); or the JSON of a list
+std::string with_commas(std::int64_t number);                     // 4,812,331
+std::string counted(std::int64_t count, const std::string& one);  // 1 step, 1,200 steps
+std::string bytes_words(std::int64_t bytes);                      // 412 MB (powers of 1,000)
+std::string duration_words(double seconds);                       // 8 s, 3 min, 2 h 05 min, 3 days 4 h
+std::string part_words(const std::string& part);                  // decoder cache, of a plan's decoder_cache
+std::string rate_words(double a_second);                          // 812, 45.2k, 1.3M
+std::string attention_words(const ModelConfig& model);            // fixed(32,8); or the JSON of a list
 // 4 layers, width 256, 4 heads, context 1,024
 std::string model_words(const ModelConfig& model);
 bool is_text(const DataConfig& data);            // what a model has learned from, or learns
 std::string kind_words(const DataConfig& data);  // text, pictures, sound
+std::string bits_unit(const DataConfig& data);   // what bits are said to be per: dim, of pictures, or byte
 std::string precision_words(const Plan& plan);   // bfloat16: as asked
 
 // What a terminal could take for a command (control characters, those beyond ASCII too) and every byte that is not

@@ -112,6 +112,9 @@ std::string preset_json(const std::string& name);
 // The known word that somebody most likely meant: the fewest letters exchanged, added or left out; its beginning, its
 // initials ("lr" for "learning_rate") or more words around it ("n_layers" for "layers") count as one.
 std::string nearest_word(const std::string& word, const std::vector<std::string>& known);
+// The same where it is likely that it was meant: at most one mistake, or one in three letters. None: it is another
+// word.
+std::optional<std::string> likely_word(const std::string& word, const std::vector<std::string>& known);
 
 // Layers JSON texts (comments allowed) in order, later ones over earlier; then the assignments "model.width=256" (the
 // value JSON, or a word as a string). Unknown keys, wrong types, numbers out of range and values that do not fit each

@@ -28,6 +28,7 @@ struct CardInfo {
   std::string capability;  // "9.0"
   std::int64_t memory_bytes = 0;
   std::string why_not;  // this build cannot use it; empty where it can
+  std::string id;       // "GPU-8f3c...": the same whatever its number, in every process that is shown it
 };
 std::vector<CardInfo> cards();
 

@@ -17,11 +17,18 @@ namespace longstride {
 void write_file_atomically(const std::string& path, std::span<const std::uint8_t> bytes);
 void write_file_atomically(const std::string& path, std::string_view text);
 
+// Throws as write_file_atomically does where PATH cannot be written, as far as that is known before: to be asked before
+// long work. What is there stays as it is, and what was not there is not there.
+void require_writable(const std::string& path);
+
 // True for what is no file but takes bytes: a pipe, a device, a descriptor under /proc (where /dev/stdout leads).
 bool is_written_in_place(const std::string& path);
 
 // All that a file, a pipe or a device gives until its end. Errors: as above; corrupt_data beyond 1 GB.
 std::string read_text(const std::string& path);
+
+// "a picture", "a recording", or nothing: what the first bytes of a file say that it is (12 are enough).
+std::string media_words(std::string_view beginning);
 
 }  // namespace longstride
 #pragma GCC visibility pop

@@ -39,6 +39,14 @@ struct StepReport {
   std::string not_finite;  // then: what was so first, "the keys of attention in layer 3"
 };
 
+// The checkpoint that a run goes on from.
+struct ResumeReport {
+  std::int64_t step = 0;
+  std::string path;       // its folder
+  double elapsed_s = 0;   // of training until then
+  bool finished = false;  // nothing is left to be done
+};
+
 struct SampleReport {
   std::int64_t step = 0;
   std::string path;  // of its file
@@ -48,6 +56,7 @@ struct SampleReport {
 
 // What a program may show while training runs. Called from the training thread; must not throw.
 struct TrainObserver {
+  std::function<void(const ResumeReport&)> resumed;  // before `started`; not where a run has no checkpoint yet
   std::function<void(const Config& resolved, const Plan& plan, const std::string& data)> started;
   std::function<void(const StepReport&)> stepped;
   std::function<void(std::int64_t step, double bits, bool best)> validated;
@@ -77,6 +86,7 @@ struct TrainOptions {
   bool overwrite = false;
   // With resume, one of them at most: the end that the run has from now on, counted from its beginning. From the next
   // step on learning rates are those of a run that was planned with this end, and training.patience counts anew.
+  // minutes: above 0.
   std::optional<std::int64_t> steps = {};
   std::optional<double> minutes = {};
   const std::atomic<bool>* stop = nullptr;  // set: finish the step, save, return interrupted

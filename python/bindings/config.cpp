@@ -4,10 +4,14 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include "arrays.h"
 #include "bindings.h"
+#include "errand.h"
 #include "longstride/checkpoint.h"
 #include "longstride/error.h"
+#include "longstride/image.h"
 #include "longstride/plan.h"
+#include "longstride/preview.h"
 #include "longstride/train.h"
 #include "paths.h"
 #include "records.h"
@@ -94,6 +98,36 @@ nb::dict describe(const Path& run, const std::string& checkpoint) {
   return fields;
 }
 
+// config: its data are `data` where any are named. cache: for decoded data, where the configuration names none.
+nb::dict describe_data(const std::string& config, const std::vector<Path>& data, const Path& cache,
+                       const nb::callable& noted) {
+  Config asked = read_config({config}, {"config"}, {});
+  if (!data.empty()) asked.data.paths.clear();
+  for (const Path& path : data) asked.data.paths.push_back(path.name);
+  if (asked.data.cache.empty()) asked.data.cache = cache.name;
+  Errand errand;
+  DataPreview found;
+  errand.run([&] {
+    found = preview_data(asked, errand.stop(),
+                         [&](const std::string& sentence) { errand.tell([&] { noted(said(sentence)); }); });
+  });
+  nb::dict fields;
+  fields["kind"] = said(found.data.kind);
+  fields["data"] = said(found.description);
+  fields["bytes"] = found.bytes;
+  fields["train_bytes"] = found.train_bytes;
+  fields["valid_bytes"] = found.valid_bytes;
+  fields["test_bytes"] = found.test_bytes;
+  fields["order0_bits"] = found.order0_bits;
+  nb::list notes;
+  for (const std::string& note : found.notes) notes.append(said(note));
+  fields["notes"] = nb::tuple(notes);
+  const bool picture = found.data.kind == "image" && !found.window.empty();
+  fields["window"] = picture ? nb::cast(array_of(token_picture(found.data, found.window)))
+                             : nb::cast(array_of(std::move(found.window)));
+  return fields;
+}
+
 }  // namespace
 
 void bind_config(nb::module_& module) {
@@ -104,6 +138,7 @@ void bind_config(nb::module_& module) {
   module.def("config_to_begin_with",
              [](const Path& run) { return said(without_lock([&] { return config_to_begin_with(run.name); })); });
   module.def("describe", describe);
+  module.def("describe_data", describe_data);
   module.def("plan", [](const std::string& config) {
     const Config read = read_config({config}, {"config"}, {});
     return plan_record(computing([&] { return plan_training(read); }));

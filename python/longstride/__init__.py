@@ -10,7 +10,7 @@ The package never prints: what it has to say beside results goes to the logger "
 """
 
 from longstride import _core
-from longstride.config import info, machine, plan, presets, resolve, set_threads
+from longstride.config import describe_data, info, machine, plan, presets, resolve, set_threads
 from longstride.decoder import Decoder, Sequence
 from longstride.errors import (
     CorruptData,
@@ -24,6 +24,7 @@ from longstride.errors import (
 from longstride.model import Model, load
 from longstride.pattern import Drawing, Explanation, Pattern, Reach, explain, lint, reach
 from longstride.results import (
+    DataDescription,
     Evaluation,
     Info,
     Machine,
@@ -46,6 +47,7 @@ __all__ = [
     "AttentionRow",
     "AttentionView",
     "CorruptData",
+    "DataDescription",
     "Decoder",
     "Diverged",
     "Drawing",
@@ -72,6 +74,7 @@ __all__ = [
     "Unavailable",
     "Validation",
     "World",
+    "describe_data",
     "explain",
     "info",
     "join_world",

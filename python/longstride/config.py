@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 from longstride import _core
 from longstride.errors import InvalidArgument, naming_missing
+from longstride.notes import note
 from longstride.pattern import Pattern
-from longstride.results import Info, Machine, Plan
+from longstride.results import DataDescription, Info, Machine, Plan
 
 Path = Union[str, "os.PathLike[str]"]
 Paths = Union[Path, Sequence[Path]]
@@ -58,6 +60,19 @@ def info(run: Path, checkpoint: str | int = "best") -> Info:
         fields = _core.describe(run, str(checkpoint))
     fields["config"] = json.loads(fields["config"])
     return Info(**fields)
+
+
+def describe_data(data: Paths, config: Config | None = None) -> DataDescription:
+    """What data are, read once as training would read them: `longstride info --data`.
+
+    config, as of `train`: data.image_size, data.sample_rate and the like say how. Pictures and sound are decoded into a
+    folder that goes again, unless data.cache names one. What is to be said of them is logged as it comes, and is in
+    `notes`. FileNotFoundError, ValueError, or CorruptData where they cannot be read.
+    """
+    paths = as_paths(data)
+    with tempfile.TemporaryDirectory(prefix="longstride-") as folder, naming_missing(*paths):
+        fields = _core.describe_data(resolved_json(config, paths, "", None), paths, folder, note)
+    return DataDescription(**fields)
 
 
 def machine() -> Machine:

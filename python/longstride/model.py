@@ -131,8 +131,9 @@ class Model(Sampler):
             raise InvalidArgument(f"evaluate: expected needs a whole number of at least 0, got {expected}")
         if world is not None and world.rank > 0:
             progress = False
+        unit = "bits per dim" if self.config["data"]["kind"] == "image" else "bits per byte"
         with Progress(progress, "evaluate") as line, naming_missing(*paths):
-            shown = None if progress is False else lambda share, bits: line.show(share, f"{bits:.4f} bits per byte")
+            shown = None if progress is False else lambda share, bits: line.show(share, f"{bits:.4f} {unit}")
             fields = self._handle.evaluate(
                 paths, split, offset, bytes, min_context, precision, os.fspath(cache),
                 expected if per_byte else None, handle_of(world), shown, note,

@@ -148,6 +148,21 @@ class Info:
     data_bytes: int | None
 
 
+@dataclass(frozen=True, eq=False)
+class DataDescription:
+    """What data are, before anything is trained on them."""
+
+    kind: str  #: text | image | sound
+    data: str  #: in words
+    bytes: int
+    train_bytes: int  #: of the parts
+    valid_bytes: int
+    test_bytes: int
+    order0_bits: float  #: a byte, by the bytes' own frequencies
+    notes: tuple[str, ...]  #: what training would say of them
+    window: NDArray[np.uint8]  #: the first of training: tokens, at most one context, or a picture (H, W, C)
+
+
 @dataclass(frozen=True)
 class Machine:
     """What this machine offers, and what is used of it."""

@@ -96,7 +96,7 @@ class _Watcher:
         return self._on_step is None or self._on_step(step) is not False
 
     def validated(self, step: int, bits: float, best: bool) -> None:
-        note("step %d: %.4f bits per byte on the validation part%s", step, bits, ", the best so far" if best else "")
+        note("step %d: %.4f bits on the validation part%s", step, bits, ", the best so far" if best else "")
         if self._on_validation is not None:
             self._on_validation(Validation(step, bits, best))
 

@@ -19,6 +19,7 @@ class CpuBackend : public Backend {
   void copy(void* to, const void* from, std::int64_t bytes) override;
   void zero(void* memory, std::int64_t bytes) override;
   void wait() override {}
+  bool memory_is_hosts() const override { return true; }
   std::unique_ptr<Executable> compile(Program program) override;
   Facts facts() const override;
   double product_rate(DType type) const override;

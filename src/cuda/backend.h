@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/executable.h"
+#include "cuda/nccl.h"
 #include "ops/backend.h"
 
 namespace longstride::cuda {
@@ -22,6 +23,9 @@ class CudaBackend : public Backend {
   void copy(void* to, const void* from, std::int64_t bytes) override { shared_.card.copy(to, from, bytes); }
   void zero(void* memory, std::int64_t bytes) override { shared_.card.zero(memory, bytes); }
   void wait() override { shared_.card.wait(); }
+  bool memory_is_hosts() const override { return false; }
+  std::string why_no_carrier() const override { return why_no_nccl(); }
+  std::unique_ptr<Carrier> make_carrier(World& world) override { return make_nccl_carrier(shared_.card, world); }
   std::unique_ptr<Executable> compile(Program program) override;
   Facts facts() const override;
   double product_rate(DType type) const override;

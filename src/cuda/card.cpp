@@ -16,6 +16,16 @@ namespace cuda {
 
 namespace {
 
+// Groups of hexadecimal digits, as nvidia-smi and CUDA_VISIBLE_DEVICES have them.
+std::string words_of(const cudaUUID_t& uuid) {
+  std::string words = "GPU";
+  for (std::size_t at = 0; at < sizeof(uuid.bytes); ++at) {
+    const bool begins = at == 0 || at == 4 || at == 6 || at == 8 || at == 10;
+    words += fmt::format("{}{:02x}", begins ? "-" : "", static_cast<unsigned char>(uuid.bytes[at]));
+  }
+  return words;
+}
+
 Found look() {
   Found found;
   cudaDriverGetVersion(&found.driver_version);
@@ -27,7 +37,8 @@ Found look() {
   for (int which = 0; counted == cudaSuccess && which < cards; ++which) {
     cudaDeviceProp card = {};
     if (cudaGetDeviceProperties(&card, which) != cudaSuccess) break;
-    found.cards.push_back({card.name, card.major, card.minor, static_cast<std::int64_t>(card.totalGlobalMem)});
+    found.cards.push_back(
+        {card.name, card.major, card.minor, static_cast<std::int64_t>(card.totalGlobalMem), words_of(card.uuid)});
   }
   cudaGetLastError();  // what failed was said
   return found;

@@ -65,10 +65,12 @@ void CudaExecutable::run(const StepInputs& inputs, const AtMark& at_mark) {
   card.use();
   card.upload(shared_.inputs(), &inputs, sizeof(inputs));
   const bool is_watched = at_mark && marks_;
-  if (!is_watched && record())
-    card.replay(*recorded_);
-  else
-    put(at_mark);
+  if (!is_watched && record()) return card.replay(*recorded_);
+  if (!is_watched) return put({});
+  put([&](const Mark& mark) {
+    at_mark(mark);
+    card.upload(shared_.inputs(), &inputs, sizeof(inputs));  // programs that ran meanwhile had inputs of their own
+  });
 }
 
 // Whether there is a recording of the program as it would run now. The first runs after bind are for what is done once,
@@ -91,16 +93,13 @@ bool CudaExecutable::record() {
 }
 
 void CudaExecutable::put(const AtMark& at_mark) {
-  Card& card = shared_.card;
-  const Run run{card, shared_.products, shared_.inputs(), shared_.workspace(),
+  const Run run{shared_.card, shared_.products, shared_.inputs(), shared_.workspace(),
                 shared_.workspace() + scratch_of(Products::workspace_bytes())};
   for (std::size_t at = 0; at < program_.operations().size(); ++at) {
     std::visit(
         [&]<class Op>(const Op& op) {
           if constexpr (std::is_same_v<Op, Mark>) {
-            if (!at_mark) return;
-            card.wait();
-            at_mark(op);
+            if (at_mark) at_mark(op);
           } else if constexpr (std::is_same_v<Op, Attention>) {
             std::get<AttentionForward>(attention_[at]).run(run.stream(), op, run.scratch);
           } else if constexpr (std::is_same_v<Op, AttentionBackward>) {

@@ -46,7 +46,8 @@ class CudaExecutable : public Executable {
   void bind(void* arena) override;
   const Program& program() const override { return program_; }
   using Executable::run;
-  // Returns when all is in the stream; a Mark waits for what comes before it where somebody is to be told.
+  // Returns when all is in the stream. Where somebody is to be told of a Mark all that comes before it is there, done
+  // or not.
   void run(const StepInputs& inputs, const AtMark& at_mark) override;
 
  private:

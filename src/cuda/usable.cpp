@@ -31,7 +31,7 @@ std::vector<CardInfo> cards_of(const Found& found) {
   std::vector<CardInfo> cards;
   for (const Found::Card& card : found.cards)
     cards.push_back({card.name, fmt::format("{}.{}", card.major, card.minor), card.memory_bytes,
-                     why_unusable(found, static_cast<int>(cards.size()))});
+                     why_unusable(found, static_cast<int>(cards.size())), card.id});
   return cards;
 }
 

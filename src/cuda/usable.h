@@ -18,6 +18,7 @@ struct Found {
     std::string name;
     int major = 0, minor = 0;  // its compute capability
     std::int64_t memory_bytes = 0;
+    std::string id = {};  // its UUID as nvidia-smi writes it
   };
   std::vector<Card> cards;
 };

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "data/files.h"
+#include "data/foreign.h"
 #include "io/sha256.h"
 #include "io/system.h"
 #include "io/words.h"
@@ -46,7 +47,7 @@ Split parse_split(const std::string& word) {
   for (const Split split : {Split::train, Split::valid, Split::test, Split::all}) {
     if (word == to_string(split)) return split;
   }
-  throw_invalid(fmt::format("split: needs train, valid, test or all, got \"{}\"", word));
+  throw_invalid(fmt::format("--split: needs train, valid, test or all, got \"{}\"", word));
 }
 
 std::string to_string(Split split) {
@@ -91,7 +92,11 @@ Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : conf
   if (!listed.again.empty() && options.noted) options.noted(again_words(listed.again));
   if (kind != "text") files = without_companions(files);
   if (files.empty()) throw_invalid("data.paths: only CIFAR-10's descriptions are there; name its batches");
-  if (kind.empty()) kind = find_kind(files, !config_.image_size.empty());
+  if (kind.empty()) {
+    kind = find_kind(files, !config_.image_size.empty());
+    const std::string words = kind == "text" && options.noted ? no_text_words(files) : "";
+    if (!words.empty()) options.noted(words);
+  }
   if (kind == "text") {
     open_text(files, options);
   } else if (kind == "image") {

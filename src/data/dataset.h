@@ -41,6 +41,8 @@ struct DatasetOptions {
   std::function<void(const std::string& sentence)> noted;  // may be empty
   std::string run = {};                                    // the folder that is trained into: never data
   std::string other_cache = {};                            // decoded data that nobody asks for here: never data
+  // Hears that files are being decoded, which says nothing of the data; empty: `noted` does.
+  std::function<void(const std::string& sentence)> decoding = {};
 };
 
 // What a run knows its data by: equal where every byte lies where it lay and in the same part. Large data are compared

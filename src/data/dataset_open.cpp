@@ -25,10 +25,6 @@ std::size_t most_open_files() {
 // Of the files that were left out: those whose reason is told, and those that are named after them.
 constexpr std::size_t kMostReasons = 5, kMostNames = 100;
 
-std::string count_words(std::int64_t count, const std::string& one, const std::string& many) {
-  return fmt::format("{} {}", with_commas(count), count == 1 ? one : many);
-}
-
 std::string name_of(const std::vector<std::string>& files) {
   const std::string first = fmt::format("\"{}\"", files.front());
   return files.size() == 1 ? first : fmt::format("{} and {} more", first, files.size() - 1);
@@ -41,8 +37,9 @@ Decoding require_some(Decoding decoding, std::int64_t count) {
 }
 
 std::string left_out_words(const std::vector<LeftOut>& files) {
-  std::string words = count_words(static_cast<std::int64_t>(files.size()), "file was", "files were") +
-                      " left out because they cannot be read: ";
+  std::string words = counted(static_cast<std::int64_t>(files.size()), "file") +
+                      (files.size() == 1 ? " was left out because it cannot be read: "
+                                         : " were left out because they cannot be read: ");
   for (std::size_t i = 0; i < std::min(files.size(), kMostReasons); ++i) words += (i > 0 ? "; " : "") + files[i].reason;
   for (std::size_t i = kMostReasons; i < std::min(files.size(), kMostNames); ++i) {
     words += fmt::format("{} \"{}\"", i == kMostReasons ? "; likewise" : ",", files[i].path);
@@ -82,15 +79,14 @@ void Dataset::open_text(const std::vector<std::string>& files, const DatasetOpti
                                                   files.front(), files.size() - 1));
   }
   name_ = name_of(named);
-  describe_ = fmt::format("{}, {} bytes", count_words(static_cast<std::int64_t>(files.size()), "file", "files"),
-                          with_commas(size_));
+  describe_ = fmt::format("{}, {} bytes", counted(static_cast<std::int64_t>(files.size()), "file"), with_commas(size_));
   settle({}, options);
 }
 
 DecodedPlace Dataset::place(const DatasetOptions& options) const {
   const std::string folder = config_.cache.empty() ? options.cache : config_.cache;
   if (folder.empty()) throw_invalid("data.cache: needs a folder for decoded pictures and sound");
-  return {folder, options.noted};
+  return {folder, options.decoding ? options.decoding : options.noted};
 }
 
 // Says what there is to say of a decoding.
@@ -98,7 +94,7 @@ void Dataset::settle(const Decoding& decoding, const DatasetOptions& options) {
   std::vector<LeftOut> left_out = refused_;
   left_out.insert(left_out.end(), decoding.left_out.begin(), decoding.left_out.end());
   if (!left_out.empty()) {
-    describe_ += fmt::format(", {} left out", count_words(static_cast<std::int64_t>(left_out.size()), "file", "files"));
+    describe_ += fmt::format(", {} left out", counted(static_cast<std::int64_t>(left_out.size()), "file"));
     if (options.noted) options.noted(left_out_words(left_out));
   }
   for (const std::string& note : decoding.notes) {
@@ -138,8 +134,7 @@ void Dataset::open_pictures(const std::vector<std::string>& files, const Dataset
     for (const PictureFile& file : pictures.files) training += file.path.ends_with("test_batch.bin") ? 0 : file.count;
     own_parts_ = {(training - (training + 12) / 25) * unit_, training * unit_};  // 1/25, rounded to the nearest
   }
-  describe_ = fmt::format("{} of {}, {} bytes", count_words(size_ / unit_, "picture", "pictures"), shape.words(),
-                          with_commas(size_));
+  describe_ = fmt::format("{} of {}, {} bytes", counted(size_ / unit_, "picture"), shape.words(), with_commas(size_));
   settle(decoding, options);
 }
 
@@ -154,7 +149,7 @@ void Dataset::open_sound(const std::vector<std::string>& files, const DatasetOpt
   decoded_ = true;
   const std::string gain = config_.gain == 0 ? "" : fmt::format(", gain {} dB", config_.gain);
   const auto read = static_cast<std::int64_t>(files.size() - decoded.decoding.left_out.size());
-  describe_ = fmt::format("{} of sound, {} at {} Hz{}, {} bytes", count_words(read, "file", "files"),
+  describe_ = fmt::format("{} of sound, {} at {} Hz{}, {} bytes", counted(read, "file"),
                           duration_words(size_, config_.sample_rate), with_commas(config_.sample_rate), gain,
                           with_commas(size_));
   settle(decoded.decoding, options);

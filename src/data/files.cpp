@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 
 #include "data/decoded.h"
+#include "data/foreign.h"
 #include "data/picture_files.h"
 #include "io/system.h"
 #include "longstride/error.h"
@@ -125,39 +126,6 @@ std::vector<std::pair<std::string, std::string>> named_again(const std::vector<s
   return again;
 }
 
-// What no model learns from as it lies, by the ends of names: packed or coded, and read by none of the kinds.
-struct Foreign {
-  std::set<std::string> endings;
-  const char *what, *remedy;
-};
-
-const Foreign* foreign(const std::string& ending) {
-  static const std::vector<Foreign> known = {
-      {{".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".wma", ".aif", ".aiff"},
-       "sound in a form that is not read",
-       "make it WAV or FLAC"},
-      {{".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"},
-       "a picture in a form that is not read",
-       "make it PNG or JPEG"},
-      {{".mp4", ".mkv", ".mov", ".avi", ".webm"}, "a film", "take pictures or sound from it"},
-      {{".gz", ".tgz", ".xz", ".bz2", ".zst", ".lz4", ".zip", ".7z", ".rar", ".npz"}, "packed", "unpack it"},
-      {{".pdf", ".docx", ".odt", ".epub"}, "a packed document", "take the text from it"}};
-  const auto found =
-      std::find_if(known.begin(), known.end(), [&](const Foreign& one) { return one.endings.contains(ending); });
-  return found == known.end() ? nullptr : &*found;
-}
-
-void refuse_foreign(const std::vector<std::string>& files) {
-  const auto is_foreign = [](const std::string& file) { return foreign(file_ending(file)) != nullptr; };
-  const auto first = std::find_if(files.begin(), files.end(), is_foreign);
-  if (first == files.end()) return;
-  const Foreign& one = *foreign(file_ending(*first));
-  const auto others = std::count_if(first + 1, files.end(), is_foreign);
-  throw_invalid(fmt::format(
-      "data.paths: \"{}\" is {}{}; {}, or --set data.kind=text to take all bytes as they lie", *first, one.what,
-      others == 0 ? "" : fmt::format(" (and {} more files are of such kinds)", others), one.remedy));
-}
-
 }  // namespace
 
 FileList list_files(const std::vector<std::string>& paths, const Outputs& outputs, Unreadable unreadable) {
@@ -198,6 +166,13 @@ std::string file_ending(const std::string& file) {
   return word;
 }
 
+std::string kind_by_name(const std::string& file, bool image_size_given) {
+  static const std::set<std::string> image = {".png", ".jpg", ".jpeg", ".npy"}, sound = {".wav", ".flac"};
+  const std::string word = file_ending(file);
+  if (image.contains(word) || is_cifar_batch(file) || (image_size_given && word == ".bin")) return "image";
+  return sound.contains(word) ? "sound" : "text";
+}
+
 std::vector<std::string> without_companions(std::vector<std::string> files) {
   if (std::any_of(files.begin(), files.end(), is_cifar_batch)) {
     std::erase_if(files, [](const std::string& file) {
@@ -209,17 +184,12 @@ std::vector<std::string> without_companions(std::vector<std::string> files) {
 }
 
 std::string find_kind(const std::vector<std::string>& files, bool image_size_given) {
-  const std::set<std::string> image = {".png", ".jpg", ".jpeg", ".npy"};
-  const std::set<std::string> sound = {".wav", ".flac"};
-  const auto kind_of = [&](const std::string& file) {
-    const std::string word = file_ending(file);
-    if (image.contains(word) || is_cifar_batch(file) || (image_size_given && word == ".bin")) return "image";
-    return sound.contains(word) ? "sound" : "text";
-  };
+  const auto kind_of = [&](const std::string& file) { return kind_by_name(file, image_size_given); };
   if (files.empty()) return "text";
-  refuse_foreign(files);
+  refuse_foreign_names(files);
   const std::string kind = kind_of(files.front());
   const auto other = std::find_if(files.begin(), files.end(), [&](const auto& file) { return kind_of(file) != kind; });
+  if (other == files.end() && kind == "text") refuse_foreign_bytes(files);
   if (other == files.end()) return kind;
   const std::string other_kind = kind_of(*other);
   throw Error(ErrorKind::invalid_argument,

@@ -34,12 +34,15 @@ FileList list_files(const std::vector<std::string>& paths, const Outputs& output
 
 std::string file_ending(const std::string& file);  // ".png": the last ending in small letters, with its dot
 
+// text | image | sound: what one name says. image_size_given: raw arrays (.bin) count as images.
+std::string kind_by_name(const std::string& file, bool image_size_given);
+
 // Without the .txt and .html files that come with CIFAR-10's batches, where any of those is there.
 std::vector<std::string> without_companions(std::vector<std::string> files);
 
 // text | image | sound: what the names say. image_size_given: raw arrays (.bin) count as images; CIFAR-10's batches do
-// anyway. Error invalid_argument, naming one of each, where the files are of several kinds, and where one is of none:
-// packed, or sound and pictures in forms that are not read (MP3, WebP).
+// anyway. Error invalid_argument, naming one of each, where the files are of several kinds, and where one is of none
+// (data/foreign.h), by its name or, where all would be text, by its first bytes.
 std::string find_kind(const std::vector<std::string>& files, bool image_size_given);
 
 }  // namespace longstride

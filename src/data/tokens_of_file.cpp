@@ -6,8 +6,10 @@
 #include <fmt/format.h>
 
 #include "data/decode.h"
+#include "data/files.h"
 #include "io/file.h"
 #include "longstride/error.h"
+#include "longstride/file.h"
 
 namespace longstride {
 namespace {
@@ -25,15 +27,24 @@ std::vector<std::uint8_t> picture_tokens(const std::string& path, DataConfig dat
 std::vector<std::uint8_t> bytes_of(const std::string& path, std::int64_t most) {
   const InputFile file(path);
   if (file.size() == 0) throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" is empty", path));
+  const std::vector<std::uint8_t> first = file.beginning(12);
+  const std::string media = media_words({reinterpret_cast<const char*>(first.data()), first.size()});
+  if (!media.empty()) throw_invalid(fmt::format("\"{}\" is {}, and the model has learned from text", path, media));
   return file.beginning(most);
 }
 
 }  // namespace
 
 std::vector<std::uint8_t> tokens_of_file(const std::string& path, const DataConfig& data, std::int64_t most) {
-  if (data.kind == "image") return picture_tokens(path, data);
-  if (data.kind == "sound") return decode_sound(path, data, most);
-  return bytes_of(path, most);
+  try {
+    if (data.kind == "image") return picture_tokens(path, data);
+    if (data.kind == "sound") return decode_sound(path, data, most);
+    return bytes_of(path, most);
+  } catch (const Error& error) {
+    const bool corrupt = data.kind != "text" && error.kind() == ErrorKind::corrupt_data;
+    if (!corrupt || kind_by_name(path, true) == data.kind || InputFile(path).size() == 0) throw;
+    throw_invalid(error.what());  // what does not pass itself off as of the kind is no damaged file, but the wrong one
+  }
 }
 
 }  // namespace longstride

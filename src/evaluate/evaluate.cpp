@@ -11,8 +11,10 @@
 #include <fmt/ranges.h>
 
 #include "data/dataset.h"
+#include "data/files.h"
 #include "evaluate/scored_tokens.h"
 #include "evaluate/scoring_network.h"
+#include "io/system.h"
 #include "io/words.h"
 #include "longstride/checkpoint.h"
 #include "longstride/error.h"
@@ -51,6 +53,33 @@ void check_min_context(std::int64_t min_context, std::int64_t context) {
     throw_invalid(fmt::format("--min-context: needs a whole number in [0, {}], got {} (the model's context is {})",
                               context - 1, min_context, context));
   }
+}
+
+std::vector<std::string> files_of(const EvaluateOptions& options, const DataConfig& learned) {
+  return list_files(options.paths, {}, learned.unreadable).files;
+}
+
+// Whether any file passes itself off as what the model has learned from.
+bool pass_for_learned(const EvaluateOptions& options, const DataConfig& learned) {
+  const std::vector<std::string> files = files_of(options, learned);
+  return std::any_of(files.begin(), files.end(),
+                     [&](const std::string& file) { return kind_by_name(file, true) == learned.kind; });
+}
+
+// A model of bytes scores any; where their names say that they are pictures or sound, and it did not learn from the
+// same paths, that is hardly what was meant.
+void note_media(const EvaluateOptions& options, const DataConfig& learned) {
+  const std::vector<std::string>& known = learned.paths;
+  const bool same = std::all_of(options.paths.begin(), options.paths.end(), [&](const std::string& path) {
+    return std::find(known.begin(), known.end(), absolute_path(path)) != known.end();
+  });
+  std::vector<std::string> media = files_of(options, learned);
+  std::erase_if(media, [&](const std::string& file) { return same || kind_by_name(file, false) == "text"; });
+  if (media.empty()) return;
+  const std::string which = media.size() == 1 ? fmt::format("\"{}\" is no text by its name", media.front())
+                                              : fmt::format("\"{}\" and {} more are no text by their names",
+                                                            media.front(), with_commas(std::ssize(media) - 1));
+  options.noted(which + ", and the model has learned from text: bytes are scored as they lie");
 }
 
 // The bytes of the split that offset and bytes leave.
@@ -97,6 +126,7 @@ EvaluateOptions begin_together(EvaluateOptions options) {
 struct ToScore {
   ToScore(const EvaluateOptions& options, const Config& config, const std::string& checkpoint)
       : split(parse_split(options.split)), data(open(options, config, checkpoint)) {
+    if (data.kind() == "text" && options.noted) note_media(options, config.data);
     if (data.unit() > 1) check_pictures(options, data.unit());
     range = scored_range(options, data, split);
     World& world = world_or_one(options.world);
@@ -110,10 +140,16 @@ struct ToScore {
     of_data.paths = options.paths;
     of_data.cache = options.cache;  // where to write is for the caller to say, not for a file
     std::optional<Dataset> data;
-    in_turns(world_or_one(options.world), [&] {
-      data.emplace(of_data, DatasetOptions{cache_folder(checkpoint), &config.model, options.stop, options.noted, "",
-                                           config.data.cache});
-    });
+    try {
+      in_turns(world_or_one(options.world), [&] {
+        data.emplace(of_data, DatasetOptions{cache_folder(checkpoint), &config.model, options.stop, options.noted, "",
+                                             config.data.cache});
+      });
+    } catch (const Error& error) {  // texts are no damaged pictures, but the wrong files
+      const bool corrupt = error.kind() == ErrorKind::corrupt_data && of_data.kind != "text";
+      if (!corrupt || pass_for_learned(options, config.data)) throw;
+      throw_invalid(error.what());
+    }
     return std::move(*data);
   }
 
@@ -126,7 +162,9 @@ Evaluation scored(HeldModel& held, const EvaluateOptions& options, const ToScore
   const ByteRange range = what.range;
   World& world = world_or_one(options.world);
   require_same(world, "evaluate: the checkpoint", held.sha256());
-  const DType type = held.type_as_trained(options.precision);
+  const PrecisionChoice precision = held.choice_as_trained(options.precision);
+  if (options.precision == Precision::automatic && options.noted) options.noted(precision_words(precision));
+  const DType type = type_of(precision.precision);
   if (options.scored && world.size() > 1)
     throw_invalid("evaluate: what is told of single tokens is told by one process alone");
   std::vector<float> bits;
@@ -170,13 +208,13 @@ Evaluation evaluate(const EvaluateOptions& asked) {
   const Clock::time_point started = Clock::now();
   const EvaluateOptions options = begin_together(asked);
   parse_split(options.split);
-  check_device(options.device);
+  World& world = world_or_one(options.world);
+  const Device device = device_among(world, options.device);
   const auto score = [&](const std::string& path) {
     const ToScore what(options, checkpoint_config(path), path);
-    HeldModel held(path, options.device);
+    HeldModel held(path, device);
     return scored(held, options, what, started);
   };
-  World& world = world_or_one(options.world);
   if (world.size() == 1) return with_checkpoint(options.run, options.checkpoint, score);
   // The one that the first process finds: training that goes on may have made another one best by the next look.
   return score(shared_text(world, world.rank() == 0 ? find_checkpoint(options.run, options.checkpoint) : ""));

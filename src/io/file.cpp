@@ -144,6 +144,10 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   struct stat before = {};
   const bool replaces = ::stat(path.c_str(), &before) == 0;
   if (!replaces && errno == ELOOP) fail_system("write", path);
+  if (replaces && S_ISDIR(before.st_mode)) {  // the last call would say so, after all the work
+    errno = EISDIR;
+    fail_system("write", path);
+  }
   if (replaces && ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0) fail_system("write", path);
   place_ = follow_links(path);
   aside_ = name_aside(place_);
@@ -207,6 +211,14 @@ void write_file_atomically(const std::string& path, std::span<const std::uint8_t
 
 void write_file_atomically(const std::string& path, std::string_view text) {
   write_file_atomically(path, as_bytes(text));
+}
+
+void require_writable(const std::string& path) {
+  if (!is_written_in_place(path)) {
+    const AtomicFile tried(path);  // what is made beside it goes again
+  } else if (::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS) != 0) {
+    fail_system("write", path);  // a pipe is not opened: its reader would take that for an end
+  }
 }
 
 LineWriter::LineWriter(const std::string& path, const std::function<bool(std::string_view line)>& keep) : path_(path) {

@@ -1,4 +1,4 @@
-// This finds a picture's format by its first bytes and hands it to the decoder of that format.
+// This tells by a file's first bytes what it is, and of pictures the format.
 #include "io/picture.h"
 
 #include <algorithm>
@@ -6,8 +6,10 @@
 
 #include <fmt/format.h>
 
+#include "io/system.h"
 #include "io/words.h"
 #include "longstride/error.h"
+#include "longstride/file.h"
 
 namespace longstride {
 
@@ -19,6 +21,13 @@ PictureCoding picture_coding(std::span<const std::uint8_t> bytes) {
   };
   if (begins_with(kPng)) return PictureCoding::png;
   return begins_with(kJpeg) ? PictureCoding::jpeg : PictureCoding::none;
+}
+
+std::string media_words(std::string_view beginning) {
+  if (picture_coding(as_bytes(beginning)) != PictureCoding::none || beginning.starts_with("GIF8")) return "a picture";
+  const std::string_view form = beginning.starts_with("RIFF") && beginning.size() >= 12 ? beginning.substr(8, 4) : "";
+  if (form == "WEBP") return "a picture";
+  return form == "WAVE" || beginning.starts_with("fLaC") ? "a recording" : "";
 }
 
 void check_pixels(std::int64_t width, std::int64_t height, const std::string& name) {

@@ -16,6 +16,10 @@ std::string with_commas(std::int64_t number) {
   return words;
 }
 
+std::string counted(std::int64_t count, const std::string& one) {
+  return with_commas(count) + " " + one + (count == 1 ? "" : "s");
+}
+
 std::string gigabytes(double bytes) { return fmt::format("{:.2f} GB", bytes / 1e9); }
 
 }  // namespace longstride

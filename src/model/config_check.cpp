@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "io/words.h"
 #include "longstride/error.h"
 #include "model/config_fields.h"
 
@@ -117,18 +118,19 @@ void check_size(const Config& config) {
   const double widest = static_cast<double>(std::max({model.width, model.hidden_width(), model.query_width()}));
   // A few dozen buffers of these elements at 4 bytes stay below 2^63.
   if (layers * rows * widest > 0x1p54) {
-    throw_invalid(
-        fmt::format("training.batch: {} windows of {} tokens through {} layers of width {} are more than any machine "
-                    "holds; smaller ones are needed",
-                    config.training.batch, model.context, model.layers, model.width));
+    throw_invalid(fmt::format(
+        "training.batch, model.context, model.layers and model.width: {} x {} tokens through {} of width {} "
+        "are more than any machine holds; smaller numbers are needed",
+        config.training.batch, model.context, counted(model.layers, "layer"), model.width));
   }
   // A head of a window takes some 300 bytes of a plan, 16,384 rows with their operations 40 times that: 2.5 GB in all.
   constexpr double kRowsTogether = 16384, kHeadsOfRows = 40, kMostHeads = 1 << 23;
   if (layers * (batch * static_cast<double>(model.heads) + rows / kRowsTogether * kHeadsOfRows) > kMostHeads) {
     throw_invalid(fmt::format(
-        "training.batch: {} windows of {} tokens through {} layers of {} heads are more than can be planned; "
-        "smaller numbers are needed",
-        config.training.batch, model.context, model.layers, model.heads));
+        "training.batch, model.context, model.layers and model.heads: {} x {} tokens through {} of {} are more than "
+        "can "
+        "be planned; smaller numbers are needed",
+        config.training.batch, model.context, counted(model.layers, "layer"), counted(model.heads, "head")));
   }
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cctype>
 #include <numeric>
+#include <optional>
 #include <string_view>
 
 #include "model/config_fields.h"
@@ -60,16 +61,28 @@ std::size_t distance(std::string_view word, std::string_view known) {
   return nearly(word, known) ? 1 : edit_distance(word, known);
 }
 
+std::string_view looked_at(const std::string& word) {
+  constexpr std::size_t kMostLetters = 64;  // a longer word is no misspelling
+  return {word.data(), std::min(word.size(), kMostLetters)};
+}
+
 std::string_view after_dot(std::string_view key) { return key.substr(key.rfind('.') + 1); }  // npos + 1 is 0
 
 }  // namespace
 
 std::string nearest_word(const std::string& word, const std::vector<std::string>& known) {
-  constexpr std::size_t kMostLetters = 64;  // a longer word is no misspelling
-  const std::string_view looked(word.data(), std::min(word.size(), kMostLetters));
+  const std::string_view looked = looked_at(word);
   return *std::min_element(known.begin(), known.end(), [&](const std::string& a, const std::string& b) {
     return distance(looked, a) < distance(looked, b);
   });
+}
+
+std::optional<std::string> likely_word(const std::string& word, const std::vector<std::string>& known) {
+  constexpr std::size_t kLettersAMistake = 3;
+  if (known.empty()) return std::nullopt;
+  const std::string nearest = nearest_word(word, known);
+  const bool likely = distance(looked_at(word), nearest) <= std::max<std::size_t>(1, word.size() / kLettersAMistake);
+  return likely ? std::optional(nearest) : std::nullopt;
 }
 
 std::string nearest_key(const std::string& key) {

@@ -10,7 +10,6 @@
 
 #include "io/sha256.h"
 #include "longstride/error.h"
-#include "model/precision.h"
 
 namespace longstride {
 namespace {
@@ -26,10 +25,10 @@ HeldModel::HeldModel(const std::string& path, Device device)
   if (file.get() < 0) fail_system("open", path);  // load_model says it better where the path is wrong
 }
 
-DType HeldModel::type_of(Precision asked) const { return longstride::type_of(resolved(asked, *backend).precision); }
-
-DType HeldModel::type_as_trained(Precision asked) const {
-  return type_of(asked == Precision::automatic ? config().training.precision : asked);
+PrecisionChoice HeldModel::choice_as_trained(Precision asked) const {
+  const Precision trained = config().training.precision;
+  if (asked != Precision::automatic || trained == Precision::automatic) return choice_of(asked);
+  return {trained, "as the run trained"};
 }
 
 Weights HeldModel::weights(DType needed) {

@@ -9,6 +9,7 @@
 #include "longstride/config.h"
 #include "model/checkpoint.h"
 #include "model/network.h"
+#include "model/precision.h"
 #include "ops/backend.h"
 
 namespace longstride {
@@ -22,10 +23,11 @@ struct HeldModel {
   const Config& config() const { return loaded.config; }
   const ModelConfig& model() const { return loaded.config.model; }
 
-  // bfloat16 where that was asked for, or nothing and the machine multiplies it natively.
-  DType type_of(Precision asked) const;
+  // bfloat16 where that was asked for, or nothing and the machine multiplies it natively; and why.
+  PrecisionChoice choice_of(Precision asked) const { return resolved(asked, *backend); }
   // The same; where nothing was asked for, what the run trained with comes first.
-  DType type_as_trained(Precision asked) const;
+  PrecisionChoice choice_as_trained(Precision asked) const;
+  DType type_as_trained(Precision asked) const { return type_of(choice_as_trained(asked).precision); }
 
   // The rounded copy is made when it is first asked for.
   Weights weights(DType type);

@@ -27,6 +27,11 @@ struct PrecisionChoice {
   std::string reason;
 };
 
+// What is said of it: "in bfloat16: as the run trained".
+inline std::string precision_words(const PrecisionChoice& choice) {
+  return fmt::format("in {}: {}", to_string(choice.precision), choice.reason);
+}
+
 // ratio: Backend::bfloat16_over_float32. Processors exist that multiply bfloat16 natively, and more slowly than
 // float32.
 inline PrecisionChoice choice_of_precision(double ratio) {

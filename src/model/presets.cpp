@@ -26,7 +26,7 @@ constexpr Preset kPresets[] = {
     "vocabulary": 256, "context": 12288, "layers": 30, "width": 512, "heads": 8,
     "feedforward": 4, "query_key": 1, "dropout": 0.4, "attention": "fixed(128,32)"
   },
-  "data": {"kind": "text", "split": [0.9, 0.05, 0.05]},
+  "data": {"split": [0.9, 0.05, 0.05]},
   "training": {"steps": 585938, "batch": 1, "learning_rate": 0.00035, "warmup_steps": 5000}
 })json"},
     // The paper, section 7.1: 128 layers, 2 heads, width 256, half-size feed-forward and query-key projections, dropout
@@ -90,7 +90,6 @@ constexpr Preset kPresets[] = {
     "feedforward": 4, "query_key": 1, "dropout": 0, "attention": ["local(16)", "strided(32)"],
     "hash_orders": [2, 3, 4, 5, 6], "hash_buckets": 16384, "initialisation": "gpt2"
   },
-  "data": {"kind": "text"},
   "training": {"minutes": 3, "batch": 2, "learning_rate": 0.002, "warmup_steps": 50, "beta2": 0.99, "ema": 0}
 })json"},
     // Our own: any pictures, brought to 32 x 32, ten minutes on two cores. Position i reads token i - 1, so that the

@@ -19,6 +19,8 @@ void run_once(Backend& backend, Operation operation, const StepInputs& inputs) {
   backend.wait();
 }
 
+std::unique_ptr<Carrier> Backend::make_carrier(World&) { throw Error(ErrorKind::unavailable, why_no_carrier()); }
+
 void check_device(Device device) {
   if (device.kind != Device::cuda) return;
   const auto there = static_cast<int>(cards().size());

@@ -11,8 +11,11 @@
 
 #include "longstride/config.h"
 #include "ops/program.h"
+#include "parallel/carrier.h"
 
 namespace longstride {
+
+class World;  // parallel/world.h
 
 // A program that a device has prepared. Compiled once, bound once, run often: run does nothing a second time that the
 // program alone decides.
@@ -30,7 +33,8 @@ class Executable {
   // The program that runs: views of it are bound by it, for upload and download.
   virtual const Program& program() const = 0;
 
-  // at_mark is called where the program has a Mark, on this thread; what it throws ends the run.
+  // at_mark is called where the program has a Mark, on this thread; what it throws ends the run. What it asks of the
+  // backend is done between what comes before the mark and what comes behind it.
   using AtMark = std::function<void(const Mark&)>;
   virtual void run(const StepInputs& inputs, const AtMark& at_mark) = 0;
   void run(const StepInputs& inputs = {}) { run(inputs, {}); }
@@ -54,11 +58,18 @@ class Backend {
   virtual void release(void* memory) noexcept = 0;
   virtual void upload(void* to, const void* from_host, std::int64_t bytes) = 0;
   virtual void download(void* to_host, const void* from, std::int64_t bytes) = 0;
-  // Where the host can read these bytes, after wait(): in place where it can reach them, else in `staging`, filled.
+  // Where the host can read these bytes, after wait(): in place where memory is the host's, else in `staging`, filled.
   virtual const void* readable(const void* memory, std::int64_t bytes, std::vector<std::byte>& staging) = 0;
   virtual void copy(void* to, const void* from, std::int64_t bytes) = 0;
   virtual void zero(void* memory, std::int64_t bytes) = 0;
   virtual void wait() = 0;  // until everything asked for is done
+  // The host reads and writes this memory as its own, and a call has done its work when it returns.
+  virtual bool memory_is_hosts() const = 0;
+
+  // Of memory that is not the host's: brings it to that of the other processes of `world` without the host's between,
+  // where why_no_carrier() is empty, else a sentence without its end. All of `world` call it. Error unavailable.
+  virtual std::string why_no_carrier() const { return "this device has no carrier of its own"; }
+  virtual std::unique_ptr<Carrier> make_carrier(World& world);
 
   // Checks the program's operations and prepares them; allocates no memory of the device before bind. Addresses are
   // not looked at: to know what a program needs is to compile it. Error invalid_argument: which operation, and why.
@@ -88,5 +99,11 @@ std::unique_ptr<Backend> make_cuda_backend(int card = 0);
 
 // Why this build or this machine cannot use that card, a sentence without its end; empty where it can be used.
 std::string why_no_cuda(int card = 0);
+
+// The device of this process among those of `world`, all of which call it: each takes the first of the cards that it is
+// shown, from the one that was asked for on, that it can use and that no process before it on its machine has taken.
+// Device::automatic: cards where all find one, else processors. Alone: what was asked for. Errors: as check_device;
+// invalid_argument, in all of them, where one finds no card, finds one of another kind or was asked for another device.
+Device device_among(World& world, Device asked);
 
 }  // namespace longstride

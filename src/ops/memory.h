@@ -15,7 +15,7 @@ inline std::int64_t aligned(std::int64_t bytes) { return (bytes + kAlignment - 1
 // are then fixed.
 class MemoryPlan {
  public:
-  // Returns the buffer's index. bytes may be 0.
+  // Returns the buffer's index. bytes may be 0; 0 <= first <= last.
   std::size_t add(std::string name, std::int64_t bytes, int first, int last);
   void lay_out();  // largest first, each at the lowest offset that is free during its lifetime
 

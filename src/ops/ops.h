@@ -290,7 +290,8 @@ struct CacheRows {
   }
 };
 
-// What a caller of run() is told of, when all operations before it are done and none after it has begun.
+// What a caller of run() is told of. What it then asks of the backend comes behind all operations before the mark and
+// before any after it.
 struct Mark {
   enum class What : std::uint8_t {
     attended,        // a block's attention: what it read and wrote may be looked at

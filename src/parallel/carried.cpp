@@ -29,6 +29,11 @@ void CarriedWorld::break_off(const std::string& why) noexcept {
   wake();
 }
 
+void CarriedWorld::require_all() {
+  const std::scoped_lock lock(mutex_);
+  if (broken_ || failure_) std::rethrow_exception(broken_ ? broken_ : failure_);
+}
+
 void CarriedWorld::end() {
   const std::scoped_lock lock(mutex_);
   ending_ = true;

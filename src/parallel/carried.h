@@ -19,6 +19,7 @@ class CarriedWorld : public World {
   Ticket begin_exchange(std::span<const Piece> sends, std::span<const Piece> receives) final;
   void finish(Ticket exchange) final;
   void break_off(const std::string& why) noexcept final;
+  void require_all() final;
 
  protected:
   struct Asked {

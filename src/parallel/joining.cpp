@@ -40,14 +40,11 @@ class WatchedWorld : public World {
     return carrier_->begin_exchange(sends, receives);
   }
 
-  // Where a connection breaks the watch knows better why: who ends because another one did is not who ended first.
   void finish(Ticket exchange) override {
-    try {
-      carrier_->finish(exchange);
-    } catch (const Error&) {
-      if (!watch_->end_comes(kJudgement_s)) throw;
-      carrier_->finish(exchange);  // which throws what the watch said
-    }
+    as_judged([&] { carrier_->finish(exchange); });
+  }
+  void require_all() override {
+    as_judged([&] { carrier_->require_all(); });
   }
 
   void end_all(const std::string& sentence, int status) noexcept override { watch_->end_all(sentence, status); }
@@ -65,6 +62,17 @@ class WatchedWorld : public World {
   }
 
  private:
+  // Where a connection breaks the watch knows better why: who ends because another one did is not who ended first.
+  template <class Call>
+  void as_judged(const Call& call) {
+    try {
+      call();
+    } catch (const Error&) {
+      if (!watch_->end_comes(kJudgement_s)) throw;
+      call();  // which throws what the watch said
+    }
+  }
+
   std::unique_ptr<Watch> watch_;  // goes after the carrier: until then another one's death is noticed
   std::unique_ptr<World> carrier_;
 };

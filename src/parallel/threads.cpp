@@ -66,6 +66,11 @@ class WorldOfThreads : public World {
     if (++row.left == board_.size) board_.rows.erase(exchange);
   }
 
+  void require_all() override {
+    const std::scoped_lock lock(board_.mutex);
+    if (board_.ended >= 0) throw Orphaned(board_.ended);
+  }
+
  private:
   template <class Done>
   void wait(std::unique_lock<std::mutex>& lock, const Done& done) {

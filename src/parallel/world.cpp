@@ -31,7 +31,7 @@ void World::copy_own(const Piece& send, const Piece& receive) {
     std::memcpy(receive.data, send.data, static_cast<std::size_t>(send.bytes));
 }
 
-World::Ticket World::begin_share(std::span<const Piece> places) {
+Carrier::Ticket Carrier::begin_share(std::span<const Piece> places) {
   return begin_exchange(pieces(size(), places[static_cast<std::size_t>(rank())]), places);
 }
 

@@ -1,59 +1,31 @@
-// The processes that train one model together, and how bytes go between them. Nothing here adds numbers: what is added
-// is added by who receives it, in an order that does not depend on who carried it. Ours.
+// The processes that train one model together, and how bytes of the host's memory go between them. Nothing here adds
+// numbers: what is added is added by who receives it, in an order that does not depend on who carried it. Ours.
 //
-// All ranks call the same functions in the same order. Memory is the host's.
+// All ranks call the same functions in the same order.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "longstride/processes.h"
+#include "parallel/carrier.h"
 
 namespace longstride {
 
 // Callers outside the library know it by name alone (longstride/processes.h): it is declared there where names stay
 // inside.
-class World {
+class World : public Carrier {
  public:
-  struct Piece {  // of a rank's memory
-    void* data = nullptr;
-    std::int64_t bytes = 0;
-  };
-  using Ticket = std::int64_t;
-  static constexpr std::int64_t kMostOpenBytes = std::int64_t{1} << 30;
-
-  virtual ~World() = default;
-  World() = default;
-  World(const World&) = delete;
-  World& operator=(const World&) = delete;
-
-  virtual int rank() const = 0;  // [0, size)
-  virtual int size() const = 0;
-
-  // Begins to send sends[q] to rank q and to fill receives[p] with what rank p sends here; both have size() pieces. A
-  // rank may send fewer bytes than there is room for, but some, and where there is room for kMostOpenBytes at most: who
-  // receives them learns from them how many they are. None of this memory may be written, nor what is received be read,
-  // before `finish`. A piece for this rank itself is copied; where both name the same memory nothing is done.
-  virtual Ticket begin_exchange(std::span<const Piece> sends, std::span<const Piece> receives) = 0;
-  // Begins to bring everyone's piece to all: places[p] is where that of rank p lies here, this rank's own already
-  // filled.
-  Ticket begin_share(std::span<const Piece> places);
-  // Waits for an exchange. Each is finished once, in the order in which they were begun. Error unavailable where the
-  // carrier finds that a rank has ended.
-  virtual void finish(Ticket exchange) = 0;
   // What waits in `finish`, and will, throws Error unavailable with this sentence. From any thread.
   virtual void break_off(const std::string&) noexcept {}
+  // Throws what `finish` would throw where it is known that a rank has ended: for who waits for others elsewhere.
+  virtual void require_all() {}
   // longstride/processes.h
   virtual void end_all(const std::string&, int) noexcept {}
   virtual std::vector<Member> members() const { return std::vector<Member>(static_cast<std::size_t>(size())); }
 
-  // Sends and receives, done when this returns.
-  void exchange(std::span<const Piece> sends, std::span<const Piece> receives) {
-    finish(begin_exchange(sends, receives));
-  }
   // all = everyone's `bytes`, by rank; `mine` may lie at its place in it.
   void all_gather(const void* mine, std::int64_t bytes, void* all);
   // data of the others = data of rank `root`.

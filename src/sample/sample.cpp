@@ -38,7 +38,9 @@ std::vector<std::vector<std::uint8_t>> Model::sample(const SampleOptions& option
   sharing.begin_together();
   Sequences mine;
   if (const std::int64_t count = sharing.end() - sharing.begin(); count > 0) {
-    const DType type = held_->type_of(options.precision);
+    const PrecisionChoice precision = held_->choice_of(options.precision);
+    if (options.precision == Precision::automatic && options.noted) options.noted(precision_words(precision));
+    const DType type = type_of(precision.precision);
     const std::int64_t length = engine_length(options, model);
     Engine engine(*held_->backend, model, {side_by_side(model, length, type, count), length, type},
                   held_->weights(type));
@@ -50,10 +52,11 @@ std::vector<std::vector<std::uint8_t>> Model::sample(const SampleOptions& option
 std::vector<std::vector<std::uint8_t>> sample(const SampleOptions& options) {
   World& world = world_or_one(options.world);
   if (world.size() == 1) return Model({options.run, options.checkpoint, options.device}).sample(options);
+  const Device device = device_among(world, options.device);
   const bool first = world.rank() == 0;
   const std::string path = shared_text(world, first ? find_checkpoint(options.run, options.checkpoint) : "");
   Sharing sharing(options, world);
-  if (first || sharing.begin() < sharing.end()) return Model({path, "best", options.device}).sample(options);
+  if (first || sharing.begin() < sharing.end()) return Model({path, "best", device}).sample(options);
   require_same_checkpoint(world, nullptr);
   sharing.begin_together();
   return sharing.gather({});

@@ -8,8 +8,9 @@
 
 namespace longstride {
 
-// "try --batch 2 --set training.recompute=block": options with which the run fits, the fewest of a fixed order: what
-// leaves the results as they are comes first, fewer layers last. A sentence that names none where none of them helps.
+// "try --batch 2 --set training.recompute=block": options with which the run fits, no more of them than it needs and as
+// large a run as they allow: what leaves the results as they are comes first, fewer layers last. The same for any
+// number of layers or windows that is too large. A sentence that names none where none of them helps.
 std::string advice_for(const Config& config, const std::function<bool(const Config&)>& fits);
 
 }  // namespace longstride

@@ -29,6 +29,19 @@ Touches touched_by(const std::string& key, const Config& then, const Config& now
   return key.starts_with("model.") && key != "model.dropout" ? Touches::model : Touches::weights;
 }
 
+// Where `config` leaves a choice to the program, the one that was made.
+Config with_choices(Config config, const Config& made) {
+  TrainingConfig& training = config.training;
+  if (training.precision == Precision::automatic) training.precision = made.training.precision;
+  if (training.recompute == Recompute::automatic) training.recompute = made.training.recompute;
+  return config;
+}
+
+// What was changed in `config`, as config.json has it, since a checkpoint was made.
+std::vector<ConfigChange> changes_since(const Config& checkpoint, const Config& config) {
+  return config_changes(checkpoint, with_choices(config, checkpoint));
+}
+
 // The newest whose configuration can be believed: where it says something else than config.json, every byte is read.
 std::optional<CheckpointInfo> newest_whole(const RunDirectory& run, const Config* same_as) {
   const std::vector<std::int64_t> steps = run.checkpoints();
@@ -36,7 +49,7 @@ std::optional<CheckpointInfo> newest_whole(const RunDirectory& run, const Config
     try {
       const SafetensorsFile file(run.checkpoint_path(*step) + "/" + kModelFile);
       const CheckpointInfo info = read_checkpoint_metadata(file);
-      if (same_as == nullptr || !config_changes(info.config, *same_as).empty()) file.verify();
+      if (same_as == nullptr || !changes_since(info.config, *same_as).empty()) file.verify();
       return info;
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::corrupt_data) throw;  // the session says what it finds damaged
@@ -56,7 +69,7 @@ std::string words(const std::vector<ConfigChange>& changes, Touches touches) {
 void refuse_other_model(const RunDirectory& run, const Config& config) {
   const std::optional<CheckpointInfo> newest = newest_whole(run, &config);
   if (!newest) return;
-  const std::string list = words(config_changes(newest->config, config), Touches::model);
+  const std::string list = words(changes_since(newest->config, config), Touches::model);
   if (list.empty()) return;
   throw Error(ErrorKind::invalid_argument,
               "train: config.json of run \"" + run.path() + "\" is of another model than checkpoint " +
@@ -79,7 +92,15 @@ std::vector<ConfigChange> config_changes(const Config& then, const Config& now) 
 Config on_machine(Config config, const TrainingConfig& set) {
   config.training.threads = set.threads;
   config.training.device = set.device;
+  config.training.precision = set.precision;
+  config.training.recompute = set.recompute;
   return config;
+}
+
+Precision precision_of_run(const RunDirectory& run, const Config& config) {
+  if (config.training.precision != Precision::automatic) return config.training.precision;
+  const std::optional<CheckpointInfo> newest = newest_whole(run, &config);
+  return newest ? newest->config.training.precision : Precision::automatic;
 }
 
 Config config_to_resume(const RunDirectory& run, const Noted& noted) {
@@ -109,7 +130,7 @@ Config config_to_resume(const RunDirectory& run, const Noted& noted) {
 void note_config_changes(const RunDirectory& run, const Config& config, const Noted& noted) {
   const std::optional<CheckpointInfo> newest = newest_whole(run, &config);
   if (!newest) return;
-  const std::vector<ConfigChange> changes = config_changes(newest->config, config);
+  const std::vector<ConfigChange> changes = changes_since(newest->config, config);
   const std::string since = "config.json was edited since checkpoint " + checkpoint_name(newest->step) + ": ";
   if (const std::string list = words(changes, Touches::weights); !list.empty())
     noted(since + list + "; from here on this is another run, and ends in other weights than either would have alone");

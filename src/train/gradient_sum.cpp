@@ -44,15 +44,15 @@ int levels_of(int lanes) { return std::countr_zero(static_cast<unsigned>(lanes))
 
 }  // namespace
 
-GradientSum::GradientSum(Backend& backend, std::int64_t store_elements, int lanes, const Shards& shards, World& world,
-                         std::int64_t tokens)
-    : backend_(backend), shards_(shards), world_(world), tokens_(tokens), lane_(backend, store_elements * kFloat) {
+GradientSum::GradientSum(Backend& backend, std::int64_t store_elements, int lanes, const Shards& shards,
+                         Carrier& carrier, std::int64_t tokens)
+    : backend_(backend), shards_(shards), carrier_(carrier), tokens_(tokens), lane_(backend, store_elements * kFloat) {
   backend.zero(lane_.data(), lane_.bytes());
   for (int level = 0; level < levels_of(lanes); ++level) kept_.emplace_back(backend, lane_.bytes());
   make_folds(lanes);
-  if (world.size() == 1) return;
-  for (Buffer& buffer : received_) buffer = Buffer(backend, received_bytes(shards, world.rank(), tokens));
-  messages_ = Buffer(backend, packed_bytes(shards, world.rank(), tokens));
+  if (carrier.size() == 1) return;
+  for (Buffer& buffer : received_) buffer = Buffer(backend, received_bytes(shards, carrier.rank(), tokens));
+  messages_ = Buffer(backend, packed_bytes(shards, carrier.rank(), tokens));
   backend.zero(messages_.data(), messages_.bytes());  // numbers of rows that are not there are sent too
   make_pack();
   for (int s = 0; s < shards.segments(); ++s) tree_.push_back(make_tree(s));
@@ -65,7 +65,9 @@ void GradientSum::make_folds(int lanes) {
     std::vector<Operation> operations;
     const Array<float> lane = of_lane(range);
     for (int level = 0; level < subtrees; ++level) {
-      const auto at = [&](int of) { return kept_[static_cast<std::size_t>(of)].floats().from(range.begin, range.size()); };
+      const auto at = [&](int of) {
+        return kept_[static_cast<std::size_t>(of)].floats().from(range.begin, range.size());
+      };
       operations.emplace_back(Sum{at(level), lane, !last && level + 1 == subtrees ? at(level + 1) : lane});
     }
     return operations;
@@ -84,17 +86,17 @@ void GradientSum::make_folds(int lanes) {
 }
 
 void* GradientSum::received(int s, int from) const {
-  const std::int64_t slot = from < world_.rank() ? from : from - 1;
+  const std::int64_t slot = from < carrier_.rank() ? from : from - 1;
   const Buffer& buffer = received_[static_cast<std::size_t>(s % kInFlight)];
-  return static_cast<char*>(buffer.data()) + slot * (buffer.bytes() / (world_.size() - 1));
+  return static_cast<char*>(buffer.data()) + slot * (buffer.bytes() / (carrier_.size() - 1));
 }
 
 void GradientSum::make_pack() {
   std::vector<Operation> operations;
   auto* message = static_cast<char*>(messages_.data());
-  for (int p = 0; p < world_.size(); ++p) {
+  for (int p = 0; p < carrier_.size(); ++p) {
     const Parcel to = parcel(shards_.segments() - 1, p);
-    if (p == world_.rank() || !to.lists()) continue;
+    if (p == carrier_.rank() || !to.lists()) continue;
     operations.emplace_back(PackRows{of_lane(to.rows), of_lane(to.rows), to.row, to.list_in(message)});
     packed_.push_back({p, to, message});
     message += aligned(to.most_bytes());
@@ -112,11 +114,11 @@ void GradientSum::pack() {
 
 // What all processes have of this one's piece is added, into the place that it has here.
 std::unique_ptr<Executable> GradientSum::make_tree(int s) {
-  const Parcel mine = parcel(s, world_.rank());
+  const Parcel mine = parcel(s, carrier_.rank());
   std::vector<Array<float>> before, behind;
-  SumRows rows{of_lane(mine.rows), mine.row, world_.rank(), {}};
-  for (int p = 0; p < world_.size(); ++p) {
-    const bool own = p == world_.rank();
+  SumRows rows{of_lane(mine.rows), mine.row, carrier_.rank(), {}};
+  for (int p = 0; p < carrier_.size(); ++p) {
+    const bool own = p == carrier_.rank();
     void* message = own ? nullptr : received(s, p);
     before.push_back(own ? of_lane(mine.before) : mine.before_in(message));
     behind.push_back(own ? of_lane(mine.behind) : mine.behind_in(message));
@@ -137,35 +139,34 @@ void GradientSum::end_lane(int lane) {
 
 void GradientSum::segment_final(int s) {
   if (!last_lane_.empty() && last_lane_[static_cast<std::size_t>(s)]) last_lane_[static_cast<std::size_t>(s)]->run();
-  if (world_.size() == 1) return;
+  if (carrier_.size() == 1) return;
   if (begun_ - finished_ == kInFlight) finish_segment(finished_);
   const bool last = s + 1 == shards_.segments();
   if (last) pack();
-  backend_.wait();
-  const std::int64_t most = parcel(s, world_.rank()).most_bytes();
-  std::vector<World::Piece> sends(static_cast<std::size_t>(world_.size())), receives = sends;
-  for (int p = 0; p < world_.size(); ++p) {
-    if (p == world_.rank()) continue;
+  const std::int64_t most = parcel(s, carrier_.rank()).most_bytes();
+  std::vector<Carrier::Piece> sends(static_cast<std::size_t>(carrier_.size())), receives = sends;
+  for (int p = 0; p < carrier_.size(); ++p) {
+    if (p == carrier_.rank()) continue;
     const Parcel to = parcel(s, p);
-    if (!to.lists()) sends[static_cast<std::size_t>(p)] = to.sent(of_lane(to.before).data);
+    if (!to.lists()) sends[static_cast<std::size_t>(p)] = to.sent(backend_, carrier_, of_lane(to.before).data);
     receives[static_cast<std::size_t>(p)] = {received(s, p), most};
   }
   for (const Packed& packed : packed_)
-    if (last) sends[static_cast<std::size_t>(packed.to)] = packed.parcel.sent(packed.message);
-  tickets_[static_cast<std::size_t>(s)] = world_.begin_exchange(sends, receives);
+    if (last) sends[static_cast<std::size_t>(packed.to)] = packed.parcel.sent(backend_, carrier_, packed.message);
+  tickets_[static_cast<std::size_t>(s)] = carrier_.begin_exchange(sends, receives);
   begun_ = s + 1;
 }
 
 void GradientSum::finish_segment(int s) {
   const auto begun = std::chrono::steady_clock::now();
-  world_.finish(tickets_[static_cast<std::size_t>(s)]);
+  carrier_.finish(tickets_[static_cast<std::size_t>(s)]);
   waited_s_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
   if (const auto& tree = tree_[static_cast<std::size_t>(s)]) tree->run();
   finished_ = s + 1;
 }
 
 void GradientSum::finish() {
-  if (world_.size() == 1) return;
+  if (carrier_.size() == 1) return;
   while (finished_ < begun_) finish_segment(finished_);
   begun_ = finished_ = 0;
 }

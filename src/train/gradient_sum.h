@@ -1,6 +1,6 @@
-// From the gradients of micro-batches to the gradient of a step, over lanes and processes. A lane adds its micro-batches
-// in order; lanes are added as the leaves of a fixed binary tree, ((0 + 1) + (2 + 3)) + ..., so that the sum depends on
-// their number and not on how many processes share them. Ours.
+// From the gradients of micro-batches to the gradient of a step, over lanes and processes. A lane adds its
+// micro-batches in order; lanes are added as the leaves of a fixed binary tree, ((0 + 1) + (2 + 3)) + ..., so that the
+// sum depends on their number and not on how many processes share them. Ours.
 //
 // A process holds `lanes` of them that follow one another, a power of two: a whole subtree. What it has added goes to
 // the elements' owners (train/shards.h) segment by segment, as the backward pass of its last micro-batch leaves them
@@ -10,12 +10,12 @@
 #include <array>
 #include <cstdint>
 #include <memory>
-#include <utility>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ops/buffer.h"
-#include "parallel/world.h"
+#include "parallel/carrier.h"
 #include "train/parcel.h"
 #include "train/shards.h"
 
@@ -23,22 +23,22 @@ namespace longstride {
 
 class GradientSum {
  public:
-  // The backend's memory must be the host's where there are several processes. `shards` and `world` outlive it. tokens:
-  // of this process's step.
-  GradientSum(Backend& backend, std::int64_t store_elements, int lanes, const Shards& shards, World& world,
+  // carrier: of the backend's memory between the processes. `shards` and `carrier` outlive it. tokens: of this
+  // process's step.
+  GradientSum(Backend& backend, std::int64_t store_elements, int lanes, const Shards& shards, Carrier& carrier,
               std::int64_t tokens);
 
   // What passes add to: zero where a lane begins, which the owner sees to.
   const Buffer& lane() const { return lane_; }
 
-  void end_lane(int lane);        // any but this process's last: keeps it, and makes lane() zero
-  void segment_final(int s);      // of the last lane, in order
-  void finish();                  // all segments: mine() then holds the whole step's gradient
+  void end_lane(int lane);                       // any but this process's last: keeps it, and makes lane() zero
+  void segment_final(int s);                     // of the last lane, in order
+  void finish();                                 // all segments: mine() then holds the whole step's gradient
   double waited_s() const { return waited_s_; }  // for others, since the step began
   void begin_step() { waited_s_ = 0; }
 
   // The step's gradient of the elements needed(s, rank).
-  Array<float> mine(int s) const { return of_lane(shards_.needed(s, world_.rank())); }
+  Array<float> mine(int s) const { return of_lane(shards_.needed(s, carrier_.rank())); }
 
   static std::vector<std::pair<std::string, std::int64_t>> memory(std::int64_t store_elements, int lanes,
                                                                   const Shards& shards, int rank, std::int64_t tokens);
@@ -55,7 +55,7 @@ class GradientSum {
 
   Backend& backend_;
   const Shards& shards_;
-  World& world_;
+  Carrier& carrier_;
   const std::int64_t tokens_;
   Buffer lane_;
   std::vector<Buffer> kept_;                            // sums of 1, 2, 4, ... lanes before this one
@@ -72,7 +72,7 @@ class GradientSum {
   Buffer messages_;             // with lists, to the others: of the last segment
   std::vector<Packed> packed_;  // what lies there, by rank
   std::unique_ptr<Executable> pack_;
-  std::vector<World::Ticket> tickets_;
+  std::vector<Carrier::Ticket> tickets_;
   int begun_ = 0, finished_ = 0;
   double waited_s_ = 0;
 };

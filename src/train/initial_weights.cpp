@@ -45,6 +45,8 @@ void require_fit(const std::string& path, const ModelConfig& then, const ModelCo
   }
 }
 
+std::string kind_words(const std::string& kind) { return kind == "image" ? "pictures" : kind; }
+
 }  // namespace
 
 void settle_initial_weights(Config& config) {
@@ -69,13 +71,24 @@ void settle_initial_weights(Config& config) {
   training.init_sha256 = hash;
 }
 
+void require_kind_of_weights(const Config& config, const std::string& run) {
+  const std::string& init = config.training.init;
+  if (init.empty()) return;
+  const std::string learned = checkpoint_config(init).data.kind, kind = find_kind(config.data, run);
+  if (learned.empty() || learned == kind) return;
+  throw_invalid(
+      fmt::format("training.init: the weights of \"{}\" have learned {} and mean nothing to {}, which the data are; "
+                  "name data of their kind, or train without --init",
+                  init, kind_words(learned), kind_words(kind)));
+}
+
 std::string config_to_begin_with(const std::string& run) {
   Config config = checkpoint_config(run, "best");
   config.training.init = run;
   nlohmann::json all = nlohmann::json::parse(write_config(config));
   nlohmann::json &data = all["data"], &training = all["training"];
-  for (const char* key : {"paths", "split", "unreadable", "cache"}) data.erase(key);
-  if (data["kind"] == "text") data.erase("kind");  // which would take pictures and sound for bytes
+  // The kind is that of the files, which must be the weights' (require_kind_of_weights): "text" would take any bytes.
+  for (const char* key : {"kind", "paths", "split", "unreadable", "cache"}) data.erase(key);
   for (const char* key : {"warmup_steps", "init_sha256", "threads", "device", "precision", "recompute"})
     training.erase(key);
   return all.dump();

@@ -33,5 +33,7 @@ inline constexpr std::int64_t kCarrierBytes = 24 << 20;
 // they were not measured on a card yet.
 inline constexpr std::int64_t kCardProgramBytes = 64 << 20;
 inline constexpr std::int64_t kCardHostBytes = 400 << 20;
+// An estimate too: of the card's memory, what its carrier has for what is on its way to other cards.
+inline constexpr std::int64_t kCardCarrierBytes = 512 << 20;
 
 }  // namespace longstride

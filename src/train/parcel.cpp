@@ -3,6 +3,8 @@
 #include "train/parcel.h"
 
 #include <cassert>
+#include <cstddef>
+#include <vector>
 
 #include "ops/memory.h"
 
@@ -23,7 +25,7 @@ Parcel parcel_of(const Shards& shards, const ElementRange& piece, const ElementR
   if (rows.size() == 0 || tokens >= shards.tables().rows) return whole;
   const Parcel listed{
       {piece.begin, rows.begin}, rows, {rows.end, piece.end}, shards.tables().row, shards.most_rows(rows, tokens)};
-  return listed.most_bytes() <= World::kMostOpenBytes ? listed : whole;
+  return listed.most_bytes() <= Carrier::kMostOpenBytes ? listed : whole;
 }
 
 }  // namespace
@@ -45,8 +47,12 @@ RowList Parcel::list_in(void* message) const {
           array_at<float>(message, values_at(), most * row)};
 }
 
-World::Piece Parcel::sent(void* message) const {
-  const std::int64_t listed = lists() ? list_in(message).count[0] : 0;
+Carrier::Piece Parcel::sent(Backend& backend, const Carrier& carrier, void* message) const {
+  if (!lists() || !carrier.takes_shorter()) return {message, most_bytes()};
+  backend.wait();
+  std::vector<std::byte> staging;
+  const void* count = backend.readable(list_in(message).count.data, kCount, staging);
+  const std::int64_t listed = *static_cast<const std::int64_t*>(count);
   assert(listed <= most);
   return {message, bytes(listed)};
 }

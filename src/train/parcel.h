@@ -7,8 +7,9 @@
 #include <cstdint>
 
 #include "longstride/config.h"
+#include "ops/backend.h"
 #include "ops/update.h"
-#include "parallel/world.h"
+#include "parallel/carrier.h"
 #include "train/shards.h"
 
 namespace longstride {
@@ -31,8 +32,9 @@ struct Parcel {
   Array<float> before_in(void* message) const;
   Array<float> behind_in(void* message) const;
   RowList list_in(void* message) const;  // where it lists
-  // What is sent of a message, in the host's memory.
-  World::Piece sent(void* message) const;
+  // What is sent of a message in the backend's memory: it ends with the last row that it lists, where the carrier takes
+  // that.
+  Carrier::Piece sent(Backend& backend, const Carrier& carrier, void* message) const;
 
  private:
   std::int64_t whole_at() const;  // bytes from the message's beginning

@@ -22,6 +22,8 @@ namespace {
 
 // Choosing to keep all activations: only where the run then leaves this share of what is free to others.
 constexpr double kShareOfFreeMemory = 0.8;
+// What is advised still fits where a little less is free by then.
+constexpr double kShareOfAdvice = 0.95;
 
 void add_parameters(Plan& plan, const ParameterTable& table) {
   plan.parameters = table.count();
@@ -65,7 +67,9 @@ void sum_memory(Plan& plan, const Config& config, Backend& backend, DType type, 
   parts.emplace_back("workspace", training.workspace);
   if (samples(config) && share.rank == 0)
     for (const auto& part : Engine::memory(backend, config.model, engine_shape(config, type))) parts.push_back(part);
-  parts.emplace_back("program", plan.device == "cpu" ? program_bytes(share) : kCardProgramBytes);
+  const bool carries = share.processes > 1 && backend.why_no_carrier().empty();
+  const std::int64_t of_card = kCardProgramBytes + (carries ? kCardCarrierBytes : 0);
+  parts.emplace_back("program", plan.device == "cpu" ? program_bytes(share) : of_card);
   plan.total_bytes = 0;
   for (const auto& [name, bytes] : parts) plan.total_bytes += bytes;
 }
@@ -83,14 +87,16 @@ Plan without_advice(const Config& config, int processes, int rank) {
   plan.device = facts.device;
   plan.device_name = facts.name;
   plan.memory_available_bytes = facts.memory_available_bytes;
-  if (plan.device != "cpu") {
-    plan.host_bytes = host_bytes(config, table, share);
-    plan.host_available_bytes = machine_info().memory_available_bytes;
-  }
   const PrecisionChoice choice = resolved(config.training.precision, *backend);
   plan.precision = choice.precision;
   plan.precision_reason = choice.reason;
   const DType type = type_of(plan.precision);
+  if (plan.device != "cpu") {
+    plan.host_bytes = host_bytes(config, table, share);
+    if (processes > 1 && !backend->why_no_carrier().empty())
+      plan.host_bytes += TrainState::detour_bytes(config.model, config.training, type, processes, rank);
+    plan.host_available_bytes = machine_info().memory_available_bytes;
+  }
   plan.sent_bytes_per_step = sent_bytes_per_step(config.model, config.training, type, processes, rank);
   plan.recompute = config.training.recompute == Recompute::automatic ? Recompute::none : config.training.recompute;
   const auto bytes = [&](bool recompute) {
@@ -109,12 +115,32 @@ Plan without_advice(const Config& config, int processes, int rank) {
   return plan;
 }
 
+// What a run needs at least, without a look at its programs: weights and what comes with them, and the inputs of all
+// blocks but one, float32, which wait for the way back whatever is computed once more.
+double least_bytes(const Config& config, DType type, const Share& share) {
+  double sum = 0;
+  for (const auto& [name, bytes] : TrainState::memory(config.model, config.training, type, share.processes, share.rank))
+    sum += static_cast<double>(bytes);
+  const double rows = static_cast<double>(config.training.batch) * static_cast<double>(config.model.context);
+  return sum + static_cast<double>(config.model.layers - 1) * rows * static_cast<double>(config.model.width) * 4;
+}
+
 }  // namespace
 
 Plan plan_training(const Config& config, int processes, int rank) {
   Plan plan = without_advice(config, processes, rank);
-  const auto fits = [&](const Config& other) { return without_advice(other, processes, rank).fits; };
-  if (!plan.fits) plan.advice = advice_for(config, fits);
+  if (plan.fits) return plan;
+  const double free = kShareOfAdvice * static_cast<double>(plan.memory_available_bytes),
+               free_on_host = kShareOfAdvice * static_cast<double>(plan.host_available_bytes);
+  // Automatic choices are made as if there were no less; a precision that is left to the machine is what it was.
+  const auto fits = [&](const Config& other) {
+    const bool automatic = other.training.precision == Precision::automatic;
+    const DType type = type_of(automatic ? plan.precision : other.training.precision);
+    if (least_bytes(other, type, {processes, rank}) > free) return false;
+    const Plan made = without_advice(other, processes, rank);
+    return static_cast<double>(made.total_bytes) <= free && static_cast<double>(made.host_bytes) <= free_on_host;
+  };
+  plan.advice = advice_for(config, fits);
   return plan;
 }
 

@@ -16,17 +16,22 @@ std::int64_t RowWeights::bytes(const Shards& shards, std::int64_t tokens) {
   return bytes;
 }
 
-RowWeights::RowWeights(Backend& backend, const Shards& shards, World& world, std::int64_t tokens, Array<float> all,
+RowWeights::RowWeights(Backend& backend, const Shards& shards, Carrier& carrier, std::int64_t tokens, Array<float> all,
                        Array<float> own, Array<float> gradient)
-    : backend_(backend), shards_(shards), world_(world), all_(all), own_(own), memory_(backend, bytes(shards, tokens)) {
+    : backend_(backend),
+      shards_(shards),
+      carrier_(carrier),
+      all_(all),
+      own_(own),
+      memory_(backend, bytes(shards, tokens)) {
   backend.zero(memory_.data(), memory_.bytes());  // numbers of rows that are not there are sent too
   std::vector<Operation> put;
   auto* message = static_cast<char*>(memory_.data());
-  for (int p = 0; p < world.size(); ++p) {
+  for (int p = 0; p < carrier.size(); ++p) {
     const Parcel& parcel = parcels_.emplace_back(parcel_of_rows(shards, p, tokens));
     messages_.push_back(message);
     if (!parcel.lists()) continue;
-    const bool mine = p == world.rank();
+    const bool mine = p == carrier.rank();
     if (mine) pack_ = compile_bound(backend, {PackRows{gradient, own, parcel.row, parcel.list_in(message)}});
     if (!mine || own.data != all_of(p).data) put.emplace_back(PutRows{all_of(p), parcel.row, parcel.list_in(message)});
     message += aligned(parcel.most_bytes());
@@ -39,12 +44,12 @@ Array<float> RowWeights::all_of(int p) const {
   return rows.size() > 0 ? all_.from(rows.begin - shards_.tables().range.begin, rows.size()) : Array<float>{};
 }
 
-World::Ticket RowWeights::begin(Which which) {
+Carrier::Ticket RowWeights::begin(Which which) {
   listed_ = which == Which::moved;
   if (listed_ && pack_) pack_->run();
-  std::vector<World::Piece> places;
-  for (int p = 0; p < world_.size(); ++p) {
-    const bool mine = p == world_.rank();
+  std::vector<Carrier::Piece> places;
+  for (int p = 0; p < carrier_.size(); ++p) {
+    const bool mine = p == carrier_.rank();
     const Parcel& parcel = parcels_[static_cast<std::size_t>(p)];
     const Array<float> whole = all_of(p);
     if (listed_ && parcel.lists()) {
@@ -54,10 +59,9 @@ World::Ticket RowWeights::begin(Which which) {
       places.push_back({whole.data, whole.count * 4});
     }
   }
-  backend_.wait();
-  const auto me = static_cast<std::size_t>(world_.rank());
-  if (listed_ && parcels_[me].lists()) places[me] = parcels_[me].sent(messages_[me]);
-  return world_.begin_share(places);
+  const auto me = static_cast<std::size_t>(carrier_.rank());
+  if (listed_ && parcels_[me].lists()) places[me] = parcels_[me].sent(backend_, carrier_, messages_[me]);
+  return carrier_.begin_share(places);
 }
 
 void RowWeights::end() {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ops/buffer.h"
-#include "parallel/world.h"
+#include "parallel/carrier.h"
 #include "train/parcel.h"
 #include "train/shards.h"
 
@@ -16,14 +16,14 @@ namespace longstride {
 class RowWeights {
  public:
   // all: the weights of all rows, as passes read them. own: of those that this process moves, where it moves them; may
-  // be their place in `all`. gradient: of the same rows. tokens: of a step of all processes. `shards` and `world`
-  // outlive it.
-  RowWeights(Backend& backend, const Shards& shards, World& world, std::int64_t tokens, Array<float> all,
+  // be their place in `all`. gradient: of the same rows. tokens: of a step of all processes. `shards` and
+  // `carrier` outlive it.
+  RowWeights(Backend& backend, const Shards& shards, Carrier& carrier, std::int64_t tokens, Array<float> all,
              Array<float> own, Array<float> gradient);
 
   // Begins to bring rows to all: those with a gradient in this step, which alone may have moved, or every one.
   enum class Which : std::uint8_t { moved, every };
-  World::Ticket begin(Which which);
+  Carrier::Ticket begin(Which which);
   void end();  // when that is finished: all weights are in their places
 
   // What it holds, as memory does.
@@ -34,7 +34,7 @@ class RowWeights {
 
   Backend& backend_;
   const Shards& shards_;
-  World& world_;
+  Carrier& carrier_;
   Array<float> all_, own_;
   std::vector<Parcel> parcels_;  // by process
   std::vector<void*> messages_;  // of those that list

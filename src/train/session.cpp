@@ -43,6 +43,7 @@ Session::Session(Backend& backend, const Config& config, const Plan& plan, doubl
       trainer_(backend, config, data, state_, world) {
   if (samples(config) && is_first())
     engine_.emplace(backend, config.model, engine_shape(config, type_of(config.training.precision)), state_.weights());
+  if (!state_.detour().empty()) note(state_.detour());
 }
 
 void Session::note(const std::string& sentence) const {
@@ -187,8 +188,8 @@ void Session::go_on(TrainResult& result) {
   }
   result.stopped_early = lost_patience() && !reached_end();
   if (result.stopped_early)
-    note("stopped early: the last " + std::to_string(progress_.since_best) +
-         " validations were no better than that of step " + with_commas(progress_.best_step) +
+    note("stopped early: the last " + counted(progress_.since_best, "validation") +
+         (progress_.since_best == 1 ? " was" : " were") + " no better than that of step " + with_commas(progress_.best_step) +
          ", whose checkpoint is the best; --resume --steps N or --minutes M goes on all the same");
   if (done() && progress_.step > 0) {
     finish();
@@ -209,6 +210,7 @@ TrainResult Session::run() {
   agree();
   TrainResult result;
   if (finished_) {
+    note_finished();
     result.stopped_early = lost_patience() && !reached_end();
     test(result);
     result.interrupted = stopped() && result.test_bits < 0;

@@ -15,10 +15,10 @@
 #include "longstride/plan.h"
 #include "longstride/train.h"
 #include "model/engine.h"
+#include "parallel/world.h"
 #include "train/journal.h"
 #include "train/run_directory.h"
 #include "train/state.h"
-#include "parallel/world.h"
 #include "train/trainer.h"
 
 namespace longstride {
@@ -51,6 +51,7 @@ class Session {
   void begin_with(const std::string& path);
   Progress load(std::int64_t step);
   void resume_first();
+  void note_finished() const;
   void take_end(const Config& written);  // options_.steps or minutes; written: config.json as it is
   void follow_schedule();
   void share_progress();
@@ -70,7 +71,7 @@ class Session {
   void step();
   void step_or_save();
   StepReport report(const Trainer::Result& result, double rate, double step_s);
-  void give_up(const std::string& first);  // what was not finite
+  void give_up(const std::string& first);                                 // what was not finite
   bool due(std::int64_t last_step, double last_s, double minutes) const;  // not at this step yet, and long ago
   void between_steps();
   void go_on(TrainResult& result);  // to the end, or until the run is stopped
@@ -82,7 +83,7 @@ class Session {
   void validate(std::int64_t tokens);
   void make_sample(double seconds);  // takes about so many at most
   bool write_sample(double begun, double seconds);
-  void save();                       // where anything is new
+  void save();  // where anything is new
   void mark_best();
   void finish();
   double final_seconds() const;  // for each of what is done at the end

@@ -11,6 +11,22 @@
 
 namespace longstride {
 
+namespace {
+
+// How long a run was planned to be: 3 minutes, 1,000 steps.
+std::string length_words(const TrainingConfig& training) {
+  return training.minutes > 0 ? fmt::format("{:.4g} minute{}", training.minutes, training.minutes == 1 ? "" : "s")
+                              : counted(training.steps, "step");
+}
+
+}  // namespace
+
+void Session::note_finished() const {
+  const std::string end = reached_end() ? "after its " + length_words(config_.training)
+                                        : "stopped early after " + counted(progress_.step, "step");
+  note("the run is finished, " + end + "; with --steps N or --minutes M, counted from its beginning, it goes on");
+}
+
 void Session::start() {
   const TrainingConfig& training = config_.training;
   if (training.init.empty())
@@ -92,6 +108,8 @@ void Session::resume_first() {
   started_ = Clock::now();
   agreed_.elapsed = elapsed_before_;
   finished_ = saved_ && done() && is_complete() && Journal::says_finished(*run_, progress_.step);
+  if (observer_.resumed)
+    observer_.resumed({progress_.step, run_->checkpoint_path(progress_.step), progress_.elapsed_s, finished_});
   if (finished_) return;
   journal_.emplace(*run_, &progress_, [this](const std::string& sentence) { note(sentence); });
   take_origin();
@@ -106,20 +124,15 @@ void Session::take_end(const Config& written) {
   const double used = progress_.elapsed_s / 60;
   if (options_.steps && now.steps < progress_.step)
     throw_invalid(
-        fmt::format("--steps: counts from the run's beginning, and it has made {} steps; needs at least as "
-                    "many, got {}",
-                    with_commas(progress_.step), now.steps));
+        fmt::format("--steps: counts from the run's beginning, and it has made {}; needs at least as many, got {}",
+                    counted(progress_.step, "step"), now.steps));
   if (options_.minutes && now.minutes < used)
     throw_invalid(
         fmt::format("--minutes: counts from the run's beginning, and it has trained for {:.4g} minutes; needs "
                     "at least as many, got {}",
                     used, now.minutes));
-  const auto words = [](const TrainingConfig& training) {
-    return training.minutes > 0 ? fmt::format("{:.4g} minutes", training.minutes)
-                                : fmt::format("{} steps", with_commas(training.steps));
-  };
   note(fmt::format("the run of {} becomes one of {}: from step {} on its learning rate is that of such a run",
-                   words(then), words(now), with_commas(progress_.step + 1)));
+                   length_words(then), length_words(now), with_commas(progress_.step + 1)));
 }
 
 // Where the run's end was moved: the share of time at which warm-up ended is one of the time that is planned now, and

@@ -16,14 +16,14 @@ Buffer zeros(Backend& backend, std::int64_t bytes) {
 
 // Begins to bring everyone's pieces of segment s to all, each where place(s, p) says that it lies.
 template <class Place>
-void begin_share(World& world, int s, const Place& place, std::vector<World::Ticket>& tickets) {
-  std::vector<World::Piece> places;
-  for (int p = 0; p < world.size(); ++p) places.push_back(place(s, p));
-  tickets.push_back(world.begin_share(places));
+void begin_share(Carrier& carrier, int s, const Place& place, std::vector<Carrier::Ticket>& tickets) {
+  std::vector<Carrier::Piece> places;
+  for (int p = 0; p < carrier.size(); ++p) places.push_back(place(s, p));
+  tickets.push_back(carrier.begin_share(places));
 }
 
-void finish(World& world, const std::vector<World::Ticket>& tickets) {
-  for (const World::Ticket ticket : tickets) world.finish(ticket);
+void finish(Carrier& carrier, const std::vector<Carrier::Ticket>& tickets) {
+  for (const Carrier::Ticket ticket : tickets) carrier.finish(ticket);
 }
 
 // ((0 + 1) + (2 + 3)) + ... of a power of two.
@@ -41,6 +41,8 @@ TrainState::TrainState(Backend& backend, const ModelConfig& model, const Trainin
       table_(model),
       training_(training),
       world_(world),
+      carriage_(backend, world),
+      carrier_(carriage_.carrier()),
       lanes_(static_cast<int>(training.lanes) / world.size()),
       shards_(table_, world.size()),
       floats_(table_),
@@ -50,7 +52,7 @@ TrainState::TrainState(Backend& backend, const ModelConfig& model, const Trainin
       first_moment_(zeros(backend, shards_.moved_elements(world.rank()) * 4)),
       second_moment_(zeros(backend, first_moment_.bytes())),
       average_(zeros(backend, training.ema > 0 ? first_moment_.bytes() : 0)),
-      gradients_(backend, table_.store_elements(), lanes_, shards_, world,
+      gradients_(backend, table_.store_elements(), lanes_, shards_, carrier_,
                  tokens_of_step(model, training) / world.size()),
       rounded_(zeros(backend, activations == DType::bfloat16 ? table_.store_elements() * 2 : 0)),
       staging_(backend, splits_ ? std::max(kPutAtOnce, floats_.elements() - shards_.tables().range.size()) * 4 : 0),
@@ -69,7 +71,7 @@ void TrainState::make_row_weights(std::int64_t tokens) {
   const auto own = [&](const Array<float>& piece, const ElementRange& of_piece) {
     return piece.from(mine.begin - of_piece.begin, mine.size());
   };
-  row_weights_.emplace(backend_, shards_, world_, tokens, weights_.floats().from(place, tables.size()),
+  row_weights_.emplace(backend_, shards_, carrier_, tokens, weights_.floats().from(place, tables.size()),
                        own(own_weights(last), shards_.moved(last, world_.rank())),
                        own(gradients_.mine(last), shards_.needed(last, world_.rank())));
 }
@@ -81,7 +83,8 @@ Array<float> TrainState::own_weights(int segment) const {
 }
 
 Array<float> TrainState::moved(const Buffer& mine, int segment) const {
-  return mine.floats().from(shards_.place_of_moved(segment, world_.rank()), shards_.moved(segment, world_.rank()).size());
+  return mine.floats().from(shards_.place_of_moved(segment, world_.rank()),
+                            shards_.moved(segment, world_.rank()).size());
 }
 
 // Neighbours of the same decay are moved by one operation, tables that move by rows by one each. A gap between them
@@ -95,7 +98,7 @@ void TrainState::add_adamw(std::vector<Operation>& update, int segment) const {
     const auto joins = [&](const Parameter& p) { return !entry.by_rows && !p.by_rows && p.decay == entry.decay; };
     do ++next;
     while (next < entries.size() && joins(entries[next]));
-    const std::int64_t end = entry.by_rows          ? entry.offset + entry.count
+    const std::int64_t end = entry.by_rows           ? entry.offset + entry.count
                              : next < entries.size() ? entries[next].offset
                                                      : table_.store_elements();
     const std::int64_t from = std::max(entry.offset, mine.begin), count = std::min(end, mine.end) - from;
@@ -121,15 +124,15 @@ void TrainState::add_adamw(std::vector<Operation>& update, int segment) const {
 void TrainState::make_programs() {
   begin_ = compile_bound(backend_, {Zero{gradients_.lane().floats()}, Zero{sums_.floats()}});
   const Array<double> squares = array(static_cast<double*>(squares_.data()), square_sums_of(table_.store_elements()));
-  std::vector<Operation> sums, update = {GradientNorm{squares, bits(), training_.clip, norm(), scale()}}, exchange, round;
+  std::vector<Operation> sums, update = {GradientNorm{squares, bits(), training_.clip, norm(), scale()}}, exchange,
+                               round;
   for (int s = shards_.segments() - 1; s >= 0; --s) {
     const ElementRange summed = shards_.summed(s, world_.rank()), mine = shards_.moved(s, world_.rank());
     if (summed.size() > 0)  // gaps hold 0
       sums.emplace_back(SquareSums{gradients_.mine(s).from(0, summed.size()),
                                    squares.from(summed.begin / kSquareSumsChunk, square_sums_of(summed.size()))});
     add_adamw(update, s);
-    if (average_ && mine.size() > 0)
-      exchange.emplace_back(Exchange{own_weights(s), moved(average_, s)});
+    if (average_ && mine.size() > 0) exchange.emplace_back(Exchange{own_weights(s), moved(average_, s)});
     for (const ElementRange& part : {shards_.before_rows(s, world_.rank()), shards_.behind_rows(s, world_.rank())})
       if (splits_ && part.size() > 0)
         round.emplace_back(Round{own_weights(s).from(part.begin - mine.begin, part.size()),
@@ -164,11 +167,24 @@ std::vector<std::pair<std::string, std::int64_t>> TrainState::memory(const Model
   return parts;
 }
 
+// Weights all at once, after the gradients of two segments that are sent and received.
+std::int64_t TrainState::detour_bytes(const ModelConfig& model, const TrainingConfig& training, DType activations,
+                                      int processes, int rank) {
+  const ParameterTable table(model);
+  const Shards shards(table, processes);
+  const bool rounded = activations == DType::bfloat16;
+  const std::int64_t tokens = tokens_of_step(model, training);
+  const auto gradients = GradientSum::memory(table.store_elements(), 1, shards, rank, tokens / processes);
+  std::int64_t longest = 0;
+  for (int s = 0; s < shards.segments(); ++s) longest = std::max(longest, shards.segment(s).size() * 4);
+  return gradients.back().second + 2 * longest + table.store_elements() * (rounded ? 2 : 4) +
+         (rounded ? FloatTensors(table).elements() * 4 : 0) + RowWeights::bytes(shards, tokens);
+}
+
 void TrainState::put_mine(const Buffer& mine, const std::vector<float>& values) {
   for (int s = 0; s < shards_.segments(); ++s) {
     const Array<float> to = moved(mine, s);
-    if (to.count > 0)
-      backend_.upload(to.data, values.data() + shards_.moved(s, world_.rank()).begin, to.count * 4);
+    if (to.count > 0) backend_.upload(to.data, values.data() + shards_.moved(s, world_.rank()).begin, to.count * 4);
   }
 }
 
@@ -263,15 +279,17 @@ TrainState::Sums TrainState::update(double rate, std::int64_t update) {
   return {sums[0], sums[1], gradients_.waited_s()};
 }
 
-// The backend may keep what it made of these bytes before others arrived in their place.
-void TrainState::take_note(void* memory, std::int64_t bytes) { backend_.copy(memory, memory, bytes); }
+// Where others wrote into its memory the backend may keep what it made of the bytes that were there.
+void TrainState::take_note(void* memory, std::int64_t bytes) {
+  if (backend_.memory_is_hosts()) backend_.copy(memory, memory, bytes);
+}
 
 // The tensors that are read in float32: everyone's pieces of them, end to end, then each to its place.
 void TrainState::share_floats() {
-  std::vector<World::Piece> places;
+  std::vector<Carrier::Piece> places;
   float* at = staging_.f32();
   for (int p = 0; p < world_.size(); ++p) {
-    World::Piece& all = places.emplace_back(World::Piece{at, 0});
+    Carrier::Piece& all = places.emplace_back(Carrier::Piece{at, 0});
     for (const FloatTensors::Piece& piece : pieces_[static_cast<std::size_t>(p)]) {
       const ElementRange range = shards_.moved(piece.segment, p);
       if (p == world_.rank())
@@ -280,7 +298,7 @@ void TrainState::share_floats() {
       all.bytes += piece.count * 4;
     }
   }
-  world_.finish(world_.begin_share(places));
+  carrier_.finish(carrier_.begin_share(places));
   at = staging_.f32();
   for (const std::vector<FloatTensors::Piece>& of_process : pieces_) {
     for (const FloatTensors::Piece& piece : of_process) {
@@ -294,19 +312,18 @@ void TrainState::share_floats() {
 void TrainState::share_weights(RowWeights::Which rows) {
   if (world_.size() > 1) {
     if (splits_ && round_) round_->run();
-    backend_.wait();
     const std::int64_t width = splits_ ? 2 : 4;  // bytes
     auto* store = static_cast<char*>(splits_ ? rounded_.data() : weights_.data());
     const auto piece = [&](const ElementRange& range) {
-      return World::Piece{store + range.begin * width, range.size() * width};
+      return Carrier::Piece{store + range.begin * width, range.size() * width};
     };
     const auto before = [&](int s, int p) { return piece(shards_.before_rows(s, p)); };
     const auto behind = [&](int s, int p) { return piece(shards_.behind_rows(s, p)); };
-    std::vector<World::Ticket> tickets;
+    std::vector<Carrier::Ticket> tickets;
     if (row_weights_) tickets.push_back(row_weights_->begin(rows));
-    for (int s = 0; s < shards_.segments(); ++s) begin_share(world_, s, before, tickets);
-    if (row_weights_) begin_share(world_, shards_.segments() - 1, behind, tickets);
-    finish(world_, tickets);
+    for (int s = 0; s < shards_.segments(); ++s) begin_share(carrier_, s, before, tickets);
+    if (row_weights_) begin_share(carrier_, shards_.segments() - 1, behind, tickets);
+    finish(carrier_, tickets);
     if (row_weights_) row_weights_->end();
     take_note(store, table_.store_elements() * width);
     if (splits_) share_floats();

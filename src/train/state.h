@@ -1,10 +1,10 @@
 // All that training carries from step to step: weights, moments, average, and where it stands. What is saved here and
 // the configuration determine every later step, to the bit.
 //
-// Where several processes train (parallel/world.h), each holds all weights as passes read them, and moments and average of
-// the elements that it moves (train/shards.h); where passes read most weights rounded to bfloat16 (train/float_tensors.h)
-// it holds in float32 only what they read so, and what it moves. Everything but const functions is then called by all of
-// them, in the same order.
+// Where several processes train (parallel/world.h), each holds all weights as passes read them, and moments and average
+// of the elements that it moves (train/shards.h); where passes read most weights rounded to bfloat16
+// (train/float_tensors.h) it holds in float32 only what they read so, and what it moves. Everything but const functions
+// is then called by all of them, in the same order.
 #pragma once
 
 #include <cmath>
@@ -22,6 +22,7 @@
 #include "model/parameters.h"
 #include "ops/buffer.h"
 #include "parallel/world.h"
+#include "train/carriage.h"
 #include "train/float_tensors.h"
 #include "train/gradient_sum.h"
 #include "train/progress.h"
@@ -36,20 +37,25 @@ class TrainState {
   // `world` outlives it; its size divides training.lanes.
   TrainState(Backend& backend, const ModelConfig& model, const TrainingConfig& training, DType activations,
              World& world = world_of_one());
+  ~TrainState() { carriage_.end(); }  // before the memory that it carries
+
+  // Where what the processes exchange takes a detour: why (train/carriage.h).
+  const std::string& detour() const { return carriage_.detour(); }
 
   void initialise(std::int64_t seed);
   void initialise_from(const std::string& path);  // a .safetensors file of the same table. Errors: corrupt_data
 
-  // A step: begin; for each lane of this process passes that add to outputs(), each lane but the last ended by end_lane;
-  // update. While the last pass of all runs its marks are handed to segment_final, in order, if exchanges() says so.
-  void begin();  // gradients and bits are 0
+  // A step: begin; for each lane of this process passes that add to outputs(), each lane but the last ended by
+  // end_lane; update. While the last pass of all runs its marks are handed to segment_final, in order, if exchanges()
+  // says so.
+  void begin();                         // gradients and bits are 0
   int lanes() const { return lanes_; }  // of this process
   void end_lane(int lane);
   bool exchanges() const { return lanes_ > 1 || world_.size() > 1; }
   void segment_final(int segment) { gradients_.segment_final(segment); }
   struct Sums {
-    double bits = 0;  // of all losses of the step
-    double norm = 0;  // of the whole gradient, before clipping
+    double bits = 0;      // of all losses of the step
+    double norm = 0;      // of the whole gradient, before clipping
     double waited_s = 0;  // of the step, for other processes
     bool finite() const { return std::isfinite(bits) && std::isfinite(norm); }
   };
@@ -57,9 +63,7 @@ class TrainState {
   // nothing changes.
   Sums update(double rate, std::int64_t update);
 
-  Weights weights() const {
-    return {&table_, weights_.f32(), rounded_.bf16(), splits_ ? &floats_.places() : nullptr};
-  }
+  Weights weights() const { return {&table_, weights_.f32(), rounded_.bf16(), splits_ ? &floats_.places() : nullptr}; }
   TrainingOutputs outputs() const { return {{&table_, gradients_.lane().f32(), nullptr}, bits()}; }
   const ParameterTable& table() const { return table_; }
 
@@ -89,6 +93,9 @@ class TrainState {
   static std::vector<std::pair<std::string, std::int64_t>> memory(const ModelConfig& model,
                                                                   const TrainingConfig& training, DType activations,
                                                                   int processes, int rank);
+  // Of the host's memory, at most, where what several processes exchange goes through it (detour()).
+  static std::int64_t detour_bytes(const ModelConfig& model, const TrainingConfig& training, DType activations,
+                                   int processes, int rank);
 
  private:
   Array<double> bits() const { return array(static_cast<double*>(sums_.data()), 1); }
@@ -102,7 +109,7 @@ class TrainState {
   void make_row_weights(std::int64_t tokens);
   void share_weights(RowWeights::Which rows);
   void exchange();
-  bool averages() const { return training_.ema > 0; }  // also where this process moves nothing
+  bool averages() const { return training_.ema > 0; }         // also where this process moves nothing
   Array<float> moved(const Buffer& mine, int segment) const;  // of what this process keeps
   Array<float> own_weights(int segment) const;                // the float32 weights that it moves
   // Elements, 1 MiB: however large a table is, the host holds no second one.
@@ -119,22 +126,24 @@ class TrainState {
   ParameterTable table_;
   TrainingConfig training_;
   World& world_;
+  Carriage carriage_;
+  Carrier& carrier_;
   int lanes_;
   Shards shards_;
   FloatTensors floats_;
-  bool splits_;      // float32 weights among processes
-  Buffer weights_;   // float32, as passes read them: of all parameters, or of floats_
-  Buffer masters_;   // float32, of the elements that this process moves; empty where weights_ hold them
+  bool splits_;     // float32 weights among processes
+  Buffer weights_;  // float32, as passes read them: of all parameters, or of floats_
+  Buffer masters_;  // float32, of the elements that this process moves; empty where weights_ hold them
   Buffer first_moment_, second_moment_;  // of the elements that this process moves
   Buffer average_;                       // of the same; empty where there is none
   GradientSum gradients_;
-  Buffer rounded_;    // bfloat16; empty with float32 activations. Among processes only what is read rounded is kept up
-  Buffer staging_;    // of what is rounded once; and weights of floats_, by who moves them
+  Buffer rounded_;  // bfloat16; empty with float32 activations. Among processes only what is read rounded is kept up
+  Buffer staging_;  // of what is rounded once; and weights of floats_, by who moves them
   std::vector<std::vector<FloatTensors::Piece>> pieces_;  // of floats_, by process
   std::optional<RowWeights> row_weights_;                 // of several processes
-  Buffer sums_;       // bits, norm (double), scale (float)
-  Buffer lane_bits_;  // of this process's lanes (double)
-  Buffer squares_;    // sums of the gradient's chunks (double)
+  Buffer sums_;                                           // bits, norm (double), scale (float)
+  Buffer lane_bits_;                                      // of this process's lanes (double)
+  Buffer squares_;                                        // sums of the gradient's chunks (double)
   std::unique_ptr<Executable> begin_, square_sums_, update_, exchange_, round_;
 };
 

@@ -21,11 +21,16 @@ const float* TrainState::values(const Buffer& buffer, const Parameter& entry, st
     const ElementRange of_entry{entry.offset, entry.offset + entry.count}, of_segment = shards_.segment(s);
     if (intersection(of_entry, of_segment).size() == 0) continue;
     std::vector<World::Piece> sends(static_cast<std::size_t>(world_.size())), receives = sends;
+    std::vector<std::byte> own;
     const ElementRange mine = shards_.moved(s, world_.rank()), sent = intersection(of_entry, mine);
-    if (sent.size() > 0) sends[0] = {moved(buffer, s).from(sent.begin - mine.begin, sent.size()).data, sent.size() * 4};
+    if (sent.size() > 0) {
+      const Array<float> piece = moved(buffer, s).from(sent.begin - mine.begin, sent.size());
+      sends[0] = {const_cast<void*>(backend_.readable(piece.data, piece.count * 4, own)), piece.count * 4};
+    }
     for (int p = 0; first && p < world_.size(); ++p) {
       const ElementRange piece = intersection(of_entry, shards_.moved(s, p));
-      if (piece.size() > 0) receives[static_cast<std::size_t>(p)] = {all + piece.begin - entry.offset, piece.size() * 4};
+      if (piece.size() > 0)
+        receives[static_cast<std::size_t>(p)] = {all + piece.begin - entry.offset, piece.size() * 4};
     }
     world_.exchange(sends, receives);
   }
@@ -38,7 +43,8 @@ void TrainState::save(const std::string& checkpoint, const Config& config, const
   const auto of = [&](const Buffer& buffer) {
     return [&](const Parameter& entry) { return values(buffer, entry, staging); };
   };
-  const ParameterValues trained = of(this->trained()), average = of(average_), m = of(first_moment_), v = of(second_moment_);
+  const ParameterValues trained = of(this->trained()), average = of(average_), m = of(first_moment_),
+                        v = of(second_moment_);
   const bool averaging = averages();
   if (world_.rank() != 0) {  // takes part in what the first one writes, in its order
     std::vector<const ParameterValues*> written = {&trained, &m, &v};

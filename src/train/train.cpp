@@ -6,6 +6,7 @@
 #include <string>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "io/system.h"
 #include "io/words.h"
@@ -23,14 +24,23 @@ namespace longstride {
 
 namespace {
 
-void require_memory(const Plan& plan) {
+// What helps a run that goes on: its settings are what they are, and recomputation changes no bit.
+std::string advice_to_go_on(const Plan& plan) {
+  const std::int64_t saved = plan.bytes_without_recomputation - plan.bytes_with_recomputation;
+  const bool helps = plan.recompute == Recompute::none && plan.total_bytes - saved <= plan.memory_available_bytes &&
+                     plan.host_bytes <= plan.host_available_bytes;
+  return helps ? "with \"recompute\": \"block\" in its config.json it fits" : "it goes on where more are free";
+}
+
+void require_memory(const Plan& plan, bool goes_on) {
   if (plan.fits) return;
   const bool on_host = plan.total_bytes <= plan.memory_available_bytes;
   const auto needed = static_cast<double>(on_host ? plan.host_bytes : plan.total_bytes),
              free = static_cast<double>(on_host ? plan.host_available_bytes : plan.memory_available_bytes);
   const std::string where = plan.device == "cpu" ? "" : on_host ? " beside the card's" : " of " + plan.device_name;
   throw Error(ErrorKind::exhausted, "train: this run needs " + gigabytes(needed) + " of memory" + where + ", " +
-                                        gigabytes(free) + " are free; " + plan.advice);
+                                        gigabytes(free) + " are free; " +
+                                        (goes_on ? advice_to_go_on(plan) : plan.advice));
 }
 
 // The first process's, in all of them.
@@ -52,6 +62,8 @@ std::unique_ptr<Dataset> open_data(World& world, const Config& config, const Tra
 // The configuration that a run goes on with: its own, with the end and the place of the data that were asked for now.
 Config config_to_go_on(const RunDirectory& run, const Config& asked, const TrainOptions& options, const Noted& note) {
   if (options.steps && options.minutes) throw_invalid("--steps and --minutes: a run ends by one of them, got both");
+  if (options.minutes && !(*options.minutes > 0))
+    throw_invalid(fmt::format("--minutes: needs a number above 0, got {}", *options.minutes));
   Config config = config_to_resume(run, note);
   if (options.steps) {
     config.training.steps = *options.steps;
@@ -60,15 +72,27 @@ Config config_to_go_on(const RunDirectory& run, const Config& asked, const Train
   if (options.minutes) config.training.minutes = *options.minutes;
   if (!asked.data.paths.empty()) config.data.paths = asked.data.paths;
   check(config);
+  config.training.precision = precision_of_run(run, config);
   return config;
 }
 
 // The session says what becomes of the end; what else differs was edited.
-void note_edits(const RunDirectory& run, Config config, const Noted& note) {
+void note_edits(const RunDirectory& run, const Config& used, const Noted& note) {
   const TrainingConfig written = run.config().training;
+  Config config = on_machine(used, written);
   config.training.steps = written.steps;
   config.training.minutes = written.minutes;
   note_config_changes(run, config, note);
+}
+
+// Parts that rounding or data.split left nothing of.
+void note_empty_parts(const Dataset& data, const Noted& note) {
+  const bool valid = data.part(Split::valid).size() > 0, test = data.part(Split::test).size() > 0;
+  if (valid && test) return;
+  const std::string parts = valid ? "the test part is" : test ? "the validation part is" : "validation and test are";
+  note(fmt::format(
+      "{} empty (data.split is [{}]): {}", parts, fmt::join(data.config().split, ", "),
+      valid ? "there will be no test bits" : "nothing is validated, and no checkpoint is known as the best"));
 }
 
 void require_validation(const Config& config, const Dataset& data) {
@@ -92,6 +116,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   require_same_start(world, asked, options);
   if (!options.resume && first) {
     settle_initial_weights(config);
+    require_kind_of_weights(config, options.out);
     RunDirectory::check_initial_weights(options.out, config.training.init);
   }
   std::optional<RunDirectory> run;
@@ -105,7 +130,8 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   config = shared(world, config);
   TrainingConfig here = config.training;  // threads and device, which are no part of what a run is, as they were set
   if (asked.training.device != Device::automatic) here.device = asked.training.device;
-  check_device(here.device);
+  TrainingConfig mine = here;
+  mine.device = device_among(world, here.device);
   config = on_machine(config, TrainingConfig());
   const std::unique_ptr<Dataset> data = open_data(world, config, options, note);
   require_same(world, "train: the data", data->describe());
@@ -113,16 +139,19 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   data->require_context(Split::train, config.model.context);
   require_validation(config, *data);
   if (first) data->require_vocabulary(data->part(Split::all), config.model.vocabulary, options.stop);
-  const Plan plan = plan_training(on_machine(config, here), world.size(), world.rank());
-  require_memory(plan);
+  Plan plan = plan_training(on_machine(config, mine), world.size(), world.rank());
+  require_memory(plan, options.resume);
   config.training.precision = plan.precision;
   config.training.recompute = plan.recompute;
   config = shared(world, config);
-  if (options.resume && first)
+  if (options.resume && first) {
+    if (run->config().training.precision != here.precision) plan.precision_reason = "as chosen when the run began";
     note_edits(*run, config, note);
-  else if (first)
+  } else if (first) {
     run->begin(on_machine(config, here));
-  const std::unique_ptr<Backend> backend = make_backend(here.device);
+  }
+  if (first) note_empty_parts(*data, note);
+  const std::unique_ptr<Backend> backend = make_backend(mine.device);
   const double peak = backend->product_rate(type_of(config.training.precision));
   Session session(*backend, config, plan, peak, std::move(run), *data, options, observer, world);
   if (options.resume)

@@ -118,6 +118,24 @@ TEST_F(GoingOnCommands, PicturesAreLookedAtWithWhatIsLeftOut) {
   ASSERT_EQ(preview["notes"].size(), 1u) << preview;
   EXPECT_NE(preview["notes"][0].get<std::string>().find("torn.npy"), std::string::npos);
   EXPECT_EQ(read("window.png").substr(1, 3), "PNG");
+  EXPECT_EQ(refused({"info", "--data", path("pictures"), "--set", "data.image_size=[4,4]", "--window", path("w.wav")}),
+            "longstride info: --window: a picture is written; needs a name that ends in .png, got \"/w.wav\"\n");
+}
+
+// Notes are no results: they come first, and on standard error.
+TEST_F(GoingOnCommands, WhatIsToBeSaidOfDataComesBeforeThem) {
+  write("few", "abc");
+  const Finished few = run({"info", "--data", path("few")});
+  ASSERT_EQ(few.status, 0) << few.err;
+  EXPECT_NE(few.err.find("longstride info: nothing is left for validation: 0.05 of 3 bytes is less than one; "),
+            std::string::npos)
+      << few.err;
+  EXPECT_EQ(few.out.find("nothing is left"), std::string::npos) << few.out;
+  const Finished quiet = run({"info", "--data", path("few"), "--json", "--quiet"});
+  EXPECT_EQ(quiet.err, "");
+  EXPECT_EQ(quiet.json()["notes"].size(), 2u) << quiet.out;  // the test part is empty too
+  EXPECT_EQ(run({"info", "--data", path("text")}).err, "");
+  EXPECT_EQ(run({"info", "--data", path("few"), "--set", "data.split=[1,0,0]"}).err, "");  // as it was asked for
 }
 
 TEST_F(GoingOnCommands, TheMachineIsWhatIsLeftToSay) {

@@ -121,6 +121,54 @@ TEST_F(Looking, ATerminalGetsNoCommandsAndNoBytesThatAreNoText) {
   ::close(terminal);
 }
 
+TEST_F(Looking, WhatIsSaidStandsOnLinesOfItsOwnWhereBothStreamsAreOne) {
+  const auto joined = [&](const std::string& more) {
+    const std::string command = "'" LONGSTRIDE_PROGRAM "' sample '" + path("run") + "' --prompt 'line ' " + more;
+    const Finished done = finish(start_words({"sh", "-c", command + " 2>&1 | cat"}));
+    EXPECT_EQ(done.status, 0);
+    return done.out;
+  };
+  const std::string text = sample_of("60", {}).out;  // the context is 40
+  const std::string note = "longstride sample: at temperature 0.8, which suits text; --temperature takes another\n";
+  const std::string moved = "longstride sample: ";
+  const std::string all = joined("--tokens 60");
+  ASSERT_TRUE(all.starts_with(note + "line ")) << all;
+  const std::size_t second = all.find(moved, note.size());
+  ASSERT_NE(second, std::string::npos) << all;
+  EXPECT_EQ(all[second - 1], '\n');
+  const std::size_t end = all.find('\n', second);
+  std::string rest = all.substr(note.size(), second - note.size()) + all.substr(end + 1);
+  if (rest.size() > text.size()) rest.erase(second - note.size() - 1, 1);  // the line end that the note needed
+  EXPECT_EQ(rest, text);
+}
+
+TEST_F(Looking, WhatComputesIsSaidWithItsReasonWhereNobodyChose) {
+  const Finished evaluated = run({"evaluate", path("run"), "--data", path("text")});
+  EXPECT_NE(evaluated.err.find("longstride evaluate: in float32: as the run trained\n"), std::string::npos)
+      << evaluated.err;
+  const Finished sampled = sample({"--precision", "auto"});
+  const bool bfloat16 = sampled.err.find("longstride sample: in bfloat16: products of bfloat16 run at ") == 0;
+  const bool float32 = sampled.err.find("longstride sample: in float32: ") == 0;
+  EXPECT_TRUE(bfloat16 || float32) << sampled.err;
+  EXPECT_EQ(sample({}).err.find("in float32"), std::string::npos);
+  EXPECT_EQ(run({"evaluate", path("run"), "--data", path("text"), "--precision", "float32"}).err.find(": in "),
+            std::string::npos);
+}
+
+// A model of bytes scores any; that they are pictures by their name is said.
+TEST_F(Looking, MediaAreNotScoredAsTextWithoutAWord) {
+  write("photo.png", "\x89PNG\r\n\x1a\n and so on");
+  const std::string words =
+      "\"" + path("photo.png") +
+      "\" is no text by its name, and the model has learned from text: bytes are scored as they lie\n";
+  const Finished scored = run({"evaluate", path("run"), "--data", path("photo.png")});
+  EXPECT_EQ(scored.status, 0) << scored.err;
+  EXPECT_NE(scored.err.find(words), std::string::npos) << scored.err;
+  EXPECT_EQ(refused({"attention", path("run"), "--prime", path("photo.png")}),
+            "longstride attention: \"/photo.png\" is a picture, and the model has learned from text\n");
+  EXPECT_EQ(run({"evaluate", path("run"), "--data", path("text")}).err.find("no text"), std::string::npos);
+}
+
 TEST_F(Looking, APictureIsNoBeginningOfAText) {
   write("photo.jpg", "\xff\xd8\xff\xe0 and more");
   EXPECT_EQ(refused({"sample", path("run"), "--prime", path("photo.jpg")}),

@@ -178,14 +178,16 @@ TEST_F(ModelCommands, SampleRefusesInOneSentence) {
             "longstride sample: cannot read \"/none\": No such file or directory\n");
   EXPECT_EQ(refused({"sample", path("run"), "--prime", path("text"), "--prompt", "x"}),
             "longstride sample: --prime and --prompt: a sample begins with one of them, got both\n");
-  EXPECT_EQ(refused({"sample", path("run"), "--out", path("none/there.txt"), "--tokens", "2", "--quiet"}, 1),
-            "longstride sample: cannot write \"/none/there.txt\": No such file or directory\n");
+  EXPECT_EQ(refused({"sample", path("run"), "--out", path("none/there.txt"), "--tokens", "2", "--quiet"}),
+            "longstride sample: --out: cannot write \"/none/there.txt\": No such file or directory\n");
   EXPECT_FALSE(exists("none"));
 }
 
 TEST_F(ModelCommands, AFullStandardOutputIsAnErrorInOneSentence) {
   for (const std::vector<std::string>& command :
-       {std::vector<std::string>{"sample", path("run"), "--tokens", "5"}, {"info", path("run")}, {"train", "--help"}}) {
+       {std::vector<std::string>{"sample", path("run"), "--tokens", "5", "--temperature", "1"},
+        {"info", path("run")},
+        {"train", "--help"}}) {
     const Finished done = run(command, "/dev/full");
     EXPECT_EQ(done.status, 1);
     EXPECT_EQ(done.err, "longstride " + command[0] + ": cannot write standard output: No space left on device\n");

@@ -246,13 +246,19 @@ TEST_F(SampleMedia, PicturesRefuseWhatDoesNotFitInOneSentence) {
   }
   EXPECT_EQ(refused({"sample", path("run"), "--threads", "1", "--keep", "0.5"}),
             "longstride sample: --keep: says how much of --prime FILE is kept; give that too\n");
-  EXPECT_EQ(refused({"sample", path("run"), "--threads", "1", "--prime", path("text")}, 1),
+  EXPECT_EQ(refused({"sample", path("run"), "--threads", "1", "--prime", path("text")}),
             "longstride sample: \"/text\" is no picture: needs PNG, JPEG, .npy, or a raw array in a .bin\n");
+  EXPECT_EQ(refused({"evaluate", path("run"), "--data", path("text")}),
+            "longstride evaluate: \"/text\" is no picture: needs PNG, JPEG, .npy, or a raw array in a .bin\n");
+  const Finished scored = run({"evaluate", path("run"), "--data", given, "--threads", "1"});
+  EXPECT_NE(scored.err.find(" bits per dim so far"), std::string::npos) << scored.err;
+  EXPECT_EQ((scored.err + scored.out).find("per byte"), std::string::npos) << scored.err << scored.out;
+  EXPECT_EQ(run({"info", path("run")}).out.find("per byte"), std::string::npos);
   EXPECT_EQ(refused({"sample", path("run"), "--threads", "1", "--out", path("a.jpg")}),
             "longstride sample: --out: needs a name that ends in .png, or a folder that is there or ends in /, got "
             "\"/a.jpg\"\n");
-  EXPECT_EQ(refused({"sample", path("run"), "--threads", "1", "--out", path("none/a.png")}, 1),
-            "longstride sample: cannot write \"/none/a.png\": No such file or directory\n");
+  EXPECT_EQ(refused({"sample", path("run"), "--threads", "1", "--out", path("none/a.png")}),
+            "longstride sample: --out: cannot write \"/none/a.png\": No such file or directory\n");
 }
 
 TEST_F(SampleMedia, WithoutANameItTakesOneThatIsFreeAndSaysWhich) {
@@ -336,7 +342,9 @@ TEST_F(SampleMedia, SoundRefusesWhatDoesNotFitInOneSentence) {
   EXPECT_EQ(refused({"sample", path("run"), "--threads", "1", "--out", path("a.mp3")}),
             "longstride sample: --out: needs a name that ends in .wav, or a folder that is there or ends in /, got "
             "\"/a.mp3\"\n");
-  EXPECT_EQ(refused({"sample", path("run"), "--threads", "1", "--prime", path("text")}, 1)
+  EXPECT_EQ(refused({"sample", path("run"), "--threads", "1", "--out", "-"}),
+            "longstride sample: --out: standard output takes text alone; needs a name that ends in .wav, got \"-\"\n");
+  EXPECT_EQ(refused({"sample", path("run"), "--threads", "1", "--prime", path("text")})
                 .find("\"/text\" is no WAV or FLAC file"),
             std::string("longstride sample: ").size());
 }

@@ -79,6 +79,9 @@ TEST_F(Stopping, TakesTheSameRequestTwiceForOne) {
   wait_ms(300);
   EXPECT_TRUE(runs(process));
   EXPECT_EQ(read("err").find("Ctrl-\\"), std::string::npos) << read("err");
+  const std::string at_once = "longstride train: stopping; a step that is under way is finished and saved first\n";
+  EXPECT_NE(read("err").find(at_once), std::string::npos) << read("err");  // while the step goes on
+  EXPECT_EQ(read("err").find(at_once), read("err").rfind(at_once)) << read("err");
   wait_ms(1000);
   ::kill(process, SIGINT);  // who asks again after a while is told
   EXPECT_TRUE(comes([&] {
@@ -88,6 +91,13 @@ TEST_F(Stopping, TakesTheSameRequestTwiceForOne) {
   })) << read("err");
   EXPECT_TRUE(runs(process));
   kill_and_wait(process);
+}
+
+TEST_F(Stopping, SaysNothingWhereItIsToBeQuiet) {
+  const pid_t process = start_long("run", "--quiet");
+  ::kill(process, SIGINT);
+  EXPECT_EQ(finish(process).status, 130);
+  EXPECT_EQ(read("err"), "");
 }
 
 TEST_F(Stopping, LeavesIgnoredWhatItWasStartedToIgnore) {

@@ -65,6 +65,15 @@ TEST_F(Terminal, GetsPlainLinesWhereItObeysNone) {
   EXPECT_NE(text.find(" left  "), std::string::npos) << text;
 }
 
+// NO_COLOR is about colours: the line that renews itself has none.
+TEST_F(Terminal, HasALineThatRenewsItselfWithoutColoursToo) {
+  environment_ = {"TERM=xterm", "NO_COLOR=1"};
+  const std::string text = shown(run_of(20, "run"), false);
+  EXPECT_NE(text.find("\r\x1b[K"), std::string::npos) << text;
+  for (std::size_t at = 0; (at = text.find('\x1b', at)) != std::string::npos; ++at)
+    EXPECT_EQ(text.substr(at, 3), "\x1b[K") << text;
+}
+
 TEST_F(Terminal, GetsColoursUnlessTheyAreNotWanted) {
   const std::vector<std::string> pattern = {"pattern", "local(3)", "--length", "8"};
   environment_ = {"TERM=xterm", "NO_COLOR="};

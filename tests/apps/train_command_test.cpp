@@ -45,12 +45,30 @@ TEST_F(TrainCommand, WritesTheInitialWeightsWhereNoStepIsAskedFor) {
 
 TEST_F(TrainCommand, GoesOnWithNothingButTheRun) {
   train(2);
-  const Finished done = run({"train", "--resume", "--out", path("run"), "--batch", "9", "--json"});
+  const Finished done = run({"train", "--resume", "--out", path("run"), "--json"});
   EXPECT_EQ(done.status, 0) << done.err;
   EXPECT_EQ(done.json()["step"], 2);
-  EXPECT_NE(done.err.find("--resume goes on with the run's own configuration; --batch is not looked at"),
-            std::string::npos)
-      << done.err;
+}
+
+TEST_F(TrainCommand, RefusesToGoOnWithOtherSettings) {
+  train(2);
+  const std::string config = read("run/config.json");
+  const std::vector<std::vector<std::string>> others = {
+      {"--batch", "9"},           {"--learning-rate", "0.1"}, {"--set", "training.clip=2"},
+      {"--preset", "text-small"}, {"--init", path("run")},    {"--precision", "bfloat16"},
+      {"--layers", "3"}};
+  for (const auto& other : others) {
+    std::vector<std::string> arguments = {"train", "--resume", "--out", path("run"), "--steps", "4"};
+    arguments.insert(arguments.end(), other.begin(), other.end());
+    const std::string sentence = refused(arguments);
+    EXPECT_EQ(sentence.find("longstride train: " + other[0] + ": a run goes on with its own settings; --resume takes "),
+              0u)
+        << sentence;
+  }
+  EXPECT_NE(refused({"train", "--resume", "--batch", "3", "--seed", "4", "--out", path("run")})
+                .find(": --batch, --seed: a run goes on"),
+            std::string::npos);
+  EXPECT_EQ(read("run/config.json"), config);
 }
 
 TEST_F(TrainCommand, RefusesWhatCannotBeTrainedInOneSentence) {

@@ -69,6 +69,10 @@ TEST_F(PlanOnACard, CountsTheHostBesides) {
   EXPECT_GT(plan.host_bytes, kProgramBytes + kCardHostBytes);
   EXPECT_LT(plan.host_bytes, kProgramBytes + kCardHostBytes + (1 << 20));
   EXPECT_GT(plan.host_available_bytes, plan.host_bytes);
+  c.training.accumulate = 2, c.training.lanes = 2;
+  const std::int64_t detour = plan_training(c, 2, 1).host_bytes - kCarrierBytes - plan.host_bytes;
+  EXPECT_GT(detour, plan.parameters * 4) << "what two exchange goes through it";
+  EXPECT_LT(detour, plan.parameters * 4 * 6);
   c.training.device = Device::cpu;
   EXPECT_EQ(plan_training(c).host_bytes, 0);
 }

@@ -17,8 +17,8 @@
 namespace longstride::tests {
 namespace {
 
-// h' = h + dropout(branch) of a step, and y = f(norm(h') W^T), where h is written before each run. `marked`: with a
-// Mark.
+// h' = h + dropout(branch) of a step, and y = f(norm(h') W^T), where h is written before each run. `marked`: begins with
+// a Mark.
 class Small {
  public:
   static constexpr std::int64_t N = 6, C = 10, M = 14;
@@ -34,6 +34,7 @@ class Small {
     y_ = halves("y", Life::lasting, N, M);
     const Matrix normed = halves("normed", Life::passing, N, C);
     const auto of_rows = [&] { return program.array<float>("of rows", Life::passing, N); };
+    if (marked) program.add(Mark{});
     program.add(ResidualNorm{h_,
                              branch_,
                              {0.5f, 42, 3, 1},
@@ -44,7 +45,6 @@ class Small {
                              normed,
                              of_rows(),
                              of_rows()});
-    if (marked) program.add(Mark{});
     program.add(Linear{normed, w_, {}, Activation::gelu_sigmoid, {}, y_});
     executable_ = backend.compile(std::move(program));
     bind();
@@ -152,6 +152,15 @@ TEST(RecordedProgram, IsNotReplayedWhereSomebodyIsToldOfItsMarks) {
   EXPECT_EQ(replays.since(), 0);
   for (std::int64_t step = 5; step < 10; ++step) EXPECT_EQ(small.run(step), without_recording(*backend, step)) << step;
   EXPECT_EQ(replays.since(), 3);
+}
+
+TEST(RecordedProgram, KeepsItsInputsWhereOthersRunAtItsMarks) {
+  const auto backend = make_backend(Device::cuda);
+  Small small(*backend, true), other(*backend);
+  for (std::int64_t step = 0; step < 5; ++step) {
+    const auto at_mark = [&](const Mark&) { EXPECT_EQ(other.run(step + 7), without_recording(*backend, step + 7)); };
+    EXPECT_EQ(small.run(step, at_mark), without_recording(*backend, step)) << step;
+  }
 }
 
 TEST(RecordedProgram, IsNoneWhereTheHostBringsAddresses) {

@@ -386,7 +386,7 @@ TEST(Split, IsReadFromItsWord) {
     EXPECT_EQ(parse_split(to_string(split)), split);
   }
   EXPECT_EQ(error_words(ErrorKind::invalid_argument, [] { parse_split("dev"); }),
-            "split: needs train, valid, test or all, got \"dev\"");
+            "--split: needs train, valid, test or all, got \"dev\"");
 }
 
 }  // namespace

@@ -67,6 +67,14 @@ TEST_F(TokensOfFile, OfWhatCannotBeReadIsAnErrorThatNamesIt) {
   EXPECT_EQ(error_words(ErrorKind::corrupt_data, [&] { tokens_of_file(scratch / "empty", config); }),
             "\"" + (scratch / "empty") + "\" is empty");
   error_words(ErrorKind::invalid_argument, [&] { tokens_of_file(scratch / "missing", config); });
+  put(scratch / "torn.png", "no picture");  // passes itself off as one
+  put(scratch / "text", "no picture");
+  error_words(ErrorKind::corrupt_data, [&] { tokens_of_file(scratch / "torn.png", config); });
+  error_words(ErrorKind::invalid_argument, [&] { tokens_of_file(scratch / "text", config); });
+  put(scratch / "picture", encode_png(ramp(3, 2, 3)));
+  config.kind = "text";
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { tokens_of_file(scratch / "picture", config); }),
+            "\"" + (scratch / "picture") + "\" is a picture, and the model has learned from text");
 }
 
 }  // namespace

@@ -21,9 +21,9 @@ const fs::path kRoot = LONGSTRIDE_SOURCE_DIR;
 // The rooms, bottom to top, and the rooms each may include besides itself. The public headers are open to all.
 const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"pattern", {}},
-    {"ops", {"pattern"}},
-    {"cpu", {"ops", "pattern"}},  // implements ops/backend.h; no room includes it
-    {"cuda", {"ops", "pattern"}},  // likewise
+    {"ops", {"pattern", "parallel"}},
+    {"cpu", {"ops", "pattern"}},               // implements ops/backend.h; no room includes it
+    {"cuda", {"ops", "pattern", "parallel"}},  // likewise; brings its memory to other processes
     {"attention", {"ops", "pattern"}},
     {"io", {}},
     {"parallel", {"io"}},
@@ -44,6 +44,8 @@ const std::vector<std::pair<std::string, std::set<std::string>>> kOnlyIn = {
     {"omp.h", {"cpu"}},
     {"cuda_", {"cuda"}},
     {"cublas", {"cuda"}},
+    {"nccl", {"cuda"}},
+    {"dlfcn.h", {"cuda"}},
     {"png", {"io"}},
     {"jpeglib", {"io"}},
     {"sndfile", {"io"}},
@@ -51,7 +53,7 @@ const std::vector<std::pair<std::string, std::set<std::string>>> kOnlyIn = {
     {"CLI/", {"apps"}},
     {"iostream", {"apps"}},
     {"csignal", {"apps", "python"}},  // stopping is the program's affair; the library is given a flag
-    {"chrono",  // the model knows no clock
+    {"chrono",                        // the model knows no clock
      {"doctor", "train", "evaluate", "sample", "parallel", "cpu", "cuda", "io", "apps", "python"}},
 };
 

@@ -214,6 +214,32 @@ TEST(File, ADirectoryInTheFilesPlaceIsAnErrorAndLeavesNothing) {
   EXPECT_EQ(scratch.names(), std::vector<std::string>{"a"});
 }
 
+TEST(File, WhetherItCanBeWrittenIsKnownBeforeAndLeavesNothing) {
+  const Scratch scratch;
+  put(scratch / "there", "as it was");
+  for (const std::string& path : {scratch / "there", scratch / "absent", std::string("/dev/null")})
+    require_writable(path);
+  EXPECT_EQ(read_text(scratch / "there"), "as it was");
+  EXPECT_EQ(scratch.names(), std::vector<std::string>{"there"});
+  const auto refusal = [](const std::string& path) {
+    return error_words(ErrorKind::invalid_argument, [&] { require_writable(path); });
+  };
+  EXPECT_EQ(refusal(scratch / "none/file"),
+            "cannot write \"" + (scratch / "none/file") + "\": No such file or directory");
+  EXPECT_EQ(refusal(scratch / "there/file"), "cannot write \"" + (scratch / "there/file") + "\": Not a directory");
+  for (const std::string& folder : {scratch / "", std::string("."), std::string("..")})
+    EXPECT_EQ(refusal(folder), "cannot write \"" + folder + "\": Is a directory");
+  ASSERT_EQ(::mkfifo((scratch / "pipe").c_str(), 0600), 0);  // nobody reads it: opening it would wait
+  require_writable(scratch / "pipe");
+}
+
+TEST(File, SaysByItsFirstBytesWhichMediaItIs) {
+  for (const char* picture : {"\x89PNG\r\n\x1a\n", "\xff\xd8\xff\xe0", "GIF89a", "RIFF....WEBPVP8 "})
+    EXPECT_EQ(media_words(picture), "a picture");
+  for (const char* recording : {"fLaC", "RIFF....WAVEfmt "}) EXPECT_EQ(media_words(recording), "a recording");
+  for (const char* other : {"", "RIFF", "RIFF....AVI LIST", "a text", "\xff\xd8"}) EXPECT_EQ(media_words(other), "");
+}
+
 // RLIMIT_FSIZE makes write fail in its middle as a full disk does.
 TEST(File, AWriteThatTheSystemCutsLeavesTheOldFileAndNothingElse) {
   const Scratch scratch;

@@ -201,12 +201,14 @@ TEST(Config, SizesThatDoNotFitEachOtherAreErrors) {
   EXPECT_EQ(set_words("model.positions=[31, 33]"),
             "model.positions: the product of the extents must be at least model.context, got 31 x 33 = 1023 for a "
             "context of 1024 (model.context by default, model.positions from --set)");
-  EXPECT_EQ(error_words(ErrorKind::invalid_argument,
-                        [] {
-                          from_set({"model.context=1000000000", "training.batch=60000"});
-                        }),
-            "training.batch: 60000 windows of 1000000000 tokens through 4 layers of width 256 are more than any "
-            "machine holds; smaller ones are needed (from --set)");
+  EXPECT_EQ(
+      error_words(ErrorKind::invalid_argument,
+                  [] {
+                    from_set({"model.context=1000000000", "training.batch=60000"});
+                  }),
+      "training.batch, model.context, model.layers and model.width: 60000 x 1000000000 tokens through 4 layers of "
+      "width 256 are more than any machine holds; smaller numbers are needed (model.context from --set, "
+      "model.layers by default, model.width by default, training.batch from --set)");
   from_set({"model.positions=[1073741824, 1073741824, 1073741824, 1073741824]"});  // the product leaves 64 bits
 }
 
@@ -268,8 +270,7 @@ TEST(Config, IsWrittenWholeInAFixedOrderAndReadBack) {
       write_config(read_config({preset_json("enwik8")}, {"enwik8"}, {"data.paths=[\"a\", \"b\"]"}));
   EXPECT_TRUE(text.starts_with("{\n  \"model\": {\n    \"vocabulary\": 256,\n    \"context\": 12288,\n"));
   EXPECT_NE(text.find("    \"positions\": [96, 128],\n"), std::string::npos);
-  EXPECT_NE(text.find("  },\n  \"data\": {\n    \"kind\": \"text\",\n    \"paths\": [\"a\", \"b\"],\n"),
-            std::string::npos);
+  EXPECT_NE(text.find("  },\n  \"data\": {\n    \"kind\": \"\",\n    \"paths\": [\"a\", \"b\"],\n"), std::string::npos);
   EXPECT_TRUE(text.ends_with("\"sample_minutes\": 10\n  }\n}\n"));
   EXPECT_EQ(write_config(read_config({text}, {"run.json"}, {})), text);
 }

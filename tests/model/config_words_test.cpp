@@ -21,6 +21,16 @@ TEST(ConfigWords, NameTheKeyThatInitialsAndLongerNamesMean) {
   }
 }
 
+TEST(ConfigWords, AreLikelyMeantWhereFewLettersDiffer) {
+  const std::vector<std::string> known = {"data", "learning-rate", "prime", "stop"};
+  for (const auto& [word, meant] : std::vector<std::pair<std::string, std::string>>{
+           {"dta", "data"}, {"lr", "learning-rate"}, {"learnign-raet", "learning-rate"}, {"prme", "prime"}})
+    EXPECT_EQ(likely_word(word, known), meant) << word;
+  for (const char* word : {"prompt", "json", "d", "", "heads"})
+    EXPECT_EQ(likely_word(word, known), std::nullopt) << word;
+  EXPECT_EQ(likely_word("data", {}), std::nullopt);
+}
+
 TEST(ConfigWords, ValuesThatDoNotFitEachOtherSayWhereEachCameFrom) {
   const auto words = [](const std::vector<std::string>& assignments, const std::vector<std::string>& by) {
     return error_words(ErrorKind::invalid_argument,

@@ -178,3 +178,18 @@ def test_bfloat16_is_another_rounding_of_the_same_model(text_run, model):
     # 8 bits of mantissa in each of some products that are added.
     np.testing.assert_allclose(rounded.bits(TEXT), model.bits(TEXT), rtol=0.05)
     assert not np.array_equal(rounded.bits(TEXT), model.bits(TEXT))
+
+
+def test_data_are_described_as_the_program_describes_them(corpus, tmp_path):
+    told = program_json("info", "--data", corpus)
+    described = longstride.describe_data(corpus)
+    for key in ("kind", "data", "bytes", "train_bytes", "valid_bytes", "test_bytes", "order0_bits"):
+        assert getattr(described, key) == told[key], key
+    assert described.window.tobytes() == corpus.read_bytes()[: len(described.window)] and len(described.window) > 0
+    np.save(tmp_path / "few.npy", np.arange(3 * 4 * 5 * 3, dtype=np.uint8).reshape(3, 4, 5, 3))
+    few = longstride.describe_data(tmp_path / "few.npy", {"data.image_size": [4, 5]})
+    assert few.kind == "image" and few.valid_bytes == 0 and few.window.shape == (4, 5, 3)
+    np.testing.assert_array_equal(few.window, np.load(tmp_path / "few.npy")[0])
+    assert any(note.startswith("nothing is left for validation: 0.05 of 3 pictures") for note in few.notes)
+    with pytest.raises(FileNotFoundError):
+        longstride.describe_data(tmp_path / "none")

@@ -75,7 +75,7 @@ TEST(Picture, OfAnotherKindIsRefusedByNameEvenWhereTrainingSkips) {
   put(scratch / "a.txt", "no picture");
   DataConfig data = data_of(8, 8, 3);
   data.unreadable = Unreadable::skip;
-  EXPECT_EQ(error_words(ErrorKind::corrupt_data, [&] { read_picture(scratch / "a.txt", data); }),
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { read_picture(scratch / "a.txt", data); }),
             fmt::format("\"{}\" is no picture: needs PNG, JPEG, .npy, or a raw array in a .bin", scratch / "a.txt"));
 }
 

@@ -92,13 +92,57 @@ TEST_F(ConfigChanges, ThatTheWeightsDoNotDependOnEndInTheSameOnes) {
     EXPECT_EQ(one.read(tensor), other.read(other.tensor(tensor.name))) << tensor.name;
 }
 
+// What is left to the program stays so in config.json, and the sessions that go on take what was chosen first: here
+// what this machine would not choose, for one of the two precisions.
+TEST_F(ConfigChanges, AChoiceOfTheProgramIsKeptAndKnownAsOne) {
+  for (const auto& [precision, word] :
+       {std::pair(Precision::float32, "\"float32\""), {Precision::bfloat16, "\"bfloat16\""}}) {
+    fs::remove_all(path("run"));
+    Config c = config(6);
+    c.training.precision = precision;
+    run(c, "whole" + std::string(word).substr(1, 5));
+    run(c, "run", 3);
+    text_ = read_text(config_path());
+    edit("precision", "\"auto\"");
+    notes_.clear();
+    std::string reason;
+    TrainObserver observer;
+    observer.started = [&](const Config& used, const Plan& plan, const std::string&) {
+      EXPECT_EQ(used.training.precision, precision);
+      reason = plan.precision_reason;
+    };
+    observer.noted = [&](const std::string& sentence) { notes_ += sentence; };
+    train(Config(), {.out = path("run"), .resume = true}, observer);
+    EXPECT_EQ(notes_, "");
+    EXPECT_EQ(reason, "as chosen when the run began");
+    EXPECT_EQ(model_bytes("run"), model_bytes("whole" + std::string(word).substr(1, 5)));
+    EXPECT_NE(read_text(config_path()).find("\"precision\": \"auto\""), std::string::npos);
+    train(Config(), {.out = path("run"), .resume = true, .steps = 7}, observer);  // which writes it anew
+    EXPECT_NE(read_text(config_path()).find("\"precision\": \"auto\""), std::string::npos);
+    EXPECT_EQ(checkpoint_config(path("run"), "latest").training.precision, precision);
+  }
+}
+
+TEST_F(ConfigChanges, ConfigJsonKeepsWhatWasAskedForAndCheckpointsWhatWasChosen) {
+  Config c = config(2);
+  c.training.precision = Precision::automatic;
+  run(c, "run");
+  const Config asked = read_config({read_text(config_path())}, {"config.json"}, {});
+  EXPECT_EQ(asked.training.precision, Precision::automatic);
+  EXPECT_EQ(asked.training.recompute, Recompute::automatic);
+  const Config chosen = checkpoint_config(path("run"), "latest");
+  EXPECT_NE(chosen.training.precision, Precision::automatic);
+  EXPECT_NE(chosen.training.recompute, Recompute::automatic);
+}
+
 TEST_F(ConfigChanges, AMissingConfigIsTakenFromTheNewestCheckpoint) {
   run(config(6), "whole");
   start();
   fs::remove(config_path());
   run(Config(), "run", -1, true);
   EXPECT_EQ(notes_, "config.json is missing: the run goes on with the configuration of checkpoint 000000003\n");
-  EXPECT_EQ(read_text(config_path()), text_);
+  const std::size_t asked = text_.find("\"recompute\": \"auto\"");  // which no checkpoint knows: it has the choice
+  EXPECT_EQ(read_text(config_path()), text_.replace(asked, 19, "\"recompute\": \"none\""));
   EXPECT_EQ(model_bytes("run"), model_bytes("whole"));
   fs::remove(config_path());
   fs::remove_all(path("run/checkpoints"));

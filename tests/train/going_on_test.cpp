@@ -156,6 +156,10 @@ TEST_F(GoingOn, ARunThatGetsNoBetterEndsEarly) {
       << notes_;
   EXPECT_GE(result.test_bits, 0);
   EXPECT_TRUE(go_on("run").stopped_early);  // it stays ended
+  EXPECT_NE(
+      notes_.find("the run is finished, stopped early after 4 steps; with --steps N or --minutes M, counted from "),
+      std::string::npos)
+      << notes_;
   const TrainResult more = go_on("run", 60);
   EXPECT_EQ(more.step, 7);  // patience counts anew
   EXPECT_TRUE(more.stopped_early);

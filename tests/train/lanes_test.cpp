@@ -2,14 +2,17 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/file.h"
 #include "io/scratch.h"
 #include "model/engine.h"
 #include "parallel/world.h"
+#include "train/elsewhere.h"
 #include "train/trainer.h"
 
 namespace longstride {
@@ -42,12 +45,15 @@ class Lanes : public testing::Test {
     return config;
   }
 
+  using MakeBackend = std::function<std::unique_ptr<Backend>()>;
   // Steps of so many processes, from the beginning or from the checkpoint that lies in scratch, saved there.
-  Trained run(const Config& config, int processes, std::int64_t first, std::int64_t steps) const {
+  Trained run(
+      const Config& config, int processes, std::int64_t first, std::int64_t steps,
+      const MakeBackend& make = [] { return make_backend(Device::cpu); }) const {
     Trained all;
     run_threads(processes, [&](World& world) {
       const Dataset data(config.data);
-      const std::unique_ptr<Backend> backend = make_backend(Device::cpu);
+      const std::unique_ptr<Backend> backend = make();
       const DType type = config.training.precision == Precision::float32 ? DType::float32 : DType::bfloat16;
       TrainState state(*backend, config.model, config.training, type, world);
       Progress progress;
@@ -95,6 +101,49 @@ TEST_F(Lanes, GiveTheSameBitsInAnyNumberOfProcesses) {
       EXPECT_TRUE(shared.files == alone.files) << processes << " processes";
     }
     for (const double norm : alone.norms) EXPECT_GT(norm, c.training.clip);  // so that the norm decides about the bits
+  }
+}
+
+// A carrier that wants both sides to name the same number of bytes, and says where they do not.
+class EqualSizes final : public Carrier {
+ public:
+  EqualSizes(Backend& backend, World& world) : world_(world), carrier_(carrier_through_host(backend, world)) {}
+  int rank() const override { return world_.rank(); }
+  int size() const override { return world_.size(); }
+  bool takes_shorter() const override { return false; }
+  Ticket begin_exchange(std::span<const Piece> sends, std::span<const Piece> receives) override {
+    const auto others = static_cast<std::size_t>(size());
+    std::vector<std::int64_t> mine, all(others * others);
+    for (const Piece& piece : sends) mine.push_back(piece.bytes);
+    world_.all_gather(mine.data(), std::ssize(mine) * 8, all.data());
+    for (std::size_t p = 0; p < others; ++p)
+      EXPECT_EQ(receives[p].bytes, all[p * others + static_cast<std::size_t>(rank())]) << p << " to " << rank();
+    return carrier_->begin_exchange(sends, receives);
+  }
+  void finish(Ticket exchange) override { carrier_->finish(exchange); }
+
+ private:
+  World& world_;
+  std::unique_ptr<Carrier> carrier_;
+};
+
+TEST_F(Lanes, AreCarriedByWhoeverCarries) {
+  for (const auto& [type, buckets] : kKinds) {
+    const Config c = config(4, type, buckets);
+    const Trained alone = run(c, 1, 0, 2);
+    for (const bool equal : {false, true}) {
+      const auto make = [&] {
+        auto backend = std::make_unique<Elsewhere>();
+        if (equal)
+          backend->make = [](Backend& inner, World& world) { return std::make_unique<EqualSizes>(inner, world); };
+        return backend;
+      };
+      for (const int processes : {2, 4}) {
+        const Trained shared = run(c, processes, 0, 2, make);
+        EXPECT_EQ(shared.bits, alone.bits) << processes;
+        EXPECT_TRUE(shared.files == alone.files) << processes << " processes, " << buckets << " rows";
+      }
+    }
   }
 }
 
@@ -147,7 +196,8 @@ TEST_F(Lanes, SkipAStepTogether) {
   }
 }
 
-// Weights arrive from other processes behind the back of the device, which keeps products' weights in an order of its own.
+// Weights arrive from other processes behind the back of the device, which keeps products' weights in an order of its
+// own.
 TEST_F(Lanes, AreDecodedWithTheWeightsThatArrived) {
   std::vector<std::int32_t> prompt;  // long enough for tiles, whose products' weights are kept
   for (int i = 0; i < 300; ++i) prompt.push_back(i * i % 256);

@@ -5,8 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <memory>
 #include <utility>
 #include <vector>
+
+#include "parallel/world.h"
 
 namespace longstride {
 namespace {
@@ -73,10 +76,11 @@ TEST(Parcel, IsAsLongAsItsList) {
   ASSERT_TRUE(parcel.lists());
   EXPECT_EQ(parcel.whole(), 0);
   std::vector<std::byte> message(static_cast<std::size_t>(parcel.most_bytes()));
+  const std::unique_ptr<Backend> backend = make_backend(Device::cpu);
   for (const std::int64_t rows : {std::int64_t{0}, std::int64_t{1}, parcel.most}) {
     const RowList list = parcel.list_in(message.data());
     list.count[0] = rows;
-    const World::Piece sent = parcel.sent(message.data());
+    const Carrier::Piece sent = parcel.sent(*backend, world_of_one(), message.data());
     EXPECT_EQ(sent.data, message.data());
     EXPECT_EQ(static_cast<std::byte*>(sent.data) + sent.bytes,
               reinterpret_cast<std::byte*>(list.values.data + rows * 16));

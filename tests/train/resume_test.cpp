@@ -206,8 +206,10 @@ TEST_F(Resume, MakesTheLinkToTheBestCheckpointAnew) {
     run(every_step(true), "run", -1, true);
     EXPECT_TRUE(fs::is_symlink(link));
     EXPECT_EQ(fs::read_symlink(link), right);
+    EXPECT_EQ(notes_.find("the run is finished, after its 6 steps; "), 0u) << notes_;
+    EXPECT_EQ(std::count(notes_.begin(), notes_.end(), '\n'), 1) << notes_;
+    notes_.clear();
   }
-  EXPECT_EQ(notes_, "");
   for (const auto& entry : fs::directory_iterator(root_ / "run"))
     EXPECT_EQ(entry.path().string().find("partial"), std::string::npos) << entry.path();
 }

@@ -2,6 +2,7 @@
 // other way (cuda/host/memory.h).
 #include "cuda/card.h"
 
+#include <atomic>
 #include <chrono>
 #include <cstring>
 #include <utility>
@@ -20,7 +21,7 @@ namespace cuda {
 
 namespace {
 
-std::int64_t replayed = 0;
+std::atomic<std::int64_t> replayed = 0;
 
 struct Noted : Recorded {
   host::Work work;
@@ -44,6 +45,11 @@ namespace host {
 AttentionKernels& attention_kernels() {
   static AttentionKernels kernels = AttentionKernels::portable;
   return kernels;
+}
+
+std::vector<std::string>& names_of_cards() {
+  static std::vector<std::string> names = {"a card that is interpreted", "another one"};
+  return names;
 }
 
 }  // namespace host
@@ -121,7 +127,10 @@ std::string why_no_cuda(int) { return ""; }
 
 std::vector<CardInfo> cards() {
   const std::int64_t bytes = cuda::host::memory_use().all_bytes;
-  return {{"a card that is interpreted", "9.0", bytes, ""}, {"another one", "9.0", bytes, ""}};
+  std::vector<CardInfo> all;
+  for (const std::string& name : cuda::host::names_of_cards())
+    all.push_back({name, "9.0", bytes, "", "twin-" + std::to_string(all.size())});
+  return all;
 }
 
 std::string card_words() { return cards()[0].name; }

@@ -2,6 +2,7 @@
 #include "cuda/host/interpreter.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
 #include <cstring>
 #include <numeric>
@@ -14,16 +15,17 @@ namespace longstride::cuda::host {
 
 namespace {
 
-std::uint64_t& seed_of_next_launch() {
-  static std::uint64_t seed = 1;
+// Several twins launch at the same time where threads play processes.
+std::atomic<std::uint64_t>& seed_of_next_launch() {
+  static std::atomic<std::uint64_t> seed = 1;
   return seed;
 }
-bool& ranked() {
-  static bool every_block = false;
+std::atomic<bool>& ranked() {
+  static std::atomic<bool> every_block = false;
   return every_block;
 }
-std::int64_t& count_of_async_units() {
-  static std::int64_t count = 0;
+std::atomic<std::int64_t>& count_of_async_units() {
+  static std::atomic<std::int64_t> count = 0;
   return count;
 }
 

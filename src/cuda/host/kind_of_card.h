@@ -1,5 +1,8 @@
-// Which card the twin is of.
+// Which card the twin is of, and how many there are.
 #pragma once
+
+#include <string>
+#include <vector>
 
 #include "cuda/attention/attention_kernels.h"
 
@@ -7,5 +10,8 @@ namespace longstride::cuda::host {
 
 // Of programs that are compiled from now on; portable to begin with.
 AttentionKernels& attention_kernels();
+
+// By number, of those that a process is shown; two of them to begin with.
+std::vector<std::string>& names_of_cards();
 
 }  // namespace longstride::cuda::host

@@ -231,6 +231,7 @@ TEST(CardCalls, ACardIsChosenByItsNumberInEveryThread) {
             "; cuda:0 NVIDIA H200 (150.3 GB), cuda:1 NVIDIA L40S (51.5 GB)");
   ASSERT_EQ(cards().size(), 2u);
   EXPECT_EQ(cards()[1].capability, "8.9");
+  EXPECT_EQ(cards()[1].id, "GPU-a1a1a1a1-a1a1-a1a1-a1a1-a1a1a1a1a1a1");
 }
 
 // Each call that can fail, what asks for it, and the words for it.

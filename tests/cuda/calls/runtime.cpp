@@ -20,7 +20,8 @@ struct FakeStream {
 };
 struct FakeEvent {
   int card;
-  double done_ms = -1;  // when it was come to; -1: not yet
+  double done_ms = -1;      // when it was come to; -1: not yet
+  int asked = 0, done = 0;  // how often it was put into a stream, and come to
 };
 struct FakeGraph {
   Work recorded;
@@ -37,6 +38,7 @@ struct State {
   cudaError_t last = cudaSuccess;
   std::map<const char*, Allocation> memory;  // by address
   std::map<FakeStream*, std::unique_ptr<FakeStream>> streams;
+  std::map<cudaEvent_t, std::shared_ptr<FakeEvent>> events;  // work that is asked for holds them, too
 };
 State& state() {
   static State all;
@@ -60,14 +62,30 @@ FakeStream* of(cudaStream_t stream) {
   const auto found = state().streams.find(reinterpret_cast<FakeStream*>(stream));
   return found == state().streams.end() ? nullptr : found->first;
 }
-void finish(FakeStream& stream) {
-  for (const auto& piece : std::exchange(stream.asked, {})) {
-    piece();
-    state().now_ms += 1;
+std::shared_ptr<FakeEvent> of(cudaEvent_t event) {
+  const auto found = state().events.find(event);
+  return found == state().events.end() ? nullptr : found->second;
+}
+// As far as it comes. False: nothing was done.
+bool finish_own(FakeStream& stream) {
+  Work asked = std::exchange(stream.asked, {});
+  std::size_t done = 0;
+  try {
+    for (; done < asked.size(); ++done, state().now_ms += 1) asked[done]();
+  } catch (const NotYet&) {
+    stream.asked.insert(stream.asked.begin(), asked.begin() + static_cast<std::ptrdiff_t>(done), asked.end());
   }
+  return done > 0;
 }
 void finish_all() {
-  for (const auto& [stream, owned] : state().streams) finish(*stream);
+  for (bool any = true; any;) {
+    any = false;
+    for (const auto& [stream, owned] : state().streams) any = finish_own(*stream) || any;
+  }
+}
+void finish(FakeStream& stream) {
+  finish_own(stream);
+  if (!stream.asked.empty()) finish_all();
 }
 // What a recording may not hold: calls that wait, or that allocate.
 bool spoils_a_recording() {
@@ -97,12 +115,15 @@ bool touches_a_card(const void* memory) { return is_of_a_card(memory, 1); }
 Runtime& begin_runtime() {
   state().streams.clear();
   state().memory.clear();
+  state().events.clear();
   state().told = {};
   state().last = cudaSuccess;
   current = 0;
   return state().told;
 }
 Runtime& runtime() { return state().told; }
+
+void put_in_stream(cudaStream_t stream, std::function<void()> work) { ask(*of(stream), std::move(work)); }
 
 }  // namespace longstride::tests
 
@@ -140,6 +161,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->major = card.major;
   properties->minor = card.minor;
   properties->totalGlobalMem = static_cast<std::size_t>(card.memory_bytes);
+  std::memset(properties->uuid.bytes, 0xa0 + device, sizeof(properties->uuid.bytes));
   return cudaSuccess;
 }
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
@@ -310,37 +332,65 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t stream) {
   return cudaSuccess;
 }
 
-cudaError_t cudaEventCreate(cudaEvent_t* event) {
-  if (const cudaError_t error = begin_call("cudaEventCreate"); error != cudaSuccess) return answer(error);
-  *event = reinterpret_cast<cudaEvent_t>(new FakeEvent{current});
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  if (const cudaError_t error = begin_call("cudaEventCreateWithFlags"); error != cudaSuccess) return answer(error);
+  const auto made = std::make_shared<FakeEvent>(FakeEvent{current});
+  *event = reinterpret_cast<cudaEvent_t>(made.get());
+  state().events[*event] = made;
   ++runtime().events;
   return cudaSuccess;
 }
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  const cudaError_t error = begin_call("cudaEventCreate");
+  return error != cudaSuccess ? answer(error) : cudaEventCreateWithFlags(event, cudaEventDefault);
+}
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  if (event == nullptr) return answer(cudaErrorInvalidResourceHandle);
-  delete reinterpret_cast<FakeEvent*>(event);
+  if (state().events.erase(event) == 0) return answer(cudaErrorInvalidResourceHandle);
   --runtime().events;
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   if (const cudaError_t error = begin_call("cudaEventRecord"); error != cudaSuccess) return answer(error);
-  auto* const recorded = reinterpret_cast<FakeEvent*>(event);
+  const std::shared_ptr<FakeEvent> recorded = of(event);
   FakeStream* const in = of(stream);
-  if (in == nullptr || in->card != recorded->card) return answer(cudaErrorInvalidResourceHandle);
+  if (in == nullptr || recorded == nullptr || in->card != recorded->card) return answer(cudaErrorInvalidResourceHandle);
+  ++recorded->asked;
   ask(*in, [recorded] {
+    ++recorded->done;
     recorded->done_ms = state().now_ms;
     state().now_ms -= 1;  // it takes no time itself
   });
   return cudaSuccess;
 }
+// For what was asked for so far.
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
+  if (const cudaError_t error = begin_call("cudaStreamWaitEvent"); error != cudaSuccess) return answer(error);
+  const std::shared_ptr<FakeEvent> awaited = of(event);
+  FakeStream* const in = of(stream);
+  if (in == nullptr || awaited == nullptr || flags != 0) return answer(cudaErrorInvalidResourceHandle);
+  ask(*in, [awaited, times = awaited->asked] {
+    if (awaited->done < times) throw NotYet();
+    state().now_ms -= 1;
+  });
+  return cudaSuccess;
+}
+// Work goes on meanwhile; that it is done is said when somebody asks again.
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  if (const cudaError_t error = begin_call("cudaEventQuery"); error != cudaSuccess) return answer(error);
+  const std::shared_ptr<FakeEvent> awaited = of(event);
+  if (awaited == nullptr) return answer(cudaErrorInvalidResourceHandle);
+  if (awaited->done == awaited->asked) return cudaSuccess;
+  finish_all();
+  return answer(cudaErrorNotReady);
+}
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   if (const cudaError_t error = begin_call("cudaEventSynchronize"); error != cudaSuccess) return answer(error);
   finish_all();
-  return reinterpret_cast<FakeEvent*>(event)->done_ms < 0 ? answer(cudaErrorNotReady) : cudaSuccess;
+  return of(event)->done_ms < 0 ? answer(cudaErrorNotReady) : cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float* taken_ms, cudaEvent_t begin, cudaEvent_t end) {
   if (const cudaError_t error = begin_call("cudaEventElapsedTime"); error != cudaSuccess) return answer(error);
-  const double from = reinterpret_cast<FakeEvent*>(begin)->done_ms, to = reinterpret_cast<FakeEvent*>(end)->done_ms;
+  const double from = of(begin)->done_ms, to = of(end)->done_ms;
   if (from < 0 || to < 0) return answer(cudaErrorNotReady);
   *taken_ms = static_cast<float>(to - from);
   return cudaSuccess;

@@ -1,5 +1,6 @@
-// A CUDA runtime without a card: runtime.cpp answers the calls that cuda/card.cpp makes, found by the linker in the
-// place of the library. Tests say here what the machine has and which calls fail, and see what was asked for.
+// A CUDA runtime without a card: runtime.cpp answers the calls that cuda/card.cpp and cuda/nccl_carrier.cpp make, found
+// by the linker in the place of the library. Tests say here what the machine has and which calls fail, and see what was
+// asked for.
 //
 // Work of a stream is done as late as the documentation of the calls allows: when somebody waits. Each piece takes one
 // millisecond. What lies in host memory counts as pinned, so that a copy waits, too. Memory of a card begins as NaN.
@@ -8,6 +9,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -35,5 +37,10 @@ struct Runtime {
 // of each thread, which is the first again on the calling one.
 Runtime& begin_runtime();
 Runtime& runtime();
+
+// Work of another library's calls, in the stream's order. Where it throws NotYet the stream waits with it: it is tried
+// again when somebody waits or asks.
+struct NotYet {};
+void put_in_stream(cudaStream_t stream, std::function<void()> work);
 
 }  // namespace longstride::tests
