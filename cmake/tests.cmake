@@ -162,7 +162,7 @@ if(LONGSTRIDE_HAS_CUDA)
   target_compile_options(card_primitives PRIVATE ${LONGSTRIDE_CUDA_OPTIONS})
   set(sources $<TARGET_OBJECTS:operation_tests> $<TARGET_OBJECTS:card_primitives>
               ${PROJECT_SOURCE_DIR}/tests/cuda/card/order.cpp ${PROJECT_SOURCE_DIR}/tests/cuda/devices.cpp)
-  foreach(source network primitives step train)
+  foreach(source network passing_sums primitives step train)
     list(APPEND sources ${PROJECT_SOURCE_DIR}/tests/cuda/${source}_test.cpp)
   endforeach()
   add_executable(card_test ${sources})

@@ -62,8 +62,8 @@ namespace {
 constexpr std::size_t kStackBytes = 256 << 10;  // touched as far as it is used
 constexpr std::uint64_t kSeldom = 32;           // waiting fibers are asked at one switch in so many, or if none can run
 constexpr std::size_t kGroup = 32;              // fibers that have one rank: a warp's threads
-constexpr std::uint64_t kRanked = 8;            // one run in so many has ranks
-constexpr std::uint64_t kRankKept = 4096;  // switches, about: who waits for others in a loop does not go on for ever
+constexpr std::uint64_t kRanked = 32;           // one run in so many has ranks
+constexpr std::uint64_t kRankKept = 4096;       // switches, about: faulty kernels may wait in a loop for others
 
 using Stack = std::unique_ptr<std::byte[]>;
 
@@ -106,6 +106,7 @@ struct Fiber {
 
 struct Fibers::State {
   std::uint64_t random = 0;
+  bool ranked = false;
   const std::function<void(int)>* body = nullptr;
   std::vector<Fiber> fibers;
   std::vector<int> runnable, waiting;
@@ -127,7 +128,7 @@ struct Fibers::State {
 
   std::uint64_t rank(int fiber) const { return ranks[static_cast<std::size_t>(fiber) / kGroup]; }
   void give_ranks() {
-    if (fibers.size() <= kGroup || next_random() % kRanked != 0) return;
+    if (fibers.size() <= kGroup || (next_random() % kRanked != 0 && !ranked)) return;
     ranks.resize((fibers.size() + kGroup - 1) / kGroup);
     draw_ranks();
   }
@@ -251,7 +252,10 @@ void Fibers::State::enter() {
   std::terminate();  // who is done is never chosen
 }
 
-Fibers::Fibers(std::uint64_t seed) : state_(std::make_unique<State>()) { state_->random = seed; }
+Fibers::Fibers(std::uint64_t seed, bool ranked) : state_(std::make_unique<State>()) {
+  state_->random = seed;
+  state_->ranked = ranked;
+}
 Fibers::~Fibers() = default;
 
 void Fibers::run(int count, const std::function<void(int)>& body) {
@@ -273,6 +277,7 @@ void Fibers::run(int count, const std::function<void(int)>& body) {
   const std::exception_ptr thrown = state.thrown;
   State next;
   next.random = state.random;
+  next.ranked = state.ranked;
   *state_ = std::move(next);
   if (thrown != nullptr) std::rethrow_exception(thrown);
 }

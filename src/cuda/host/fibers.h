@@ -11,7 +11,8 @@ namespace longstride::cuda {
 
 class Fibers {
  public:
-  explicit Fibers(std::uint64_t seed);
+  // ranked: every run is one in which they have an order.
+  explicit Fibers(std::uint64_t seed, bool ranked = false);
   ~Fibers();
   Fibers(const Fibers&) = delete;
   Fibers& operator=(const Fibers&) = delete;

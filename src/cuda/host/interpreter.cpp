@@ -20,6 +20,10 @@ std::atomic<std::uint64_t>& seed_of_next_launch() {
   static std::atomic<std::uint64_t> seed = 1;
   return seed;
 }
+std::atomic<bool>& ranked() {
+  static std::atomic<bool> every_block = false;
+  return every_block;
+}
 std::atomic<std::int64_t>& count_of_async_units() {
   static std::atomic<std::int64_t> count = 0;
   return count;
@@ -47,6 +51,8 @@ void BlockState::end() {
 std::int64_t blocks_with_async_unit() { return count_of_async_units(); }
 
 void set_seed(std::uint64_t seed) { seed_of_next_launch() = seed; }
+RanksInEveryBlock::RanksInEveryBlock() { ranked() = true; }
+RanksInEveryBlock::~RanksInEveryBlock() { ranked() = false; }
 
 void run_blocks(const Grid& grid, int threads, std::size_t shared_bytes,
                 const std::function<void(HostBlock&)>& thread) {
@@ -56,7 +62,7 @@ void run_blocks(const Grid& grid, int threads, std::size_t shared_bytes,
   std::vector<std::int64_t> order(static_cast<std::size_t>(grid.x * grid.y * grid.z));
   std::iota(order.begin(), order.end(), std::int64_t{0});
   std::shuffle(order.begin(), order.end(), random);
-  Fibers fibers(random());
+  Fibers fibers(random(), ranked());
   BlockState state(threads, shared_bytes);
   for (const std::int64_t b : order) {
     const Index index{static_cast<int>(b % grid.x), static_cast<int>(b / grid.x % grid.y),

@@ -21,6 +21,15 @@ static_assert(kWarp == kWarpLanes);
 
 // The orders of all launches from now on follow from this and from how many launches came before.
 void set_seed(std::uint64_t seed);
+// While one of these lives warps have ranks in every block (cuda/host/fibers.h): what takes long, for tests that want
+// it.
+class RanksInEveryBlock {
+ public:
+  RanksInEveryBlock();
+  ~RanksInEveryBlock();
+  RanksInEveryBlock(const RanksInEveryBlock&) = delete;
+  RanksInEveryBlock& operator=(const RanksInEveryBlock&) = delete;
+};
 // How many blocks so far had work done beside their threads (cuda/hopper/async_unit.h).
 std::int64_t blocks_with_async_unit();
 
