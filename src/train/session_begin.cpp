@@ -50,6 +50,7 @@ void Session::begin_with(const std::string& path) {
 Progress Session::load(std::int64_t step) {
   const std::string checkpoint = RunDirectory::checkpoint_of(options_.out, step);
   const Progress progress = state_.load(checkpoint);
+  saved_updates_ = progress.updates;
   if (!alone()) begun_with_ = sha256_of(InputFile(checkpoint + "/" + kTrainingStateFile));  // which knows its model's
   return progress;
 }

@@ -141,6 +141,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   if (first) data->require_vocabulary(data->part(Split::all), config.model.vocabulary, options.stop);
   Plan plan = plan_training(on_machine(config, mine), world.size(), world.rank());
   require_memory(plan, options.resume);
+  if (!options.resume && first) require_finite_losses(on_machine(config, mine), *data);
   config.training.precision = plan.precision;
   config.training.recompute = plan.recompute;
   config = shared(world, config);
