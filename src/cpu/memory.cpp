@@ -67,7 +67,10 @@ std::optional<std::int64_t> left_by_process() {
   if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
   const auto most = static_cast<std::int64_t>(limit.rlim_cur);
   begin_threads(most - mapped_bytes());
-  return std::max<std::int64_t>(0, most - mapped_bytes());
+  // Kept for the stacks of threads that watch and read, 8 MB each, and for room between blocks that none fits into.
+  constexpr std::int64_t kKept = 64 << 20;
+  const std::int64_t left = std::max<std::int64_t>(0, most - mapped_bytes());
+  return left - std::min(kKept, left / 8);
 }
 
 }  // namespace
