@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <sstream>
 #include <type_traits>
 
@@ -56,11 +57,25 @@ void read_value(const char* name, const std::string& word, std::string& value) {
   value = word;
 }
 
+// 1e4 is a whole number too, as it is for a key of the configuration: up to where a double has them all.
+template <typename Number>
+bool read_whole(const std::string& word, Number& value) {
+  double number = 0;
+  const char* end = word.data() + word.size();
+  const auto [stop, error] = std::from_chars(word.data() + (word.starts_with('+') ? 1 : 0), end, number);
+  const bool whole = error == std::errc() && stop == end && std::abs(number) <= 0x1p53 && number == std::floor(number);
+  if (!whole || (std::is_unsigned_v<Number> && number < 0)) return false;
+  value = static_cast<Number>(number);
+  return true;
+}
+
 template <typename Number>
 void read_value(const char* name, const std::string& word, Number& value) {
   const char* end = word.data() + word.size();
   const auto [stop, error] = std::from_chars(word.data() + (word.starts_with('+') ? 1 : 0), end, value);
   if (error == std::errc() && stop == end) return;
+  if constexpr (std::is_integral_v<Number>)
+    if (error != std::errc::result_out_of_range && read_whole(word, value)) return;
   const char* needs = std::is_integral_v<Number> ? "a whole number" : "a number";
   const char* range = error == std::errc::result_out_of_range ? " that 64 bits hold" : "";
   throw CLI::ValidationError(name, fmt::format("needs {}{}, got \"{}\"", needs, range, word));

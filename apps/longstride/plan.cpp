@@ -121,7 +121,7 @@ nlohmann::ordered_json to_json(const Plan& plan, const std::optional<RunTime>& t
 }
 
 std::string to_words(const Config& config, const Plan& plan, const std::optional<RunTime>& time,
-                     const std::string& begun_with) {
+                     const std::string& begun_with, bool alone) {
   std::string text = fmt::format("{}, attention {}\nsettings: {}\n", model_words(config.model),
                                  attention_words(config.model), begun_with);
   Rows rows;
@@ -142,7 +142,9 @@ std::string to_words(const Config& config, const Plan& plan, const std::optional
   text += fmt::format("\n{} multiply-adds a step of {} tokens\n", with_commas(plan.multiply_adds_per_step),
                       with_commas(config.training.batch * config.training.accumulate * config.model.context));
   if (time) text += time_words(config, *time) + "\n";
-  if (on_card && plan.fits && !time) text += "how long a step takes is not known before it is tried on the card\n";
+  if (plan.fits && !time && alone)
+    text += on_card ? "how long a step takes is not known before it is tried on the card\n"
+                    : "how long a step takes is not known: memory is too short to measure it here\n";
   const std::string host = fmt::format(" on the card; {} of {} on the host", bytes_words(plan.host_bytes),
                                        bytes_words(plan.host_available_bytes));
   text +=
@@ -164,6 +166,7 @@ int run(const PlanOptions& options) {
   if (link > 0 && shared.processes == 1)
     throw_invalid("--link: joins several processes; give --processes too, at least 2");
   const Plan plan = plan_training(config, static_cast<int>(shared.processes));
+  check_data_of_plan(config);
   if (link > 0) {
     shared.rates = measure_rates(plan.precision);
     shared.rates.link_bytes = link;
@@ -178,7 +181,8 @@ int run(const PlanOptions& options) {
     print_json(json);
   } else {
     const bool asked = options.processes || shared.scaling;
-    print_words(to_words(config, plan, time, begun_with) + (asked ? to_words(shared, plan) : ""));
+    print_words(to_words(config, plan, time, begun_with, shared.processes == 1) +
+                (asked ? to_words(shared, plan) : ""));
   }
   return plan.fits ? 0 : 1;
 }

@@ -36,6 +36,11 @@ struct Plan {
 // Error invalid_argument where they cannot share training.lanes.
 Plan plan_training(const Config& config, int processes = 1, int rank = 0);
 
+// Throws what training would say of the data that config names before its first step: the training part is shorter than
+// a context, a byte is outside the vocabulary. Of pictures and sound, which training decodes first, only what their
+// names say is looked at. Errors: invalid_argument; those of opening them.
+void check_data_of_plan(const Config& config);
+
 // What processes of one kind do in a second.
 struct Rates {
   double multiply_adds = 0;  // of a training step, one process: less than its best product reaches
@@ -61,8 +66,8 @@ Scaling predict_scaling(const Config& config, int processes, const Rates& rates)
 
 // Seconds that a step will take in one process, from what is measured now in about a second on the threads in use: the
 // step itself where it is short, else pieces of it. Validation, samples and checkpoints come on top. Memory: that of
-// the pieces, at most what the run needs. 0: not known, for a step of a card that is too long to be tried (a head's
-// attention by itself leaves most of a card idle).
+// the pieces, at most what the run needs. 0: not known, where they find no memory beside what the process has, and for
+// a step of a card that is too long to be tried (a head's attention by itself leaves most of a card idle).
 double measure_step(const Config& config, const Plan& plan);
 
 }  // namespace longstride

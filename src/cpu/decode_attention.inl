@@ -61,14 +61,19 @@ LONGSTRIDE_INLINE void decode_last_values(const DecodeChunk& chunk, std::int64_t
   store_partial(chunk.part.out + d, total, left);
 }
 
+// Times a score whose neighbours in float32 are 1 and more apart (2^23 in the exponent of 2) this is infinite, and NaN
+// times 0: such scores tell nothing of which key is likely, and neither maxima nor powers of 2 pass NaN on.
+constexpr float kPastAllScores = 0x1p105f;
+
 LONGSTRIDE_INLINE void decode_chunk_of(const DecodeChunk& chunk, bool bf16) {
   const std::int64_t size = bf16 ? 2 : 4;
-  F largest = broadcast(-INFINITY);
+  F largest = broadcast(-INFINITY), spoilt = zero();
   for (std::int64_t t = 0; t < chunk.count; t += kLanes) {
     ask_for_rows(chunk.values, chunk.read, t, t + kLanes, chunk.count, chunk.Dv * size);
     const F scores = decode_scores(chunk, t, bf16);
     store(chunk.weights + t, scores);
     largest = max(scores, largest);
+    spoilt = fma(mul(scores, broadcast(kPastAllScores)), zero(), spoilt);
   }
   const F maximum = broadcast(max_of(largest));
   F sums = zero();
@@ -80,7 +85,7 @@ LONGSTRIDE_INLINE void decode_chunk_of(const DecodeChunk& chunk, bool bf16) {
     sums = add(sums, weights);
   }
   *chunk.part.maximum = max_of(largest);
-  *chunk.part.sum = sum(sums);
+  *chunk.part.sum = sum(add(sums, spoilt));
   if (chunk.next_keys != nullptr)
     ask_for_rows(chunk.next_keys, chunk.next_read, 0, kRowsAhead, chunk.next_count, chunk.Dq * size);
   std::int64_t d = 0;

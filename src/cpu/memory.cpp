@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cstdlib>
 #include <fstream>
 
 #include "cpu/groups.h"
+#include "cpu/threads.h"
 
 namespace longstride::cpu {
 
@@ -42,11 +45,32 @@ std::optional<std::int64_t> left_by(const std::string& group, const Names& names
   return std::max<std::int64_t>(0, *limit - *used + std::min(*used, file_caches(group, names.cached)));
 }
 
+std::int64_t mapped_bytes() { return number_in("/proc/self/statm").value_or(0) * ::sysconf(_SC_PAGESIZE); }
+
+// Of RLIMIT_AS a thread takes its stack and glibc's arena, 72 MB together, when it first runs and asks for memory.
+// Where there is room they do so now, so that what is counted next is what a run will have.
+void begin_threads(std::int64_t left) {
+  constexpr std::int64_t kOfThread = 80'000'000;
+  static std::atomic<int> begun = 1;
+  const int threads = team();
+  if (threads <= begun.load() || left < threads * kOfThread) return;
+#pragma omp parallel num_threads(team())
+  {
+    void* volatile memory = std::malloc(1);
+    std::free(memory);
+  }
+  begun = threads;
+}
+
 std::optional<std::int64_t> left_by_process() {
   rlimit limit = {};
   if (::getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return std::nullopt;
-  const std::int64_t taken = number_in("/proc/self/statm").value_or(0) * ::sysconf(_SC_PAGESIZE);
-  return std::max<std::int64_t>(0, static_cast<std::int64_t>(limit.rlim_cur) - taken);
+  const auto most = static_cast<std::int64_t>(limit.rlim_cur);
+  begin_threads(most - mapped_bytes());
+  // Kept for the stacks of threads that watch and read, 8 MB each, and for room between blocks that none fits into.
+  constexpr std::int64_t kKept = 64 << 20;
+  const std::int64_t left = std::max<std::int64_t>(0, most - mapped_bytes());
+  return left - std::min(kKept, left / 8);
 }
 
 }  // namespace

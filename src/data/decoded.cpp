@@ -136,6 +136,17 @@ void refuse_changed(const std::vector<std::string>& files, const std::vector<Ide
     if (identity(files[i]) != before[i]) throw_corrupt(files[i], "changed while it was decoded");
 }
 
+// What is made where decoded data go; the folder may be one that only others write.
+template <class Make>
+auto made_in_cache(const Make& make) -> decltype(make()) {
+  try {
+    return make();
+  } catch (const Error& error) {
+    throw Error(error.kind(), std::string(error.what()) +
+                                  "; evaluate --cache FOLDER, or the key data.cache, names another for decoded data");
+  }
+}
+
 }  // namespace
 
 bool is_decoded_name(const std::string& name) {
@@ -160,12 +171,12 @@ DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe,
         "{} {} into \"{}\"", earlier ? "the data changed: decoding" : "decoding",
         files.size() == 1 ? "1 file" : with_commas(static_cast<std::int64_t>(files.size())) + " files", data));
   }
-  NewFolder folder(place.folder);
+  NewFolder folder = made_in_cache([&] { return NewFolder(place.folder); });
   for (const std::string& file : {data, about}) remove_abandoned(file);
   fs::remove(about, missing);  // never beside bytes that are not its own
   Manifest manifest;
   manifest.identities = identities(files);  // before they are read
-  AtomicFile out(data);
+  AtomicFile out = made_in_cache([&] { return AtomicFile(data); });
   manifest.decoding = decode(out);
   std::vector<std::size_t> each(files.size());
   std::iota(each.begin(), each.end(), std::size_t{0});

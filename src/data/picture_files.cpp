@@ -66,10 +66,11 @@ PictureShape find_shape(const std::vector<PictureFile>& files, const DataConfig&
     shape.width = config.image_size[1];
   } else if (coded != files.end()) {
     const Image first = load_picture(*coded, 0);
-    throw_invalid(
-        fmt::format("data.image_size: folders of pictures need the [height, width] to bring them to; the first, "
-                    "\"{}\", has [{}, {}]",
-                    coded->path, first.height, first.width));
+    throw_invalid(fmt::format(
+        "data.image_size: folders of pictures need the [height, width] to bring them to; the first, "
+        "\"{}\", has [{}, {}]; a preset names one, such as image-small, which --preset keeps beside options of "
+        "the model",
+        coded->path, first.height, first.width));
   }
   const bool grey = std::all_of(files.begin(), files.end(), [](const auto& file) { return file.shape.channels == 1; });
   shape.channels = config.channels != 0 ? config.channels : grey ? 1 : 3;

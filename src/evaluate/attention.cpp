@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -62,6 +63,18 @@ struct Looked {
   std::vector<float> q, k;  // (T, H * D)
   std::vector<float> lse;   // (H, T)
 };
+
+// Scores that are too far apart for float32, as those of a run that has diverged, leave numbers that are none, or none
+// at all.
+void require_probabilities(const std::vector<double>& p, std::int64_t layer, std::int64_t head, std::int64_t query) {
+  constexpr double kRounding = 0.05;  // of scores of some thousands, whose difference from the logarithm is float32
+  const double sum = std::accumulate(p.begin(), p.end(), 0.0);
+  if (std::abs(sum - 1) <= kRounding) return;
+  throw Error(ErrorKind::diverged,
+              fmt::format("attention: the probabilities of layer {}, head {}, query {} sum to {:.3g} and not to 1: the "
+                          "model's values overflow, another checkpoint may be sound",
+                          layer, head, query, sum));
+}
 
 }  // namespace
 
@@ -127,6 +140,7 @@ void AttentionView::rows(const std::vector<std::int64_t>& layers, const std::vec
         list_keys(attention.tilings[head]->pattern(), query, keys);
         p.clear();
         for (const std::int64_t key : keys) p.push_back(looked.p(head, query, key));
+        require_probabilities(p, layer, head, query);
         row({layer, head, query, keys, p});
       }
     }

@@ -75,9 +75,9 @@ json parse_assignment(const std::string& assignment, const std::string& source) 
     throw_invalid(fmt::format("{}: no such key (from {})", key, source));
   json value = json::parse(as_json_text(text), watch_parse(source), false, true);
   if (value.is_discarded() && !text.empty() && std::string_view("[{\"").find(text[0]) != std::string_view::npos) {
-    throw_invalid(fmt::format(
-        "--set {}: what follows \"=\" is not valid JSON; texts in a list need quotation marks: [\"a\", \"b\"]",
-        assignment));
+    const bool by_set = source == "--set";  // else by the option that stands for the key
+    throw_invalid(fmt::format("{} {}: {} is not valid JSON; texts in a list need quotation marks: [\"a\", \"b\"]",
+                              source, by_set ? assignment : text, by_set ? "what follows \"=\"" : "the value"));
   }
   if (value.is_discarded()) value = text;
   for (std::size_t dot; (dot = key.rfind('.')) != std::string::npos; key.resize(dot)) {

@@ -9,6 +9,7 @@
 #include "io/words.h"
 #include "longstride/error.h"
 #include "model/config_fields.h"
+#include "ops/ops.h"
 
 namespace longstride {
 namespace {
@@ -35,6 +36,13 @@ std::int64_t whole_product(double factor, std::int64_t width) {
   return whole ? static_cast<std::int64_t>(rounded) : -1;
 }
 
+// The fewest that divide a width into heads of no more channels than attention takes.
+std::int64_t least_heads(std::int64_t width) {
+  std::int64_t heads = (width + kMaxHeadChannels - 1) / kMaxHeadChannels;
+  while (width % heads != 0) ++heads;
+  return heads;
+}
+
 void check_widths(const ModelConfig& model) {
   if (model.width % model.heads != 0) {
     throw_invalid(
@@ -49,6 +57,20 @@ void check_widths(const ModelConfig& model) {
     throw_invalid(fmt::format(
         "model.query_key: times model.width must be a multiple of model.heads, got {} x {} = {} for {} heads",
         model.query_key, model.width, model.query_key * static_cast<double>(model.width), model.heads));
+  }
+  if (model.width / model.heads > kMaxHeadChannels) {
+    throw_invalid(
+        fmt::format("model.heads: a head has model.width over model.heads channels, at most {}; got {} / {} = {}, "
+                    "where at least {} "
+                    "heads are needed",
+                    kMaxHeadChannels, model.width, model.heads, model.width / model.heads, least_heads(model.width)));
+  }
+  if (query_width / model.heads > kMaxHeadChannels) {
+    throw_invalid(
+        fmt::format("model.query_key: queries of a head have it times model.width over model.heads channels, at most "
+                    "{}; got {} x {} "
+                    "/ {} = {}",
+                    kMaxHeadChannels, model.query_key, model.width, model.heads, query_width / model.heads));
   }
 }
 

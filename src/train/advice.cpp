@@ -64,7 +64,7 @@ std::string options_between(const Config& from, const Config& to) {
 
 }  // namespace
 
-std::string advice_for(const Config& config, const Fits& fits) {
+std::string advice_for(const Config& config, const Fits& fits, const std::string& needed) {
   Config tried = config;
   for (int change = 0; change < kChanges; ++change) {
     tried = smaller(tried, change, fits);
@@ -72,7 +72,7 @@ std::string advice_for(const Config& config, const Fits& fits) {
     const std::string options = options_between(config, fewest_changes(config, tried, fits));
     return options.empty() ? "memory has become free meanwhile: try again" : "try" + options;
   }
-  return "no smaller batch, number format or number of layers helps; a smaller width or context is needed";
+  return "no smaller batch, number format or number of layers helps; " + needed + " is needed";
 }
 
 }  // namespace longstride

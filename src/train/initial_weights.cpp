@@ -1,8 +1,10 @@
 // This finds the weights that a run begins with and says what keeps them from being those of its model.
 #include "train/initial_weights.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,6 +14,7 @@
 #include "io/system.h"
 #include "io/words.h"
 #include "longstride/error.h"
+#include "longstride/model.h"
 #include "longstride/train.h"
 #include "model/checkpoint.h"
 #include "model/config_fields.h"
@@ -80,6 +83,26 @@ void require_kind_of_weights(const Config& config, const std::string& run) {
       fmt::format("training.init: the weights of \"{}\" have learned {} and mean nothing to {}, which the data are; "
                   "name data of their kind, or train without --init",
                   init, kind_words(learned), kind_words(kind)));
+}
+
+void require_finite_losses(const Config& config, const Dataset& data) {
+  const std::string& init = config.training.init;
+  if (init.empty()) return;
+  const ByteRange part = data.part(Split::train);
+  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(std::min(part.size(), config.model.context)));
+  data.read(part.begin, bytes);
+  ModelOptions options;
+  options.run = init;
+  options.device = config.training.device;
+  try {
+    Model(options).score(std::vector<std::int32_t>(bytes.begin(), bytes.end()));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::diverged) throw;
+    throw Error(ErrorKind::corrupt_data,
+                fmt::format("training.init: the weights of \"{}\" give no finite loss: their run has diverged, and "
+                            "nothing can be learned from there; begin with an earlier checkpoint, or without --init",
+                            init));
+  }
 }
 
 std::string config_to_begin_with(const std::string& run) {

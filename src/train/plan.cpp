@@ -125,6 +125,31 @@ double least_bytes(const Config& config, DType type, const Share& share) {
   return sum + static_cast<double>(config.model.layers - 1) * rows * static_cast<double>(config.model.width) * 4;
 }
 
+// What must become smaller where a single layer and window are still too many: the key that the most of that depends
+// on.
+std::string needed_for(const Config& asked, const Plan& plan) {
+  Config config = asked;
+  config.model.layers = config.training.batch = 1;
+  const ParameterTable table(config.model);
+  std::int64_t hashed = 0, placed = 0;
+  for (const Parameter& entry : table.entries()) {
+    if (entry.name.starts_with("hash_embedding")) hashed += entry.count;
+    if (entry.name.starts_with("position_embedding")) placed += entry.count;
+  }
+  const std::int64_t tokens = 2 * config.model.vocabulary * config.model.width;
+  const std::int64_t others = table.count() - hashed - placed - tokens;
+  const std::int64_t most = std::max({hashed, placed, tokens, others});
+  std::int64_t of_weights = 0;
+  for (const auto& [name, bytes] : TrainState::memory(config.model, config.training, type_of(plan.precision), 1, 0))
+    of_weights += bytes;
+  const std::int64_t of_pass = plan.bytes_with_recomputation / std::max<std::int64_t>(1, asked.training.batch);
+  if (of_pass < of_weights && most == hashed) return "a smaller model.hash_buckets, or fewer of model.hash_orders,";
+  if (of_pass < of_weights && most == placed)
+    return "a model.positions with smaller extents, or a smaller model.width,";
+  if (of_pass < of_weights && most == tokens) return "a smaller model.vocabulary or model.width";
+  return of_pass < of_weights ? "a smaller model.width" : "a smaller model.width or model.context";
+}
+
 }  // namespace
 
 Plan plan_training(const Config& config, int processes, int rank) {
@@ -140,7 +165,7 @@ Plan plan_training(const Config& config, int processes, int rank) {
     const Plan made = without_advice(other, processes, rank);
     return static_cast<double>(made.total_bytes) <= free && static_cast<double>(made.host_bytes) <= free_on_host;
   };
-  plan.advice = advice_for(config, fits);
+  plan.advice = advice_for(config, fits, needed_for(config, plan));
   return plan;
 }
 

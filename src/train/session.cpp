@@ -18,9 +18,8 @@ namespace longstride {
 
 namespace {
 
-constexpr std::int64_t kSkipsBeforeGivingUp = 10;  // in a row: no single window of bad luck, the run itself is lost
-constexpr double kValidationShare = 0.1;           // of the time between two validations
-constexpr double kSmoothing = 0.95;                // of reported bits and speed: about the last 20 steps
+constexpr double kValidationShare = 0.1;  // of the time between two validations
+constexpr double kSmoothing = 0.95;       // of reported bits and speed: about the last 20 steps
 
 double seconds_since(std::chrono::steady_clock::time_point then) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
@@ -144,30 +143,14 @@ void Session::step_or_save() {
   }
 }
 
-void Session::give_up(const std::string& first) {
-  if (journal_) {
-    journal_->event(progress_.step, "diverged");
-    journal_->sync();
-  }
-  bool none = run_ && run_->checkpoints().empty();
-  world_.broadcast(&none, sizeof none);
-  if (none) save();  // what was learned before
-  // Any process may be the one that is heard.
-  const std::string last = shared_text(
-      world_, run_ ? "the last good checkpoint is \"" + run_->checkpoint_path(run_->checkpoints().back()) + "\"" : "");
-  throw Error(ErrorKind::diverged, "train: losses or gradients were not finite " +
-                                       std::to_string(kSkipsBeforeGivingUp) + " steps in a row, up to step " +
-                                       std::to_string(progress_.step) + ", first " + first + "; " + last +
-                                       "; a lower training.learning_rate or a longer warm-up usually helps");
-}
-
 bool Session::due(std::int64_t last_step, double last_s, double minutes) const {
   return minutes > 0 && last_step != progress_.step && elapsed() - last_s >= 60 * minutes;
 }
 
 // The checkpoint comes last, so that it knows of all that was done at its step: what a kill before it undoes is done
-// again, and nothing twice.
+// again, and nothing twice. While steps are skipped nothing is due: whether the weights are good is not known.
 void Session::between_steps() {
+  if (progress_.skipped_in_a_row > 0) return;
   const TrainingConfig& training = config_.training;
   if (due(progress_.validated_step, progress_.validated_s, training.validate_minutes))
     validate(tokens_in(60 * training.validate_minutes * kValidationShare));
@@ -189,7 +172,8 @@ void Session::go_on(TrainResult& result) {
   result.stopped_early = lost_patience() && !reached_end();
   if (result.stopped_early)
     note("stopped early: the last " + counted(progress_.since_best, "validation") +
-         (progress_.since_best == 1 ? " was" : " were") + " no better than that of step " + with_commas(progress_.best_step) +
+         (progress_.since_best == 1 ? " was" : " were") + " no better than that of step " +
+         with_commas(progress_.best_step) +
          ", whose checkpoint is the best; --resume --steps N or --minutes M goes on all the same");
   if (done() && progress_.step > 0) {
     finish();
@@ -219,7 +203,8 @@ TrainResult Session::run() {
   }
   result.step = progress_.step;
   result.valid_bits = progress_.valid_bits;
-  if (run_) result.checkpoint = run_->checkpoint_path(progress_.step) + "/" + kModelFile;
+  if (run_ && !run_->checkpoints().empty())
+    result.checkpoint = run_->checkpoint_path(run_->checkpoints().back()) + "/" + kModelFile;
   result.origin = *progress_.origin;
   result.data_sha256 = progress_.data.sha256;
   result.data_bytes = progress_.data.bytes;

@@ -36,6 +36,7 @@ class Session {
 
  private:
   using Clock = std::chrono::steady_clock;
+  static constexpr std::int64_t kSkipsBeforeGivingUp = 10;  // in a row: no single window of bad luck, the run is lost
 
   bool is_first() const { return world_.rank() == 0; }
   bool alone() const { return world_.size() == 1; }
@@ -71,7 +72,11 @@ class Session {
   void step();
   void step_or_save();
   StepReport report(const Trainer::Result& result, double rate, double step_s);
-  void give_up(const std::string& first);                                 // what was not finite
+  [[noreturn]] void give_up(const std::string& first);  // what was not finite
+  [[noreturn]] void end_unsound();
+  [[noreturn]] void end_diverged(const std::string& what);
+  std::string newest_sound();  // words of the newest checkpoint whose weights are good; sets one that is not aside
+  bool weights_are_sound();    // finite, and their losses where that is in doubt
   bool due(std::int64_t last_step, double last_s, double minutes) const;  // not at this step yet, and long ago
   void between_steps();
   void go_on(TrainResult& result);  // to the end, or until the run is stopped
@@ -83,7 +88,7 @@ class Session {
   void validate(std::int64_t tokens);
   void make_sample(double seconds);  // takes about so many at most
   bool write_sample(double begun, double seconds);
-  void save();  // where anything is new
+  void save();  // where anything is new and the weights are sound
   void mark_best();
   void finish();
   double final_seconds() const;  // for each of what is done at the end
@@ -105,10 +110,11 @@ class Session {
   std::optional<Engine> engine_;
   std::optional<Journal> journal_;  // of the first process
   Progress progress_;
-  std::string begun_with_;    // the hash of the file whose weights it began with; none: random
-  bool saved_ = false;        // all that there is
-  bool finished_ = false;     // by an earlier session: nothing is to be done
-  bool link_failed_ = false;  // and it was said
+  std::string begun_with_;           // the hash of the file whose weights it began with; none: random
+  bool saved_ = false;               // all that there is
+  std::int64_t saved_updates_ = -1;  // that the newest checkpoint has; -1: it has none
+  bool finished_ = false;            // by an earlier session: nothing is to be done
+  bool link_failed_ = false;         // and it was said
   struct Agreed {
     double elapsed = 0, step_s = 0;
     bool stopped = false;

@@ -55,6 +55,7 @@ Progress Session::load(std::int64_t step) {
                                                   "one; all need to see the folder of the run",
                                                   checkpoint));
   const Progress progress = state_.load(checkpoint);
+  saved_updates_ = progress.updates;
   if (!alone()) begun_with_ = sha256_of(InputFile(checkpoint + "/" + kTrainingStateFile));  // which knows its model's
   return progress;
 }

@@ -125,9 +125,10 @@ bool Session::write_sample(double begun, double seconds) {
 }
 
 void Session::save() {
-  if (saved_) return;
+  if (saved_ || !weights_are_sound()) return;
   progress_.elapsed_s = saved_s_ = elapsed();
   saved_ = true;
+  saved_updates_ = progress_.updates;
   if (!is_first()) return state_.save("", config_, progress_);  // takes part
   journal_->sync();  // first: a checkpoint is never ahead of the log, not even where the power fails
   try {
@@ -146,6 +147,7 @@ double Session::final_seconds() const { return std::max(kFinalSeconds, kFinalSha
 
 void Session::finish() {
   save();  // first, so that whatever follows can be interrupted
+  if (!saved_) end_unsound();
   if (is_first() && data_.mark() != progress_.data)
     note("the data changed while they were trained on: what was learned is not of the data that the run is known by");
   if (progress_.validated_step != progress_.step) validate(tokens_in(final_seconds()));

@@ -7,9 +7,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
+#include "longstride/error.h"
 #include "longstride/plan.h"
 #include "model/network.h"
 #include "model/precision.h"
@@ -105,9 +107,10 @@ StepTimes time_step(Backend& backend, const Config& config, const Plan& plan) {
 // Passes and updates of all blocks without attention, for one step.
 double dense_seconds(Backend& backend, const Config& config, const Plan& plan, double rate) {
   constexpr std::int64_t kFewTokens = 256, kFewLayers = 1, kMoreLayers = 3;
+  const std::int64_t more_layers = std::min(kMoreLayers, config.model.layers);  // what the run needs suffices
   Config piece = config;
   piece.model.attention = read_attention("local(1)");
-  piece.model.layers = kMoreLayers;
+  piece.model.layers = more_layers;
   const auto seconds = [&] {
     return static_cast<double>(piece.training.batch) * 3 * forward_multiply_adds(piece.model) / rate;
   };
@@ -115,10 +118,11 @@ double dense_seconds(Backend& backend, const Config& config, const Plan& plan, d
   while (piece.model.context > kFewTokens && seconds() > kPass_s) piece.model.context /= 2;
   const StepTimes more = time_step(backend, piece, plan);
   piece.model.layers = kFewLayers;
-  const StepTimes few = time_step(backend, piece, plan);
+  const StepTimes few = more_layers == kFewLayers ? more : time_step(backend, piece, plan);
   const auto of_all_layers = [&](double few_s, double more_s) {
-    return few_s +
-           (more_s - few_s) * static_cast<double>(config.model.layers - kFewLayers) / (kMoreLayers - kFewLayers);
+    if (more_layers == kFewLayers) return few_s;
+    return few_s + (more_s - few_s) * static_cast<double>(config.model.layers - kFewLayers) /
+                       static_cast<double>(more_layers - kFewLayers);
   };
   const double windows = static_cast<double>(config.training.batch * config.training.accumulate),
                measured = static_cast<double>(piece.training.batch * piece.model.context);
@@ -172,9 +176,7 @@ double attention_seconds(Backend& backend, const Config& config, const Plan& pla
   return static_cast<double>(config.training.batch * config.training.accumulate) * sum;
 }
 
-}  // namespace
-
-double measure_step(const Config& asked, const Plan& plan) {
+double seconds_of_step(const Config& asked, const Plan& plan) {
   const std::unique_ptr<Backend> backend = make_backend(asked.training.device);
   Config config = asked;
   config.training.lanes = 1;  // sums of their own cost next to nothing
@@ -186,6 +188,19 @@ double measure_step(const Config& asked, const Plan& plan) {
   }
   if (backend->facts().device != "cpu") return 0;
   return dense_seconds(*backend, config, plan, rate) + attention_seconds(*backend, config, plan, rate);
+}
+
+}  // namespace
+
+// The pieces come on top of what the process has by then, and libraries ask for memory of their own.
+double measure_step(const Config& config, const Plan& plan) {
+  try {
+    return seconds_of_step(config, plan);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::exhausted) throw;
+  } catch (const std::bad_alloc&) {
+  }
+  return 0;
 }
 
 }  // namespace longstride

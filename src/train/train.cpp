@@ -1,6 +1,7 @@
 // longstride/train.h: from a configuration or a run directory to a session.
 #include "longstride/train.h"
 
+#include <algorithm>
 #include <memory>
 #include <numeric>
 #include <optional>
@@ -21,6 +22,7 @@
 #include "train/run_directory.h"
 #include "train/same_start.h"
 #include "train/session.h"
+#include "train/training_data.h"
 
 namespace longstride {
 
@@ -61,6 +63,19 @@ std::unique_ptr<Dataset> open_data(World& world, const Config& config, const Tra
   return data;
 }
 
+// Data of a run that goes on may have been moved.
+std::unique_ptr<Dataset> open_data(World& world, const Config& config, const Config& asked, const TrainOptions& options,
+                                   const Noted& note) {
+  try {
+    return open_data(world, config, options, note);
+  } catch (const Error& error) {
+    const bool lacking = std::any_of(config.data.paths.begin(), config.data.paths.end(),
+                                     [](const std::string& path) { return !is_there(path); });
+    if (!options.resume || !asked.data.paths.empty() || !lacking) throw;
+    throw Error(error.kind(), std::string(error.what()) + "; where the run's data were moved, --data NEW names them");
+  }
+}
+
 // The configuration that a run goes on with: its own, with the end and the place of the data that were asked for now.
 Config config_to_go_on(const RunDirectory& run, const Config& asked, const TrainOptions& options, const Noted& note) {
   if (options.steps && options.minutes) throw_invalid("--steps and --minutes: a run ends by one of them, got both");
@@ -95,14 +110,6 @@ void note_empty_parts(const Dataset& data, const Noted& note) {
   note(fmt::format(
       "{} empty (data.split is [{}]): {}", parts, fmt::join(data.config().split, ", "),
       valid ? "there will be no test bits" : "nothing is validated, and no checkpoint is known as the best"));
-}
-
-void require_validation(const Config& config, const Dataset& data) {
-  if (config.training.patience == 0 || data.part(Split::valid).size() > 0) return;
-  throw_invalid(
-      fmt::format("training.patience: counts validations, and the validation part of {} is empty; give "
-                  "data.split a share for it, or set it to 0",
-                  data.describe()));
 }
 
 // Of the processes together, which share a step's work. Where they share cores, each was measured beside the others.
@@ -142,14 +149,14 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   TrainingConfig mine = here;
   mine.device = device_among(world, here.device);
   config = on_machine(config, TrainingConfig());
-  const std::unique_ptr<Dataset> data = open_data(world, config, options, note);
+  const std::unique_ptr<Dataset> data = open_data(world, config, asked, options, note);
   if (world.size() > 1) require_same(world, "train: the data", data->identity());
   config.data = data->config();
-  data->require_context(Split::train, config.model.context);
-  require_validation(config, *data);
-  if (first) data->require_vocabulary(data->part(Split::all), config.model.vocabulary, options.stop);
+  require_parts(*data, config);
+  if (first) require_tokens(*data, config, options.stop);
   Plan plan = plan_training(on_machine(config, mine), world.size(), world.rank());
   require_memory(plan, options.resume);
+  if (!options.resume && first) require_finite_losses(on_machine(config, mine), *data);
   config.training.precision = plan.precision;
   config.training.recompute = plan.recompute;
   config = shared(world, config);

@@ -91,7 +91,17 @@ TEST_F(Numbers, OfManyProcessesArePlanned) {
             std::string::npos);
 }
 
-// 010 was 8, and what is too large the largest there is; a variable that is not set was 0, or as if it were not there.
+TEST_F(Numbers, OfPlansAreOfDataThatCanBeTrainedOn) {
+  write("empty", "");
+  EXPECT_EQ(refused({"plan", "--data", path("empty")}),
+            "longstride plan: \"/empty\" is empty; name a file with data\n");
+  const std::string words = refused({"plan", "--data", path("text"), "--context", "2000000"});
+  EXPECT_NE(words.find("less than one context of 2,000,000; give more data or --set model.context="), std::string::npos)
+      << words;
+}
+
+// 1e1 is 10, as for keys. 010 was 8, and what is too large the largest there is; a variable that is not set was 0, or
+// as if it were not there.
 TEST_F(Numbers, OfOptionsAreDecimalAndWhole) {
   ASSERT_EQ(run(with("train", {})).status, 0);
   const auto evaluate = [&](const std::string& option, const std::string& word) {
@@ -99,8 +109,10 @@ TEST_F(Numbers, OfOptionsAreDecimalAndWhole) {
   };
   EXPECT_EQ(run(evaluate("--offset", "010")).json()["offset"], 10);
   EXPECT_EQ(run(evaluate("--offset", "+8")).json()["offset"], 8);
+  EXPECT_EQ(run(evaluate("--offset", "1e1")).json()["offset"], 10);
+  EXPECT_EQ(run(evaluate("--offset", "20e-1")).json()["offset"], 2);
   const std::string help = "; `longstride evaluate --help` lists what there is\n";
-  for (const std::string word : {"", "1.5", "0x10", "1_000", " 5", "5 ", "1e3", "nan", "--"}) {
+  for (const std::string word : {"", "1.5", "0x10", "1_000", " 5", "5 ", "1e-3", "1e", "nan", "inf", "1e99", "--"}) {
     EXPECT_EQ(refused(evaluate("--offset", word)),
               "longstride evaluate: --offset: needs a whole number, got \"" + word + "\"" + help);
   }

@@ -363,7 +363,8 @@ TEST_F(SampleMedia, ThePresetIsThatOfTheFilesKind) {
   EXPECT_EQ(planned({"--data", path("pictures")}), planned({"--preset", "image-small"}));
   EXPECT_EQ(planned({"--data", path("song.wav")}), planned({"--preset", "sound-small"}));
   EXPECT_EQ(planned({"--data", path("text")}), planned({"--preset", "text-small"}));
-  EXPECT_EQ(planned({"--data", path("song.wav"), "--set", "data.kind=text"}), planned({}));
+  EXPECT_EQ(planned({"--data", path("song.wav"), "--set", "data.kind=text", "--context", "20"}),
+            planned({"--context", "20"}));
   EXPECT_NE(refused({"plan", "--data", path("pictures"), path("text")}).find("name files of one kind"),
             std::string::npos);
 }

@@ -171,9 +171,10 @@ TEST_F(Pictures, NeedASizeWhereFilesHaveNone) {
   put(scratch / "a.png", encode_png(ramp(9, 5, 3)));
   DataConfig data = config(scratch / "a.png");
   data.image_size.clear();
-  EXPECT_EQ(refusal(ErrorKind::invalid_argument, data),
-            "data.image_size: folders of pictures need the [height, width] to bring them to; the first, " +
-                quoted("a.png") + ", has [5, 9]");
+  EXPECT_EQ(
+      refusal(ErrorKind::invalid_argument, data),
+      "data.image_size: folders of pictures need the [height, width] to bring them to; the first, " + quoted("a.png") +
+          ", has [5, 9]; a preset names one, such as image-small, which --preset keeps beside options of the model");
   put(scratch / "a.bin", Bytes(50));
   data = config(scratch / "a.bin");
   EXPECT_EQ(refusal(ErrorKind::corrupt_data, data),
@@ -314,9 +315,8 @@ TEST_F(Pictures, OfThreeExtentsAreWhatTheSizeSays) {
     const std::string bytes =
         npy(1, shape + words + ")}", std::string(static_cast<std::size_t>(extents[0] * extents[1] * extents[2]), 'x'));
     try {
-      const NpyPictures npy =
-          read_npy(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()), "a",
-                   static_cast<std::int64_t>(bytes.size()), size);
+      const NpyPictures npy = read_npy(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()),
+                                       "a", static_cast<std::int64_t>(bytes.size()), size);
       return fmt::format("{} of {} x {} x {}", npy.count, npy.height, npy.width, npy.channels);
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::corrupt_data);

@@ -6,6 +6,8 @@
 namespace longstride {
 namespace {
 
+constexpr const char* kNeeded = "a smaller model.width";
+
 Config large() {
   Config config;
   config.model.layers = 12;
@@ -14,7 +16,7 @@ Config large() {
 }
 
 TEST(Advice, IsTheFirstChangeThatHelps) {
-  const auto advice = [](const auto& fits) { return advice_for(large(), fits); };
+  const auto advice = [](const auto& fits) { return advice_for(large(), fits, kNeeded); };
   EXPECT_EQ(advice([](const Config& c) { return c.training.recompute == Recompute::block; }),
             "try --set training.recompute=block");
   EXPECT_EQ(advice([](const Config& c) { return c.training.batch <= 3; }), "try --batch 3");
@@ -33,10 +35,10 @@ TEST(Advice, IsTheSameForAnySizeThatIsTooLarge) {
       Config config = large();
       config.model.layers = layers;
       config.training.batch = batch;
-      EXPECT_EQ(advice_for(config, fits), "try --layers 11 --batch 1") << layers << " " << batch;
+      EXPECT_EQ(advice_for(config, fits, kNeeded), "try --layers 11 --batch 1") << layers << " " << batch;
       config.model.layers = 2;
       config.training.batch = 6 * batch;
-      EXPECT_EQ(advice_for(config, fits), "try --batch 5") << batch;
+      EXPECT_EQ(advice_for(config, fits, kNeeded), "try --batch 5") << batch;
     }
   }
 }
@@ -51,20 +53,22 @@ TEST(Advice, AsksForFewPlans) {
     ++asked;
     return c.model.layers <= 100;
   };
-  EXPECT_EQ(advice_for(config, fits), "try --layers 100 --batch 1");
+  EXPECT_EQ(advice_for(config, fits, kNeeded), "try --layers 100 --batch 1");
   EXPECT_LT(asked, 30);
 }
 
 TEST(Advice, NamesNoChangeWhereNoneHelps) {
-  EXPECT_EQ(advice_for(large(), [](const Config&) { return false; }),
-            "no smaller batch, number format or number of layers helps; a smaller width or context is needed");
+  EXPECT_EQ(advice_for(
+                large(), [](const Config&) { return false; }, kNeeded),
+            "no smaller batch, number format or number of layers helps; a smaller model.width is needed");
 }
 
 TEST(Advice, ChangesNothingThatIsSoAlready) {
   Config config = large();
   config.training.recompute = Recompute::block;
   config.training.batch = 1;
-  EXPECT_EQ(advice_for(config, [](const Config& c) { return c.training.precision == Precision::bfloat16; }),
+  EXPECT_EQ(advice_for(
+                config, [](const Config& c) { return c.training.precision == Precision::bfloat16; }, kNeeded),
             "try --precision bfloat16");
 }
 

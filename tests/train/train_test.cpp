@@ -12,11 +12,14 @@
 
 #include "io/file.h"
 #include "io/picture.h"
+#include "longstride/attention.h"
 #include "longstride/checkpoint.h"
 #include "longstride/error.h"
 #include "longstride/evaluate.h"
+#include "longstride/sample.h"
 #include "model/checkpoint.h"
 #include "train/limits.h"
+#include "train/run_directory.h"
 #include "train/training.h"
 
 namespace longstride {
@@ -150,21 +153,102 @@ TEST_F(Training, EndsWithAnExplanationAndItsLastCheckpointWhereGradientsStopBein
   EXPECT_EQ(model_bytes("run"), good);
 }
 
-TEST_F(Training, LeavesACheckpointOfFiniteWeightsWhereItDivergesBeforeTheFirst) {
-  Config c = config(90);
-  c.training.learning_rate = c.training.weight_decay = 100;
-  c.training.warmup_steps = 0;
+// A run whose weights grow by 10^4 a step until losses overflow, while the weights themselves are finite.
+class Diverging : public Training {
+ protected:
+  Config diverging(std::int64_t steps) const {
+    Config c = config(steps);
+    c.training.learning_rate = c.training.weight_decay = 100;
+    c.training.warmup_steps = 0;
+    c.training.final_rate = 1;  // so that fewer steps are the same ones
+    return c;
+  }
+  // What ends a run; empty where nothing does.
+  std::string ending(const Config& c, const std::string& name, bool resume = false) {
+    try {
+      run(c, name, -1, resume);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::diverged) << error.what();
+      return error.what();
+    }
+    return "";
+  }
+  std::int64_t first_skipped() {
+    ending(diverging(90), "found");
+    return std::find_if(reports_.begin(), reports_.end(), [](const StepReport& r) { return r.skipped; })->step;
+  }
+};
+
+TEST_F(Diverging, WritesNoCheckpointWhileStepsAreSkipped) {
+  const std::string words = ending(diverging(90), "run");
+  EXPECT_NE(words.find("there is no checkpoint whose weights are known to be good"), std::string::npos) << words;
+  EXPECT_FALSE(fs::exists(path("run/checkpoints")) && !fs::is_empty(path("run/checkpoints")));
+  EXPECT_NE(ending(diverging(90), "run", true).find("not finite 10 steps in a row"), std::string::npos);
+}
+
+TEST_F(Diverging, SetsACheckpointAsideWhoseWeightsGaveNoFiniteLoss) {
+  const std::int64_t skipped = first_skipped();
+  ASSERT_GE(skipped, 3);
+  const Config c = diverging(90);
+  run(c, "run", skipped - 2);
+  run(c, "run", skipped - 1, true);  // the update that makes losses overflow: nothing is known of it yet
+  const std::string good = RunDirectory::checkpoint_of(path("run"), skipped - 2),
+                    bad = RunDirectory::checkpoint_of(path("run"), skipped - 1);
+  EXPECT_TRUE(fs::exists(bad));
+  for (int time = 0; time < 2; ++time) {
+    const std::string words = ending(c, "run", true);
+    EXPECT_NE(words.find("known to be good is \"" + good + "\""), std::string::npos) << words;
+    EXPECT_TRUE(fs::exists(good));
+    EXPECT_FALSE(fs::exists(bad));
+  }
+  EXPECT_NE(notes_.find("is set aside as \"" + bad + ".damaged\""), std::string::npos) << notes_;
+}
+
+TEST_F(Diverging, DoesNotEndWellInStepsThatWereSkipped) {
+  const std::int64_t skipped = first_skipped();
+  const std::string words = ending(diverging(skipped + 2), "run");
+  EXPECT_NE(words.find("weights that give no finite loss (the last 3 steps were skipped)"), std::string::npos) << words;
+}
+
+TEST_F(Diverging, WeightsAreRefusedToBeginWith) {
+  const std::int64_t skipped = first_skipped();
+  run(diverging(90), "bad", skipped - 1);
+  Config c = config(3);
+  c.training.init = path("bad");
   try {
     run(c, "run");
     FAIL() << "nothing was said";
   } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::diverged);
-    EXPECT_NE(std::string(error.what()).find(find_checkpoint(path("run"), "latest").substr(0, 20)), std::string::npos);
+    EXPECT_EQ(error.kind(), ErrorKind::corrupt_data);
+    EXPECT_NE(std::string(error.what()).find("give no finite loss"), std::string::npos) << error.what();
   }
-  const auto backend = make_backend(Device::cpu);
-  const LoadedModel loaded = load_model(*backend, find_checkpoint(path("run"), "latest"), DType::float32);
-  const float* weights = loaded.weights().f32;
-  EXPECT_TRUE(std::all_of(weights, weights + loaded.table.store_elements(), [](float w) { return std::isfinite(w); }));
+  EXPECT_FALSE(fs::exists(path("run")));
+}
+
+TEST_F(Diverging, WeightsGiveNoSamplesAndNoProbabilities) {
+  const std::int64_t skipped = first_skipped();
+  run(diverging(90), "bad", skipped - 1);
+  const auto kind_of = [](const auto& action) {
+    try {
+      action();
+    } catch (const Error& error) {
+      return error.kind();
+    }
+    return ErrorKind::invalid_argument;
+  };
+  SampleOptions options;
+  options.run = path("bad");
+  options.device = Device::cpu;
+  options.tokens = 5;
+  for (const double temperature : {0.0, 1.0}) {
+    options.temperature = temperature;
+    EXPECT_EQ(kind_of([&] { sample(options); }), ErrorKind::diverged);
+  }
+  AttentionOptions look;
+  look.run = path("bad");
+  look.tokens = {1, 2, 3, 4, 5, 6, 7, 8};
+  const AttentionView view(look);
+  EXPECT_EQ(kind_of([&] { view.rows({0, 1}, {0, 1}, {7}, [](const AttentionRow&) {}); }), ErrorKind::diverged);
 }
 
 // Weights that are finite and whose losses are not: the run ends well, without figures.
