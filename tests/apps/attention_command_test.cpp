@@ -57,7 +57,7 @@ TEST_F(AttentionCommand, RefusesWhatCannotBe) {
             "\"0,1\"\n");
   EXPECT_NE(with({"--heads", "x"}).find("--heads: needs whole numbers in [0, 1]"), std::string::npos);
   EXPECT_NE(with({"--query", "40"}).find("--query: needs whole numbers in [0, 39]"), std::string::npos);
-  EXPECT_NE(with({"--window", "30,11"}).find("--window: needs FIRST,COUNT within the input's 40"), std::string::npos);
+  EXPECT_NE(with({"--window", "30,11", "--picture", path("a.png")}).find("--window: needs FIRST,COUNT within the input's 40"), std::string::npos);
   EXPECT_NE(with({"--picture", "a.jpg"}).find("ends in .png"), std::string::npos);
   EXPECT_NE(with({"--top", "-1"}).find("--top"), std::string::npos);
   EXPECT_EQ(refused({"attention", path("run"), "--prime", path("nothing")}).find("nothing") == std::string::npos,
