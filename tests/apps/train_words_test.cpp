@@ -193,6 +193,12 @@ TEST_F(TrainWords, AFaultOfTheWorldIsNoneOfTheUser) {
   write("pictures/torn.png", "\x89PNG\r\n\x1a\n");
   refused({"train", "--data", path("pictures"), "--out", path("run"), "--steps", "1", "--quiet"}, 1);
   refused({"train", "--data", path("none"), "--out", path("run"), "--steps", "1"}, 2);
+  const Finished cache = run({"info", "--data", path("pictures"), "--set", "data.image_size=[4,4]", "--set",
+                              "data.cache=/proc/nowhere", "--quiet"});
+  EXPECT_EQ(cache.status, 1);
+  EXPECT_NE(cache.err.find("cannot make the folder \"/proc/nowhere\""), std::string::npos) << cache.err;
+  refused(training("train", {"--set", "data.kind=image", "--out", path("run"), "--steps", "1"}), 2);
+  refused({"info", path("text")}, 2);
 }
 
 }  // namespace
