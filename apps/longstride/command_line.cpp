@@ -187,11 +187,11 @@ std::optional<int> ProgramLine::parse(int argc, char** argv, bool speaks) {
     const std::optional<std::string> swallowed = swallowed_words(*app_, words);
     if (!swallowed) return std::nullopt;
     if (speaks) say_wrong(*app_, *swallowed);
-    return speaks ? 2 : 0;
+    return 2;
   } catch (const CLI::ParseError& error) {
-    if (!speaks) return 0;
-    if (error.get_exit_code() == 0) return print_help(*app_, error);
-    say_wrong(*app_, wrong_line_words(*app_, error, words));
+    const bool is_help = error.get_exit_code() == 0;
+    if (is_help) return speaks ? print_help(*app_, error) : 0;
+    if (speaks) say_wrong(*app_, wrong_line_words(*app_, error, words));
     return 2;
   } catch (const Error&) {  // of what --version asks
     const Ending ending = ending_of_what_was_thrown();

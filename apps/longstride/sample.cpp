@@ -86,6 +86,7 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
   const Config config = checkpoint_config(options.run, options.checkpoint);
   const DataConfig& data = config.data;
   keep_inputs("--out", arguments.out, {arguments.begin.prime}, options.run);
+  read_standard_input(arguments.begin, launched);
   const Beginning beginning = read_beginning(arguments.begin, config);
   options.prompts = beginning.prompts;
   options.count = arguments.count.value_or(std::max<std::int64_t>(1, std::ssize(options.prompts)));

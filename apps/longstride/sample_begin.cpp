@@ -55,7 +55,7 @@ std::int64_t part_of(double share, std::size_t whole) {
 }
 
 std::vector<std::uint8_t> begin_text(const BeginOptions& options) {
-  const std::string text = read_text(options.prime == kStandardInput ? "/dev/stdin" : options.prime);
+  const std::string text = options.standard_input ? *options.standard_input : read_text(options.prime);
   if (const std::string media = media_words(text); !media.empty())
     throw_invalid(fmt::format("--prime: \"{}\" is {}, and the model has learned from text", options.prime, media));
   return {text.begin(), text.begin() + part_of(kept_share(options.keep, 1, true), text.size())};
@@ -120,6 +120,12 @@ void add_begin_options(CommandLine app, BeginOptions& options) {
   app.add_option("--prompt", options.prompts, "Begin with a text; given several times, samples take them in turn")
       .type_name("TEXT")
       .one_value_each_time();
+}
+
+void read_standard_input(BeginOptions& options, const Launched& launched) {
+  if (options.prime != kStandardInput) return;
+  options.standard_input = launched.rank == 0 ? read_text("/dev/stdin") : "";
+  if (launched.size > 1) options.standard_input = gather(*launched.world, *options.standard_input).front();
 }
 
 Beginning read_beginning(const BeginOptions& options, const Config& config) {

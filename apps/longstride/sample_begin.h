@@ -9,14 +9,19 @@
 #include "command_line.h"
 #include "longstride/config.h"
 #include "longstride/image.h"
+#include "processes.h"
 
 namespace longstride::program {
 
 struct BeginOptions {
   std::string prime, keep, tokens;
   std::vector<std::string> prompts;
+  std::optional<std::string> standard_input;  // where `prime` means it: what it had
 };
 void add_begin_options(CommandLine app, BeginOptions& options);
+
+// Where --prime is -: the first process reads it, for launchers give it to that one alone, and all have it.
+void read_standard_input(BeginOptions& options, const Launched& launched);
 
 struct Beginning {
   std::vector<std::vector<std::uint8_t>> prompts;  // what was kept of what was given; none: nothing was

@@ -233,4 +233,6 @@ DataMark Dataset::mark() const {
   return mark;
 }
 
+std::string Dataset::identity() const { return describe_ + " " + mark().sha256; }
+
 }  // namespace longstride

@@ -91,6 +91,8 @@ class Dataset {
 
   // Reads up to 64 MiB; of larger data 1,024 blocks of 4 KiB, the first and the last among them, spread evenly.
   DataMark mark() const;
+  // What differs where the bytes do that processes are to compute with together, as far as a mark tells.
+  std::string identity() const;
 
  private:
   struct Piece {

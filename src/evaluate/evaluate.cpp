@@ -123,7 +123,8 @@ struct ToScore {
     if (data.unit() > 1) check_pictures(options, data.unit());
     range = scored_range(options, data, split);
     World& world = world_or_one(options.world);
-    require_same(world, "evaluate: the data", fmt::format("{} {} {}", range.begin, range.end, data.describe()));
+    if (world.size() > 1)
+      require_same(world, "evaluate: the data", fmt::format("{} {} {}", range.begin, range.end, data.identity()));
     if (world.rank() == 0) data.require_vocabulary(range, config.model.vocabulary, options.stop);
   }
 

@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <fstream>
+#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
@@ -33,6 +35,14 @@ Descriptor new_wake() {
   Descriptor wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (wake.get() < 0) throw Error(ErrorKind::exhausted, "the system gives no descriptor to watch other processes by");
   return wake;
+}
+
+// By SIGSTOP and the like: the state that stands behind the process's name in parentheses (proc(5)).
+bool is_halted(std::int64_t process) {
+  std::ifstream file(fmt::format("/proc/{}/stat", process));
+  const std::string words{std::istreambuf_iterator<char>(file), {}};
+  const std::size_t name_end = words.rfind(')');
+  return name_end != std::string::npos && words.compare(name_end, 3, ") T") == 0;
 }
 
 }  // namespace
@@ -203,7 +213,7 @@ void Watch::end(const End& end) {
   // Who speaks ends what is halted, afterwards: to the others its silence would look like a death.
   const bool spokesman = speaks(end);
   if (spokesman && !end.sentence.empty() && ends_.say) ends_.say(end.sentence);
-  if (spokesman && end.why == End::Why::silent) stop_halted(end.rank);
+  if (end.why == End::Why::silent) stop_halted(spokesman ? end.rank : rank_);
   if (is_first()) {
     for (Channel& channel : channels_)
       if (channel.is_there()) channel.put(kEnd, end.text());
@@ -253,10 +263,14 @@ void Watch::hold_neighbours() {
   }
 }
 
-// A process that is halted cannot end by itself, and would hold the run directory.
-void Watch::stop_halted(int rank) {
-  const int process = neighbours_[static_cast<std::size_t>(rank)].get();
-  if (process >= 0) ::syscall(SYS_pidfd_send_signal, process, SIGKILL, nullptr, 0);
+// A process that is halted cannot end by itself, and would hold the run directory. silent: who is known to be; this
+// process itself: nobody. Others of this machine may be halted, too.
+void Watch::stop_halted(int silent) {
+  for (int other = 0; other < static_cast<int>(neighbours_.size()); ++other) {
+    const int process = neighbours_[static_cast<std::size_t>(other)].get();
+    if (process >= 0 && (other == silent || is_halted(all_[static_cast<std::size_t>(other)].process)))
+      ::syscall(SYS_pidfd_send_signal, process, SIGKILL, nullptr, 0);
+  }
 }
 
 }  // namespace longstride

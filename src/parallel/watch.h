@@ -61,7 +61,7 @@ class Watch {
   void part();  // from those who leave, so that nothing that is under way to them is lost
   bool speaks(const End& end) const;
   void hold_neighbours();
-  void stop_halted(int rank);
+  void stop_halted(int silent);
 
   const int rank_;
   const std::vector<Participant> all_;

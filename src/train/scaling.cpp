@@ -131,13 +131,20 @@ void check_rates(const Rates& rates) {
 }  // namespace
 
 void check_processes(const TrainingConfig& training, int processes) {
-  if (std::has_single_bit(static_cast<unsigned>(processes)) && processes <= training.lanes) return;
+  const auto lanes = training.lanes;
+  if (std::has_single_bit(static_cast<unsigned>(processes)) && processes <= lanes) return;
+  const auto fewer = std::min<std::int64_t>(std::bit_floor(static_cast<unsigned>(processes)), lanes);
   const auto wanted = static_cast<std::int64_t>(std::bit_ceil(static_cast<unsigned>(processes)));
+  const auto accumulate = (training.accumulate + wanted - 1) / wanted * wanted;
+  const std::string more =
+      wanted > lanes
+          ? fmt::format("from a run's beginning, {} with --set training.lanes={} --set training.accumulate={}", wanted,
+                        wanted, accumulate)
+          : fmt::format("{}", wanted);
   throw_invalid(
       fmt::format("train: {} processes share training.lanes, of which there {}: needs a power of two, as many as there "
-                  "are lanes at most; --set training.lanes={} --set training.accumulate={} would do, and {} processes",
-                  processes, training.lanes == 1 ? "is 1" : fmt::format("are {}", training.lanes), wanted,
-                  (training.accumulate + wanted - 1) / wanted * wanted, wanted));
+                  "are lanes at most; {} would do, or {}",
+                  processes, lanes == 1 ? "is 1" : fmt::format("are {}", lanes), fewer, more));
 }
 
 std::int64_t sent_bytes_per_step(const ModelConfig& model, const TrainingConfig& training, DType activations,

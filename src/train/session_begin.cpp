@@ -1,5 +1,6 @@
 // How a session begins: from nothing, or from the newest checkpoint that is whole and was trained on the same data.
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -49,6 +50,10 @@ void Session::begin_with(const std::string& path) {
 
 Progress Session::load(std::int64_t step) {
   const std::string checkpoint = RunDirectory::checkpoint_of(options_.out, step);
+  if (!is_first() && !std::filesystem::exists(checkpoint))
+    throw Error(ErrorKind::exhausted, fmt::format("\"{}\", which the first process goes on from, is not there for this "
+                                                  "one; all need to see the folder of the run",
+                                                  checkpoint));
   const Progress progress = state_.load(checkpoint);
   if (!alone()) begun_with_ = sha256_of(InputFile(checkpoint + "/" + kTrainingStateFile));  // which knows its model's
   return progress;

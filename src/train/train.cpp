@@ -2,8 +2,10 @@
 #include "longstride/train.h"
 
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -103,6 +105,13 @@ void require_validation(const Config& config, const Dataset& data) {
                   data.describe()));
 }
 
+// Of the processes together, which share a step's work. Where they share cores, each was measured beside the others.
+double rate_of_all(World& world, double mine) {
+  std::vector<double> rates(static_cast<std::size_t>(world.size()));
+  world.all_gather(&mine, sizeof mine, rates.data());
+  return std::accumulate(rates.begin(), rates.end(), 0.0);
+}
+
 }  // namespace
 
 TrainResult train(const Config& asked, const TrainOptions& options, const TrainObserver& observer) {
@@ -134,7 +143,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   mine.device = device_among(world, here.device);
   config = on_machine(config, TrainingConfig());
   const std::unique_ptr<Dataset> data = open_data(world, config, options, note);
-  require_same(world, "train: the data", data->describe());
+  if (world.size() > 1) require_same(world, "train: the data", data->identity());
   config.data = data->config();
   data->require_context(Split::train, config.model.context);
   require_validation(config, *data);
@@ -152,7 +161,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   }
   if (first) note_empty_parts(*data, note);
   const std::unique_ptr<Backend> backend = make_backend(mine.device);
-  const double peak = backend->product_rate(type_of(config.training.precision));
+  const double peak = rate_of_all(world, backend->product_rate(type_of(config.training.precision)));
   Session session(*backend, config, plan, peak, std::move(run), *data, options, observer, world);
   if (options.resume)
     session.resume();

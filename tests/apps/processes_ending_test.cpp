@@ -41,6 +41,16 @@ TEST_F(Processes, EndAllWhereOneIsHalted) {
   }
 }
 
+// Neither can end by itself, and one alone is known to be silent.
+TEST_F(Processes, EndAllWhereTwoAreHalted) {
+  Run run = start_long("run", 4);
+  for (const std::size_t victim : {1u, 2u}) ::kill(run.processes[victim], SIGSTOP);
+  EXPECT_LT(wait_for_end(run), 15);
+  for (const int rank : {0, 3}) EXPECT_EQ(run.ended[static_cast<std::size_t>(rank)].status, 1);
+  for (const int rank : {1, 2}) EXPECT_EQ(run.ended[static_cast<std::size_t>(rank)].status, 1009);
+  expect_goes_on("run", 2);
+}
+
 TEST_F(Processes, EndAllWhereTheFirstCannotWrite) {
   Run run = start_long("run", 2);
   // A limit of the first one's files, below that of a checkpoint, is a disk that is full.

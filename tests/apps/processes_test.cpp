@@ -147,6 +147,8 @@ TEST_F(Processes, RefuseToDoDifferentThings) {
       [&](int rank) { return go_on("a", rank == 0 ? "5" : "6"); });
   expect_refused(1, "train: the file of weights of process 1 of 2 differs from that of process 0",
                  [&](int rank) { return go_on(rank == 0 ? "a" : "b", "5"); });
+  expect_refused(1, "which the first process goes on from, is not there for this one",
+                 [&](int rank) { return go_on(rank == 0 ? "a" : "nowhere", "5"); });
   expect_refused(2, "evaluate: process 1 was started otherwise than process 0: --min-context is 9 and not 0",
                  [&](int rank) {
                    return std::vector<std::string>{"evaluate",   path("a"),       "--data",

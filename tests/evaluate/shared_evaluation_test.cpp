@@ -4,6 +4,7 @@
 
 #include "evaluate/scoring_network.h"
 #include "longstride/evaluate.h"
+#include "longstride/file.h"
 #include "model/precision.h"
 #include "same_evaluation.h"
 
@@ -89,7 +90,11 @@ TEST_F(SharedEvaluation, IsRefusedWhereFilesDiffer) {
       });
     });
   };
+  std::string changed = read_text(stored_.path("text"));
+  changed[changed.size() / 2] ^= 1;
+  write_file_atomically(stored_.path("changed"), changed);  // a byte of as many
   const std::string differs = " of process 1 of 2 differs from that of process 0; all need the same files";
+  EXPECT_EQ(words([&](EvaluateOptions& o) { o.paths = {stored_.path("changed")}; }), "evaluate: the data" + differs);
   EXPECT_EQ(words([&](EvaluateOptions& o) { o.run = other.run(); }), "evaluate: the checkpoint" + differs);
   EXPECT_EQ(words([&](EvaluateOptions& o) { o.paths = {stored_.path("shorter")}; }), "evaluate: the data" + differs);
 }

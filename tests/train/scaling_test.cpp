@@ -14,9 +14,9 @@
 #include "longstride/plan.h"
 #include "parallel/world.h"
 #include "train/float_tensors.h"
+#include "train/multiply_adds.h"
 #include "train/scaling.h"
 #include "train/trainer.h"
-#include "train/multiply_adds.h"
 
 namespace longstride {
 namespace {
@@ -58,11 +58,11 @@ class Scale : public testing::Test {
 
   // Windows are long, so that what is read besides them is little.
   Config config(int lanes) const {
-    return read_config(
-        {R"x({"model": {"context": 4096, "layers": 2, "width": 48, "heads": 2, "positions": [64, 64],
+    return read_config({R"x({"model": {"context": 4096, "layers": 2, "width": 48, "heads": 2, "positions": [64, 64],
               "attention": "fixed(64,8)", "hash_orders": [2], "hash_buckets": 301},
               "training": {"accumulate": 8, "precision": "float32", "recompute": "none", "ema": 0}})x"},
-        {"test"}, {"data.paths=[\"" + scratch_ / "text" + "\"]", "training.lanes=" + std::to_string(lanes)});
+                       {"test"},
+                       {"data.paths=[\"" + scratch_ / "text" + "\"]", "training.lanes=" + std::to_string(lanes)});
   }
 
   Scratch scratch_;
@@ -210,6 +210,9 @@ TEST_F(Scale, RefusesWhatCannotBe) {
     return words_of_error(ErrorKind::invalid_argument, [&] { predict_scaling(config(lanes), processes, of); });
   };
   EXPECT_NE(words(2, 4, rates).find("4 processes share training.lanes, of which there are 2"), std::string::npos);
+  EXPECT_NE(words(2, 4, rates).find("; 2 would do, or from a run's beginning, 4 with --set training.lanes=4"),
+            std::string::npos);
+  EXPECT_NE(words(4, 3, rates).find("; 2 would do, or 4"), std::string::npos);  // its lanes are as they are
   EXPECT_EQ(words(2, 2, rates_of(0, 1e9)), "scaling: rates must be positive");
   EXPECT_EQ(words(2, 2, rates_of(1e10, std::nan(""))), "scaling: rates must be positive");
 }
