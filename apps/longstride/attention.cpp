@@ -117,7 +117,7 @@ struct Look {
   std::string words_of(std::int64_t at) const {
     const Json json = json_of(at);
     if (json["token"].is_null()) return "start";
-    if (json.contains("text")) return fmt::format("{:3}  {}", int{json["token"]}, printable(json["text"]));
+    if (json.contains("text")) return fmt::format("{:3}  {}", int{json["token"]}, escaped(std::string(json["text"])));
     if (!json.contains("pixel")) return fmt::format("{:3}", int{json["token"]});
     return fmt::format("{:3}  row {}, column {}, channel {}", int{json["token"]}, int{json["pixel"][0]},
                        int{json["pixel"][1]}, int{json["pixel"][2]});
@@ -139,7 +139,7 @@ std::vector<std::size_t> top_keys(const AttentionRow& row, std::int64_t most) {
 double entropy_bits(const AttentionRow& row) {
   double bits = 0;
   for (const double p : row.p) bits -= p > 0 ? p * std::log2(p) : 0;
-  return bits;
+  return std::max(0.0, bits);  // of one key, whose probability may be rounded to more than 1
 }
 
 Json row_json(const Look& look, const AttentionRow& row, std::int64_t top) {
@@ -209,6 +209,8 @@ void tell(const AttentionArguments& arguments, const Look& look) {
 
 int run(const AttentionArguments& arguments) {
   apply_threads(arguments.threads);
+  if (!arguments.window.empty() && arguments.picture.empty())
+    throw_invalid("--window: says what --picture FILE.png draws; give that too");
   if (arguments.top < 0) throw_invalid(fmt::format("--top: needs a whole number of at least 0, got {}", arguments.top));
   AttentionOptions options;
   options.run = arguments.run.run;

@@ -158,7 +158,12 @@ class Chat {
     take("/temperature", changed.temperature), take("/top-k", changed.top_k), take("/top-p", changed.top_p);
     take("/min-p", changed.min_p), take("/seed", changed.seed), take("/tokens", changed.tokens);
     if (!known) throw_invalid(fmt::format("{}: no such command; /help lists them", command));
-    require_possible(changed);
+    try {
+      require_possible(changed);
+    } catch (const Error& error) {  // which names the option, --temperature
+      const std::string sentence = error.what();
+      throw_invalid(sentence.starts_with("--") ? "/" + sentence.substr(2) : sentence);
+    }
     options_ = changed;
     tell(fmt::format("{} is {} now", command.substr(1), word));
   }
@@ -215,7 +220,7 @@ Command chat_command(CommandLine program) {
   auto arguments = std::make_shared<ChatArguments>();
   add_run_options(app, arguments->run);
   app.add_option("--tokens", arguments->what.tokens, "Of a turn, at most").type_name("N").capture_default_str();
-  add_choice_options(app, arguments->choice, arguments->what);
+  add_choice_options(app, arguments->choice, arguments->what, "0.8");
   app.add_option("--precision", arguments->precision, "As of sample").type_name(kPrecisions).capture_default_str();
   add_threads_option(app, arguments->threads);
   add_device_option(app, arguments->device);

@@ -15,9 +15,9 @@ double usual_temperature(const std::string& kind) { return kind == "image" ? 1 :
 
 }  // namespace
 
-void add_choice_options(CommandLine app, ChoiceOptions& options, SampleOptions& what) {
+void add_choice_options(CommandLine app, ChoiceOptions& options, SampleOptions& what, const std::string& usual) {
   app.add_option("--temperature", options.temperature,
-                 "0: greedy, 1: as likely as the model holds it (default: 0.8 for text, 1 for pictures, 0.9 for sound)")
+                 fmt::format("0: greedy, 1: as likely as the model holds it (default: {})", usual))
       .type_name("T");
   app.add_option("--top-k", what.top_k, "Choose among the K likeliest (0: off)").type_name("K").capture_default_str();
   app.add_option("--top-p", what.top_p, "Choose among the likeliest that make up P (1: off)")

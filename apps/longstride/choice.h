@@ -15,8 +15,8 @@ struct ChoiceOptions {
   std::optional<double> temperature;
   std::vector<std::string> stops;
 };
-// The others go into `what` at once.
-void add_choice_options(CommandLine app, ChoiceOptions& options, SampleOptions& what);
+// The others go into `what` at once. usual: the temperatures where none is given, as help says them.
+void add_choice_options(CommandLine app, ChoiceOptions& options, SampleOptions& what, const std::string& usual);
 
 // Puts temperature and stops into `what`. Returns what is to be said where nobody chose the temperature: the one that
 // suits what the model has learned from; empty where somebody did. Error invalid_argument where --stop is given for

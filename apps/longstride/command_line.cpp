@@ -30,6 +30,15 @@ class PlainUsage : public CLI::Formatter {
   }
 };
 
+// `longstride help` and `longstride help train` are --help in other words.
+std::vector<std::string> with_help_as_option(const CLI::App& program, std::vector<std::string> words) {
+  if (words.empty() || words[0] != "help") return words;
+  words.erase(words.begin());
+  const auto is_called = [&](const CLI::App* command) { return command->get_name() == words[0]; };
+  if (words.empty() || !program.get_subcommands(is_called).empty()) words.emplace_back("--help");
+  return words;  // a command that is not there is refused as ever
+}
+
 void say_wrong(const CLI::App& program, const std::string& sentence) {
   const CLI::App& line = chosen_line(program);
   const std::string command = &line == &program ? "" : line.get_name();
@@ -187,9 +196,9 @@ ProgramLine::ProgramLine(const char* purpose, const std::function<std::string()>
 ProgramLine::~ProgramLine() = default;
 
 std::optional<int> ProgramLine::parse(int argc, char** argv, bool speaks) {
-  const std::vector<std::string> words(argv + std::min(1, argc), argv + argc);
+  const std::vector<std::string> words = with_help_as_option(*app_, {argv + std::min(1, argc), argv + argc});
   try {
-    app_->parse(argc, argv);
+    app_->parse(std::vector<std::string>(words.rbegin(), words.rend()));  // which takes them from the back
     const std::optional<std::string> swallowed = swallowed_words(*app_, words);
     if (!swallowed) return std::nullopt;
     if (speaks) say_wrong(*app_, *swallowed);

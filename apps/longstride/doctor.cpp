@@ -6,9 +6,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "child.h"
 #include "command.h"
@@ -66,9 +68,16 @@ std::int64_t count(const std::vector<Finding>& findings, Verdict verdict) {
 }
 
 std::string summary(const std::vector<Finding>& findings) {
-  const std::int64_t wrong = count(findings, Verdict::wrong), slow = count(findings, Verdict::slow);
+  const std::string full = std::generic_category().message(ENOSPC);
+  const auto is_short = [&](const Finding& one) {  // of room, which spoils no result
+    return one.verdict == Verdict::wrong &&
+           (one.check == "disk" || one.check == "memory" || one.sentence.find(full) != std::string::npos);
+  };
+  const std::int64_t short_of = std::count_if(findings.begin(), findings.end(), is_short);
+  const std::int64_t wrong = count(findings, Verdict::wrong) - short_of, slow = count(findings, Verdict::slow);
   const std::string all = fmt::format("{} checks: ", findings.size());
   if (wrong > 0) return all + fmt::format("{} found something wrong; do not believe results of this machine", wrong);
+  if (short_of > 0) return all + fmt::format("{} found too little room for a usual run, no result is wrong", short_of);
   if (slow > 0) return all + fmt::format("everything is right, {} found something slow", slow);
   return all + "everything is as it should be";
 }
@@ -163,7 +172,7 @@ int run(const DoctorArguments& arguments) {
     for (const Finding& finding : findings) json["checks"].push_back(to_json(finding));
     print_json(json);
   } else {
-    print(fmt::format("{}, {} threads, {}: {}\n", machine.processor, machine.threads,
+    print(fmt::format("{}, {}, {}: {}\n", machine.processor, counted(machine.threads, "thread"),
                       fmt::join(machine.libraries, ", "), summary(findings)));
     if (!cards().empty()) print(card_words() + "\n");
   }

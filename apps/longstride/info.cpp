@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "command.h"
 #include "info_words.h"
@@ -24,7 +25,8 @@ namespace {
 
 struct InfoOptions {
   std::vector<std::string> runs;
-  std::string checkpoint = "best", window;
+  std::optional<std::string> checkpoint;
+  std::string window;
   ConfigOptions data;
   OutputOptions output;
 };
@@ -83,8 +85,9 @@ void show_data(const InfoOptions& options) {
 
 void show_runs(const InfoOptions& options) {
   std::vector<NamedRun> runs;
+  const std::string checkpoint = options.checkpoint.value_or("best");
   for (const std::string& run : options.runs)
-    runs.push_back({run, describe_checkpoint(run, options.checkpoint), checkpoint_steps(run)});
+    runs.push_back({run, describe_checkpoint(run, checkpoint), checkpoint_steps(run)});
   const bool one = runs.size() == 1;
   if (options.output.json) {
     print_json(one ? run_json(runs.front()) : comparison_json(runs));
@@ -102,8 +105,7 @@ void show_machine(const InfoOptions& options) {
 }
 
 int run(const InfoOptions& options) {
-  if (options.runs.empty() && options.checkpoint != InfoOptions().checkpoint)
-    throw_invalid("--checkpoint: is one of a RUN; give that too");
+  if (options.runs.empty() && options.checkpoint) throw_invalid("--checkpoint: is one of a RUN; give that too");
   if (!options.data.data.empty()) {
     show_data(options);
     return 0;
@@ -127,9 +129,8 @@ Command info_command(CommandLine program) {
   app.add_option(
       "RUN", options->runs,
       "Run directories, checkpoint directories or .safetensors files; several are compared, none: this machine");
-  app.add_option("--checkpoint", options->checkpoint, "Of run directories")
-      .type_name("best|latest|STEP")
-      .capture_default_str();
+  app.add_option("--checkpoint", options->checkpoint, "Of run directories (default: best)")
+      .type_name("best|latest|STEP");
   app.add_option("--data", options->data.data, "Files and folders, looked at as training would read them")
       .type_name("PATH");
   app.add_option("--set", options->data.sets, "How --data is read, e.g. data.image_size=[64,64]")

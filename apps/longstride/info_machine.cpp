@@ -37,7 +37,7 @@ nlohmann::ordered_json machine_json() {
 
 std::string machine_words() {
   const MachineInfo machine = machine_info();
-  return two_columns({{"processor", fmt::format("{}, {} threads", machine.processor, machine.threads)},
+  return two_columns({{"processor", fmt::format("{}, {}", machine.processor, counted(machine.threads, "thread"))},
                       {"instructions", fmt::format("{}; in use: {}", fmt::join(machine.instruction_sets, ", "),
                                                    machine.instruction_set)},
                       {"memory", fmt::format("{}, of which {} are free", bytes_words(machine.memory_bytes),

@@ -69,7 +69,8 @@ std::string version_words() {
            {"libraries", fmt::format("{}", fmt::join(machine.libraries, ", "))},
            {"instructions",
             fmt::format("{}; in use: {}", fmt::join(machine.instruction_sets, ", "), machine.instruction_set)},
-           {"processor", fmt::format("{}, {} threads", machine.processor, machine.threads)},
+           {"processor",
+            fmt::format("{}, {}", machine.processor, longstride::program::counted(machine.threads, "thread"))},
            {"card", longstride::card_words()}});
   words.pop_back();  // the line's end, which follows
   return words;

@@ -21,6 +21,16 @@ std::size_t terminal_columns() {
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col : 80;
 }
 
+// Parts of a line stand two blanks apart, the most important first: the last ones go until the others fit.
+std::string fitting(std::string line, std::size_t columns) {
+  while (line.size() > columns) {
+    const std::size_t last = line.rfind("  ");
+    if (last == std::string::npos || last == 0) return line.substr(0, columns);
+    line.erase(last);
+  }
+  return line;
+}
+
 }  // namespace
 
 ProgressLine::ProgressLine(bool quiet) : quiet_(quiet), terminal_(obeys_codes(STDERR_FILENO)) {}
@@ -28,8 +38,7 @@ ProgressLine::ProgressLine(bool quiet) : quiet_(quiet), terminal_(obeys_codes(ST
 void ProgressLine::draw(const std::string& state) {
   const std::string line = escaped(state);
   if (terminal_) {  // to the line's start, clear it; one column stays free so that the line never wraps
-    const std::string visible = line.substr(0, std::min(line.size(), terminal_columns() - 1));
-    say("\r\x1b[K" + visible);
+    say("\r\x1b[K" + fitting(line, terminal_columns() - 1));
     drawn_ = true;
   } else {
     say(line + "\n");

@@ -143,7 +143,7 @@ Command sample_command(CommandLine program) {
   auto arguments = std::make_shared<SampleArguments>();
   add_run_options(app, arguments->run);
   add_begin_options(app, arguments->begin);
-  add_choice_options(app, arguments->choice, arguments->what);
+  add_choice_options(app, arguments->choice, arguments->what, "0.8 for text, 1 for pictures, 0.9 for sound");
   app.add_option("--count", arguments->count, "Samples, made side by side (default: one a prompt)").type_name("K");
   app.add_option("--out", arguments->out,
                  "Write a file (several: numbered ones beside it, pictures also a grid), or into a folder; without it, "

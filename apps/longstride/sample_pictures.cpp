@@ -56,7 +56,7 @@ class PictureOutput : public SampleOutput {
 
   void tell(nlohmann::ordered_json& json, const Sequences& sequences) const override {
     if (has_grid()) json["grid"] = place_.whole();
-    if (task_.show.scale != 1) json["scale"] = task_.show.scale;
+    json["scale"] = task_.show.scale;
     const Image shape = token_picture(task_.data, {});
     nlohmann::ordered_json& samples = json["samples"] = nlohmann::ordered_json::array();
     for (std::size_t at = 0; at < sequences.size(); ++at) {
@@ -79,15 +79,20 @@ class PictureOutput : public SampleOutput {
 
   void say(const Image& picture, std::size_t tokens) const {
     const std::int64_t count = task_.options.count;
-    const std::string size = fmt::format("{} x {}", picture.height, picture.width);
+    const std::int64_t scale = task_.show.scale;
+    const std::string enlargement =
+        scale == 1 ? "" : fmt::format(" ({} x {}, each pixel {} x {})", picture.height, picture.width, scale, scale);
+    const std::string size = fmt::format("{} x {}{}", picture.height * scale, picture.width * scale, enlargement);
     task_.line.print(count == 1
                          ? fmt::format("wrote {}: a picture of {}", escaped(place_.single(0)), size)
                          : fmt::format("wrote {}: {} pictures of {}; each alone: {} to {}", escaped(place_.whole()),
                                        count, size, escaped(place_.single(0)), escaped(place_.single(count - 1))));
     if (tokens < picture.bytes.size()) {
-      task_.line.print(fmt::format("{} of the {} tokens of a picture were asked for: the rest is black",
-                                   with_commas(static_cast<std::int64_t>(tokens)),
-                                   with_commas(static_cast<std::int64_t>(picture.bytes.size()))));
+      const auto given = std::ssize(task_.options.prompt(0));
+      task_.line.print(fmt::format("{} of the {} tokens of a picture were asked for{}: the rest is black",
+                                   with_commas(static_cast<std::int64_t>(tokens) - given),
+                                   with_commas(std::ssize(picture.bytes)),
+                                   given == 0 ? "" : fmt::format(", after {} that were given", with_commas(given))));
     }
   }
 

@@ -49,6 +49,7 @@ class TextOutput : public SampleOutput {
     if (!place_ || interrupted) return;
     for (std::size_t index = 0; index < sequences.size(); ++index)
       write_file_atomically(place_->single(static_cast<std::int64_t>(index)), text_of(told(sequences, index)));
+    task_.line.print(written_words(sequences));
   }
 
   std::string left() const override {
@@ -62,10 +63,19 @@ class TextOutput : public SampleOutput {
     for (std::size_t index = 0; index < sequences.size(); ++index) {
       const std::span<const std::uint8_t> bytes = told(sequences, index);
       samples.push_back({{"text", std::string(text_of(bytes))}, {"hex", hex(bytes)}});
+      if (place_) samples.back()["file"] = place_->single(static_cast<std::int64_t>(index));
     }
   }
 
  private:
+  std::string written_words(const Sequences& sequences) const {
+    const std::int64_t count = std::ssize(sequences);
+    if (count == 1)
+      return fmt::format("wrote {}: {}", escaped(place_->single(0)), counted(std::ssize(told(sequences, 0)), "byte"));
+    return fmt::format("wrote {} to {}: {}", escaped(place_->single(0)), escaped(place_->single(count - 1)),
+                       counted(count, "text"));
+  }
+
   // What is told of a sequence: all of it, or what was made alone.
   std::span<const std::uint8_t> told(const Sequences& sequences, std::size_t index) const {
     const std::size_t given = task_.show.no_echo ? task_.options.prompt(static_cast<std::int64_t>(index)).size() : 0;
@@ -90,7 +100,7 @@ class TextOutput : public SampleOutput {
     end_shown();
     task_.line.finish();
     for (std::size_t index = 1; index < sequences.size(); ++index) {
-      print(task_.show.separator.value_or(fmt::format("\n--- sample {} of {} ---\n", index + 1, sequences.size())));
+      print(task_.show.separator.value_or(fmt::format("\n--- sample {} of {} ---\n", index + 1, task_.options.count)));
       show(told(sequences, index));
       end_shown();
     }

@@ -10,6 +10,7 @@
 #include "longstride/error.h"
 #include "options.h"
 #include "output.h"
+#include "output_file.h"
 #include "processes.h"
 #include "signals.h"
 #include "train_screen.h"
@@ -89,6 +90,7 @@ int run(TrainArguments& arguments, const Launched& launched, const std::atomic<b
   if (arguments.what.out.empty()) {
     throw Error(ErrorKind::invalid_argument, "--out: needs the run directory to write or to go on with, got none");
   }
+  if (arguments.what.out == kStandardOutput) throw_invalid("--out: needs the name of a folder, got \"-\"");
   apply_threads(share_of_threads(launched, config.training.threads));
   arguments.what.world = launched.world.get();
   screen.set_processes(processes_words(launched));

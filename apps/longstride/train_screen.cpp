@@ -141,7 +141,8 @@ std::string result_words(const TrainResult& result, const Config& config, const 
                        : kind == "sound" ? "--out sound.wav"
                                          : "--tokens 500";
   rows.emplace_back("next", fmt::format("longstride sample {} {}", run, sample));
-  rows.emplace_back("", fmt::format("longstride evaluate {} --split test --data {}", run, fmt::join(paths, " ")));
+  const char* part = result.test_bits >= 0 ? "test" : result.valid_bits >= 0 ? "valid" : "all";  // one that is there
+  rows.emplace_back("", fmt::format("longstride evaluate {} --split {} --data {}", run, part, fmt::join(paths, " ")));
   return two_columns(rows);
 }
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -142,9 +143,16 @@ std::string too_early_words(const CLI::App& line, const std::string& option) {
                      line.get_name(), option);
 }
 
-std::string no_command_words(const CLI::App& program, const Words& words) {
+std::string no_command_words(const CLI::App& program, const Words& given) {
   const Words names = command_names(program);
+  const Words words(std::find_if(given.begin(), given.end(), [](const auto& word) { return word != "--"; }),
+                    given.end());
   if (words.empty()) return "a command is needed: " + list_words(names);
+  if (words.size() < given.size() && has(names, words[0]))
+    return fmt::format("-- stands before the command; `longstride {} ...` goes without it", words[0]);
+  if (is_option(words[0]))
+    if (const auto own = likely_word(bare_name(option_of(words[0])), option_names(program)))
+      return fmt::format("there is no option {}; the nearest is --{}", option_of(words[0]), *own);
   if (is_option(words[0]))
     return fmt::format("there is no option {} before the command; the commands are {}", option_of(words[0]),
                        list_words(names));
@@ -172,11 +180,29 @@ std::string within_sentence(std::string text) {
   return text;
 }
 
+// The path of a run among those that --data took, which were meant for a place of their own; empty where none is.
+std::string run_among_data(const CLI::App& line) {
+  const CLI::Option* data = line.get_option_no_throw("--data");
+  if (data == nullptr) return "";
+  namespace fs = std::filesystem;
+  std::error_code none;
+  for (const std::string& path : data->results()) {
+    const bool run = fs::is_regular_file(fs::path(path) / "config.json", none) &&
+                     fs::is_directory(fs::path(path) / "checkpoints", none);
+    const bool checkpoint = path.ends_with(".safetensors") || fs::exists(fs::path(path) / "model.safetensors", none);
+    if (run || checkpoint) return path;
+  }
+  return "";
+}
+
 // The first that is required and was not given.
 std::string missing_words(const CLI::App& line) {
   for (const CLI::Option* option : line.get_options()) {
     if (!option->get_required() || option->count() > 0) continue;
     const bool by_place = option->get_positional();
+    if (const std::string run = run_among_data(line); by_place && !run.empty())
+      return fmt::format("{} is missing: --data takes all paths that follow it, \"{}\" too; put that before --data",
+                         option->get_name(true), run);
     const std::string name = by_place ? option->get_name(true) : option->get_name() + " " + option->get_type_name();
     return fmt::format("{} is missing: {}", name, within_sentence(option->get_description()));
   }
@@ -238,7 +264,7 @@ std::optional<std::string> swallowed_words(const CLI::App& program, const Words&
 
 std::string wrong_line_words(const CLI::App& program, const CLI::ParseError& error, const Words& words) {
   const CLI::App& line = chosen_line(program);
-  if (&line == &program) return no_command_words(program, words);
+  if (&line == &program || words.front() == "--") return no_command_words(program, words);
   if (const auto swallowed = swallowed_words(program, words)) return *swallowed;
   const Words left = line.remaining(), early = program.remaining();
   if (const std::string* word = first_option(left)) return unknown_option_words(program, line, option_of(*word), words);

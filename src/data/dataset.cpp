@@ -31,6 +31,13 @@ std::string runs_words(const std::vector<std::string>& runs) {
                           : fmt::format("{} runs among the data are left out, \"{}\" first", runs.size(), runs.front());
 }
 
+std::string passed_words(const std::vector<Passed>& passed) {
+  const auto& [path, reason] = passed.front();
+  const std::string others =
+      passed.size() == 1 ? "" : fmt::format(", and so are {} more", with_commas(std::ssize(passed) - 1));
+  return fmt::format("\"{}\" {} and is left out{}", path, reason, others);
+}
+
 std::string again_words(const std::vector<std::pair<std::string, std::string>>& again) {
   const auto& [path, first] = again.front();
   const std::string others =
@@ -89,6 +96,7 @@ Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : conf
   refused_ = std::move(listed.refused);
   std::vector<std::string>& files = listed.files;
   if (!listed.runs.empty() && options.noted) options.noted(runs_words(listed.runs));
+  if (!listed.passed.empty() && options.noted) options.noted(passed_words(listed.passed));
   if (!listed.again.empty() && options.noted) options.noted(again_words(listed.again));
   if (kind != "text") files = without_companions(files);
   if (files.empty()) throw_invalid("data.paths: only CIFAR-10's descriptions are there; name its batches");
@@ -97,14 +105,15 @@ Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : conf
     const std::string words = kind == "text" && options.noted ? no_text_words(files) : "";
     if (!words.empty()) options.noted(words);
   }
-  if (kind == "text") {
-    open_text(files, options);
-  } else if (kind == "image") {
-    open_pictures(files, options);
-  } else if (kind == "sound") {
-    open_sound(files, options);
-  } else {
+  if (kind != "text" && kind != "image" && kind != "sound")
     throw_invalid(fmt::format("data.kind: needs text, image or sound, got \"{}\"", kind));
+  try {
+    if (kind == "text") open_text(files, options);
+    if (kind == "image") open_pictures(files, options);
+    if (kind == "sound") open_sound(files, options);
+  } catch (const Error& error) {  // texts are no damaged pictures, but the wrong files
+    if (error.kind() != ErrorKind::corrupt_data || kind == "text" || pass_as(files, kind)) throw;
+    throw_invalid(error.what());
   }
 }
 

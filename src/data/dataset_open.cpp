@@ -36,15 +36,28 @@ Decoding require_some(Decoding decoding, std::int64_t count) {
   throw Error(ErrorKind::corrupt_data, fmt::format("nothing could be read: {}", decoding.left_out.front().reason));
 }
 
+// "2 files", "1 folder and 2 files".
+std::string left_out_count(const std::vector<LeftOut>& all) {
+  const auto folders = std::count_if(all.begin(), all.end(), [](const LeftOut& one) { return one.folder; });
+  const auto files = std::ssize(all) - folders;
+  if (folders == 0) return counted(files, "file");
+  return counted(folders, "folder") + (files == 0 ? "" : " and " + counted(files, "file"));
+}
+
 std::string left_out_words(const std::vector<LeftOut>& files) {
-  std::string words = counted(static_cast<std::int64_t>(files.size()), "file") +
-                      (files.size() == 1 ? " was left out because it cannot be read: "
-                                         : " were left out because they cannot be read: ");
+  std::string words = left_out_count(files) + (files.size() == 1 ? " was left out because it cannot be read: "
+                                                                 : " were left out because they cannot be read: ");
   for (std::size_t i = 0; i < std::min(files.size(), kMostReasons); ++i) words += (i > 0 ? "; " : "") + files[i].reason;
   for (std::size_t i = kMostReasons; i < std::min(files.size(), kMostNames); ++i) {
     words += fmt::format("{} \"{}\"", i == kMostReasons ? "; likewise" : ",", files[i].path);
   }
   return files.size() <= kMostNames ? words : words + fmt::format(" and {} more", files.size() - kMostNames);
+}
+
+std::string empty_words(const std::vector<std::string>& files) {
+  return fmt::format("\"{}\" is empty{}: nothing is learned from {}", files.front(),
+                     files.size() == 1 ? "" : fmt::format(", and so are {} more", with_commas(std::ssize(files) - 1)),
+                     files.size() == 1 ? "it" : "them");
 }
 
 std::string duration_words(std::int64_t samples, std::int64_t rate) {
@@ -68,18 +81,19 @@ void Dataset::add_piece(const std::string& path, std::int64_t first_byte) {
 }
 
 void Dataset::open_text(const std::vector<std::string>& files, const DatasetOptions& options) {
-  std::vector<std::string> named;
+  std::vector<std::string> named, empty;
   for (const std::string& path : files) {
     add_piece(path, 0);
-    if (pieces_.size() > named.size()) named.push_back(path);
+    (pieces_.size() > named.size() ? named : empty).push_back(path);
   }
   if (size_ == 0) {
     throw_invalid(files.size() == 1 ? fmt::format("\"{}\" is empty; name a file with data", files.front())
                                     : fmt::format("\"{}\" and {} more files are all empty; name files with data",
                                                   files.front(), files.size() - 1));
   }
+  if (!empty.empty() && options.noted) options.noted(empty_words(empty));
   name_ = name_of(named);
-  describe_ = fmt::format("{}, {} bytes", counted(static_cast<std::int64_t>(files.size()), "file"), with_commas(size_));
+  describe_ = fmt::format("{}, {}", counted(std::ssize(named), "file"), counted(size_, "byte"));
   settle({}, options);
 }
 
@@ -94,7 +108,7 @@ void Dataset::settle(const Decoding& decoding, const DatasetOptions& options) {
   std::vector<LeftOut> left_out = refused_;
   left_out.insert(left_out.end(), decoding.left_out.begin(), decoding.left_out.end());
   if (!left_out.empty()) {
-    describe_ += fmt::format(", {} left out", counted(static_cast<std::int64_t>(left_out.size()), "file"));
+    describe_ += fmt::format(", {} left out", left_out_count(left_out));
     if (options.noted) options.noted(left_out_words(left_out));
   }
   for (const std::string& note : decoding.notes) {
@@ -134,7 +148,7 @@ void Dataset::open_pictures(const std::vector<std::string>& files, const Dataset
     for (const PictureFile& file : pictures.files) training += file.path.ends_with("test_batch.bin") ? 0 : file.count;
     own_parts_ = {(training - (training + 12) / 25) * unit_, training * unit_};  // 1/25, rounded to the nearest
   }
-  describe_ = fmt::format("{} of {}, {} bytes", counted(size_ / unit_, "picture"), shape.words(), with_commas(size_));
+  describe_ = fmt::format("{} of {}, {}", counted(size_ / unit_, "picture"), shape.words(), counted(size_, "byte"));
   settle(decoding, options);
 }
 
@@ -149,9 +163,9 @@ void Dataset::open_sound(const std::vector<std::string>& files, const DatasetOpt
   decoded_ = true;
   const std::string gain = config_.gain == 0 ? "" : fmt::format(", gain {} dB", config_.gain);
   const auto read = static_cast<std::int64_t>(files.size() - decoded.decoding.left_out.size());
-  describe_ = fmt::format("{} of sound, {} at {} Hz{}, {} bytes", counted(read, "file"),
-                          duration_words(size_, config_.sample_rate), with_commas(config_.sample_rate), gain,
-                          with_commas(size_));
+  describe_ =
+      fmt::format("{} of sound, {} at {} Hz{}, {}", counted(read, "file"), duration_words(size_, config_.sample_rate),
+                  with_commas(config_.sample_rate), gain, counted(size_, "byte"));
   settle(decoded.decoding, options);
 }
 

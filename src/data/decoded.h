@@ -19,6 +19,7 @@ bool is_decoded_name(const std::string& name);
 
 struct LeftOut {
   std::string path, reason;
+  bool folder = false;  // with all that is in it
 };
 
 // What is worth knowing of a decoding, also when it is used again.

@@ -47,13 +47,13 @@ class Refusals {
       : skips_(unreadable == Unreadable::skip), refused_(refused) {}
 
   // Throws for this errno, or notes the path.
-  void add(const char* action, const std::string& path, int reason) {
+  void add(const char* action, const std::string& path, int reason, bool folder = false) {
     try {
       errno = reason;
       fail_system(action, path);
     } catch (const Error& error) {
       if (!skips_ || (reason != EACCES && reason != EPERM)) throw;
-      refused_.push_back({path, error.what()});
+      refused_.push_back({path, error.what(), folder});
     }
   }
 
@@ -74,8 +74,8 @@ class Refusals {
 
 class Walk {
  public:
-  Walk(const Outputs& outputs, Refusals& refusals, std::vector<std::string>& runs)
-      : run_(identity(outputs.run)), refusals_(refusals), runs_(runs) {
+  Walk(const Outputs& outputs, Refusals& refusals, FileList& all)
+      : run_(identity(outputs.run)), refusals_(refusals), all_(all) {
     for (const std::string& cache : outputs.caches)
       if (const std::optional<Identity> found = identity(cache)) caches_.insert(*found);
   }
@@ -86,16 +86,22 @@ class Walk {
     if (!found) fail_system("read", folder.string());
     if (found == run_ || above_.contains(*found)) return;
     if (::faccessat(AT_FDCWD, folder.c_str(), R_OK, AT_EACCESS) != 0 && errno == EACCES)
-      return refusals_.add("read", folder.string(), EACCES);
+      return refusals_.add("read", folder.string(), EACCES, true);
     above_.insert(*found);
     for (const std::string& name : names_in(folder.string())) {
       if (name.starts_with('.') || (caches_.contains(*found) && is_decoded_name(name))) continue;
       std::error_code missing;  // a link to nowhere is no file
       const fs::path path = folder / name;
       const fs::file_status entry = fs::status(path, missing);
-      if (missing.value() == EACCES) refusals_.add("open", path.string(), EACCES);
-      if (fs::is_regular_file(entry)) files.push_back(path.string());
-      if (fs::is_directory(entry)) enter(path, files);
+      if (missing.value() == EACCES) {
+        refusals_.add("open", path.string(), EACCES);
+      } else if (fs::is_regular_file(entry)) {
+        files.push_back(path.string());
+      } else if (fs::is_directory(entry)) {
+        enter(path, files);
+      } else {
+        all_.passed.push_back({path.string(), fs::exists(entry) ? "is no file" : "leads nowhere"});
+      }
     }
     above_.erase(*found);
   }
@@ -103,14 +109,14 @@ class Walk {
  private:
   void enter(const fs::path& folder, std::vector<std::string>& files) {
     if (!is_run(folder)) return list(folder, files);
-    if (identity(folder) != run_) runs_.push_back(folder.string());
+    if (identity(folder) != run_) all_.runs.push_back(folder.string());
   }
 
   std::optional<Identity> run_;
   std::set<Identity> caches_;
   std::set<Identity> above_;  // the folders that lead here; a link back to one of them would go round for ever
   Refusals& refusals_;
-  std::vector<std::string>& runs_;
+  FileList& all_;
 };
 
 // Copies of a file are other files; links to it, and folders that were named beside what is in them, are not.
@@ -141,9 +147,14 @@ FileList list_files(const std::vector<std::string>& paths, const Outputs& output
       all.files.push_back(path);
       continue;
     }
+    if (is_run(path) && identity(path) != identity(outputs.run))
+      throw_invalid(
+          fmt::format("data.paths: \"{}\" is a run, whose files are no data; where it is meant as RUN, put it "
+                      "before --data",
+                      path));
     std::vector<std::string> below;
     const std::size_t before = all.refused.size();
-    Walk(outputs, refusals, all.runs).list(path, below);
+    Walk(outputs, refusals, all).list(path, below);
     if (below.empty() && all.refused.size() == before) {
       throw Error(ErrorKind::invalid_argument,
                   fmt::format("\"{}\": the folder holds no files (hidden ones and those of runs do not count)", path));
@@ -152,6 +163,7 @@ FileList list_files(const std::vector<std::string>& paths, const Outputs& output
     all.files.insert(all.files.end(), below.begin(), below.end());
   }
   std::sort(all.runs.begin(), all.runs.end());
+  std::sort(all.passed.begin(), all.passed.end(), [](const Passed& a, const Passed& b) { return a.path < b.path; });
   refusals.remove_from(all.files);
   if (all.files.empty() && !all.refused.empty()) {
     throw Error(ErrorKind::exhausted, fmt::format("nothing could be read: {}", all.refused.front().reason));
@@ -171,6 +183,13 @@ std::string kind_by_name(const std::string& file, bool image_size_given) {
   const std::string word = file_ending(file);
   if (image.contains(word) || is_cifar_batch(file) || (image_size_given && word == ".bin")) return "image";
   return sound.contains(word) ? "sound" : "text";
+}
+
+bool pass_as(const std::vector<std::string>& files, const std::string& kind) {
+  return std::any_of(files.begin(), files.end(), [&](const std::string& file) {
+    std::error_code none;
+    return kind_by_name(file, true) == kind || fs::file_size(file, none) == 0;
+  });
 }
 
 std::vector<std::string> without_companions(std::vector<std::string> files) {

@@ -16,9 +16,14 @@ struct Outputs {
   std::vector<std::string> caches;  // folders of decoded data: its files (data/decoded.h) are left out, others are not
 };
 
+struct Passed {
+  std::string path, reason;  // "leads nowhere", "is no file"
+};
+
 struct FileList {
   std::vector<std::string> files;
   std::vector<std::string> runs;  // folders of runs, other than the one of Outputs, that were met and left out
+  std::vector<Passed> passed;     // what was met in folders and is neither a file nor a folder, and left out
   std::vector<std::pair<std::string, std::string>>
       again;                     // a file that one before it is, by this or another name: both
   std::vector<LeftOut> refused;  // files and folders that this user may not read, left out where that was asked for
@@ -27,8 +32,9 @@ struct FileList {
 // Files as given, and for a folder all files below it sorted by path, without files and folders whose name begins with
 // a dot, without outputs and without the folders of runs (config.json beside checkpoints/) that lie in it: the same
 // files count when a run begins and when it is resumed. Links are followed; a folder already visited on the way down is
-// not entered again. With `skip` each file is opened once, to know whether it may be read. Errors: invalid_argument
-// where a path is missing, exhausted where a folder, or what lies in it, cannot be read.
+// not entered again. A run that is named itself is refused. With `skip` each file is opened once, to know whether it
+// may be read. Errors: invalid_argument where a path is missing or a run, exhausted where a folder, or what lies in it,
+// cannot be read.
 FileList list_files(const std::vector<std::string>& paths, const Outputs& outputs = {},
                     Unreadable unreadable = Unreadable::error);
 
@@ -36,6 +42,10 @@ std::string file_ending(const std::string& file);  // ".png": the last ending in
 
 // text | image | sound: what one name says. image_size_given: raw arrays (.bin) count as images.
 std::string kind_by_name(const std::string& file, bool image_size_given);
+
+// Whether any of them passes itself off as of this kind, by its name or by being empty: that it cannot be read is then
+// the file's fault, else of who named it.
+bool pass_as(const std::vector<std::string>& files, const std::string& kind);
 
 // Without the .txt and .html files that come with CIFAR-10's batches, where any of those is there.
 std::vector<std::string> without_companions(std::vector<std::string> files);

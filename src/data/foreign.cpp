@@ -17,6 +17,7 @@
 #include "io/system.h"
 #include "io/words.h"
 #include "longstride/error.h"
+#include "longstride/utf8.h"
 
 namespace longstride {
 namespace {
@@ -69,6 +70,7 @@ constexpr FirstBytes kMarks[] = {
     {0, "OggS\0"sv, kSound},
     {8, "AIFF"sv, kSound},
     {8, "WEBP"sv, kPicture},
+    {0, "BM"sv, kPicture},  // bmp
     {0, "GIF87a"sv, kPicture},
     {0, "GIF89a"sv, kPicture},
     {0, "II*\0"sv, kPicture},  // tiff
@@ -90,6 +92,11 @@ bool stands_at(std::span<const std::uint8_t> begin, std::size_t offset, std::str
 // Letters that a text might begin with mean something only with what must follow them.
 bool is_confirmed(std::string_view mark, std::span<const std::uint8_t> begin) {
   if (mark == "BZh"sv) return stands_at(begin, 4, "1AY&SY"sv);
+  if (mark == "BM"sv) {  // the length of the header that follows; two words before it are 0
+    constexpr std::string_view kLengths = "\x0c\x28\x34\x38\x40\x6c\x7c"sv;
+    return begin.size() > 18 && kLengths.find(static_cast<char>(begin[14])) != std::string_view::npos &&
+           stands_at(begin, 15, "\0\0\0"sv) && stands_at(begin, 6, "\0\0\0\0"sv);
+  }
   if (mark == "ID3"sv) return begin.size() > 4 && begin[3] < 0x10 && begin[4] < 0x10;
   if (mark == "WAVE"sv || mark == "WEBP"sv) return stands_at(begin, 0, "RIFF"sv);
   if (mark == "AIFF"sv) return stands_at(begin, 0, "FORM"sv);
@@ -111,16 +118,39 @@ const Foreign* boxed(std::span<const std::uint8_t> begin) {
   return stands_at(begin, 8, "M4A"sv) ? &kSound : &kFilm;
 }
 
-// As many bytes from an offset on as there are; none where the file cannot be read or is none.
-std::vector<std::uint8_t> bytes_at(const std::string& path, bool middle, std::int64_t most) {
+// At most `most` bytes of each of `places` places at equal distances, the first at the beginning; of a short file all
+// of them together. None where the file cannot be read or is none.
+std::vector<std::vector<std::uint8_t>> bytes_of(const std::string& path, std::int64_t places, std::int64_t most) {
   struct stat status = {};
   if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return {};
   const Descriptor file(open_path(path, O_RDONLY | O_NONBLOCK));
-  std::vector<std::uint8_t> bytes(static_cast<std::size_t>(most));
-  const ssize_t got =
-      file.get() < 0 ? 0 : ::pread(file.get(), bytes.data(), bytes.size(), middle ? status.st_size / 2 : 0);
-  bytes.resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-  return bytes;
+  if (file.get() < 0) return {};
+  const bool is_short = places > 1 && status.st_size <= places * most;
+  std::vector<std::vector<std::uint8_t>> all(static_cast<std::size_t>(is_short ? 1 : places));
+  for (std::size_t at = 0; at < all.size(); ++at) {
+    all[at].resize(static_cast<std::size_t>(is_short ? status.st_size : most));
+    const ssize_t got =
+        ::pread(file.get(), all[at].data(), all[at].size(), status.st_size / places * static_cast<std::int64_t>(at));
+    all[at].resize(static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  }
+  return all;
+}
+
+std::vector<std::uint8_t> beginning_of(const std::string& path) {
+  const auto all = bytes_of(path, 1, kFirstBytes);
+  return all.empty() ? std::vector<std::uint8_t>() : all.front();
+}
+
+// Bytes that belong to no character of UTF-8.
+std::ptrdiff_t malformed_bytes(std::span<const std::uint8_t> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  std::ptrdiff_t malformed = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = utf8_length(text.substr(at, 4));
+    malformed += length == 0 ? 1 : 0;
+    at += std::max<std::size_t>(length, 1);
+  }
+  return malformed;
 }
 
 using Look = std::function<const Foreign*(const std::string& file)>;
@@ -163,25 +193,24 @@ bool is_no_text(std::span<const std::uint8_t> bytes) {
   const auto strange = std::count_if(bytes.begin(), bytes.end(), [&](std::uint8_t byte) {
     return (byte < 0x20 || byte == 0x7f) && kOfText.find(static_cast<char>(byte)) == std::string_view::npos;
   });
-  return strange * 50 > std::ssize(bytes);
+  if (strange * 50 > std::ssize(bytes)) return true;
+  return strange > 0 && malformed_bytes(bytes) * 10 > std::ssize(bytes);
 }
 
 void refuse_foreign_names(const std::vector<std::string>& files) { refuse_first(files, "", foreign_by_name); }
 
 void refuse_foreign_bytes(const std::vector<std::string>& files) {
   refuse_first(files, ", as its first bytes say",
-               [](const std::string& file) { return foreign_by_bytes(bytes_at(file, false, kFirstBytes)); });
+               [](const std::string& file) { return foreign_by_bytes(beginning_of(file)); });
 }
 
 std::string no_text_words(const std::vector<std::string>& files) {
-  constexpr std::int64_t kLookedAt = 4096;
+  constexpr std::int64_t kPlaces = 8, kLookedAt = 4096;
   std::string first;
   std::int64_t others = -1;
   for (const std::string& file : files) {
-    std::vector<std::uint8_t> bytes = bytes_at(file, false, kLookedAt);
-    const std::vector<std::uint8_t> middle = bytes_at(file, true, kLookedAt);
-    bytes.insert(bytes.end(), middle.begin(), middle.end());
-    if (!is_no_text(bytes)) continue;
+    const auto places = bytes_of(file, kPlaces, kLookedAt);
+    if (std::none_of(places.begin(), places.end(), [](const auto& bytes) { return is_no_text(bytes); })) continue;
     if (++others == 0) first = file;
   }
   if (others < 0) return "";

@@ -18,7 +18,9 @@ inline constexpr std::int64_t kFirstBytes = 512;
 const Foreign* foreign_by_name(const std::string& file);
 const Foreign* foreign_by_bytes(std::span<const std::uint8_t> begin);
 
-// More control characters than any text has: one byte in 50. UTF-16, which has a byte of 0 a letter, counts too.
+// More control characters than any text has: one byte in 50. UTF-16, which has a byte of 0 a letter, counts too. So
+// does what has any of them where more than one byte in 10 belongs to no UTF-8: raw pictures, whose bytes mostly happen
+// to be printable. Texts in older codings have no control characters.
 bool is_no_text(std::span<const std::uint8_t> bytes);
 
 // Throw where a file is foreign by its name, or by what it begins with. Error invalid_argument, naming the first and
@@ -26,7 +28,8 @@ bool is_no_text(std::span<const std::uint8_t> bytes);
 void refuse_foreign_names(const std::vector<std::string>& files);
 void refuse_foreign_bytes(const std::vector<std::string>& files);
 
-// Says of files that will be learned as text which are none, by their beginning and their middle; empty where all are.
+// Says of files that will be learned as text which are none, by what stands in eight places of each; empty where all
+// are.
 std::string no_text_words(const std::vector<std::string>& files);
 
 }  // namespace longstride

@@ -59,13 +59,6 @@ std::vector<std::string> files_of(const EvaluateOptions& options, const DataConf
   return list_files(options.paths, {}, learned.unreadable).files;
 }
 
-// Whether any file passes itself off as what the model has learned from.
-bool pass_for_learned(const EvaluateOptions& options, const DataConfig& learned) {
-  const std::vector<std::string> files = files_of(options, learned);
-  return std::any_of(files.begin(), files.end(),
-                     [&](const std::string& file) { return kind_by_name(file, true) == learned.kind; });
-}
-
 // A model of bytes scores any; where their names say that they are pictures or sound, and it did not learn from the
 // same paths, that is hardly what was meant.
 void note_media(const EvaluateOptions& options, const DataConfig& learned) {
@@ -141,16 +134,10 @@ struct ToScore {
     of_data.paths = options.paths;
     of_data.cache = options.cache;  // where to write is for the caller to say, not for a file
     std::optional<Dataset> data;
-    try {
-      in_turns(world_or_one(options.world), [&] {
-        data.emplace(of_data, DatasetOptions{cache_folder(checkpoint), &config.model, options.stop, options.noted, "",
-                                             config.data.cache});
-      });
-    } catch (const Error& error) {  // texts are no damaged pictures, but the wrong files
-      const bool corrupt = error.kind() == ErrorKind::corrupt_data && of_data.kind != "text";
-      if (!corrupt || pass_for_learned(options, config.data)) throw;
-      throw_invalid(error.what());
-    }
+    in_turns(world_or_one(options.world), [&] {
+      data.emplace(of_data, DatasetOptions{cache_folder(checkpoint), &config.model, options.stop, options.noted, "",
+                                           config.data.cache});
+    });
     return std::move(*data);
   }
 

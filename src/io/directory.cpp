@@ -84,6 +84,8 @@ NewFolder::NewFolder(const std::string& folder) {
        path = path.parent_path())
     made_.push_back(path.string());
   fs::create_directories(folder, code);
+  if (code == std::errc::no_such_file_or_directory)  // though those above it were made
+    throw Error(ErrorKind::exhausted, fmt::format("cannot make the folder \"{}\": its file system takes none", folder));
   if (code) fail_filesystem("make the folder", folder, code);
 }
 

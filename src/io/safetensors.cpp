@@ -41,16 +41,22 @@ InputFile open_file(const std::string& path) {
   }
 }
 
+// What is no safetensors file is damaged where its name says that it is one, else the wrong file.
+[[noreturn]] void refuse_other(const InputFile& file) {
+  constexpr const char* kWords = "is not a safetensors file";
+  if (file.path().ends_with(".safetensors")) throw_corrupt_checkpoint(file.path(), kWords);
+  throw_invalid(fmt::format("checkpoint \"{}\" {}", file.path(), kWords));
+}
+
 // The JSON between the length and the data.
 std::string header_text(const InputFile& file) {
   if (file.size() == 0) throw_corrupt_checkpoint(file.path(), "is empty");
-  if (file.size() < kLengthBytes) throw_corrupt_checkpoint(file.path(), "is not a safetensors file");
+  if (file.size() < kLengthBytes) refuse_other(file);
   const std::vector<std::uint8_t> bytes = file.beginning(kLengthBytes + 1);
   std::uint64_t length = 0;
   for (int i = 0; i < kLengthBytes; ++i) length |= std::uint64_t{bytes[i]} << (8 * i);
   const bool brace = file.size() == kLengthBytes || bytes[kLengthBytes] == '{';
-  if (length < 2 || length > kMostHeaderBytes || !brace)
-    throw_corrupt_checkpoint(file.path(), "is not a safetensors file");
+  if (length < 2 || length > kMostHeaderBytes || !brace) refuse_other(file);
   const std::int64_t end = kLengthBytes + static_cast<std::int64_t>(length);
   if (end > file.size()) {
     throw_corrupt_checkpoint(file.path(), fmt::format("ends after {} bytes, within its header of {}; it was cut short",

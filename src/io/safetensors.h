@@ -40,7 +40,8 @@ std::int64_t dtype_bytes(std::string_view dtype);
 class SafetensorsFile {
  public:
   // Opens the file and checks its layout: header within the file, tensors in range, without gap or overlap, sizes as
-  // dtype and shape say. Errors: invalid_argument where there is no such file, corrupt_data for all else.
+  // dtype and shape say. Errors: invalid_argument where there is no such file, and where it is none of
+  // safetensors and its name does not say otherwise; corrupt_data for all else.
   explicit SafetensorsFile(const std::string& path);
 
   const std::string& path() const { return file_.path(); }

@@ -1,5 +1,6 @@
 // longstride attention as a person types it.
 #include <cmath>
+#include <sstream>
 
 #include "program.h"
 
@@ -45,6 +46,21 @@ TEST_F(AttentionCommand, SpeaksInWordsWithoutJson) {
   EXPECT_NE(told.err.find("queries and keys 4 to 23, layers 0 from above, heads 1 from the left"), std::string::npos);
 }
 
+// A key that is a line end stands on its own line like any other, and one key alone is no choice.
+TEST_F(AttentionCommand, KeepsALineAKey) {
+  train(1);
+  const Finished told = run({"attention", path("run"), "--prime", path("text"), "--top", "100", "--query", "0,39"});
+  ASSERT_EQ(told.status, 0) << told.err;
+  EXPECT_NE(told.out.find("   10  \\x0a\n"), std::string::npos) << told.out;
+  EXPECT_NE(told.out.find("query 0 reads 1 key, 0.00 bits"), std::string::npos) << told.out;
+  EXPECT_EQ(told.out.find("-0.00"), std::string::npos) << told.out;
+  std::istringstream lines(told.out);
+  std::string line;
+  std::getline(lines, line);  // what is looked at
+  while (std::getline(lines, line))
+    EXPECT_TRUE(line.starts_with("layer ") || line.find(" %  key ") != std::string::npos) << line;
+}
+
 TEST_F(AttentionCommand, RefusesWhatCannotBe) {
   train(0);
   const std::vector<std::string> start = {"attention", path("run"), "--prime", path("text")};
@@ -57,7 +73,9 @@ TEST_F(AttentionCommand, RefusesWhatCannotBe) {
             "\"0,1\"\n");
   EXPECT_NE(with({"--heads", "x"}).find("--heads: needs whole numbers in [0, 1]"), std::string::npos);
   EXPECT_NE(with({"--query", "40"}).find("--query: needs whole numbers in [0, 39]"), std::string::npos);
-  EXPECT_NE(with({"--window", "30,11"}).find("--window: needs FIRST,COUNT within the input's 40"), std::string::npos);
+  EXPECT_NE(
+      with({"--window", "30,11", "--picture", path("a.png")}).find("--window: needs FIRST,COUNT within the input's 40"),
+      std::string::npos);
   EXPECT_NE(with({"--picture", "a.jpg"}).find("ends in .png"), std::string::npos);
   EXPECT_NE(with({"--top", "-1"}).find("--top"), std::string::npos);
   EXPECT_EQ(refused({"attention", path("run"), "--prime", path("nothing")}).find("nothing") == std::string::npos,

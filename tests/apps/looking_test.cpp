@@ -196,7 +196,7 @@ TEST_F(Looking, ByTurnsEverythingCanBeChangedAndTakenBack) {
   EXPECT_EQ(wrong.status, 0);
   EXPECT_EQ(wrong.out, "");
   for (const char* said : {"/again: nothing was made", "/temperature: needs a number, got \"hot\"",
-                           "--top-p: needs a number in (0, 1]", "/dance: no such command"})
+                           "/top-p: needs a number in (0, 1]", "/dance: no such command"})
     EXPECT_NE(wrong.err.find(said), std::string::npos) << said << wrong.err;
 }
 

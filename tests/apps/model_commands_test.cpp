@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "apps/documented.h"
 #include "apps/program.h"
 #include "ops/backend.h"
 
@@ -90,6 +91,24 @@ TEST_F(ModelCommands, SamplePutsPromptAndTokensOnStandardOutputAndNothingElse) {
   EXPECT_EQ(filed.status, 0);
   EXPECT_EQ(filed.out + filed.err, "");
   EXPECT_EQ(read("made.txt"), done.out);
+}
+
+TEST_F(ModelCommands, SampleSaysWhichTextsItWrote) {
+  const std::vector<std::string> options = {"sample", path("run"), "--prompt", "x", "--tokens", "5", "--threads", "1"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), options.begin(), options.end());
+    return run(more);
+  };
+  const std::string one = with({"--out", path("one.txt")}).err;
+  EXPECT_NE(one.find("wrote " + path("one.txt") + ": 6 bytes\n"), std::string::npos) << one;
+  const Finished two = with({"--out", path("two.txt"), "--count", "2", "--json"});
+  EXPECT_NE(two.err.find("wrote " + path("two-001.txt") + " to " + path("two-002.txt") + ": 2 texts\n"),
+            std::string::npos)
+      << two.err;
+  expect_documented(two.json(), "sample");
+  ASSERT_EQ(two.json()["samples"].size(), 2u) << two.out;
+  EXPECT_EQ(two.json()["samples"][1]["file"], path("two-002.txt"));
+  EXPECT_FALSE(with({"--json"}).json()["samples"][0].contains("file"));
 }
 
 TEST_F(ModelCommands, SampleBeginsWithTheBytesOfAFile) {

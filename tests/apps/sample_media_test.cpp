@@ -233,6 +233,23 @@ TEST_F(SampleMedia, APictureThatIsCutIsBlackBelowAndSaysSo) {
   EXPECT_EQ(std::count(bytes.begin() + 30, bytes.end(), 0), 42);
 }
 
+TEST_F(SampleMedia, OfAnEnlargedCompletionTheFileAndWhatWasAskedForAreSaid) {
+  train_pictures();
+  const Finished done = run({"sample", path("run"), "--threads", "1", "--prime", path("pictures/0.png"), "--tokens",
+                             "30", "--scale", "3", "--json", "--out", path("large.png")});
+  ASSERT_EQ(done.status, 0) << done.err;
+  EXPECT_NE(done.err.find("large.png: a picture of 18 x 12 (6 x 4, each pixel 3 x 3)\n"), std::string::npos)
+      << done.err;
+  EXPECT_NE(
+      done.err.find("30 of the 72 tokens of a picture were asked for, after 36 that were given: the rest is black"),
+      std::string::npos)
+      << done.err;
+  expect_documented(done.json(), "sample");
+  EXPECT_EQ(done.json()["scale"], 3);
+  EXPECT_EQ(done.json()["samples"][0]["height"], kHeight);
+  EXPECT_EQ(picture("large.png").height, 3 * kHeight);
+}
+
 TEST_F(SampleMedia, PicturesRefuseWhatDoesNotFitInOneSentence) {
   train_pictures();
   const std::string given = path("pictures/0.png");

@@ -58,6 +58,23 @@ TEST_F(Terminal, HasALineThatRenewsItselfWhereItObeysCodes) {
   EXPECT_NE(text.find(" left  "), std::string::npos) << text;
 }
 
+// Of 80 columns, as a terminal has that does not say how many.
+TEST_F(Terminal, HasALineOfWholeParts) {
+  environment_ = {"TERM=xterm"};
+  const std::string text = shown(run_of(20, "run"), false), renewal = "\r\x1b[K";
+  int lines = 0;
+  for (std::size_t at = 0; (at = text.find(renewal, at)) != std::string::npos;) {
+    at += renewal.size();
+    const std::string line = text.substr(at, text.find_first_of("\r\n", at) - at);
+    if (line.find(" left  ") == std::string::npos) continue;
+    ++lines;
+    EXPECT_LT(line.size(), 80u);
+    const auto ends = [&](const char* part) { return line.ends_with(part); };
+    EXPECT_TRUE(ends("% of peak") || ends(" tokens/s") || ends("bits/byte") || ends(")")) << line;
+  }
+  EXPECT_GT(lines, 0);
+}
+
 TEST_F(Terminal, GetsPlainLinesWhereItObeysNone) {
   environment_ = {"TERM=dumb"};
   const std::string text = shown(run_of(20, "run"), false);

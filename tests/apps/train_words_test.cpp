@@ -174,6 +174,17 @@ TEST_F(TrainWords, DataThatAreNoTextAreNotLearnedWithoutAWord) {
       << done.err;
 }
 
+TEST_F(TrainWords, WhatIsNextIsOfAPartThatIsThere) {
+  const auto next = [&](const char* split) {
+    const Finished done = run(training("train", {"--out", path(split), "--steps", "1", "--quiet", "--overwrite",
+                                                 "--set", std::string("data.split=") + split}));
+    return done.out.substr(done.out.find("longstride evaluate"));
+  };
+  EXPECT_NE(next("[0.8,0.1,0.1]").find("--split test --data"), std::string::npos);
+  EXPECT_NE(next("[0.9,0.1,0]").find("--split valid --data"), std::string::npos);
+  EXPECT_NE(next("[1,0,0]").find("--split all --data"), std::string::npos);
+}
+
 // The user's words end with 2, what the world makes of them with 1.
 TEST_F(TrainWords, AFaultOfTheWorldIsNoneOfTheUser) {
   refused(training("train", {"--out", "/proc/nowhere/run", "--steps", "1"}), 1);
@@ -182,6 +193,12 @@ TEST_F(TrainWords, AFaultOfTheWorldIsNoneOfTheUser) {
   write("pictures/torn.png", "\x89PNG\r\n\x1a\n");
   refused({"train", "--data", path("pictures"), "--out", path("run"), "--steps", "1", "--quiet"}, 1);
   refused({"train", "--data", path("none"), "--out", path("run"), "--steps", "1"}, 2);
+  const Finished cache = run({"info", "--data", path("pictures"), "--set", "data.image_size=[4,4]", "--set",
+                              "data.cache=/proc/nowhere", "--quiet"});
+  EXPECT_EQ(cache.status, 1);
+  EXPECT_NE(cache.err.find("cannot make the folder \"/proc/nowhere\""), std::string::npos) << cache.err;
+  refused(training("train", {"--set", "data.kind=image", "--out", path("run"), "--steps", "1"}), 2);
+  refused({"info", path("text")}, 2);
 }
 
 }  // namespace

@@ -63,6 +63,8 @@ TEST_F(WrongLine, WhatIsMissingAndWhatIsTooMuchIsSaidPlainly) {
        "there is no option --zebra before the command; the commands are train, evaluate, sample, chat, pattern, plan, "
        "info, "
        "attention and doctor"},
+      {{"--verson"}, "there is no option --verson; the nearest is --version"},
+      {{"--", "train"}, "-- stands before the command; `longstride train ...` goes without it"},
       {{"--json", "info", "run"},
        "--json stands before the command; what it takes comes after it: `longstride info --json ...`"},
       {{"evaluate"}, "RUN is missing: a run directory, a checkpoint directory or a .safetensors file"},
@@ -81,6 +83,33 @@ TEST_F(WrongLine, WhatIsMissingAndWhatIsTooMuchIsSaidPlainly) {
       {{"info", "run", "--json=perhaps"}, "--json: takes no value, got \"perhaps\""},
       {{"sample", "run", "--top-k", "few"}, "--top-k: needs a whole number, got \"few\""},
   });
+}
+
+TEST_F(WrongLine, ARunThatDataTookIsSaidToStandBehindThem) {
+  train(0);
+  const std::string data = path("text");
+  expect_answers({{{"evaluate", "--data", data, path("run"), "--split", "all"},
+                   "RUN is missing: --data takes all paths that follow it, \"/run\" too; put that before --data"},
+                  {{"evaluate", "--data", data},
+                   "RUN is missing: a run directory, a checkpoint directory or a "
+                   ".safetensors file"}});
+}
+
+TEST_F(WrongLine, OptionsThatAnotherOneGivesAMeaningNeedThatOne) {
+  train(0);
+  EXPECT_EQ(refused({"info", "--checkpoint", "best"}),
+            "longstride info: --checkpoint: is one of a RUN; give that too\n");
+  EXPECT_EQ(refused({"attention", path("run"), "--prime", path("text"), "--window", "4,20"}),
+            "longstride attention: --window: says what --picture FILE.png draws; give that too\n");
+  EXPECT_EQ(refused(training("train", {"--out", "-"})),
+            "longstride train: --out: needs the name of a folder, got \"-\"\n");
+}
+
+TEST_F(WrongLine, HelpMayBeAWord) {
+  EXPECT_EQ(run({"help"}).out, run({"--help"}).out);
+  EXPECT_EQ(run({"help", "chat"}).out, run({"chat", "--help"}).out);
+  EXPECT_NE(run({"help", "chat"}).out.find("(default: 0.8)"), std::string::npos);
+  refused({"help", "dance"});
 }
 
 TEST_F(WrongLine, UsageCountsNoWords) {

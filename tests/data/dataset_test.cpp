@@ -57,7 +57,7 @@ TEST(Dataset, AFolderStandsForAllItsFilesSortedByPathWithoutHiddenOnes) {
   put(scratch / "books/empty", "");
   const Dataset data(data_at({scratch / "books"}));
   EXPECT_EQ(all_bytes(data), "12345");
-  EXPECT_EQ(data.describe(), "6 files, 5 bytes");
+  EXPECT_EQ(data.describe(), "5 files, 5 bytes");
 }
 
 // The same files at the start of a run and afterwards, when its folder lies among them.
@@ -98,11 +98,13 @@ TEST(Dataset, RunsAndDecodedDataThatLieAmongTheFilesAreLeftOut) {
   error_words(ErrorKind::invalid_argument, [&] { find_kind(kinds); });
 }
 
-TEST(Dataset, AFolderThatIsNamedCountsAlsoWhereItIsARun) {
+TEST(Dataset, ARunThatIsNamedIsNoData) {
   const Scratch scratch;
   fs::create_directories(scratch / "run/checkpoints");
   put(scratch / "run/config.json", "1");
-  EXPECT_EQ(all_bytes(Dataset(data_at({scratch / "run"}))), "1");
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { Dataset{data_at({scratch / "run"})}; }),
+            "data.paths: \"" + (scratch / "run") +
+                "\" is a run, whose files are no data; where it is meant as RUN, put it before --data");
 }
 
 TEST(Dataset, FilesThatChangeWhileTheyAreInUseAreAnErrorThatNamesThem) {

@@ -2,6 +2,7 @@
 #include "data/files.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 
@@ -55,6 +56,45 @@ TEST(Files, ThatArePackedOrOfFormsThatAreNotReadAreNotTakenForText) {
   EXPECT_EQ(sentence({"a.mp4"}), "data.paths: \"a.mp4\" is a film; take pictures or sound from it" + or_bytes);
   EXPECT_EQ(sentence({"a.pdf"}), "data.paths: \"a.pdf\" is a packed document; take the text from it" + or_bytes);
   EXPECT_EQ(find_kind({"gz", "mp3/a"}, false), "text");  // no endings
+}
+
+TEST(Files, WhatIsNoFileOrEmptyIsSaid) {
+  const Scratch scratch;
+  fs::create_directory(scratch / "d");
+  put(scratch / "d/a", "1");
+  put(scratch / "d/empty", "");
+  ASSERT_EQ(::mkfifo((scratch / "d/pipe").c_str(), 0600), 0);
+  fs::create_symlink("nowhere", scratch / "d/link");
+  DataConfig config;
+  config.paths = {scratch / "d"};
+  std::string notes;
+  DatasetOptions options;
+  options.noted = [&](const std::string& sentence) { notes += sentence + "\n"; };
+  EXPECT_EQ(Dataset(config, options).describe(), "1 file, 1 byte");
+  EXPECT_EQ(notes, "\"" + (scratch / "d/link") + "\" leads nowhere and is left out, and so are 1 more\n\"" +
+                       (scratch / "d/empty") + "\" is empty: nothing is learned from it\n");
+  EXPECT_EQ(list_files({scratch / "d"}).passed[1].reason, "is no file");
+}
+
+TEST(Files, ThatPassThemselvesOffAsNothingAreTheWrongOnes) {
+  const Scratch scratch;
+  put(scratch / "text", "no picture, no sound");
+  put(scratch / "torn.png", "no picture");
+  put(scratch / "torn.wav", "no sound");
+  const auto opened = [&](ErrorKind expected, const char* kind, const char* name) {
+    DataConfig config;
+    config.kind = kind;
+    config.paths = {scratch / name};
+    config.image_size = {2, 2};
+    config.cache = scratch / "cache";
+    error_words(expected, [&] { Dataset{config}; });
+  };
+  opened(ErrorKind::invalid_argument, "image", "text");
+  opened(ErrorKind::corrupt_data, "image", "torn.png");
+#ifdef LONGSTRIDE_HAS_SNDFILE
+  opened(ErrorKind::invalid_argument, "sound", "text");
+  opened(ErrorKind::corrupt_data, "sound", "torn.wav");
+#endif
 }
 
 TEST(Files, ThatArePackedAreTakenAsBytesWhereThatIsSaid) {

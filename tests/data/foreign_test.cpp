@@ -49,6 +49,7 @@ TEST(Foreign, FormsAreKnownByTheirFirstBytes) {
        "ftypM4A "sv,
        "sound in a form that is not read"},
       {"RIFF\x24\0\0\0WEBPVP8 "sv, "a picture in a form that is not read"},
+      {"BM\x36\x0c\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x20"sv, "a picture in a form that is not read"},
       {"RIFF\x24\0\0\0WAVEfmt "sv, "sound whose name does not say so"},
       {"fLaC\0\0\0\x22"sv, "sound whose name does not say so"},
       {"\x89PNG\r\n\x1a\n"sv, "a picture whose name does not say so"},
@@ -61,11 +62,11 @@ TEST(Foreign, FormsAreKnownByTheirFirstBytes) {
 }
 
 TEST(Foreign, TextsAreNone) {
-  for (const std::string_view text :
-       {""sv, "B"sv, "BZh is how bzip2 begins"sv, "ID3 tags"sv, "RIFF and WAVE"sv, "GIF8 bits"sv, "ustar"sv,
-        "Gr\xc3\xbc\xc3\x9f"
-        "e\n"sv,
-        "\xef\xbb\xbfwith a mark"sv, "\xff\xfeU\0T\0F\0"sv}) {
+  for (const std::string_view text : {""sv, "B"sv, "BZh is how bzip2 begins"sv, "BM is how a bitmap begins"sv,
+                                      "ID3 tags"sv, "RIFF and WAVE"sv, "GIF8 bits"sv, "ustar"sv,
+                                      "Gr\xc3\xbc\xc3\x9f"
+                                      "e\n"sv,
+                                      "\xef\xbb\xbfwith a mark"sv, "\xff\xfeU\0T\0F\0"sv}) {
     EXPECT_EQ(what_is(text), "") << text;
   }
   EXPECT_EQ(what_is(std::string(300, 'u') + "ustar"), "");
@@ -80,6 +81,10 @@ TEST(Foreign, ControlCharactersTellThatAFileIsNoText) {
   EXPECT_FALSE(is_no_text(bytes_of(std::string(49, 'a') + '\1')));  // one in 50
   EXPECT_TRUE(is_no_text(bytes_of(std::string(48, 'a') + '\1')));
   EXPECT_TRUE(is_no_text(bytes_of("U\0T\0F\0"sv)));
+  const std::string bright = std::string(60, '\xd0') + std::string(60, 'a');  // letters of KOI8-R, or of a photograph
+  EXPECT_FALSE(is_no_text(bytes_of(bright)));
+  EXPECT_TRUE(is_no_text(bytes_of(bright + '\1')));
+  EXPECT_FALSE(is_no_text(bytes_of(std::string(60, 'a') + "\xd0\1" + std::string(60, 'a'))));
   EXPECT_TRUE(is_no_text(bytes_of(bytes_without_order(4096))));
 }
 
@@ -118,6 +123,11 @@ TEST_F(ForeignData, ThatIsPackedIsRefusedWhateverItsName) {
 TEST_F(ForeignData, ThatIsNoTextIsSaid) {
   put(scratch_ / "raw.bin", bytes_without_order(9000));
   put(scratch_ / "more.bin", bytes_without_order(10));
+  std::string photograph = bytes_without_order(400'000);  // few control characters, and none in half of it
+  for (std::size_t at = 0; at < photograph.size(); ++at)
+    if (at < 200'000 || at % 100 != 0) photograph[at] = static_cast<char>(photograph[at] | '\xc0');
+  put(scratch_ / "photograph.bin", photograph);
+  EXPECT_EQ(noted({scratch_ / "photograph.bin"}).find("\"" + (scratch_ / "photograph.bin") + "\" is no text"), 0u);
   put(scratch_ / "late", std::string(6000, 'a') + bytes_without_order(6000));  // after a head that is text
   put(scratch_ / "plain", "a text\n");
   EXPECT_EQ(noted({scratch_ / "plain"}), "");

@@ -85,7 +85,7 @@ TEST(RefusedFiles, FoldersThatMayNotBeReadAreErrorsOrLeftOut) {
     DataConfig config = text_at({scratch / "d"});
     config.unreadable = Unreadable::skip;
     EXPECT_EQ(bytes_in(Dataset(config)), "d/b ");
-    EXPECT_EQ(Dataset(config).describe(), "1 file, 4 bytes, 2 files left out");
+    EXPECT_EQ(Dataset(config).describe(), "1 file, 4 bytes, 1 folder and 1 file left out");
   }
   for (const char* folder : {"d/closed", "d/listed"}) ::chmod((scratch / folder).c_str(), 0755);  // to be removed
 }

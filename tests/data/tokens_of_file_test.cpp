@@ -56,7 +56,7 @@ TEST_F(TokensOfFile, OfWhatCannotBeReadIsAnErrorThatNamesIt) {
   DataConfig config;
   config.kind = "text";
   put(scratch / "empty", std::string());
-  EXPECT_EQ(error_words(ErrorKind::corrupt_data, [&] { tokens_of_file(scratch / "empty", config); }),
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { tokens_of_file(scratch / "empty", config); }),
             "\"" + (scratch / "empty") + "\" is empty");
   config.kind = "image";
   EXPECT_NE(error_words(ErrorKind::invalid_argument, [&] { tokens_of_file(scratch / "empty", config); }).find("size"),

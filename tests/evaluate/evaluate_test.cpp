@@ -359,7 +359,7 @@ TEST_F(Evaluate, RefusesWhatCannotBeScored) {
   o = options();
   o.paths = {path("one")};
   o.split = "test";
-  EXPECT_EQ(refused(o), "--split: the test part of 1 file, 1 bytes is empty; give more data or another split");
+  EXPECT_EQ(refused(o), "--split: the test part of 1 file, 1 byte is empty; give more data or another split");
 }
 
 TEST_F(Evaluate, NeverGivesAFigureThatIsNotFinite) {

@@ -123,19 +123,25 @@ TEST(Safetensors, AMissingFileIsTheCallersMistake) {
 TEST(Safetensors, ForeignFilesAreCalledThat) {
   const Scratch scratch;
   const std::string name = "checkpoint \"" + (scratch / "a") + "\" ";
+  const auto expect_foreign = [&] {  // as it is; and where its name says something else it is damaged
+    const std::string words = "is not a safetensors file", claiming = scratch / "a.safetensors";
+    EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { SafetensorsFile file(scratch / "a"); }), name + words);
+    put(claiming, get(scratch / "a"));
+    EXPECT_EQ(reading(claiming), "checkpoint \"" + claiming + "\" " + words);
+  };
   put(scratch / "a", "");
   EXPECT_EQ(reading(scratch / "a"), name + "is empty");
   put(scratch / "a", "hello");
-  EXPECT_EQ(reading(scratch / "a"), name + "is not a safetensors file");
+  expect_foreign();
   put(scratch / "a", "It was the best of times, it was the worst of times");
-  EXPECT_EQ(reading(scratch / "a"), name + "is not a safetensors file");
+  expect_foreign();
   std::string header(8, '\0');
   const std::uint64_t length = 100'000'001;  // one more than the most
   for (int i = 0; i < 8; ++i) header[static_cast<std::size_t>(i)] = static_cast<char>(length >> (8 * i));
   put(scratch / "a", header + "{}");
-  EXPECT_EQ(reading(scratch / "a"), name + "is not a safetensors file");
+  expect_foreign();
   put(scratch / "a", raw_file("[1, 2]  ", ""));
-  EXPECT_EQ(reading(scratch / "a"), name + "is not a safetensors file");
+  expect_foreign();
   put(scratch / "a", raw_file("{\"a\": }", ""));
   EXPECT_EQ(reading(scratch / "a"), name + "is damaged: its header is not valid JSON");
 }
@@ -201,25 +207,25 @@ TEST(Safetensors, CutAnywhereIsAnError) {
   write_example(scratch / "a");
   const std::string whole = get(scratch / "a");
   for (std::size_t size = 0; size < whole.size(); ++size) {
-    put(scratch / "b", whole.substr(0, size));
-    reading(scratch / "b");
+    put(scratch / "b.safetensors", whole.substr(0, size));
+    reading(scratch / "b.safetensors");
   }
 }
 
 // The one flip that is not seen is in the key "sha256" itself: then nothing else differs.
 TEST(Safetensors, AFlippedBitAnywhereIsAnErrorOrChangesNothing) {
   const Scratch scratch;
-  write_example(scratch / "a");
-  const std::string expected = content(SafetensorsFile(scratch / "a"));
-  const std::string whole = get(scratch / "a");
+  write_example(scratch / "a.safetensors");
+  const std::string expected = content(SafetensorsFile(scratch / "a.safetensors"));
+  const std::string whole = get(scratch / "a.safetensors");
   int accepted = 0;
   for (std::size_t at = 0; at < whole.size(); ++at) {
     for (int bit = 0; bit < 8; ++bit) {
       std::string damaged = whole;
       damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
-      put(scratch / "b", damaged);
+      put(scratch / "b.safetensors", damaged);
       try {
-        const SafetensorsFile file(scratch / "b");
+        const SafetensorsFile file(scratch / "b.safetensors");
         file.verify();
         ++accepted;
         std::string found = content(file);
@@ -291,9 +297,9 @@ TEST(Safetensors, RandomFilesGiveBackWhatWasWritten) {
 TEST(Safetensors, RandomHeadersNeverCrashTheReader) {
   const Scratch scratch;
   const bool holds = rc::check([&](const std::string& header, const std::string& data) {
-    put(scratch / "a", raw_file("{" + header, data));
+    put(scratch / "a.safetensors", raw_file("{" + header, data));
     try {
-      SafetensorsFile(scratch / "a").verify();
+      SafetensorsFile(scratch / "a.safetensors").verify();
     } catch (const Error& error) {
       RC_ASSERT(error.kind() == ErrorKind::corrupt_data);
     }
