@@ -103,11 +103,17 @@ bool is_confirmed(std::string_view mark, std::span<const std::uint8_t> begin) {
   return mark != "\x1f\x8b"sv || (begin.size() > 2 && begin[2] == 8);  // gzip's only method
 }
 
-// A frame of MPEG audio, layer III, without a tag before it.
+// A frame of MPEG audio, layer III, without a tag before it, where another one follows it: two bytes alone say little.
 bool is_mp3_frame(std::span<const std::uint8_t> begin) {
-  if (begin.size() < 3 || begin[0] != 0xff || (begin[1] & 0xf6) != 0xf2) return false;
-  const int rate = begin[2] >> 4;
-  return rate != 0 && rate != 15 && (begin[2] & 0x0c) != 0x0c;
+  if (begin.size() < 4 || begin[0] != 0xff || (begin[1] & 0xf6) != 0xf2) return false;
+  constexpr std::size_t kKilobits[2][16] = {{0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0},
+                                            {0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 0}};
+  constexpr std::size_t kRates[2][4] = {{22050, 24000, 16000, 0}, {44100, 48000, 32000, 0}};
+  const std::size_t version = begin[1] >> 3 & 1;  // 0: MPEG-2, 1: MPEG-1
+  const std::size_t kilobits = kKilobits[version][begin[2] >> 4], rate = kRates[version][begin[2] >> 2 & 3];
+  if (kilobits == 0 || rate == 0) return false;
+  const std::size_t end = (version + 1) * 72000 * kilobits / rate + (begin[2] >> 1 & 1);
+  return begin.size() > end + 1 && begin[end] == 0xff && begin[end + 1] == begin[1];
 }
 
 // mp4 and its kin say at the fourth byte what they are.

@@ -14,7 +14,7 @@ struct Foreign {
 
 // By the end of a name, and by the bytes that a file begins with (kFirstBytes of them, or all there are), which also
 // tell what is read under another name (a PNG that is called photo.bin). Null: nothing that is known as foreign.
-inline constexpr std::int64_t kFirstBytes = 512;
+inline constexpr std::int64_t kFirstBytes = 2048;
 const Foreign* foreign_by_name(const std::string& file);
 const Foreign* foreign_by_bytes(std::span<const std::uint8_t> begin);
 

@@ -184,6 +184,7 @@ TEST(Dataset, ReadsAcrossFilesAtEveryOffset) {
   const Scratch scratch;
   const bool holds = rc::check([&](const std::vector<std::string>& texts) {
     DataConfig config;
+    config.kind = "text";  // whatever the bytes look like
     std::string joined = "x";
     put(scratch / "0", joined);
     config.paths.push_back(scratch / "0");

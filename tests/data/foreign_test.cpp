@@ -33,6 +33,8 @@ std::string bytes_without_order(std::size_t count) {
 
 TEST(Foreign, FormsAreKnownByTheirFirstBytes) {
   const std::string tar = std::string(257, 'n') + std::string("ustar\0"sv) + "00";
+  const std::string frame = "\xff\xfb\x90\x64" + std::string(413, '\0');  // 128 kbit/s at 44.1 kHz: 417 bytes
+  const std::string two_frames = frame + frame;
   const std::vector<std::pair<std::string_view, std::string>> cases = {
       {"\x1f\x8b\x08\0\0\0"sv, "packed"},
       {"\3757zXZ\0\0\x04"sv, "packed"},
@@ -44,7 +46,7 @@ TEST(Foreign, FormsAreKnownByTheirFirstBytes) {
       {"%PDF-1.7\n"sv, "a packed document"},
       {"\177ELF\x02"sv, "a program"},
       {"ID3\x04\0\0"sv, "sound in a form that is not read"},
-      {"\xff\xfb\x90\x64\0"sv, "sound in a form that is not read"},
+      {two_frames, "sound in a form that is not read"},
       {"\0\0\0\x20"
        "ftypM4A "sv,
        "sound in a form that is not read"},
@@ -62,11 +64,15 @@ TEST(Foreign, FormsAreKnownByTheirFirstBytes) {
 }
 
 TEST(Foreign, TextsAreNone) {
+  const std::string frame_alone = "\xff\xfb\x90\x64" + std::string(500, 'a');  // no other follows
   for (const std::string_view text : {""sv, "B"sv, "BZh is how bzip2 begins"sv, "BM is how a bitmap begins"sv,
                                       "ID3 tags"sv, "RIFF and WAVE"sv, "GIF8 bits"sv, "ustar"sv,
                                       "Gr\xc3\xbc\xc3\x9f"
                                       "e\n"sv,
-                                      "\xef\xbb\xbfwith a mark"sv, "\xff\xfeU\0T\0F\0"sv}) {
+                                      "\xef\xbb\xbfwith a mark"sv, "\xff\xfeU\0T\0F\0"sv,
+                                      "\xff\xfa"
+                                      "a"sv,
+                                      frame_alone}) {
     EXPECT_EQ(what_is(text), "") << text;
   }
   EXPECT_EQ(what_is(std::string(300, 'u') + "ustar"), "");
