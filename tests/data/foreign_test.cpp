@@ -72,7 +72,7 @@ TEST(Foreign, TextsAreNone) {
                                       "\xef\xbb\xbfwith a mark"sv, "\xff\xfeU\0T\0F\0"sv,
                                       "\xff\xfa"
                                       "a"sv,
-                                      frame_alone}) {
+                                      std::string_view(frame_alone)}) {
     EXPECT_EQ(what_is(text), "") << text;
   }
   EXPECT_EQ(what_is(std::string(300, 'u') + "ustar"), "");
