@@ -39,7 +39,7 @@ TEST_F(Run, ThatDoesNotBeginLeavesNothing) {
 
 TEST_F(Run, ThatTheSystemRefusesToMakeIsAnErrorThatNamesIt) {
   EXPECT_EQ(error_words(ErrorKind::exhausted, [] { RunDirectory::claim("/proc/nothing", false); }),
-            "train: cannot make the folder \"/proc/nothing\": No such file or directory");
+            "train: cannot make the folder \"/proc/nothing\": its file system takes none");
 }
 
 TEST_F(Run, IsTrainedByOneProcessAtATime) {
