@@ -213,7 +213,7 @@ void Watch::end(const End& end) {
   // Who speaks ends what is halted, afterwards: to the others its silence would look like a death.
   const bool spokesman = speaks(end);
   if (spokesman && !end.sentence.empty() && ends_.say) ends_.say(end.sentence);
-  if (end.why == End::Why::silent) stop_halted(spokesman ? end.rank : rank_);
+  if (spokesman && end.why == End::Why::silent) stop_halted(end.rank);
   if (is_first()) {
     for (Channel& channel : channels_)
       if (channel.is_there()) channel.put(kEnd, end.text());
@@ -244,13 +244,15 @@ void Watch::part() {
   }
 }
 
-// One process a machine: who knows what was wrong, else the lowest that is left.
+// One process a machine: who knows what was wrong, else the lowest that is left and runs.
 bool Watch::speaks(const End& end) const {
   const auto machine = [&](int rank) { return all_[static_cast<std::size_t>(rank)].machine; };
   const bool can = end.why == End::Why::said || end.rank == rank_;  // the one that it is about
   if (can && machine(end.rank) == machine(rank_)) return end.rank == rank_;
   for (int other = 0; other < rank_; ++other)
-    if (other != end.rank && machine(other) == machine(rank_)) return false;
+    if (other != end.rank && machine(other) == machine(rank_) &&
+        !is_halted(all_[static_cast<std::size_t>(other)].process))
+      return false;
   return true;
 }
 
@@ -263,8 +265,8 @@ void Watch::hold_neighbours() {
   }
 }
 
-// A process that is halted cannot end by itself, and would hold the run directory. silent: who is known to be; this
-// process itself: nobody. Others of this machine may be halted, too.
+// A process that is halted cannot end by itself, and would hold the run directory. silent: who is known to
+// be. Others of this machine may be halted, too.
 void Watch::stop_halted(int silent) {
   for (int other = 0; other < static_cast<int>(neighbours_.size()); ++other) {
     const int process = neighbours_[static_cast<std::size_t>(other)].get();

@@ -203,8 +203,8 @@ TrainResult Session::run() {
   }
   result.step = progress_.step;
   result.valid_bits = progress_.valid_bits;
-  if (run_ && !run_->checkpoints().empty())
-    result.checkpoint = run_->checkpoint_path(run_->checkpoints().back()) + "/" + kModelFile;
+  if (const std::vector<std::int64_t> steps = run_ ? run_->checkpoints() : std::vector<std::int64_t>(); !steps.empty())
+    result.checkpoint = run_->checkpoint_path(steps.back()) + "/" + kModelFile;
   result.origin = *progress_.origin;
   result.data_sha256 = progress_.data.sha256;
   result.data_bytes = progress_.data.bytes;
