@@ -3,10 +3,15 @@
 // An update may overflow although the step that it belongs to was finite. So weights are known to be good once the loss
 // of a later pass is finite, and a checkpoint whose weights gave none is set aside: a run that goes on begins before
 // it.
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include <fmt/format.h>
 
 #include "io/words.h"
 #include "longstride/error.h"
+#include "model/checkpoint.h"
 #include "parallel/agreement.h"
 #include "train/session.h"
 
