@@ -14,16 +14,12 @@
 #include "longstride/error.h"
 #include "longstride/evaluate.h"
 #include "parallel/processes.h"
+#include "train/trained_steps.h"
 #include "train/trainer.h"
 #include "train/training.h"
 
 namespace longstride {
 namespace {
-
-struct Trained {
-  std::string files;  // of the checkpoint
-  std::vector<double> bits, norms;
-};
 
 // While one of these lives there are so many cards, of one kind.
 class Cards {
@@ -37,11 +33,7 @@ class Cards {
 
 class ProcessesWithCards : public testing::Test {
  protected:
-  ProcessesWithCards() {
-    std::string text;
-    while (text.size() < 2000) text += "a text that repeats itself " + std::to_string(text.size()) + "\n";
-    put(scratch_ / "text", text);
-  }
+  ProcessesWithCards() { put(scratch_ / "text", text_that_repeats_itself(2000)); }
 
   // Wide enough that several processes move parts of every segment. A step has 48 tokens: a hash table of more rows
   // goes from process to process as a list of those that are used.
@@ -62,37 +54,16 @@ class ProcessesWithCards : public testing::Test {
   Trained run(const Config& config, int processes, std::int64_t first, std::int64_t steps, By by = By::memory) const {
     const Cards cards(processes);
     Trained all;
-    const auto body = [&](World& world) { train_in(world, config, first, steps, all); };
+    const auto body = [&](World& world) {
+      const std::unique_ptr<Backend> backend = make_backend(device_among(world, config.training.device));
+      train_steps(world, *backend, config, scratch_.path(), first, steps, all);
+    };
     if (by == By::memory)
       run_threads(processes, body);
     else
       EXPECT_EQ(run_over_tcp(processes, body), std::vector<std::string>(static_cast<std::size_t>(processes)));
-    all.files = read_text(scratch_ / "model.safetensors") + read_text(scratch_ / "state.safetensors");
+    all.files = checkpoint_bytes(scratch_.path());
     return all;
-  }
-  void train_in(World& world, const Config& config, std::int64_t first, std::int64_t steps, Trained& all) const {
-    const Dataset data(config.data);
-    const std::unique_ptr<Backend> backend = make_backend(device_among(world, config.training.device));
-    const DType type = config.training.precision == Precision::float32 ? DType::float32 : DType::bfloat16;
-    TrainState state(*backend, config.model, config.training, type, world);
-    Progress progress;
-    if (first == 0)
-      state.initialise(5);
-    else
-      progress = state.load(scratch_.path());
-    world.broadcast(&progress.step, sizeof progress.step);  // all have read before the first one writes
-    Trainer trainer(*backend, config, data, state, world);
-    for (std::int64_t step = 0; step < steps; ++step) {
-      const Trainer::Result result = trainer.step(progress, 0.01);
-      EXPECT_FALSE(result.skipped);
-      if (world.rank() != 0) continue;
-      all.bits.push_back(result.loss_bits);
-      all.norms.push_back(result.gradient_norm);
-    }
-    {
-      const TrainState::Averaged averaged(state);  // there and back
-    }
-    state.save(scratch_.path(), config, progress);
   }
 
   Scratch scratch_;

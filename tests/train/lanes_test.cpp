@@ -13,24 +13,16 @@
 #include "model/engine.h"
 #include "parallel/world.h"
 #include "train/elsewhere.h"
+#include "train/trained_steps.h"
 #include "train/trainer.h"
 
 namespace longstride {
 namespace {
 
-struct Trained {
-  std::string files;  // of the checkpoint
-  std::vector<double> bits, norms;
-};
-
 // Wide enough that several processes move parts of one table, rows of hash embeddings among them.
 class Lanes : public testing::Test {
  protected:
-  Lanes() {
-    std::string text;
-    while (text.size() < 6000) text += "a text that repeats itself " + std::to_string(text.size()) + "\n";
-    put(scratch_ / "text", text);
-  }
+  Lanes() { put(scratch_ / "text", text_that_repeats_itself(6000)); }
 
   // A step has 960 tokens: a hash table of more rows goes from process to process as a list of those that are used.
   Config config(int lanes, DType type = DType::float32, std::int64_t buckets = 301) const {
@@ -52,31 +44,10 @@ class Lanes : public testing::Test {
       const MakeBackend& make = [] { return make_backend(Device::cpu); }) const {
     Trained all;
     run_threads(processes, [&](World& world) {
-      const Dataset data(config.data);
       const std::unique_ptr<Backend> backend = make();
-      const DType type = config.training.precision == Precision::float32 ? DType::float32 : DType::bfloat16;
-      TrainState state(*backend, config.model, config.training, type, world);
-      Progress progress;
-      if (first == 0)
-        state.initialise(5);
-      else
-        progress = state.load(scratch_.path());
-      world.broadcast(&progress.step, sizeof progress.step);  // all have read before the first one writes
-      EXPECT_EQ(progress.step, first);
-      Trainer trainer(*backend, config, data, state, world);
-      for (std::int64_t step = 0; step < steps; ++step) {
-        const Trainer::Result result = trainer.step(progress, 0.01);
-        EXPECT_FALSE(result.skipped);
-        if (world.rank() != 0) continue;
-        all.bits.push_back(result.loss_bits);
-        all.norms.push_back(result.gradient_norm);
-      }
-      {
-        const TrainState::Averaged averaged(state);  // there and back
-      }
-      state.save(scratch_.path(), config, progress);
+      train_steps(world, *backend, config, scratch_.path(), first, steps, all);
     });
-    all.files = read_text(scratch_ / "model.safetensors") + read_text(scratch_ / "state.safetensors");
+    all.files = checkpoint_bytes(scratch_.path());
     return all;
   }
 

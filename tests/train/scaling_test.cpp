@@ -16,6 +16,7 @@
 #include "train/float_tensors.h"
 #include "train/multiply_adds.h"
 #include "train/scaling.h"
+#include "train/trained_steps.h"
 #include "train/trainer.h"
 
 namespace longstride {
@@ -50,11 +51,7 @@ std::int64_t bytes_read() {
 
 class Scale : public testing::Test {
  protected:
-  Scale() {
-    std::string text;
-    while (text.size() < 300'000) text += "a text that repeats itself " + std::to_string(text.size()) + "\n";
-    put(scratch_ / "text", text);
-  }
+  Scale() { put(scratch_ / "text", text_that_repeats_itself(300'000)); }
 
   // Windows are long, so that what is read besides them is little.
   Config config(int lanes) const {

@@ -10,6 +10,7 @@
 
 #include "io/file.h"
 #include "io/scratch.h"
+#include "train/trained_steps.h"
 #include "train/trainer.h"
 
 namespace longstride {
@@ -22,9 +23,7 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 class State : public testing::Test {
  protected:
   State() {
-    std::string text;
-    while (text.size() < 3000) text += "a text that repeats itself " + std::to_string(text.size()) + "\n";
-    put(scratch_ / "text", text);
+    put(scratch_ / "text", text_that_repeats_itself(3000));
     config_ = read_config({R"x({"model": {"context": 30, "layers": 2, "width": 16, "heads": 2, "positions": [5, 6],
       "attention": "fixed(5,1)", "hash_orders": [2], "hash_buckets": 31}, "training": {"batch": 2, "ema": 0.9,
       "precision": "bfloat16", "recompute": "none"}})x"},
