@@ -180,7 +180,6 @@ std::int64_t scratch_bytes(const LinearBackwardData& op, bool sums) {
   return sums ? column_sums_bytes(op.dx.rows, op.dx.cols) : 0;
 }
 
-void compute(const Run& run, const LinearBackwardData& op) { compute(run, op, {}); }
 // dx = (dy W) * f'(pre);  dbias += sum_n dx
 void compute(const Run& run, const LinearBackwardData& op, const Array<float>& dbias) {
   const std::int64_t N = op.dy.rows, K = op.w.cols;

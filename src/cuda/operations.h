@@ -26,9 +26,8 @@ void compute(const Run& run, const EmbedBackward& op);
 void compute(const Run& run, const ResidualNorm& op);
 void compute(const Run& run, const ResidualNormBackward& op);
 void compute(const Run& run, const Linear& op);
-void compute(const Run& run, const LinearBackwardData& op);
-// With pre. dbias += sum_n dx, in the same pass over dx: the gradient of the bias that gave `pre`
-// (cuda/passing_sums.h).
+// dbias, where it is given, which needs pre: += sum_n dx, in the same pass over dx, the gradient of the bias that gave
+// `pre` (cuda/passing_sums.h).
 void compute(const Run& run, const LinearBackwardData& op, const Array<float>& dbias);
 std::int64_t scratch_bytes(const LinearBackwardData& op, bool sums);
 void compute(const Run& run, const LinearBackwardWeights& op);
