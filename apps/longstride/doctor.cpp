@@ -172,8 +172,7 @@ int run(const DoctorArguments& arguments) {
     for (const Finding& finding : findings) json["checks"].push_back(to_json(finding));
     print_json(json);
   } else {
-    print(fmt::format("{}, {}, {}: {}\n", machine.processor, counted(machine.threads, "thread"),
-                      fmt::join(machine.libraries, ", "), summary(findings)));
+    print(fmt::format("{}, {}: {}\n", processor_words(machine), fmt::join(machine.libraries, ", "), summary(findings)));
     if (!cards().empty()) print(card_words() + "\n");
   }
   return count(findings, Verdict::wrong) > 0 ? 1 : 0;

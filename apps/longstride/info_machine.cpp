@@ -37,9 +37,8 @@ nlohmann::ordered_json machine_json() {
 
 std::string machine_words() {
   const MachineInfo machine = machine_info();
-  return two_columns({{"processor", fmt::format("{}, {}", machine.processor, counted(machine.threads, "thread"))},
-                      {"instructions", fmt::format("{}; in use: {}", fmt::join(machine.instruction_sets, ", "),
-                                                   machine.instruction_set)},
+  return two_columns({{"processor", processor_words(machine)},
+                      {"instructions", instructions_words(machine)},
                       {"memory", fmt::format("{}, of which {} are free", bytes_words(machine.memory_bytes),
                                              bytes_words(machine.memory_available_bytes))},
                       {"card", card_words()},

@@ -64,14 +64,11 @@ std::string version_words() {
   const std::string commit = longstride::program::kCommit;
   std::string words =
       fmt::format("longstride {}{}\n", longstride::version(), commit.empty() ? "" : " (" + commit + ")") +
-      longstride::program::two_columns(
-          {{"compiled by", compiler},
-           {"libraries", fmt::format("{}", fmt::join(machine.libraries, ", "))},
-           {"instructions",
-            fmt::format("{}; in use: {}", fmt::join(machine.instruction_sets, ", "), machine.instruction_set)},
-           {"processor",
-            fmt::format("{}, {}", machine.processor, longstride::program::counted(machine.threads, "thread"))},
-           {"card", longstride::card_words()}});
+      longstride::program::two_columns({{"compiled by", compiler},
+                                        {"libraries", fmt::format("{}", fmt::join(machine.libraries, ", "))},
+                                        {"instructions", longstride::program::instructions_words(machine)},
+                                        {"processor", longstride::program::processor_words(machine)},
+                                        {"card", longstride::card_words()}});
   words.pop_back();  // the line's end, which follows
   return words;
 }

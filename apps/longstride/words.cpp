@@ -88,6 +88,14 @@ std::string kind_words(const DataConfig& data) {
   return is_text(data) ? "text" : data.kind == "image" ? "pictures" : "sound";
 }
 
+std::string processor_words(const MachineInfo& machine) {
+  return fmt::format("{}, {}", machine.processor, counted(machine.threads, "thread"));
+}
+
+std::string instructions_words(const MachineInfo& machine) {
+  return fmt::format("{}; in use: {}", fmt::join(machine.instruction_sets, ", "), machine.instruction_set);
+}
+
 std::string bits_unit(const DataConfig& data) { return data.kind == "image" ? "dim" : "byte"; }
 
 std::string precision_words(const Plan& plan) {

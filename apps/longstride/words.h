@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "longstride/config.h"
+#include "longstride/device.h"
 #include "longstride/plan.h"
 
 namespace longstride::program {
@@ -24,6 +25,9 @@ bool is_text(const DataConfig& data);            // what a model has learned fro
 std::string kind_words(const DataConfig& data);  // text, pictures, sound
 std::string bits_unit(const DataConfig& data);   // what bits are said to be per: dim, of pictures, or byte
 std::string precision_words(const Plan& plan);   // bfloat16: as asked
+// "AMD EPYC, 2 threads", and "scalar, avx2; in use: avx2".
+std::string processor_words(const MachineInfo& machine);
+std::string instructions_words(const MachineInfo& machine);
 
 // What a terminal could take for a command (control characters, those beyond ASCII too) and every byte that is not
 // UTF-8 as a dot; line ends and tabs stay. For samples.
