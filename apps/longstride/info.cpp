@@ -70,7 +70,8 @@ void show_data(const InfoOptions& options) {
   if (!options.runs.empty()) throw_invalid("RUN and --data: info is about one of them, got both");
   const PassingFolder folder;
   Config config = read_options(options.data);
-  check_output("--window", options.window, form_of(find_kind(config.data)), options.data.data);
+  if (!options.window.empty())
+    check_output("--window", options.window, form_of(find_kind(config.data)), options.data.data);
   if (config.data.cache.empty()) config.data.cache = folder.path();
   const DataPreview preview = preview_data(config, stop_on_signals(), [&](const std::string& note) {
     if (!options.output.quiet) say(message("info", note) + "\n");

@@ -111,9 +111,9 @@ Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : conf
     if (kind == "text") open_text(files, options);
     if (kind == "image") open_pictures(files, options);
     if (kind == "sound") open_sound(files, options);
-  } catch (const Error& error) {  // texts are no damaged pictures, but the wrong files
-    if (error.kind() != ErrorKind::corrupt_data || kind == "text" || pass_as(files, kind)) throw;
-    throw_invalid(error.what());
+  } catch (const Error& error) {
+    if (are_wrong_files(error, files, kind)) throw_invalid(error.what());
+    throw;
   }
 }
 

@@ -185,8 +185,9 @@ std::string kind_by_name(const std::string& file, bool image_size_given) {
   return sound.contains(word) ? "sound" : "text";
 }
 
-bool pass_as(const std::vector<std::string>& files, const std::string& kind) {
-  return std::any_of(files.begin(), files.end(), [&](const std::string& file) {
+bool are_wrong_files(const Error& error, const std::vector<std::string>& files, const std::string& kind) {
+  if (error.kind() != ErrorKind::corrupt_data || kind == "text") return false;
+  return std::none_of(files.begin(), files.end(), [&](const std::string& file) {
     std::error_code none;
     return kind_by_name(file, true) == kind || fs::file_size(file, none) == 0;
   });

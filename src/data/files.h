@@ -7,6 +7,7 @@
 
 #include "data/decoded.h"
 #include "longstride/config.h"
+#include "longstride/error.h"
 
 namespace longstride {
 
@@ -43,9 +44,9 @@ std::string file_ending(const std::string& file);  // ".png": the last ending in
 // text | image | sound: what one name says. image_size_given: raw arrays (.bin) count as images.
 std::string kind_by_name(const std::string& file, bool image_size_given);
 
-// Whether any of them passes itself off as of this kind, by its name or by being empty: that it cannot be read is then
-// the file's fault, else of who named it.
-bool pass_as(const std::vector<std::string>& files, const std::string& kind);
+// Whether an error of reading files as of this kind says that they are the wrong files, and not damaged ones: none of
+// them passes itself off as of the kind, by its name or by being empty. Texts are never damaged.
+bool are_wrong_files(const Error& error, const std::vector<std::string>& files, const std::string& kind);
 
 // Without the .txt and .html files that come with CIFAR-10's batches, where any of those is there.
 std::vector<std::string> without_companions(std::vector<std::string> files);

@@ -6,14 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
-#include <filesystem>
 #include <functional>
 #include <set>
 #include <string_view>
 
 #include <fmt/format.h>
 
+#include "data/files.h"
 #include "io/system.h"
 #include "io/words.h"
 #include "longstride/error.h"
@@ -181,8 +180,7 @@ const Foreign* foreign_by_name(const std::string& file) {
       {{".mp4", ".mkv", ".mov", ".avi", ".webm"}, kFilm},
       {{".gz", ".tgz", ".xz", ".bz2", ".zst", ".lz4", ".zip", ".7z", ".rar", ".npz", ".tar"}, kPacked},
       {{".pdf", ".docx", ".odt", ".epub"}, kDocument}};
-  std::string ending = std::filesystem::path(file).extension().string();
-  std::transform(ending.begin(), ending.end(), ending.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string ending = file_ending(file);
   const auto found =
       std::find_if(known.begin(), known.end(), [&](const Named& one) { return one.endings.contains(ending); });
   return found == known.end() ? nullptr : &found->foreign;

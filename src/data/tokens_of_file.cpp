@@ -41,9 +41,8 @@ std::vector<std::uint8_t> tokens_of_file(const std::string& path, const DataConf
     if (data.kind == "sound") return decode_sound(path, data, most);
     return bytes_of(path, most);
   } catch (const Error& error) {
-    const bool corrupt = data.kind != "text" && error.kind() == ErrorKind::corrupt_data;
-    if (!corrupt || kind_by_name(path, true) == data.kind || InputFile(path).size() == 0) throw;
-    throw_invalid(error.what());  // what does not pass itself off as of the kind is no damaged file, but the wrong one
+    if (are_wrong_files(error, {path}, data.kind)) throw_invalid(error.what());
+    throw;
   }
 }
 

@@ -55,10 +55,6 @@ void check_min_context(std::int64_t min_context, std::int64_t context) {
   }
 }
 
-std::vector<std::string> files_of(const EvaluateOptions& options, const DataConfig& learned) {
-  return list_files(options.paths, {}, learned.unreadable).files;
-}
-
 // A model of bytes scores any; where their names say that they are pictures or sound, and it did not learn from the
 // same paths, that is hardly what was meant.
 void note_media(const EvaluateOptions& options, const DataConfig& learned) {
@@ -66,8 +62,9 @@ void note_media(const EvaluateOptions& options, const DataConfig& learned) {
   const bool same = std::all_of(options.paths.begin(), options.paths.end(), [&](const std::string& path) {
     return std::find(known.begin(), known.end(), absolute_path(path)) != known.end();
   });
-  std::vector<std::string> media = files_of(options, learned);
-  std::erase_if(media, [&](const std::string& file) { return same || kind_by_name(file, false) == "text"; });
+  if (same) return;
+  std::vector<std::string> media = list_files(options.paths, {}, learned.unreadable).files;
+  std::erase_if(media, [](const std::string& file) { return kind_by_name(file, false) == "text"; });
   if (media.empty()) return;
   const std::string which = media.size() == 1 ? fmt::format("\"{}\" is no text by its name", media.front())
                                               : fmt::format("\"{}\" and {} more are no text by their names",

@@ -23,9 +23,10 @@ void require_tokens(const Dataset& data, const Config& config, const std::atomic
 
 void check_data_of_plan(const Config& config) {
   if (config.data.paths.empty()) return;
-  const std::string kind = config.data.kind.empty() ? find_kind(config.data) : config.data.kind;
-  if (kind != "text") return;
-  const Dataset data(config.data);
+  DataConfig of_data = config.data;
+  of_data.kind = find_kind(config.data);  // so that opening them does not look again
+  if (of_data.kind != "text") return;
+  const Dataset data(of_data);
   require_parts(data, config);
   require_tokens(data, config, nullptr);
 }
