@@ -26,8 +26,7 @@ std::string empty_words(const Dataset& data, Split split) {
                            : "no figure at the end on what neither it nor the choice of a checkpoint has seen";
   return fmt::format(
       "nothing is left for {}: {} of {} {}{} is less than one; training will have {}; give more data, or larger "
-      "shares, "
-      "such as --set data.split=[0.5,0.25,0.25]",
+      "shares, such as --set data.split=[0.5,0.25,0.25]",
       split == Split::valid ? "validation" : "test", share, with_commas(units), data.unit() > 1 ? "picture" : "byte",
       units == 1 ? "" : "s", missed);
 }

@@ -61,15 +61,13 @@ void check_widths(const ModelConfig& model) {
   if (model.width / model.heads > kMaxHeadChannels) {
     throw_invalid(
         fmt::format("model.heads: a head has model.width over model.heads channels, at most {}; got {} / {} = {}, "
-                    "where at least {} "
-                    "heads are needed",
+                    "where at least {} heads are needed",
                     kMaxHeadChannels, model.width, model.heads, model.width / model.heads, least_heads(model.width)));
   }
   if (query_width / model.heads > kMaxHeadChannels) {
     throw_invalid(
         fmt::format("model.query_key: queries of a head have it times model.width over model.heads channels, at most "
-                    "{}; got {} x {} "
-                    "/ {} = {}",
+                    "{}; got {} x {} / {} = {}",
                     kMaxHeadChannels, model.query_key, model.width, model.heads, query_width / model.heads));
   }
 }
@@ -150,8 +148,7 @@ void check_size(const Config& config) {
   if (layers * (batch * static_cast<double>(model.heads) + rows / kRowsTogether * kHeadsOfRows) > kMostHeads) {
     throw_invalid(fmt::format(
         "training.batch, model.context, model.layers and model.heads: {} x {} tokens through {} of {} are more than "
-        "can "
-        "be planned; smaller numbers are needed",
+        "can be planned; smaller numbers are needed",
         config.training.batch, model.context, counted(model.layers, "layer"), counted(model.heads, "head")));
   }
 }

@@ -75,8 +75,7 @@ void require_one_kind(const std::vector<ShownCards>& processes, const std::vecto
   there.erase("");
   throw_invalid(
       fmt::format("device: each process needs a card of its own, and {} process{}{} {} {} card{} to take; start as "
-                  "many processes on "
-                  "a machine as it has cards, or use cpu",
+                  "many processes on a machine as it has cards, or use cpu",
                   here, here == 1 ? "" : "es", one.host.empty() ? "" : " on " + one.host, here == 1 ? "has" : "have",
                   there.size(), there.size() == 1 ? "" : "s"));
 }
