@@ -118,8 +118,10 @@ Launch find_launch(const Environment& environment) {
   const Variables variables(environment);
   Launch launch;
   const std::optional<Count> mpi = variables.mpi_count(), given = variables.count_of("RANK", "WORLD_SIZE");
-  // A torchrun that a launcher of MPI started has processes of its own, which MPI does not know.
-  const bool by_mpi = mpi && mpi->size > 1 && (!given || *given == *mpi);
+  // A torchrun that a launcher of MPI started has processes of its own, which MPI does not know. Without one, variables
+  // of a single process are left over in the shell.
+  const bool left_over = given && given->size == 1 && !variables.text_of("TORCHELASTIC_RUN_ID");
+  const bool by_mpi = mpi && mpi->size > 1 && (!given || left_over || *given == *mpi);
   const std::optional<Count> count = by_mpi ? mpi : given ? given : variables.slurm_count();
   if (!count || count->size == 1) return launch;
   launch.place.rank = count->rank;

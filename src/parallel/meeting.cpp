@@ -207,8 +207,18 @@ class Host {
     std::string ranks;
     for (std::size_t p = 1; p < size(); ++p)
       if (!met_.channels[p].is_there()) ranks += (ranks.empty() ? "" : ", ") + std::to_string(p);
-    fail(Error(ErrorKind::unavailable, fmt::format("of {} processes these did not come to {} within {:.0f} s: {}",
-                                                   meeting_.size, meeting_.where, meeting_.patience_s, ranks)));
+    std::string words = fmt::format("of {} processes these did not come to {} within {:.0f} s: {}", meeting_.size,
+                                    meeting_.where, meeting_.patience_s, ranks);
+    if (!is_here()) words += fmt::format("; process 0 is on {}, which does not have that address", met_.all[0].host);
+    fail(Error(ErrorKind::unavailable, words));
+  }
+
+  // Whether the place is an address of this machine, as far as it knows: what passes connections on has its own.
+  bool is_here() const {
+    const std::vector<std::string> own = net::own_addresses();
+    return std::any_of(meeting_.addresses.begin(), meeting_.addresses.end(), [&](const std::string& address) {
+      return net::is_loopback(address) || std::find(own.begin(), own.end(), address) != own.end();
+    });
   }
 
   void fail(Error problem) {

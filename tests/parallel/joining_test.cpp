@@ -44,6 +44,15 @@ TEST(Joining, ReadsNobodyWhoIsNotThere) {
   EXPECT_EQ(without_first[1], "process 0 of 2 is not at " + place + " (Connection refused); it was waited for for 0 s");
 }
 
+TEST(Joining, SaysWhereThePlaceIsNoneOfTheFirstProcess) {
+  Joining joining;
+  joining.patience_s = 0.1;
+  const int port = free_port();
+  const auto words = outcomes(1, [&](int) { join_world_by_tcp({0, 2, "192.0.2.1", port}, joining); });  // RFC 5737
+  EXPECT_EQ(words[0], "of 2 processes these did not come to 192.0.2.1:" + std::to_string(port) +
+                          " within 0 s: 1; process 0 is on " + here() + ", which does not have that address");
+}
+
 TEST(Joining, RefusesRanksThatWereGivenTwice) {
   const int port = free_port();
   for (const int twice : {0, 1}) {

@@ -65,9 +65,14 @@ TEST(Launch, TasksOfSlurmMeetOnTheFirstNode) {
 }
 
 TEST(Launch, AnMpiLauncherIsAskedWhereTheBuildHasMpi) {
-  const Variables variables = {
+  Variables variables = {
       {"OMPI_COMM_WORLD_RANK", "1"}, {"OMPI_COMM_WORLD_SIZE", "2"}, {"MASTER_ADDR", "a"}, {"MASTER_PORT", "9"}};
-  EXPECT_EQ(place_words(variables), built_with_mpi() ? "1 of 2 by MPI" : "1 of 2 at a:9");
+  const std::string second = built_with_mpi() ? "1 of 2 by MPI" : "1 of 2 at a:9";
+  EXPECT_EQ(place_words(variables), second);
+  variables.insert({{"RANK", "0"}, {"WORLD_SIZE", "1"}});  // left over in the shell
+  EXPECT_EQ(place_words(variables), second);
+  variables["TORCHELASTIC_RUN_ID"] = "x";  // each of the two started one process
+  EXPECT_EQ(place_words(variables), "0 of 1");
 }
 
 TEST(Launch, PatienceAndSilenceAreSecondsOfTheEnvironment) {
