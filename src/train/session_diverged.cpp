@@ -18,12 +18,12 @@
 namespace longstride {
 
 // A pass costs little beside writing a checkpoint, but is made only where there is a reason: steps that were skipped,
-// or no earlier checkpoint that would stay.
+// no earlier checkpoint that would stay, or the end, behind which no step would tell.
 bool Session::weights_are_sound() {
   bool finite = state_.first_weight_not_finite().empty();
   world_.broadcast(&finite, sizeof finite);
   if (!finite) return false;
-  if (progress_.skipped_in_a_row == 0 && config_.training.keep > 1) return true;
+  if (progress_.skipped_in_a_row == 0 && config_.training.keep > 1 && !done()) return true;
   const ByteRange part = data_.part(Split::train);
   try {
     score_range(trainer_.network(), data_, {part.begin, part.begin + config_.model.context}, 0, {}, nullptr, world_);
