@@ -94,8 +94,11 @@ int main(int argc, char** argv) {
   longstride::set_commit(kCommit);
   ProgramLine program(kPurpose, version_words);
   const std::vector<Command> commands = add_commands(program.line());
-  const bool first = is_first_launched();
-  if (const std::optional<int> status = program.parse(argc, argv, first)) return *status;
+  const bool first = is_first_launched(), speaks = speaks_of_its_line();
+  if (const std::optional<int> status = program.parse(argc, argv, speaks)) {
+    if (*status != 0 && !speaks) let_the_first_speak();
+    return *status;
+  }
   for (const Command& command : commands)
     if (command.line.was_chosen()) return first || command.by_all ? run(command) : 0;
   return 2;

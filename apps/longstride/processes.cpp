@@ -4,8 +4,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
+#include <iterator>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include <fmt/format.h>
@@ -52,6 +55,18 @@ bool is_first_launched() {
   } catch (const Error&) {
     return true;  // who joins the others says what is wrong
   }
+}
+
+bool speaks_of_its_line() {
+  const auto is_set = [](const char* variable) { return std::getenv(variable) != nullptr; };
+  constexpr const char* kOfLaunchers[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK", "SLURM_PROCID",
+                                          "TORCHELASTIC_RUN_ID"};
+  return is_first_launched() || std::none_of(std::begin(kOfLaunchers), std::end(kOfLaunchers), is_set);
+}
+
+void let_the_first_speak() {
+  constexpr std::chrono::seconds kTime{5};
+  std::this_thread::sleep_for(kTime);
 }
 
 std::int64_t share_of_threads(const Launched& launched, std::int64_t threads) {

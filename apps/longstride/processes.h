@@ -21,6 +21,14 @@ struct Launched {
 // is joined for it.
 bool is_first_launched();
 
+// Whether this process says what is wrong with its command line: the first one, and one that was started by hand, whose
+// terminal no other process may have.
+bool speaks_of_its_line();
+
+// Launchers end all processes as soon as one has failed. So one that fails without a word comes after the one that
+// speaks: this waits for some seconds, in which a launcher usually ends it.
+void let_the_first_speak();
+
 // --threads, where it is 0: this process's share of the cores.
 std::int64_t share_of_threads(const Launched& launched, std::int64_t threads);
 

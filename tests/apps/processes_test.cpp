@@ -77,6 +77,13 @@ TEST_F(Processes, SayWhatTheirStartLacks) {
   EXPECT_EQ(run(training_of("single", 1)).status, 0);
 }
 
+TEST_F(Processes, StartedByHandSayEachWhatIsWrongWithItsLine) {
+  for (const char* rank : {"RANK=0", "RANK=1"}) {
+    environment_ = {rank, "WORLD_SIZE=2", "MASTER_ADDR=127.0.0.1", "MASTER_PORT=1"};
+    EXPECT_NE(refused({"trian"}).find("train"), std::string::npos) << rank;
+  }
+}
+
 TEST_F(Processes, StartedBySlurmMeetWhereItsListSays) {
   std::vector<pid_t> processes;
   for (const char* rank : {"0", "1"}) {
