@@ -114,9 +114,22 @@ TEST_F(TrainCommand, TakesShortFormsForKeys) {
     EXPECT_EQ(done.status, 0) << done.err;
     return json::parse(read("run/config.json"));
   };
-  const json config =
-      config_of({"--out", path("run"), "--steps", "0", "--learning-rate", "0.02", "--layers", "2", "--width", "32",
-                 "--context", "36", "--attention", "[\"local(4)\", \"column(6)\"]", "--quiet"});
+  const json config = config_of({"--out",           path("run"),
+                                 "--steps",         "0",
+                                 "--learning-rate", "0.02",
+                                 "--layers",        "2",
+                                 "--width",         "32",
+                                 "--context",       "36",
+                                 "--attention",     "[\"local(4)\", \"column(6)\"]",
+                                 "--batch",         "3",
+                                 "--seed",          "7",
+                                 "--precision",     "float32",
+                                 "--threads",       "1",
+                                 "--quiet"});
+  EXPECT_EQ(config["training"]["batch"], 3);
+  EXPECT_EQ(config["training"]["seed"], 7);
+  EXPECT_EQ(config["training"]["precision"], "float32");
+  EXPECT_EQ(config["training"]["threads"], 1);
   EXPECT_EQ(config["training"]["learning_rate"], 0.02);
   EXPECT_EQ(config["model"]["layers"], 2);
   EXPECT_EQ(config["model"]["width"], 32);
