@@ -47,7 +47,7 @@ bool is_ignored(int signal) {
 const std::atomic<bool>* stop_on_signals(const std::string& line, const std::string& at_once) {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGXCPU}) sigaddset(&signals, signal);
+  for (const int signal : {SIGTERM, SIGXCPU, SIGUSR1, SIGUSR2}) sigaddset(&signals, signal);
   for (const int signal : {SIGINT, SIGHUP})
     if (!is_ignored(signal)) sigaddset(&signals, signal);  // ignored by nohup, by a shell
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);           // threads that are made from now on inherit it

@@ -62,7 +62,7 @@ class Stopping : public Commands {
 };
 
 TEST_F(Stopping, FinishesTheStepSavesAndExitsWith130) {
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGXCPU}) {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGUSR1, SIGUSR2}) {
     const std::string out = "run" + std::to_string(signal);
     const pid_t process = start_long(out);
     ::kill(process, signal);
