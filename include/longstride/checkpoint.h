@@ -31,6 +31,10 @@ struct CheckpointInfo {
 // run: a run directory, a checkpoint directory or a .safetensors file. which: best | latest | a step.
 // Errors: invalid_argument where there is none, corrupt_data where it is damaged.
 std::string find_checkpoint(const std::string& run, const std::string& which);
+// The run directory, by its path from the root, that `path` belongs to, whether that is there or not: as its
+// config.json, log.jsonl, best or a partial of them, or as anything in its checkpoints/, samples/, tensorboard/ or
+// cache/, wherever links lead. Empty: none. Other files that lie in a run's folder are not the run's.
+std::string run_of(const std::string& path);
 // The steps of a run directory's complete checkpoints, ascending; none where `run` is no run directory.
 std::vector<std::int64_t> checkpoint_steps(const std::string& run);
 CheckpointInfo describe_checkpoint(const std::string& path);
