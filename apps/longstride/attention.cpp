@@ -216,6 +216,7 @@ int run(const AttentionArguments& arguments) {
   options.run = arguments.run.run;
   options.checkpoint = arguments.run.checkpoint;
   options.input = arguments.prime;
+  keep_json_alone("--picture", arguments.picture, arguments.output.json);
   check_output("--picture", arguments.picture, FileForm::png, {arguments.prime}, options.run);
   options.stop = stop_on_signals();
   const AttentionView view(options);

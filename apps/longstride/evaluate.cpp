@@ -93,8 +93,7 @@ int run(EvaluateArguments& arguments, const Launched& launched, const std::atomi
   }
   if (launched.size > 1 && arguments.per_byte.any())
     throw_invalid("--per-byte and --page: one process says what bytes cost; start it without a launcher");
-  if (arguments.output.json && arguments.per_byte.page == kStandardOutput)
-    throw_invalid("--json and --page -: one of them can be on standard output; name a file for the page");
+  keep_json_alone("--page", arguments.per_byte.page, arguments.output.json);
   const DataConfig data = first ? checkpoint_config(options.run, options.checkpoint).data : DataConfig();
   const std::string unit = bits_unit(data);
   PerByte per_byte(arguments.per_byte, data, options);

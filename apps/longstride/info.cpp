@@ -75,6 +75,7 @@ void show_data(const InfoOptions& options) {
   if (config.data.cache.empty()) config.data.cache = folder.path();
   const DataPreview preview = preview_data(config, stop_on_signals(), [&](const std::string& note) {
     if (!options.output.quiet) say(message("info", note) + "\n");
+  keep_json_alone("--window", options.window, options.output.json);
   });
   if (!options.window.empty()) write_window(preview, options.window);
   if (options.output.json) {

@@ -52,6 +52,7 @@ nlohmann::ordered_json to_json(const SampleArguments& arguments) {
 }
 
 std::unique_ptr<SampleOutput> make_output(const SampleTask& task) {
+  keep_json_alone("--out", task.out, task.json);
   if (task.data.kind == "image") return make_picture_output(task);
   return task.data.kind == "sound" ? make_sound_output(task) : make_text_output(task);
 }
@@ -85,7 +86,6 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
   arguments.checkpoint = find_checkpoint(options.run, options.checkpoint);
   const Config config = checkpoint_config(options.run, options.checkpoint);
   const DataConfig& data = config.data;
-  keep_inputs("--out", arguments.out, {arguments.begin.prime}, options.run);
   read_standard_input(arguments.begin, launched);
   const Beginning beginning = read_beginning(arguments.begin, config);
   options.prompts = beginning.prompts;
@@ -96,9 +96,10 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
   options.stop = stop;
   if (!first) return was_interrupted(options, sample(options)) ? kInterrupted : 0;
   ProgressLine line(arguments.output.quiet);
+  const std::vector<std::string> inputs = {arguments.begin.prime, arguments.checkpoint};
   const std::unique_ptr<SampleOutput> output =
-      make_output({options, data, beginning.original, arguments.out, arguments.output.json, arguments.show, line,
-                   launched.size == 1});
+      make_output({options, data, beginning.original, arguments.out, inputs, arguments.output.json, arguments.show,
+                   line, launched.size == 1});
   const std::string amount = amount_words(options, data);
   const std::int64_t own = (options.count + launched.size - 1) / launched.size;  // the others are as far as these
   Pace pace(static_cast<double>(options.tokens) * static_cast<double>(own),
