@@ -214,7 +214,9 @@ int run(const AttentionArguments& arguments) {
   if (arguments.top < 0) throw_invalid(fmt::format("--top: needs a whole number of at least 0, got {}", arguments.top));
   AttentionOptions options;
   options.run = arguments.run.run;
-  options.checkpoint = arguments.run.checkpoint;
+  options.checkpoint = chosen_checkpoint(arguments.run, [&](const std::string& sentence) {
+    if (!arguments.output.quiet) say(message("attention", sentence) + "\n");
+  });
   options.input = arguments.prime;
   keep_json_alone("--picture", arguments.picture, arguments.output.json);
   check_output("--picture", arguments.picture, FileForm::png, {arguments.prime}, options.run);

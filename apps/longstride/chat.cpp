@@ -201,15 +201,18 @@ int run(ChatArguments& arguments) {
   const Precision precision = parse_precision(arguments.precision);
   const Device device = parse_device(arguments.device);
   const std::atomic<bool>* stop = stop_on_signals("");
-  Model model({arguments.run.run, arguments.run.checkpoint, device, precision});
+  const auto note = [&](const std::string& sentence) {
+    if (!arguments.quiet) say(message("chat", sentence) + "\n");
+  };
+  Model model({arguments.run.run, chosen_checkpoint(arguments.run, note), device, precision});
   const DataConfig& data = model.config().data;
   if (!is_text(data))
     throw_invalid(fmt::format("chat is for texts, and the model has learned from {}; `longstride sample` makes them",
                               kind_words(data)));
   const std::string choice = settle_choice(arguments.choice, data, arguments.what);
   Chat::require_possible(arguments.what);
-  if (precision == Precision::automatic && !arguments.quiet) say(message("chat", precision_words(model)) + "\n");
-  if (!choice.empty() && !arguments.quiet) say(message("chat", choice) + "\n");
+  if (precision == Precision::automatic) note(precision_words(model));
+  if (!choice.empty()) note(choice);
   return Chat(model, arguments.what, *stop, arguments.quiet).run();
 }
 

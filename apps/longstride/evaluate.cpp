@@ -85,7 +85,6 @@ int run(EvaluateArguments& arguments, const Launched& launched, const std::atomi
   apply_threads(share_of_threads(launched, arguments.threads));
   EvaluateOptions& options = arguments.what;
   options.run = arguments.run.run;
-  options.checkpoint = arguments.run.checkpoint;
   options.precision = parse_precision(arguments.precision);
   options.device = parse_device(arguments.device);
   if (options.paths.empty()) {
@@ -99,11 +98,13 @@ int run(EvaluateArguments& arguments, const Launched& launched, const std::atomi
   PerByte per_byte(arguments.per_byte, data, options);
   options.stop = stop;
   ProgressLine line(arguments.output.quiet || !first);
+  const auto note = [&](const std::string& sentence) { line.print(message("evaluate", sentence)); };
+  options.checkpoint = chosen_checkpoint(arguments.run, note);
   options.progress = [&](double share, double bits) {
     line.show(fmt::format("{:3.0f}%  {:.4f} bits per {} so far", 100 * share, bits, unit));
   };
   options.world = launched.world.get();
-  options.noted = [&](const std::string& sentence) { line.print(message("evaluate", sentence)); };
+  options.noted = note;
   const Evaluation result = evaluate(options);
   line.finish();
   if (result.interrupted) {

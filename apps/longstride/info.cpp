@@ -87,9 +87,12 @@ void show_data(const InfoOptions& options) {
 
 void show_runs(const InfoOptions& options) {
   std::vector<NamedRun> runs;
-  const std::string checkpoint = options.checkpoint.value_or("best");
-  for (const std::string& run : options.runs)
-    runs.push_back({run, describe_checkpoint(run, checkpoint), checkpoint_steps(run)});
+  for (const std::string& run : options.runs) {
+    const std::string checkpoint = chosen_checkpoint({run, options.checkpoint}, [&](const std::string& sentence) {
+      if (!options.output.quiet) say(message("info", sentence) + "\n");
+    });
+    runs.push_back({run, describe_checkpoint(run, checkpoint), checkpoint_steps(run), missing_best(run)});
+  }
   const bool one = runs.size() == 1;
   if (options.output.json) {
     print_json(one ? run_json(runs.front()) : comparison_json(runs));

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <variant>
 
+#include "longstride/checkpoint.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "longstride/file.h"
@@ -188,9 +189,21 @@ void add_output_options(CommandLine app, OutputOptions& options) {
 
 void add_run_options(CommandLine app, RunOptions& options) {
   app.add_option("RUN", options.run, "A run directory, a checkpoint directory or a .safetensors file").required();
-  app.add_option("--checkpoint", options.checkpoint, "Of a run directory")
-      .type_name("best|latest|STEP")
-      .capture_default_str();
+  app.add_option("--checkpoint", options.checkpoint, "Of a run directory (default: best)")
+      .type_name("best|latest|STEP");
+}
+
+std::string chosen_checkpoint(const RunOptions& options, const std::function<void(const std::string&)>& note) {
+  const std::string which = options.checkpoint.value_or("best");
+  const std::optional<std::int64_t> missing = which == "best" ? missing_best(options.run) : std::nullopt;
+  if (!missing) return which;
+  const std::string words =
+      fmt::format("the best checkpoint of run \"{}\", that of step {}, is missing", options.run, *missing);
+  if (options.checkpoint)
+    throw Error(ErrorKind::corrupt_data,
+                fmt::format("--checkpoint: {}; it has {}", words, fmt::join(checkpoint_steps(options.run), ", ")));
+  note(fmt::format("{}; \"{}\" takes its place", words, find_checkpoint(options.run, which)));
+  return which;
 }
 
 void add_threads_option(CommandLine app, std::int64_t& threads) {

@@ -200,6 +200,36 @@ TEST_F(Looking, ByTurnsEverythingCanBeChangedAndTakenBack) {
     EXPECT_NE(wrong.err.find(said), std::string::npos) << said << wrong.err;
 }
 
+// Copies of a run may lack it.
+TEST_F(Looking, TheBestCheckpointIsNotAnotherOneWithoutAWord) {
+  ASSERT_EQ(run({"train", "--resume", "--out", path("run"), "--steps", "4", "--quiet"}).status, 0);
+  const std::string best = std::filesystem::read_symlink(path("run/best")).filename();
+  ASSERT_EQ(best, "000000004");  // the newer it is, the better
+  const auto missing = [&] { return run({"info", path("run"), "--json"}).json()["missing_best"]; };
+  EXPECT_TRUE(missing().is_null());
+  EXPECT_EQ(sample({"--checkpoint", "best"}).status, 0);
+  std::filesystem::rename(path("run/checkpoints/" + best), path("elsewhere"));
+  const std::string gone = "the best checkpoint of run \"/run\", that of step 4, is missing",
+                    other = path("run/checkpoints/000000003/model.safetensors");
+  const std::vector<std::vector<std::string>> commands = {{"sample", path("run"), "--tokens", "5"},
+                                                          {"evaluate", path("run"), "--data", path("text")},
+                                                          {"attention", path("run"), "--prime", path("text")},
+                                                          {"chat", path("run")},
+                                                          {"info", path("run")}};
+  for (std::vector<std::string> words : commands) {
+    const Finished done = run(words);
+    EXPECT_EQ(done.status, 0) << done.err;
+    EXPECT_NE(done.err.find(", that of step 4, is missing; \"" + other + "\" takes its place\n"), std::string::npos)
+        << done.err;
+    words.insert(words.end(), {"--checkpoint", "best"});
+    EXPECT_EQ(refused(words, 1), "longstride " + words[0] + ": --checkpoint: " + gone + "; it has 3\n");
+  }
+  EXPECT_EQ(missing(), 4);
+  EXPECT_NE(run({"info", path("run")}).out.find("\n  best        step 4, whose checkpoint is missing\n"),
+            std::string::npos);
+  EXPECT_EQ(sample({"--checkpoint", "latest"}).err.find("is missing"), std::string::npos);
+}
+
 TEST_F(Looking, ByTurnsATextMayOutgrowTheContext) {
   const Finished turns = chat("line \n\n\n\n\n");  // 65 tokens and a context of 40
   ASSERT_EQ(turns.status, 0) << turns.err;
