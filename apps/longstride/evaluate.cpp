@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -90,16 +91,20 @@ int run(EvaluateArguments& arguments, const Launched& launched, const std::atomi
   if (options.paths.empty()) {
     throw Error(ErrorKind::invalid_argument, "--data: needs the files or folders to score, got none");
   }
+  if (const std::vector<std::string> parts = {"train", "valid", "test", "all"};
+      std::find(parts.begin(), parts.end(), options.split) == parts.end())
+    throw_invalid(fmt::format("--split: needs train, valid, test or all, got \"{}\"{}", options.split,
+                              nearest_words(options.split, parts)));
   if (launched.size > 1 && arguments.per_byte.any())
     throw_invalid("--per-byte and --page: one process says what bytes cost; start it without a launcher");
   keep_json_alone("--page", arguments.per_byte.page, arguments.output.json);
+  ProgressLine line(arguments.output.quiet || !first);
+  const auto note = [&](const std::string& sentence) { line.print(message("evaluate", sentence)); };
+  options.checkpoint = chosen_checkpoint(arguments.run, note);
   const DataConfig data = first ? checkpoint_config(options.run, options.checkpoint).data : DataConfig();
   const std::string unit = bits_unit(data);
   PerByte per_byte(arguments.per_byte, data, options);
   options.stop = stop;
-  ProgressLine line(arguments.output.quiet || !first);
-  const auto note = [&](const std::string& sentence) { line.print(message("evaluate", sentence)); };
-  options.checkpoint = chosen_checkpoint(arguments.run, note);
   options.progress = [&](double share, double bits) {
     line.show(fmt::format("{:3.0f}%  {:.4f} bits per {} so far", 100 * share, bits, unit));
   };

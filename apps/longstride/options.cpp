@@ -227,15 +227,23 @@ void add_device_option(CommandLine app, std::string& device) {
 
 Device parse_device(const std::string& word) {
   if (const std::optional<Device> device = read_device(word)) return *device;
-  throw_invalid(fmt::format("--device: needs auto, cpu, cuda or cuda:K, got \"{}\"", word));
+  throw_invalid(fmt::format("--device: needs auto, cpu, cuda or cuda:K, got \"{}\"{}", word,
+                            nearest_words(word, {"auto", "cpu", "cuda"})));
+}
+
+std::string nearest_words(const std::string& word, const std::vector<std::string>& known) {
+  const std::optional<std::string> likely = likely_word(word, known);
+  return likely ? "; the nearest is " + *likely : "";
 }
 
 Precision parse_precision(const std::string& word) {
   if (word == "auto") return Precision::automatic;
   if (word == "float32") return Precision::float32;
   if (word == "bfloat16") return Precision::bfloat16;
-  throw Error(ErrorKind::invalid_argument,
-              fmt::format("--precision: needs auto, float32 or bfloat16, got \"{}\"", word));
+  const bool short_name = word == "bf16" || word == "fp32" || word == "f32";
+  const std::string meant = !short_name ? word : word == "bf16" ? "bfloat16" : "float32";
+  throw_invalid(fmt::format("--precision: needs auto, float32 or bfloat16, got \"{}\"{}", word,
+                            nearest_words(meant, {"auto", "float32", "bfloat16"})));
 }
 
 }  // namespace longstride::program

@@ -60,6 +60,9 @@ inline constexpr const char* kPrecisions = "auto|float32|bfloat16";
 void add_threads_option(CommandLine app, std::int64_t& threads);
 void apply_threads(std::int64_t threads);
 
+// "; the nearest is test", where one of the known words was likely meant; else empty.
+std::string nearest_words(const std::string& word, const std::vector<std::string>& known);
+
 // "auto", "float32" or "bfloat16"; Error invalid_argument naming --precision.
 Precision parse_precision(const std::string& word);
 // --device, and what it says: auto, cpu, cuda or cuda:K.

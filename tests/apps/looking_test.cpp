@@ -200,6 +200,48 @@ TEST_F(Looking, ByTurnsEverythingCanBeChangedAndTakenBack) {
     EXPECT_NE(wrong.err.find(said), std::string::npos) << said << wrong.err;
 }
 
+// As the line end is a part of it, where one was to follow.
+TEST_F(Looking, ByTurnsALineThatWasToGoOnIsAnsweredWhereNothingFollows) {
+  const std::string made = chat("line\\\n\n").out;
+  EXPECT_EQ(made.size(), 13u) << made;
+  EXPECT_EQ(chat("line\\\n").out, chat("line\\").out);
+  EXPECT_EQ(chat("line\\").out.size(), 13u);
+  const Finished known = chat("line\\\n/quit\\");  // no command within a line
+  EXPECT_EQ(known.out.size(), 13u) << known.out;
+}
+
+TEST_F(Looking, WordsThatAreNearlyOnesAreSaidWithTheNearest) {
+  const std::vector<std::string> evaluate = {"evaluate", path("run"), "--data", path("text")};
+  const auto said = [&](const std::string& option, const std::string& word) {
+    std::vector<std::string> words = evaluate;
+    words.insert(words.end(), {option, word});
+    const std::string sentence = refused(words);
+    return sentence.substr(sentence.find(", got ") + 2);
+  };
+  EXPECT_EQ(said("--split", "tst"), "got \"tst\"; the nearest is test\n");
+  EXPECT_EQ(said("--split", "nothing"), "got \"nothing\"\n");
+  EXPECT_EQ(said("--precision", "bf16"), "got \"bf16\"; the nearest is bfloat16\n");
+  EXPECT_EQ(said("--precision", "flaot32"), "got \"flaot32\"; the nearest is float32\n");
+  EXPECT_EQ(said("--checkpoint", "lates"), "got \"lates\"; the nearest is latest\n");
+  EXPECT_EQ(said("--device", "cpi"), "got \"cpi\"; the nearest is cpu\n");
+  EXPECT_NE(chat("/tmperature 0.5\n").err.find("/tmperature: no such command; the nearest is /temperature; /help"),
+            std::string::npos);
+}
+
+TEST_F(Looking, AttentionTakesAtextFromStandardInputToo) {
+  const auto looks = [&](const std::string& prime) {
+    json told = run({"attention", path("run"), "--prime", prime, "--json"}).json();
+    EXPECT_EQ(told["input"], prime);
+    told.erase("input");
+    return told;
+  };
+  input_ = path("text");
+  EXPECT_EQ(looks("-"), looks(path("text")));
+  input_ = "/dev/null";
+  EXPECT_EQ(refused({"attention", path("run"), "--prime", "-"}),
+            "longstride attention: --prime: standard input is empty\n");
+}
+
 // Copies of a run may lack it.
 TEST_F(Looking, TheBestCheckpointIsNotAnotherOneWithoutAWord) {
   ASSERT_EQ(run({"train", "--resume", "--out", path("run"), "--steps", "4", "--quiet"}).status, 0);
