@@ -10,9 +10,13 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
+#include <string_view>
 
+#include "choice.h"
 #include "command.h"
+#include "longstride/checkpoint.h"
 #include "longstride/error.h"
+#include "longstride/file.h"
 #include "options.h"
 #include "output.h"
 #include "output_file.h"
@@ -22,6 +26,7 @@
 namespace longstride::program {
 namespace {
 
+constexpr std::string_view kStandardInput = "-";
 constexpr std::int64_t kLayersUnlessAsked = 4;
 
 struct AttentionArguments {
@@ -192,7 +197,8 @@ void tell(const AttentionArguments& arguments, const Look& look) {
   json["tokens"] = look.view.tokens().size();
   json["rows"] = Json::array();
   std::string text = fmt::format("{} at step {}, on {} of {}\n", look.view.checkpoint(), with_commas(look.view.step()),
-                                 counted(std::ssize(look.view.tokens()), "token"), arguments.prime);
+                                 counted(std::ssize(look.view.tokens()), "token"),
+                                 arguments.prime == kStandardInput ? "standard input" : arguments.prime);
   look.view.rows(look.layers, look.heads, look.queries, [&](const AttentionRow& row) {
     if (arguments.output.json) {
       json["rows"].push_back(row_json(look, row, arguments.top));
@@ -207,6 +213,19 @@ void tell(const AttentionArguments& arguments, const Look& look) {
   }
 }
 
+// Of a text the beginning, as much as the model's context holds, as of a file.
+std::vector<std::uint8_t> read_standard_input(const AttentionOptions& options) {
+  const Config config = checkpoint_config(options.run, options.checkpoint);
+  if (!is_text(config.data))
+    throw_invalid(fmt::format("--prime: standard input is for texts, and the model has learned from {}; name a file",
+                              kind_words(config.data)));
+  const std::string text = read_text("/dev/stdin");
+  if (text.empty()) throw_invalid("--prime: standard input is empty");
+  if (const std::string media = media_words(text); !media.empty())
+    throw_invalid(fmt::format("--prime: standard input is {}, and the model has learned from text", media));
+  return bytes_of(std::string_view(text).substr(0, static_cast<std::size_t>(config.model.context)));
+}
+
 int run(const AttentionArguments& arguments) {
   apply_threads(arguments.threads);
   if (!arguments.window.empty() && arguments.picture.empty())
@@ -214,10 +233,15 @@ int run(const AttentionArguments& arguments) {
   if (arguments.top < 0) throw_invalid(fmt::format("--top: needs a whole number of at least 0, got {}", arguments.top));
   AttentionOptions options;
   options.run = arguments.run.run;
-  options.checkpoint = arguments.run.checkpoint;
-  options.input = arguments.prime;
+  options.checkpoint = chosen_checkpoint(arguments.run, [&](const std::string& sentence) {
+    if (!arguments.output.quiet) say(message("attention", sentence) + "\n");
+  });
+  const bool from_input = arguments.prime == kStandardInput;
+  if (!from_input) options.input = arguments.prime;
+  keep_json_alone("--picture", arguments.picture, arguments.output.json);
   check_output("--picture", arguments.picture, FileForm::png, {arguments.prime}, options.run);
   options.stop = stop_on_signals();
+  if (from_input) options.tokens = read_standard_input(options);
   const AttentionView view(options);
   const Look look(arguments, view);
   try {
@@ -239,8 +263,10 @@ Command attention_command(CommandLine program) {
   CommandLine app = program.add_command("attention", "Shows where heads look on an input, by the model's own weights");
   auto arguments = std::make_shared<AttentionArguments>();
   add_run_options(app, arguments->run);
-  app.add_option("--prime", arguments->prime,
-                 "The input, read as the run's data are: the first picture of a file, or one context of text or sound")
+  app.add_option(
+         "--prime", arguments->prime,
+         "The input, read as the run's data are: the first picture of a file, or one context of text (- is standard "
+         "input) or sound")
       .type_name("FILE")
       .required();
   app.add_option("--layers", arguments->layers, "Layers, such as 0,3, or all (default: four, the first and last too)")

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "choice.h"
 #include "command.h"
@@ -26,6 +28,9 @@ constexpr const char* kHelp =
     "  /again             takes back what was made last and makes it anew with the next seed\n"
     "  /forget            begins with nothing\n"
     "  /help, /quit       and Ctrl-C stops what is being made; a text that begins with / is typed with //\n";
+
+const std::vector<std::string> kCommands = {"/temperature", "/top-k", "/top-p", "/min-p",  "/seed", "/tokens",
+                                            "/stop",        "/again", "/help",  "/forget", "/quit"};
 
 struct ChatArguments {
   RunOptions run;
@@ -62,9 +67,14 @@ class Chat {
     while (!left_) {
       if (asks_) say("> ");
       const std::optional<std::string> line = reader_.next(stop_);
-      if (!line) break;
+      left_ = !line;
+      if (left_ && asks_) say("\n");
+      if (left_ && (stop_.load() || typed_.empty())) break;
       try {
-        take(*line);
+        if (line)
+          take(*line);
+        else
+          answer();  // to a line that was to go on
       } catch (const Error& error) {
         if (error.kind() != ErrorKind::invalid_argument) throw;
         tell(error.what());
@@ -86,6 +96,10 @@ class Chat {
       typed_.back() = '\n';
       return;
     }
+    answer();
+  }
+
+  void answer() {
     for (const char byte : typed_) require_known(static_cast<unsigned char>(byte));
     conversation_.add(typed_);
     typed_.clear();
@@ -157,7 +171,8 @@ class Chat {
     };
     take("/temperature", changed.temperature), take("/top-k", changed.top_k), take("/top-p", changed.top_p);
     take("/min-p", changed.min_p), take("/seed", changed.seed), take("/tokens", changed.tokens);
-    if (!known) throw_invalid(fmt::format("{}: no such command; /help lists them", command));
+    if (!known)
+      throw_invalid(fmt::format("{}: no such command{}; /help lists them", command, nearest_words(command, kCommands)));
     try {
       require_possible(changed);
     } catch (const Error& error) {  // which names the option, --temperature
@@ -201,15 +216,18 @@ int run(ChatArguments& arguments) {
   const Precision precision = parse_precision(arguments.precision);
   const Device device = parse_device(arguments.device);
   const std::atomic<bool>* stop = stop_on_signals("");
-  Model model({arguments.run.run, arguments.run.checkpoint, device, precision});
+  const auto note = [&](const std::string& sentence) {
+    if (!arguments.quiet) say(message("chat", sentence) + "\n");
+  };
+  Model model({arguments.run.run, chosen_checkpoint(arguments.run, note), device, precision});
   const DataConfig& data = model.config().data;
   if (!is_text(data))
     throw_invalid(fmt::format("chat is for texts, and the model has learned from {}; `longstride sample` makes them",
                               kind_words(data)));
   const std::string choice = settle_choice(arguments.choice, data, arguments.what);
   Chat::require_possible(arguments.what);
-  if (precision == Precision::automatic && !arguments.quiet) say(message("chat", precision_words(model)) + "\n");
-  if (!choice.empty() && !arguments.quiet) say(message("chat", choice) + "\n");
+  if (precision == Precision::automatic) note(precision_words(model));
+  if (!choice.empty()) note(choice);
   return Chat(model, arguments.what, *stop, arguments.quiet).run();
 }
 

@@ -35,7 +35,9 @@ Ending ending_of_what_was_thrown() {
   } catch (const std::length_error&) {  // more than any memory has
     return {kNoMemory, 1};
   } catch (const std::filesystem::filesystem_error& error) {
-    return {"cannot use \"" + error.path1().string() + "\": " + error.code().message(), 1};
+    const std::string path = error.path1().string();
+    return {(path.empty() ? "the file system refuses" : "cannot use \"" + path + "\"") + ": " + error.code().message(),
+            1};
   } catch (const std::system_error& error) {  // of a thread that is not given
     return {"the system gives no more threads or memory: " + error.code().message(), 1};
   } catch (const std::exception& error) {

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -85,26 +86,30 @@ int run(EvaluateArguments& arguments, const Launched& launched, const std::atomi
   apply_threads(share_of_threads(launched, arguments.threads));
   EvaluateOptions& options = arguments.what;
   options.run = arguments.run.run;
-  options.checkpoint = arguments.run.checkpoint;
   options.precision = parse_precision(arguments.precision);
   options.device = parse_device(arguments.device);
   if (options.paths.empty()) {
     throw Error(ErrorKind::invalid_argument, "--data: needs the files or folders to score, got none");
   }
+  if (const std::vector<std::string> parts = {"train", "valid", "test", "all"};
+      std::find(parts.begin(), parts.end(), options.split) == parts.end())
+    throw_invalid(fmt::format("--split: needs train, valid, test or all, got \"{}\"{}", options.split,
+                              nearest_words(options.split, parts)));
   if (launched.size > 1 && arguments.per_byte.any())
     throw_invalid("--per-byte and --page: one process says what bytes cost; start it without a launcher");
-  if (arguments.output.json && arguments.per_byte.page == kStandardOutput)
-    throw_invalid("--json and --page -: one of them can be on standard output; name a file for the page");
+  keep_json_alone("--page", arguments.per_byte.page, arguments.output.json);
+  ProgressLine line(arguments.output.quiet || !first);
+  const auto note = [&](const std::string& sentence) { line.print(message("evaluate", sentence)); };
+  options.checkpoint = chosen_checkpoint(arguments.run, note);
   const DataConfig data = first ? checkpoint_config(options.run, options.checkpoint).data : DataConfig();
   const std::string unit = bits_unit(data);
   PerByte per_byte(arguments.per_byte, data, options);
   options.stop = stop;
-  ProgressLine line(arguments.output.quiet || !first);
   options.progress = [&](double share, double bits) {
     line.show(fmt::format("{:3.0f}%  {:.4f} bits per {} so far", 100 * share, bits, unit));
   };
   options.world = launched.world.get();
-  options.noted = [&](const std::string& sentence) { line.print(message("evaluate", sentence)); };
+  options.noted = note;
   const Evaluation result = evaluate(options);
   line.finish();
   if (result.interrupted) {

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -35,11 +38,14 @@ struct InfoOptions {
 class PassingFolder {
  public:
   PassingFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "longstride-info-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr)
-      throw Error(ErrorKind::exhausted,
-                  fmt::format("cannot make a folder in \"{}\"", std::filesystem::temp_directory_path().string()));
-    path_ = name;
+    const char* named = std::getenv("TMPDIR");
+    const std::string place = named != nullptr && *named != '\0' ? named : "/tmp";
+    path_ = place + "/longstride-info-XXXXXX";
+    if (::mkdtemp(path_.data()) != nullptr) return;
+    throw Error(ErrorKind::exhausted,
+                fmt::format("cannot make a folder for decoded data in \"{}\": {}; TMPDIR names another, and --set "
+                            "data.cache=FOLDER one that stays",
+                            place, std::strerror(errno)));
   }
   ~PassingFolder() {
     std::error_code ignored;
@@ -68,11 +74,12 @@ void write_window(const DataPreview& preview, const std::string& path) {
 
 void show_data(const InfoOptions& options) {
   if (!options.runs.empty()) throw_invalid("RUN and --data: info is about one of them, got both");
-  const PassingFolder folder;
   Config config = read_options(options.data);
+  keep_json_alone("--window", options.window, options.output.json);
   if (!options.window.empty())
     check_output("--window", options.window, form_of(find_kind(config.data)), options.data.data);
-  if (config.data.cache.empty()) config.data.cache = folder.path();
+  std::optional<PassingFolder> folder;
+  if (config.data.cache.empty() && find_kind(config.data) != "text") config.data.cache = folder.emplace().path();
   const DataPreview preview = preview_data(config, stop_on_signals(), [&](const std::string& note) {
     if (!options.output.quiet) say(message("info", note) + "\n");
   });
@@ -86,9 +93,12 @@ void show_data(const InfoOptions& options) {
 
 void show_runs(const InfoOptions& options) {
   std::vector<NamedRun> runs;
-  const std::string checkpoint = options.checkpoint.value_or("best");
-  for (const std::string& run : options.runs)
-    runs.push_back({run, describe_checkpoint(run, checkpoint), checkpoint_steps(run)});
+  for (const std::string& run : options.runs) {
+    const std::string checkpoint = chosen_checkpoint({run, options.checkpoint}, [&](const std::string& sentence) {
+      if (!options.output.quiet) say(message("info", sentence) + "\n");
+    });
+    runs.push_back({run, describe_checkpoint(run, checkpoint), checkpoint_steps(run), missing_best(run)});
+  }
   const bool one = runs.size() == 1;
   if (options.output.json) {
     print_json(one ? run_json(runs.front()) : comparison_json(runs));

@@ -42,6 +42,8 @@ nlohmann::ordered_json run_json(const NamedRun& run) {
   json["elapsed_s"] = known(info.elapsed_s);
   json["tokens_per_s"] = known(info.tokens_per_s);
   json["checkpoints"] = run.checkpoints;
+  json["missing_best"] = nullptr;
+  if (run.missing_best) json["missing_best"] = *run.missing_best;
   json["trained_by"] = origin_json(info.origin);
   json["data_bytes"] = info.data_sha256.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(info.data_bytes);
   json["data_sha256"] = info.data_sha256.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(info.data_sha256);
@@ -65,6 +67,8 @@ std::string run_words(const NamedRun& run) {
   if (!config.training.init.empty())
     rows.emplace_back("begun with", fmt::format("the weights of {} (sha256 {})", config.training.init,
                                                 config.training.init_sha256.substr(0, 12)));
+  if (run.missing_best)
+    rows.emplace_back("best", fmt::format("step {}, whose checkpoint is missing", with_commas(*run.missing_best)));
   rows.emplace_back("trained by", info.origin ? origin_words(*info.origin) : "not said");
   rows.emplace_back("validation", info.valid_bits < 0 ? "none up to this step"
                                                       : fmt::format("{:.4f} bits per {}, the last up to this step",

@@ -1,7 +1,9 @@
 // What info says: of one run, of several side by side, of data before anything is trained on them, of this machine.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,7 +16,8 @@ namespace longstride::program {
 struct NamedRun {
   std::string name;
   CheckpointInfo info;
-  std::vector<std::int64_t> checkpoints;  // steps; none where it is no run directory
+  std::vector<std::int64_t> checkpoints;     // steps; none where it is no run directory
+  std::optional<std::int64_t> missing_best;  // the step of its best checkpoint where that is not there
 };
 
 nlohmann::ordered_json run_json(const NamedRun& run);

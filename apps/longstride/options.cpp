@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <variant>
 
+#include "longstride/checkpoint.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "longstride/file.h"
@@ -188,9 +189,21 @@ void add_output_options(CommandLine app, OutputOptions& options) {
 
 void add_run_options(CommandLine app, RunOptions& options) {
   app.add_option("RUN", options.run, "A run directory, a checkpoint directory or a .safetensors file").required();
-  app.add_option("--checkpoint", options.checkpoint, "Of a run directory")
-      .type_name("best|latest|STEP")
-      .capture_default_str();
+  app.add_option("--checkpoint", options.checkpoint, "Of a run directory (default: best)")
+      .type_name("best|latest|STEP");
+}
+
+std::string chosen_checkpoint(const RunOptions& options, const std::function<void(const std::string&)>& note) {
+  const std::string which = options.checkpoint.value_or("best");
+  const std::optional<std::int64_t> missing = which == "best" ? missing_best(options.run) : std::nullopt;
+  if (!missing) return which;
+  const std::string words =
+      fmt::format("the best checkpoint of run \"{}\", that of step {}, is missing", options.run, *missing);
+  if (options.checkpoint)
+    throw Error(ErrorKind::corrupt_data,
+                fmt::format("--checkpoint: {}; it has {}", words, fmt::join(checkpoint_steps(options.run), ", ")));
+  note(fmt::format("{}; \"{}\" takes its place", words, find_checkpoint(options.run, which)));
+  return which;
 }
 
 void add_threads_option(CommandLine app, std::int64_t& threads) {
@@ -214,15 +227,23 @@ void add_device_option(CommandLine app, std::string& device) {
 
 Device parse_device(const std::string& word) {
   if (const std::optional<Device> device = read_device(word)) return *device;
-  throw_invalid(fmt::format("--device: needs auto, cpu, cuda or cuda:K, got \"{}\"", word));
+  throw_invalid(fmt::format("--device: needs auto, cpu, cuda or cuda:K, got \"{}\"{}", word,
+                            nearest_words(word, {"auto", "cpu", "cuda"})));
+}
+
+std::string nearest_words(const std::string& word, const std::vector<std::string>& known) {
+  const std::optional<std::string> likely = likely_word(word, known);
+  return likely ? "; the nearest is " + *likely : "";
 }
 
 Precision parse_precision(const std::string& word) {
   if (word == "auto") return Precision::automatic;
   if (word == "float32") return Precision::float32;
   if (word == "bfloat16") return Precision::bfloat16;
-  throw Error(ErrorKind::invalid_argument,
-              fmt::format("--precision: needs auto, float32 or bfloat16, got \"{}\"", word));
+  const bool short_name = word == "bf16" || word == "fp32" || word == "f32";
+  const std::string meant = !short_name ? word : word == "bf16" ? "bfloat16" : "float32";
+  throw_invalid(fmt::format("--precision: needs auto, float32 or bfloat16, got \"{}\"{}", word,
+                            nearest_words(meant, {"auto", "float32", "bfloat16"})));
 }
 
 }  // namespace longstride::program

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,9 +45,13 @@ void add_output_options(CommandLine app, OutputOptions& options);
 // RUN and --checkpoint.
 struct RunOptions {
   std::string run;
-  std::string checkpoint = "best";
+  std::optional<std::string> checkpoint;
 };
 void add_run_options(CommandLine app, RunOptions& options);
+
+// What --checkpoint says, or best where it says nothing. Where the run's best checkpoint is missing: Error corrupt_data
+// if it was asked for, else `note` hears it and another takes its place.
+std::string chosen_checkpoint(const RunOptions& options, const std::function<void(const std::string& sentence)>& note);
 
 // What --precision takes, as help shows it.
 inline constexpr const char* kPrecisions = "auto|float32|bfloat16";
@@ -54,6 +59,9 @@ inline constexpr const char* kPrecisions = "auto|float32|bfloat16";
 // --threads; apply_threads sets them (0: every core), and lets them give way to other programs (share_cores).
 void add_threads_option(CommandLine app, std::int64_t& threads);
 void apply_threads(std::int64_t threads);
+
+// "; the nearest is test", where one of the known words was likely meant; else empty.
+std::string nearest_words(const std::string& word, const std::vector<std::string>& known);
 
 // "auto", "float32" or "bfloat16"; Error invalid_argument naming --precision.
 Precision parse_precision(const std::string& word);

@@ -61,7 +61,7 @@ void say(std::string_view bytes) {
 
 bool obeys_codes(int descriptor) {
   const char* kind = std::getenv("TERM");
-  return ::isatty(descriptor) == 1 && (kind == nullptr || std::string_view(kind) != "dumb");
+  return ::isatty(descriptor) == 1 && (kind == nullptr || (*kind != '\0' && std::string_view(kind) != "dumb"));
 }
 
 bool shows_colours(int descriptor) {

@@ -24,8 +24,8 @@ void print_words(std::string_view lines);  // as a terminal may show them (escap
 // printed before has left one open and both are read together.
 void say(std::string_view bytes);
 
-// Whether a stream is a terminal that obeys codes for the cursor (one whose TERM is dumb does not), and whether it is
-// to get colours too (not where NO_COLOR says anything: no-color.org).
+// Whether a stream is a terminal that obeys codes for the cursor (one whose TERM is dumb or empty does not), and
+// whether it is to get colours too (not where NO_COLOR says anything: no-color.org).
 bool obeys_codes(int descriptor);
 bool shows_colours(int descriptor);
 

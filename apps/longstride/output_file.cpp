@@ -2,12 +2,15 @@
 #include "output_file.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
 #include <system_error>
 
+#include "longstride/checkpoint.h"
 #include "longstride/error.h"
 #include "longstride/file.h"
 
@@ -47,7 +50,25 @@ FormWords words_of(FileForm form) {
   return {"text", {".txt"}, true};
 }
 
+bool is_null_device(const struct stat& status) {
+  struct stat null = {};
+  return ::stat("/dev/null", &null) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == null.st_rdev;
+}
+
 }  // namespace
+
+bool is_standard_output(const std::string& path) {
+  if (path == kStandardOutput) return true;
+  struct stat out = {}, there = {};
+  if (path.empty() || ::fstat(STDOUT_FILENO, &out) != 0 || ::stat(path.c_str(), &there) != 0) return false;
+  return out.st_dev == there.st_dev && out.st_ino == there.st_ino && !is_null_device(out);
+}
+
+void keep_json_alone(const char* option, const std::string& path, bool json) {
+  if (json && is_standard_output(path))
+    throw_invalid(
+        fmt::format("--json and {} {}: one of them can be on standard output; name another file", option, path));
+}
 
 std::string lower_ending(const std::string& path) {
   std::string ending = fs::path(path).extension().string();
@@ -60,7 +81,8 @@ FileForm form_of(const std::string& kind) {
 }
 
 void check_ending(const char* option, const std::string& path, FileForm form) {
-  static const std::vector<std::string> of_others = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".wav", ".flac", ".mp3"};
+  static const std::vector<std::string> of_others = {".png", ".jpg",  ".jpeg", ".gif",        ".webp",
+                                                     ".wav", ".flac", ".mp3",  ".safetensors"};
   const FormWords words = words_of(form);
   const std::string ending = lower_ending(path);
   if (words.any ? !is_among(ending, of_others) : is_among(ending, words.endings)) return;
@@ -87,8 +109,11 @@ void check_output(const char* option, const std::string& path, FileForm form, co
 
 void keep_inputs(const char* option, const std::string& path, const std::vector<std::string>& inputs,
                  const std::string& run) {
+  if (path.empty() || path == kStandardOutput) return;
+  if (const std::string owner = run_of(path); !owner.empty())
+    refuse(option, path, "belongs to the run \"" + owner + "\"");
   std::error_code error;
-  if (path.empty() || !fs::exists(path, error) || fs::is_directory(path, error)) return;
+  if (!fs::exists(path, error) || fs::is_directory(path, error)) return;
   // "" and "..": outside; ".": the same file; else what of `folder` it lies in.
   const auto part_of = [&, to = fs::weakly_canonical(path, error)](const std::string& folder) {
     const fs::path within = to.lexically_relative(fs::weakly_canonical(folder, error));
@@ -99,10 +124,7 @@ void keep_inputs(const char* option, const std::string& path, const std::vector<
     const std::string part = part_of(input);
     if (fs::equivalent(path, input, error) || (!part.empty() && part != "..")) refuse(option, path, "is what is read");
   }
-  if (run.empty()) return;
-  const std::string part = part_of(run);
-  for (const std::string own : {".", "checkpoints", "config.json", "log.jsonl", "tensorboard"})
-    if (part == own) refuse(option, path, "belongs to the run");
+  if (!run.empty() && fs::equivalent(path, run, error)) refuse(option, path, "is what is read");
 }
 
 }  // namespace longstride::program

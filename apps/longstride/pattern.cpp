@@ -272,6 +272,7 @@ int run(const Options& options) {
     throw_invalid(fmt::format("--length: needs a whole number in [1, {}], got {}", kLongest, options.length));
   if (options.heads && (*options.heads < 1 || *options.heads > kMostHeads))
     throw_invalid(fmt::format("--heads: needs a whole number in [1, {}], got {}", kMostHeads, *options.heads));
+  keep_json_alone("--picture", options.picture, options.json);
   check_output("--picture", options.picture, FileForm::png_or_svg);
   const Report report = examine(options);
   if (!options.picture.empty()) {

@@ -54,7 +54,7 @@ void add_per_byte_options(CommandLine app, PerByteOptions& options) {
       .type_name("K");
 }
 
-bool PerByteOptions::takes_output() const { return lines || page == kStandardOutput; }
+bool PerByteOptions::takes_output() const { return lines || is_standard_output(page); }
 
 PerByte::PerByte(const PerByteOptions& options, const DataConfig& data, EvaluateOptions& evaluation)
     : options_(options), data_(data) {
@@ -67,8 +67,9 @@ PerByte::PerByte(const PerByteOptions& options, const DataConfig& data, Evaluate
     throw_invalid(
         fmt::format("--expected: needs a whole number in [0, {}], got {}", kMostExpected, evaluation.expected));
   }
-  if (options.lines && options.page == kStandardOutput)
-    throw_invalid("--per-byte and --page -: one of them can be on standard output; name a file for the page");
+  if (options.lines && is_standard_output(options.page))
+    throw_invalid(fmt::format("--per-byte and --page {}: one of them can be on standard output; name another file",
+                              options.page));
   if (options.page != kStandardOutput)
     check_output("--page", options.page, FileForm::page, evaluation.paths, evaluation.run);
   if (!options.page.empty()) fit_page(evaluation);

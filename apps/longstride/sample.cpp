@@ -52,6 +52,7 @@ nlohmann::ordered_json to_json(const SampleArguments& arguments) {
 }
 
 std::unique_ptr<SampleOutput> make_output(const SampleTask& task) {
+  keep_json_alone("--out", task.out, task.json);
   if (task.data.kind == "image") return make_picture_output(task);
   return task.data.kind == "sound" ? make_sound_output(task) : make_text_output(task);
 }
@@ -81,11 +82,12 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
   options.precision = parse_precision(arguments.precision);
   options.device = parse_device(arguments.device);
   options.run = arguments.run.run;
-  options.checkpoint = arguments.run.checkpoint;
+  ProgressLine line(arguments.output.quiet || !first);
+  const auto note = [&](const std::string& sentence) { line.print(message("sample", sentence)); };
+  options.checkpoint = chosen_checkpoint(arguments.run, note);
   arguments.checkpoint = find_checkpoint(options.run, options.checkpoint);
   const Config config = checkpoint_config(options.run, options.checkpoint);
   const DataConfig& data = config.data;
-  keep_inputs("--out", arguments.out, {arguments.begin.prime}, options.run);
   read_standard_input(arguments.begin, launched);
   const Beginning beginning = read_beginning(arguments.begin, config);
   options.prompts = beginning.prompts;
@@ -95,10 +97,10 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
   std::string choice = settle_choice(arguments.choice, data, options);
   options.stop = stop;
   if (!first) return was_interrupted(options, sample(options)) ? kInterrupted : 0;
-  ProgressLine line(arguments.output.quiet);
+  const std::vector<std::string> inputs = {arguments.begin.prime, arguments.checkpoint};
   const std::unique_ptr<SampleOutput> output =
-      make_output({options, data, beginning.original, arguments.out, arguments.output.json, arguments.show, line,
-                   launched.size == 1});
+      make_output({options, data, beginning.original, arguments.out, inputs, arguments.output.json, arguments.show,
+                   line, launched.size == 1});
   const std::string amount = amount_words(options, data);
   const std::int64_t own = (options.count + launched.size - 1) / launched.size;  // the others are as far as these
   Pace pace(static_cast<double>(options.tokens) * static_cast<double>(own),
@@ -114,7 +116,7 @@ int run(SampleArguments& arguments, const Launched& launched, const std::atomic<
     if (output->streams() || !line.due()) return;
     if (const std::string words = pace.words(); !words.empty()) line.show(amount + ": " + words);
   };
-  options.noted = [&](const std::string& sentence) { line.print(message("sample", sentence)); };
+  options.noted = note;
   std::vector<std::vector<double>> chosen;  // ln p of each new token
   if (arguments.output.json && is_text(data))
     options.chosen = [&](std::int64_t sequence, double log_probability) {

@@ -50,18 +50,19 @@ void refuse_picture_options(const SampleTask& task) {
     throw_invalid(fmt::format("--scale: is for pictures, the model has learned from {}", kind_words(task.data)));
 }
 
-SamplePlace::SamplePlace(const std::string& out, FileForm form, std::int64_t count)
-    : path_(out), ending_(ending_of(form)), count_(count) {
+SamplePlace::SamplePlace(const SampleTask& task, FileForm form)
+    : path_(task.out), ending_(ending_of(form)), count_(task.options.count) {
+  const std::string& out = task.out;
   std::error_code error;
-  if (out.empty()) {  // nothing that is there is replaced unasked
-    const auto taken = [&] { return is_there(path_) || (count_ > 1 && is_there(numbered(0))); };
-    path_ = "sample" + ending_;
-    for (int number = 2; taken(); ++number) path_ = fmt::format("sample_{}{}", number, ending_);
+  if (out.empty()) {
+    asked_ = settled_ = false;
+    find_free();
   } else {
     folder_ = fs::is_directory(path_, error) || out.ends_with('/');
     if (out == kStandardOutput)
       throw_invalid(
           fmt::format("--out: standard output takes text alone; needs a name that ends in {}, got \"-\"", ending_));
+    keep_inputs("--out", out, task.inputs);
     if (folder_) {
       fs::create_directories(path_, error);  // what is wrong is said below
     } else {
@@ -78,8 +79,61 @@ SamplePlace::SamplePlace(const std::string& out, FileForm form, std::int64_t cou
     throw Error(ErrorKind::invalid_argument,
                 fmt::format("--out: names of files have at most {} bytes, \"{}\" has {}", NAME_MAX, file, length));
   }
-  if (count_ > 1) check_place("--out", whole());
-  for (std::int64_t index = 0; index < std::min(count_, kMostTried); ++index) check_place("--out", single(index));
+  const auto check = [&](const std::string& file) {
+    keep_inputs("--out", file, task.inputs);
+    check_place("--out", file);
+  };
+  if (count_ > 1) check(whole());
+  for (std::int64_t index = 0; index < std::min(count_, kMostTried); ++index) check(single(index));
+}
+
+SamplePlace::~SamplePlace() {
+  std::error_code ignored;
+  for (const std::string& file : taken_)
+    if (fs::is_regular_file(file, ignored) && fs::file_size(file, ignored) == 0) fs::remove(file, ignored);
+}
+
+// Of several, also where one that is numbered is there alone.
+void SamplePlace::find_free() {
+  const auto is_taken = [&] {
+    bool taken = is_there(path_);
+    for (std::int64_t index = 0; !taken && count_ > 1 && index < std::min(count_, kMostTried); ++index)
+      taken = is_there(numbered(index));
+    return taken;
+  };
+  path_ = "sample" + ending_;
+  for (int number = 2; is_taken(); ++number) path_ = fmt::format("sample_{}{}", number, ending_);
+}
+
+// Whoever makes the first file has the names of all: others make the same one first.
+void SamplePlace::settle() {
+  while (!settled_) {
+    find_free();
+    settled_ = make(ending_ == ".png" ? whole() : single(0));
+  }
+}
+
+bool SamplePlace::make(const std::string& file) {
+  const bool made = take_name(file);
+  if (made) taken_.insert(file);
+  return made;
+}
+
+void SamplePlace::take(const std::string& file) {
+  if (asked_ || taken_.contains(file) || make(file)) return;
+  throw Error(ErrorKind::exhausted, fmt::format("cannot write \"{}\": another program has just made it", file));
+}
+
+std::string SamplePlace::take_whole() {
+  settle();
+  take(whole());
+  return whole();
+}
+
+std::string SamplePlace::take_single(std::int64_t index) {
+  settle();
+  take(single(index));
+  return single(index);
 }
 
 void SamplePlace::check_form(FileForm form) const {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,8 +46,9 @@ void add_show_options(CommandLine app, ShowOptions& options);
 struct SampleTask {
   const SampleOptions& options;
   DataConfig data;
-  std::optional<Image> original;  // the picture that was given
-  std::string out;                // --out
+  std::optional<Image> original;    // the picture that was given
+  std::string out;                  // --out
+  std::vector<std::string> inputs;  // files that are read, and stay what they are
   bool json = false;
   ShowOptions show;
   ProgressLine& line;
@@ -61,25 +63,42 @@ std::unique_ptr<SampleOutput> make_text_output(const SampleTask& task);
 std::unique_ptr<SampleOutput> make_picture_output(const SampleTask& task);
 std::unique_ptr<SampleOutput> make_sound_output(const SampleTask& task);
 
-// Files of `count` samples: PATH, numbered ones beside it, or numbered ones in a folder.
+// Files of `count` samples: PATH, numbered ones beside it, or numbered ones in a folder. Without PATH, names in the
+// working directory that are free: nothing that is there, or that another process makes meanwhile, is replaced unasked.
 class SamplePlace {
  public:
-  // out: --out; a folder where it is one or ends in a slash, which is then made. Empty: a name in the working directory
-  // that is free. form: png, wav or text; PATH must have its ending, or for text none of another. Errors:
-  // invalid_argument where it has not, else as check_output.
-  SamplePlace(const std::string& out, FileForm form, std::int64_t count);
+  // Of --out and --count. PATH is a folder where it is one or ends in a slash, which is then made. form: png, wav or
+  // text; PATH must have its ending, or for text none of another. Errors: invalid_argument where it has not, else as
+  // check_output.
+  SamplePlace(const SampleTask& task, FileForm form);
+  ~SamplePlace();  // removes names that were taken and not written
+  SamplePlace(const SamplePlace&) = delete;
+  SamplePlace& operator=(const SamplePlace&) = delete;
 
   std::string whole() const;                     // of all of them: PATH, or grid.png in the folder
   std::string single(std::int64_t index) const;  // of one of several, or the only one
   bool folder() const { return folder_; }
 
+  // The same, to be written now. The first one settles which names are free, and none is replaced. Error exhausted
+  // where one was made by another program since then.
+  std::string take_whole();
+  std::string take_single(std::int64_t index);
+
  private:
   void check_form(FileForm form) const;
   std::string numbered(std::int64_t index) const;
+  void find_free();
+  void settle();
+  void take(const std::string& file);
+  bool make(const std::string& file);
+
   std::filesystem::path path_;
   std::string ending_;
   std::int64_t count_;
+  bool asked_ = true;    // for these names
+  bool settled_ = true;  // nobody else will take them
   bool folder_ = false;
+  std::set<std::string> taken_;  // empty files where no others were, until they are written
 };
 
 }  // namespace longstride::program

@@ -31,7 +31,7 @@ Image enlarged(const Image& image, std::int64_t scale) {
 
 class PictureOutput : public SampleOutput {
  public:
-  explicit PictureOutput(const SampleTask& task) : task_(task), place_(task.out, FileForm::png, task.options.count) {
+  explicit PictureOutput(const SampleTask& task) : task_(task), place_(task, FileForm::png) {
     refuse_text_options(task);
     const std::int64_t scale = task.show.scale;
     if (scale < 1 || scale > kMostScale)
@@ -46,9 +46,9 @@ class PictureOutput : public SampleOutput {
     std::vector<Image> pictures;
     for (const std::vector<std::uint8_t>& tokens : sequences) pictures.push_back(token_picture(task_.data, tokens));
     for (std::size_t at = 0; at < pictures.size(); ++at) {
-      write_png(enlarged(pictures[at], task_.show.scale), place_.single(static_cast<std::int64_t>(at)));
+      write_png(enlarged(pictures[at], task_.show.scale), place_.take_single(static_cast<std::int64_t>(at)));
     }
-    if (has_grid()) write_png(enlarged(grid_of(pictures), task_.show.scale), place_.whole());
+    if (has_grid()) write_png(enlarged(grid_of(pictures), task_.show.scale), place_.take_whole());
     say(pictures.front(), sequences.front().size());
   }
 

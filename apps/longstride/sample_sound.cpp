@@ -16,7 +16,7 @@ constexpr std::size_t kBlock = 256;  // tokens written together
 
 class SoundOutput : public SampleOutput {
  public:
-  explicit SoundOutput(const SampleTask& task) : task_(task), place_(task.out, FileForm::wav, task.options.count) {
+  explicit SoundOutput(const SampleTask& task) : task_(task), place_(task, FileForm::wav) {
     refuse_text_options(task);
     refuse_picture_options(task);
   }
@@ -68,7 +68,7 @@ class SoundOutput : public SampleOutput {
   Growing& open(std::int64_t sequence) {
     const auto found = files_.find(sequence);
     if (found != files_.end()) return found->second;
-    WavWriter wav(place_.single(sequence), task_.data.sample_rate);
+    WavWriter wav(place_.take_single(sequence), task_.data.sample_rate);
     ++written_;
     return files_.emplace(sequence, Growing{std::move(wav), task_.options.prompt(sequence), 0}).first->second;
   }

@@ -31,9 +31,8 @@ class TextOutput : public SampleOutput {
   explicit TextOutput(const SampleTask& task) : task_(task), terminal_(task.alone && ::isatty(STDOUT_FILENO) == 1) {
     refuse_picture_options(task);
     const bool named = task.out == kStandardOutput;
-    if (named && task.json) throw_invalid("--json and --out -: one of them can be on standard output");
     streams_ = !task.json && (task.out.empty() || named);
-    if (!task.out.empty() && !named) place_.emplace(task.out, FileForm::text, task.options.count);
+    if (!task.out.empty() && !named) place_.emplace(task, FileForm::text);
   }
 
   bool streams() const override { return streams_; }

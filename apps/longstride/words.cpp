@@ -159,7 +159,9 @@ std::string escaped(std::string_view sentence) { return replace_controls(sentenc
 std::string escaped_lines(std::string_view lines) { return replace_controls(lines, "\n", hexadecimal); }
 
 std::string message(const std::string& command, std::string_view sentence) {
-  if (const std::string own = command + ": "; sentence.starts_with(own)) sentence.remove_prefix(own.size());
+  if (!command.empty())
+    for (const std::string_view room : {"train: ", "evaluate: ", "sample: ", "attention: ", "doctor: "})
+      if (sentence.starts_with(room)) return message(command, sentence.substr(room.size()));
   return "longstride" + (command.empty() ? "" : " " + command) + ": " + escaped(sentence);
 }
 

@@ -28,9 +28,17 @@ struct CheckpointInfo {
   std::int64_t data_bytes = 0;
 };
 
-// run: a run directory, a checkpoint directory or a .safetensors file. which: best | latest | a step.
+// run: a run directory, a checkpoint directory or a .safetensors file. which: best | latest | a step. Where nothing was
+// validated the best is the latest; where it is missing, another one that the others know of (missing_best).
 // Errors: invalid_argument where there is none, corrupt_data where it is damaged.
 std::string find_checkpoint(const std::string& run, const std::string& which);
+// The run directory, by its path from the root, that `path` belongs to, whether that is there or not: as its
+// config.json, log.jsonl, best or a partial of them, or as anything in its checkpoints/, samples/, tensorboard/ or
+// cache/, wherever links lead. Empty: none. Other files that lie in a run's folder are not the run's.
+std::string run_of(const std::string& path);
+// The step of a run directory's best checkpoint where that is missing, so that `best` finds another; none where it is
+// there, or nothing knows of one. Errors: as find_checkpoint.
+std::optional<std::int64_t> missing_best(const std::string& run);
 // The steps of a run directory's complete checkpoints, ascending; none where `run` is no run directory.
 std::vector<std::int64_t> checkpoint_steps(const std::string& run);
 CheckpointInfo describe_checkpoint(const std::string& path);

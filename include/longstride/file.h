@@ -21,6 +21,10 @@ void write_file_atomically(const std::string& path, std::string_view text);
 // long work. What is there stays as it is, and what was not there is not there.
 void require_writable(const std::string& path);
 
+// Makes an empty file of this name, in one step: false where anything has the name, and that stays what it is. So of
+// several processes one has the name. Errors: as above.
+bool take_name(const std::string& path);
+
 // True for what is no file but takes bytes: a pipe, a device, a descriptor under /proc (where /dev/stdout leads).
 bool is_written_in_place(const std::string& path);
 

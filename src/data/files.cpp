@@ -152,6 +152,9 @@ FileList list_files(const std::vector<std::string>& paths, const Outputs& output
           fmt::format("data.paths: \"{}\" is a run, whose files are no data; where it is meant as RUN, put it "
                       "before --data",
                       path));
+    if (outputs.run != "" && identity(path) == identity(outputs.run))
+      throw_invalid(fmt::format(
+          "data.paths: \"{}\" is the folder that is trained into, whose files are no data; name another --out", path));
     std::vector<std::string> below;
     const std::size_t before = all.refused.size();
     Walk(outputs, refusals, all).list(path, below);

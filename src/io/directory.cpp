@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <system_error>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -78,20 +79,36 @@ void take_modes(const std::string& place, const std::string& aside) {
 
 }  // namespace
 
+// Another one may take folders away that were there when they were looked for: then all is looked for again.
 NewFolder::NewFolder(const std::string& folder) {
-  std::error_code code;
-  for (fs::path path = absolute_path(without_slash(folder)); !fs::exists(path, code) && path.has_relative_path();
-       path = path.parent_path())
-    made_.push_back(path.string());
-  fs::create_directories(folder, code);
+  constexpr int kMostTries = 100;
+  std::error_code code = make(folder);
+  for (int tries = 1; code == std::errc::no_such_file_or_directory && tries < kMostTries; ++tries) code = make(folder);
   if (code == std::errc::no_such_file_or_directory)  // though those above it were made
     throw Error(ErrorKind::exhausted, fmt::format("cannot make the folder \"{}\": its file system takes none", folder));
   if (code) fail_filesystem("make the folder", folder, code);
 }
 
-NewFolder::~NewFolder() {
+std::error_code NewFolder::make(const std::string& folder) {
+  std::error_code code;
+  std::vector<fs::path> missing;  // the innermost first
+  for (fs::path path = absolute_path(without_slash(folder)); !fs::exists(path, code) && path.has_relative_path();
+       path = path.parent_path())
+    missing.push_back(path);
+  code.clear();
+  for (auto path = missing.rbegin(); path != missing.rend() && !code; ++path)
+    if (fs::create_directory(*path, code)) made_.insert(made_.begin(), path->string());  // else another made it now
+  if (!code && !fs::is_directory(folder, code) && !code) code = std::make_error_code(std::errc::not_a_directory);
+  if (code) remove();
+  return code;
+}
+
+NewFolder::~NewFolder() { remove(); }
+
+void NewFolder::remove() {
   std::error_code ignored;
   for (const std::string& path : made_) fs::remove(path, ignored);  // none that holds anything
+  made_.clear();
 }
 
 void NewFolder::keep() {

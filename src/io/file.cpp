@@ -93,18 +93,6 @@ constexpr int kMostLinks = 40;  // as Linux follows
 
 bool is_below_proc(const std::string& path) { return path.starts_with("/proc/"); }
 
-// Where the links of a path lead, whether something is there or not.
-std::string follow_links(const std::string& path) {
-  std::filesystem::path at = path;
-  std::error_code error;
-  for (int followed = 0; followed < kMostLinks && !is_below_proc(at.string()); ++followed) {
-    const std::filesystem::path target = std::filesystem::read_symlink(at, error);
-    if (error) return at.string();  // no link
-    at = at.parent_path() / target;
-  }
-  return at.string();
-}
-
 // A neighbour of its own: several files of one process may be written at once. Linux takes names of up to 255 bytes.
 std::string name_aside(const std::string& place) {
   static std::atomic<int> counter = 0;
@@ -128,6 +116,17 @@ void take_owner_and_mode(int descriptor, const struct stat& from) {
 }
 
 }  // namespace
+
+std::string follow_links(const std::string& path) {
+  std::filesystem::path at = path;
+  std::error_code error;
+  for (int followed = 0; followed < kMostLinks && !is_below_proc(at.string()); ++followed) {
+    const std::filesystem::path target = std::filesystem::read_symlink(at, error);
+    if (error) return at.string();  // no link
+    at = at.parent_path() / target;
+  }
+  return at.string();
+}
 
 bool is_written_in_place(const std::string& path) {
   struct stat status = {};
@@ -211,6 +210,12 @@ void write_file_atomically(const std::string& path, std::span<const std::uint8_t
 
 void write_file_atomically(const std::string& path, std::string_view text) {
   write_file_atomically(path, as_bytes(text));
+}
+
+bool take_name(const std::string& path) {
+  const Descriptor file(open_path(path, O_WRONLY | O_CREAT | O_EXCL));
+  if (file.get() < 0 && errno != EEXIST) fail_system("write", path);
+  return file.get() >= 0;
 }
 
 void require_writable(const std::string& path) {

@@ -71,6 +71,9 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
+// Where the links of a path's last part lead, whether something is there or not; not beyond /proc.
+std::string follow_links(const std::string& path);
+
 // Removes what AtomicFiles of this path left whose processes were killed; what one is writing stays, and so does all
 // where the file system knows no locks.
 void remove_abandoned(const std::string& path);
@@ -93,16 +96,21 @@ class LineWriter {
   int descriptor_ = -1;
 };
 
-// Makes a folder and those above it; takes away again what it made, as long as that is empty, unless told to keep it.
+// Makes a folder and those above it; takes away again what it made itself, as long as that is empty, unless told to
+// keep or to leave it.
 class NewFolder {
  public:
   explicit NewFolder(const std::string& folder);
   ~NewFolder();
   NewFolder(const NewFolder&) = delete;
   NewFolder& operator=(const NewFolder&) = delete;
-  void keep();  // and makes it survive a power cut
+  void keep();                     // and makes it survive a power cut
+  void leave() { made_.clear(); }  // somebody else uses it
 
  private:
+  std::error_code make(const std::string& folder);
+  void remove();
+
   std::vector<std::string> made_;  // the innermost first
 };
 

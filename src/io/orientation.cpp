@@ -26,12 +26,21 @@ class Tiff {
   bool little_;
 };
 
+// Bytes of a type of TIFF whose values are whole numbers, those with a sign included; 0: of another.
+std::size_t size_of(std::uint32_t type) {
+  constexpr std::uint32_t kShort = 3, kLong = 4, kSignedByte = 6, kSignedShort = 8, kSignedLong = 9, kOffset = 13;
+  if (type == kSignedByte) return 1;
+  if (type == kShort || type == kSignedShort) return 2;
+  return type == kLong || type == kSignedLong || type == kOffset ? 4 : 0;
+}
+
 }  // namespace
 
 // A directory: the number of its entries (2 bytes), and of each tag (2), type (2), count (4) and value (4, at their
-// front where it is shorter).
+// front where it is shorter). An orientation should be a SHORT; some programs write another whole number, which
+// counts where it lies in its entry.
 int exif_orientation(std::span<const std::uint8_t> exif) {
-  constexpr std::uint32_t kOrientation = 274, kShort = 3;
+  constexpr std::uint32_t kOrientation = 274;
   constexpr std::size_t kEntry = 12;
   const Tiff tiff(exif);
   const std::size_t directory = tiff.read(4, 4);
@@ -39,8 +48,11 @@ int exif_orientation(std::span<const std::uint8_t> exif) {
   for (std::uint32_t i = 0; i < entries; ++i) {
     const std::size_t entry = directory + 2 + kEntry * i;
     if (entry >= exif.size()) break;
-    if (tiff.read(entry, 2) != kOrientation || tiff.read(entry + 2, 2) != kShort) continue;
-    const std::uint32_t value = tiff.read(entry + 8, 2);
+    if (tiff.read(entry, 2) != kOrientation) continue;
+    const std::size_t size = size_of(tiff.read(entry + 2, 2));
+    const std::uint32_t count = tiff.read(entry + 4, 4);
+    if (size == 0 || count == 0 || count > 4 / size) continue;
+    const std::uint32_t value = tiff.read(entry + 8, size);
     return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
   }
   return 1;

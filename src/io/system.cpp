@@ -49,10 +49,10 @@ void fail_system(std::string_view action, const std::string& path) {
               fmt::format("cannot {} \"{}\": {}", action, path, std::generic_category().message(reason)));
 }
 
-bool is_there(const std::string& path) {
+bool is_there(const std::string& path, std::string_view action) {
   struct stat status = {};
   if (uninterrupted([&] { return ::stat(path.c_str(), &status); }) == 0) return true;
-  if (errno != ENOENT && errno != ENOTDIR) fail_system("read", path);
+  if (errno != ENOENT && errno != ENOTDIR) fail_system(action, path);
   return false;
 }
 

@@ -70,12 +70,23 @@ std::optional<std::int64_t> best_step_beside(const fs::path& model, std::optiona
   throw_invalid(fmt::format("run \"{}\" has no complete checkpoint yet", run.string()));
 }
 
+struct Best {
+  fs::path model;
+  std::optional<std::int64_t> gone;  // the best step where it is known and not there
+};
+
 // What the newest state that knows says is true; the link is for people and may be missing, behind, or a folder, as
 // copying makes one of it. Where nothing was validated the latest is all there is.
-fs::path find_best(const fs::path& run, const std::vector<Saved>& saved) {
+Best find_best(const fs::path& run, const std::vector<Saved>& saved) {
   std::error_code error;
   const fs::path target = fs::read_symlink(run / kBestLink, error);
   const std::optional<std::int64_t> linked = parse_step(target.filename().string());
+  const fs::path best = target.empty() ? run / kBestLink : target.is_absolute() ? target : run / target;
+  const bool leads = fs::is_regular_file(best / kModelFile, error);
+  // The link is made when its checkpoint is there: one that names a later step than all that are knows of one that
+  // went.
+  std::optional<std::int64_t> gone;
+  if (linked && !leads && (saved.empty() || *linked > saved.back().step)) gone = linked;
   for (auto newest = saved.rbegin(); newest != saved.rend(); ++newest) {
     std::optional<std::int64_t> step;
     try {
@@ -85,22 +96,26 @@ fs::path find_best(const fs::path& run, const std::vector<Saved>& saved) {
     }
     if (!step) continue;
     for (const Saved& checkpoint : saved)
-      if (checkpoint.step == *step) return checkpoint.model;
+      if (checkpoint.step == *step) return {checkpoint.model, gone};
+    gone = gone ? gone : step;
     break;
   }
-  const fs::path best = target.empty() ? run / kBestLink : target.is_absolute() ? target : run / target;
-  if (fs::is_regular_file(best / kModelFile, error)) return best / kModelFile;
+  if (leads) return {best / kModelFile, std::nullopt};
   if (saved.empty()) throw_none(run);
-  return saved.back().model;
+  return {saved.back().model, gone ? gone : linked};
 }
 
 std::string find_in_run(const fs::path& run, const std::string& which) {
   const std::vector<Saved> saved = saved_checkpoints(run);
-  if (which == "best") return find_best(run, saved).string();
+  if (which == "best") return find_best(run, saved).model.string();
   if (saved.empty()) throw_none(run);
   if (which == "latest") return saved.back().model.string();
   const std::optional<std::int64_t> step = parse_step(which);
-  if (!step) throw_invalid(fmt::format("--checkpoint: needs best, latest or a step, got \"{}\"", which));
+  if (!step) {
+    const std::optional<std::string> likely = likely_word(which, {"best", "latest"});
+    throw_invalid(fmt::format("--checkpoint: needs best, latest or a step, got \"{}\"{}", which,
+                              likely ? "; the nearest is " + *likely : ""));
+  }
   for (const Saved& checkpoint : saved) {
     if (checkpoint.step == *step) return checkpoint.model.string();
   }
@@ -131,6 +146,14 @@ std::vector<std::int64_t> checkpoint_steps(const std::string& run) {
   if (!is_there((fs::path(run) / kCheckpointFolder).string())) return steps;
   for (const Saved& saved : saved_checkpoints(run)) steps.push_back(saved.step);
   return steps;
+}
+
+std::optional<std::int64_t> missing_best(const std::string& run) {
+  if (!is_there((fs::path(run) / kCheckpointFolder).string())) return std::nullopt;
+  // Training may make another the best while names are read: it is missing where it is so twice.
+  const auto gone = [&] { return find_best(run, saved_checkpoints(run)).gone; };
+  const std::optional<std::int64_t> step = gone();
+  return step && step == gone() ? step : std::nullopt;
 }
 
 std::string find_checkpoint(const std::string& run, const std::string& which) {

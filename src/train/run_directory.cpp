@@ -8,8 +8,10 @@
 
 #include "io/file.h"
 #include "io/system.h"
+#include "longstride/checkpoint.h"
 #include "longstride/error.h"
 #include "model/checkpoint.h"
+#include "train/run_names.h"
 
 namespace longstride {
 
@@ -17,9 +19,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kConfigFile = "config.json";
-constexpr const char* kLogFile = "log.jsonl";
-constexpr const char* kPartial = ".partial";  // ends the name of what is being written or removed
 constexpr const char* kDamaged = ".damaged";  // ends the name of a checkpoint that was set aside
 
 [[noreturn]] void refuse(const std::string& path, const std::error_code& error) {
@@ -32,6 +31,14 @@ void make_directory(const std::string& path) {
   if (error) refuse(path, error);
 }
 
+std::unique_ptr<NewFolder> make_folder(const std::string& path) {
+  try {
+    return std::make_unique<NewFolder>(path);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::exhausted, std::string("train: ") + error.what());
+  }
+}
+
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code none;
@@ -40,16 +47,11 @@ std::vector<fs::path> entries(const fs::path& folder) {
   return found;
 }
 
-// Whether a name is one that `file` has while it is written: FILE.partial, FILE.PID-COUNT.partial.
-bool is_partial(const std::string& name, const std::string& file) {
-  return name.starts_with(file + ".") && name.ends_with(kPartial);
-}
-
 // Whether an entry of the folder `part` of a run is what a killed process left there.
 bool is_leftover(const std::string& part, const std::string& name) {
   const std::string stem = name.substr(0, name.find('.'));
   if (part == kCheckpointFolder) return parse_step(stem) && name == stem + kPartial;
-  return part == "samples" && parse_step(stem) && name.ends_with(kPartial);
+  return part == kSampleFolder && parse_step(stem) && name.ends_with(kPartial);
 }
 
 std::vector<fs::path> leftovers(const std::string& run) {
@@ -64,7 +66,7 @@ std::vector<fs::path> leftovers(const std::string& run) {
     };
   };
   add(run, of_files({kConfigFile, kLogFile, kBestLink}));
-  for (const std::string part : {kCheckpointFolder, "samples"})
+  for (const std::string part : {kCheckpointFolder, kSampleFolder})
     add(fs::path(run) / part, [&](const std::string& name) { return is_leftover(part, name); });
   for (const fs::path& checkpoint : entries(fs::path(run) / kCheckpointFolder))
     if (parse_step(checkpoint.filename().string())) add(checkpoint, of_files({kModelFile, kTrainingStateFile}));
@@ -75,8 +77,8 @@ std::vector<fs::path> leftovers(const std::string& run) {
 // file that is whole.
 bool is_of_interrupted_start(const fs::path& entry) {
   const std::string name = entry.filename().string();
-  if (name == "cache" || is_partial(name, kConfigFile)) return true;
-  if (name != kCheckpointFolder && name != "samples" && name != "tensorboard") return false;
+  if (name == kDecodedFolder || is_partial(name, kConfigFile)) return true;
+  if (name != kCheckpointFolder && name != kSampleFolder && name != kEventFolder) return false;
   std::error_code error;
   if (!fs::is_directory(fs::symlink_status(entry, error))) return false;
   const std::vector<fs::path> below = entries(entry);
@@ -100,34 +102,18 @@ void remove_run(const std::string& run) {
     fs::rename(checkpoints, checkpoints + kPartial, error);
   if (error) refuse(run, error);
   sync_directory(run);
-  for (const std::string name : {kBestLink, kCheckpointFolder, "samples", "tensorboard", kLogFile}) remove(run, name);
+  for (const std::string name : {kBestLink, kCheckpointFolder, kSampleFolder, kEventFolder, kLogFile})
+    remove(run, name);
   remove(run, std::string(kCheckpointFolder) + kPartial);
-}
-
-// Whether there is a run to go on with or to replace. One that is being replaced is none any more.
-bool holds_run(const std::string& path) {
-  std::error_code error;
-  const fs::file_status config = fs::symlink_status(path + "/" + kConfigFile, error);
-  const std::vector<fs::path> saved = entries(fs::path(path) / kCheckpointFolder);
-  return fs::exists(config) || std::any_of(saved.begin(), saved.end(), [](const fs::path& entry) {
-           return parse_step(entry.filename().string()) && is_there(entry.string() + "/" + kModelFile);
-         });
-}
-
-// Whether a run at `path` writes what `named` names, or a file in it.
-bool writes(const std::string& path, const std::string& named) {
-  std::error_code ignored;
-  const fs::path within = fs::weakly_canonical(named, ignored).lexically_relative(fs::weakly_canonical(path, ignored));
-  const std::string part = within.empty() ? "" : within.begin()->string();
-  for (const std::string own : {kCheckpointFolder, "samples", "tensorboard", "cache", kLogFile, kConfigFile})
-    if (part == own) return true;
-  return false;
 }
 
 bool is_being_replaced(const std::string& path) { return is_there(path + "/" + kCheckpointFolder + kPartial); }
 
 void check_place(const std::string& path, bool overwrite) {
-  if (!is_there(path)) return;
+  if (const std::string owner = run_of(path); !owner.empty())
+    throw Error(ErrorKind::invalid_argument,
+                "--out: \"" + path + "\" belongs to the run \"" + owner + "\"; name another folder");
+  if (!is_there(path, "write")) return;
   std::error_code error;
   const bool folder = fs::is_directory(path, error);
   if (error) refuse(path, error);
@@ -148,34 +134,45 @@ void check_place(const std::string& path, bool overwrite) {
 
 void RunDirectory::check_data(const std::string& path, const std::vector<std::string>& data) {
   for (const std::string& named : data)
-    if (writes(path, named))
+    if (is_part_of_run(path, named))
       throw Error(ErrorKind::invalid_argument, "--data: \"" + named + "\" is written by the run \"" + path +
                                                    "\" itself; name other data or another --out");
 }
 
 void RunDirectory::check_initial_weights(const std::string& path, const std::string& init) {
-  if (!init.empty() && writes(path, init))
+  if (!init.empty() && is_part_of_run(path, init))
     throw Error(ErrorKind::invalid_argument, "--init: \"" + init + "\" belongs to the run \"" + path +
                                                  "\", which would be replaced; name another --out");
 }
 
+// Whoever made the folder and holds it takes it away again where it gives up. One that comes meanwhile may find it gone
+// before it is held, or hold what lies there no more: then the folder is made anew.
 RunDirectory RunDirectory::claim(const std::string& path, bool overwrite) {
+  constexpr int kMostTries = 100;
   check_place(path, overwrite);
-  RunDirectory run(path);
-  try {
-    run.made_ = std::make_unique<NewFolder>(path);
-  } catch (const Error& error) {
-    throw Error(ErrorKind::exhausted, std::string("train: ") + error.what());
+  for (int tries = 1;; ++tries) {
+    RunDirectory run(path);
+    run.made_ = make_folder(path);
+    try {
+      run.lock_ = lock_directory(path);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::invalid_argument || tries == kMostTries) throw;
+      continue;
+    }
+    if (!run.lock_) run.made_->leave();
+    run.require_lock();
+    if (lies_at(*run.lock_, path) || tries == kMostTries) {
+      check_place(path, overwrite);  // who held it until now may have written there
+      return run;
+    }
+    run.made_->leave();
   }
-  run.lock();
-  check_place(path, overwrite);  // who held it until now may have written there
-  return run;
 }
 
 void RunDirectory::begin(const Config& config) {
   remove_leftovers();
   remove_run(path_);
-  for (const char* folder : {kCheckpointFolder, "samples", "tensorboard"}) make_directory(path_ + "/" + folder);
+  for (const char* folder : {kCheckpointFolder, kSampleFolder, kEventFolder}) make_directory(path_ + "/" + folder);
   write_config(config);
   made_->keep();
 }
@@ -185,15 +182,15 @@ RunDirectory RunDirectory::open(const std::string& path) {
   if (!is_there(run.config_path()) && run.checkpoints().empty())
     throw Error(ErrorKind::invalid_argument,
                 "--resume: \"" + path + "\" holds no run (no config.json); start one without --resume");
-  run.lock();
+  run.lock_ = lock_directory(path);
+  run.require_lock();
   run.remove_leftovers();
-  make_directory(path + "/samples");
-  make_directory(path + "/tensorboard");
+  make_directory(path + "/" + kSampleFolder);
+  make_directory(path + "/" + kEventFolder);
   return run;
 }
 
-void RunDirectory::lock() {
-  lock_ = lock_directory(path_);
+void RunDirectory::require_lock() const {
   if (!lock_)
     throw Error(ErrorKind::invalid_argument, "train: run \"" + path_ + "\" is being trained by another process");
 }
@@ -302,7 +299,7 @@ void RunDirectory::rotate(std::int64_t keep, std::int64_t best_step) {
 
 std::string RunDirectory::save_sample(std::int64_t step, const std::string& ending,
                                       std::span<const std::uint8_t> bytes) const {
-  const std::string name = "samples/" + checkpoint_name(step) + ending;
+  const std::string name = std::string(kSampleFolder) + "/" + checkpoint_name(step) + ending;
   write_file_atomically(path_ + "/" + name, bytes);
   return name;
 }

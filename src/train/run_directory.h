@@ -11,6 +11,7 @@
 #include "io/file.h"
 #include "io/system.h"
 #include "longstride/config.h"
+#include "train/run_names.h"
 
 namespace longstride {
 
@@ -18,7 +19,7 @@ namespace longstride {
 class RunDirectory {
  public:
   // Decoded data of the run at `path`: stays where a run is replaced, and may be there before the run is.
-  static std::string cache_path(const std::string& path) { return path + "/cache"; }
+  static std::string cache_path(const std::string& path) { return path + "/" + kDecodedFolder; }
   static std::string checkpoint_of(const std::string& path, std::int64_t step);
   // Throws where data that were named lie in what a run at `path` writes itself. Error invalid_argument.
   static void check_data(const std::string& path, const std::vector<std::string>& data);
@@ -42,11 +43,11 @@ class RunDirectory {
   void require_place() const;
 
   const std::string& path() const { return path_; }
-  std::string config_path() const { return path_ + "/config.json"; }
+  std::string config_path() const { return path_ + "/" + kConfigFile; }
   Config config() const;
   void write_config(const Config& config) const;
-  std::string log_path() const { return path_ + "/log.jsonl"; }
-  std::string tensorboard_path() const { return path_ + "/tensorboard"; }
+  std::string log_path() const { return path_ + "/" + kLogFile; }
+  std::string tensorboard_path() const { return path_ + "/" + kEventFolder; }
 
   // Steps of the checkpoints, ascending: all that have their name, and those that have a model in them.
   std::vector<std::int64_t> named_checkpoints() const;
@@ -71,12 +72,12 @@ class RunDirectory {
 
  private:
   explicit RunDirectory(std::string path) : path_(std::move(path)) {}
-  void lock();
+  void require_lock() const;  // throws invalid_argument where another process has it
   void remove_leftovers() const;
 
   std::string path_;
-  std::unique_ptr<NewFolder> made_;   // for claim; null otherwise
   std::unique_ptr<Descriptor> lock_;  // of the directory itself
+  std::unique_ptr<NewFolder> made_;   // for claim, else null; goes while the lock is still held, so that nobody has it
 };
 
 }  // namespace longstride

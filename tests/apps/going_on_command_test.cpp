@@ -1,6 +1,7 @@
 // Runs that go on with more, begin with another's weights, keep what was set, and are looked at side by side.
 #include "apps/program.h"
 #include "longstride/device.h"
+#include "longstride/image.h"
 
 namespace longstride {
 namespace {
@@ -98,6 +99,21 @@ TEST_F(GoingOnCommands, DataAreLookedAtBeforeTheyAreTrainedOn) {
   EXPECT_DOUBLE_EQ(run({"info", "--data", path("two"), "--json"}).json()["order0_bits"], 1);
   EXPECT_EQ(refused({"info", path("run"), "--data", path("text")}),
             "longstride info: RUN and --data: info is about one of them, got both\n");
+}
+
+// What is decoded in passing lies in TMPDIR; text is not decoded.
+TEST_F(GoingOnCommands, AFolderForDecodedDataThatIsNotThereIsSaid) {
+  write_png({2, 2, 3, std::vector<std::uint8_t>(12)}, path("one.png"));
+  environment_ = {"TMPDIR=" + path("none")};
+  const std::vector<std::string> words = {"info", "--data", path("one.png"), "--set", "data.image_size=[2,2]"};
+  EXPECT_EQ(
+      refused(words, 1),
+      "longstride info: cannot make a folder for decoded data in \"/none\": No such file or directory; TMPDIR names "
+      "another, and --set data.cache=FOLDER one that stays\n");
+  std::vector<std::string> with_cache = words;
+  with_cache.insert(with_cache.end(), {"--set", "data.cache=" + path("cache")});
+  EXPECT_EQ(run(with_cache).status, 0);
+  EXPECT_EQ(run({"info", "--data", path("text")}).status, 0);
 }
 
 // A picture that cannot be read is left out, and said; the first one that can is the window.

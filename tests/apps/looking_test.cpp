@@ -200,6 +200,78 @@ TEST_F(Looking, ByTurnsEverythingCanBeChangedAndTakenBack) {
     EXPECT_NE(wrong.err.find(said), std::string::npos) << said << wrong.err;
 }
 
+// As the line end is a part of it, where one was to follow.
+TEST_F(Looking, ByTurnsALineThatWasToGoOnIsAnsweredWhereNothingFollows) {
+  const std::string made = chat("line\\\n\n").out;
+  EXPECT_EQ(made.size(), 13u) << made;
+  EXPECT_EQ(chat("line\\\n").out, chat("line\\").out);
+  EXPECT_EQ(chat("line\\").out.size(), 13u);
+  const Finished known = chat("line\\\n/quit\\");  // no command within a line
+  EXPECT_EQ(known.out.size(), 13u) << known.out;
+}
+
+TEST_F(Looking, WordsThatAreNearlyOnesAreSaidWithTheNearest) {
+  const std::vector<std::string> evaluate = {"evaluate", path("run"), "--data", path("text")};
+  const auto said = [&](const std::string& option, const std::string& word) {
+    std::vector<std::string> words = evaluate;
+    words.insert(words.end(), {option, word});
+    const std::string sentence = refused(words);
+    return sentence.substr(sentence.find(", got ") + 2);
+  };
+  EXPECT_EQ(said("--split", "tst"), "got \"tst\"; the nearest is test\n");
+  EXPECT_EQ(said("--split", "nothing"), "got \"nothing\"\n");
+  EXPECT_EQ(said("--precision", "bf16"), "got \"bf16\"; the nearest is bfloat16\n");
+  EXPECT_EQ(said("--precision", "flaot32"), "got \"flaot32\"; the nearest is float32\n");
+  EXPECT_EQ(said("--checkpoint", "lates"), "got \"lates\"; the nearest is latest\n");
+  EXPECT_EQ(said("--device", "cpi"), "got \"cpi\"; the nearest is cpu\n");
+  EXPECT_NE(chat("/tmperature 0.5\n").err.find("/tmperature: no such command; the nearest is /temperature; /help"),
+            std::string::npos);
+}
+
+TEST_F(Looking, AttentionTakesAtextFromStandardInputToo) {
+  const auto looks = [&](const std::string& prime) {
+    json told = run({"attention", path("run"), "--prime", prime, "--json"}).json();
+    EXPECT_EQ(told["input"], prime);
+    told.erase("input");
+    return told;
+  };
+  input_ = path("text");
+  EXPECT_EQ(looks("-"), looks(path("text")));
+  input_ = "/dev/null";
+  EXPECT_EQ(refused({"attention", path("run"), "--prime", "-"}),
+            "longstride attention: --prime: standard input is empty\n");
+}
+
+// Copies of a run may lack it.
+TEST_F(Looking, TheBestCheckpointIsNotAnotherOneWithoutAWord) {
+  ASSERT_EQ(run({"train", "--resume", "--out", path("run"), "--steps", "4", "--quiet"}).status, 0);
+  const std::string best = std::filesystem::read_symlink(path("run/best")).filename();
+  ASSERT_EQ(best, "000000004");  // the newer it is, the better
+  const auto missing = [&] { return run({"info", path("run"), "--json"}).json()["missing_best"]; };
+  EXPECT_TRUE(missing().is_null());
+  EXPECT_EQ(sample({"--checkpoint", "best"}).status, 0);
+  std::filesystem::rename(path("run/checkpoints/" + best), path("elsewhere"));
+  const std::string gone = "the best checkpoint of run \"/run\", that of step 4, is missing",
+                    other = path("run/checkpoints/000000003/model.safetensors");
+  const std::vector<std::vector<std::string>> commands = {{"sample", path("run"), "--tokens", "5"},
+                                                          {"evaluate", path("run"), "--data", path("text")},
+                                                          {"attention", path("run"), "--prime", path("text")},
+                                                          {"chat", path("run")},
+                                                          {"info", path("run")}};
+  for (std::vector<std::string> words : commands) {
+    const Finished done = run(words);
+    EXPECT_EQ(done.status, 0) << done.err;
+    EXPECT_NE(done.err.find(", that of step 4, is missing; \"" + other + "\" takes its place\n"), std::string::npos)
+        << done.err;
+    words.insert(words.end(), {"--checkpoint", "best"});
+    EXPECT_EQ(refused(words, 1), "longstride " + words[0] + ": --checkpoint: " + gone + "; it has 3\n");
+  }
+  EXPECT_EQ(missing(), 4);
+  EXPECT_NE(run({"info", path("run")}).out.find("\n  best        step 4, whose checkpoint is missing\n"),
+            std::string::npos);
+  EXPECT_EQ(sample({"--checkpoint", "latest"}).err.find("is missing"), std::string::npos);
+}
+
 TEST_F(Looking, ByTurnsATextMayOutgrowTheContext) {
   const Finished turns = chat("line \n\n\n\n\n");  // 65 tokens and a context of 40
   ASSERT_EQ(turns.status, 0) << turns.err;

@@ -87,7 +87,8 @@ TEST_F(Numbers, OfManyProcessesArePlanned) {
             "longstride plan: --link: joins several processes; give --processes too, at least 2\n");
   EXPECT_EQ(refused(plan({"--processes", "0"})),
             "longstride plan: --processes: needs a whole number in [1, 65536], got 0\n");
-  EXPECT_NE(refused(plan({"--processes", "8"})).find("8 processes share training.lanes, of which there are 4"),
+  EXPECT_NE(refused(plan({"--processes", "8"}))
+                .find("longstride plan: 8 processes share training.lanes, of which there are 4"),
             std::string::npos);
 }
 

@@ -36,6 +36,59 @@ TEST_F(Commands, WriteOverNothingThatTheyRead) {
     EXPECT_EQ(run({"evaluate", path("run"), "--data", path("text"), "--page", path("run/page.html")}).status, 0);
 }
 
+// Whatever folder a run lies in, and by whatever way it is named; other files in its folder are the user's.
+TEST_F(Commands, WriteOverNothingOfAnyRun) {
+  namespace fs = std::filesystem;
+  train(2);
+  fs::copy(path("run"), path("other"), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  fs::create_symlink("other/config.json", root_ / "link.txt");
+  fs::create_symlink("other/samples/none.txt", root_ / "nowhere.html");
+  fs::create_symlink("other/log.jsonl", root_ / "many-002.txt");
+  const std::vector<std::string> sample = {"sample", path("run"), "--tokens", "5", "--out"},
+                                 page = {"evaluate", path("run"), "--data", path("text"), "--page"},
+                                 window = {"info", "--data", path("text"), "--window"},
+                                 picture = {"pattern", "dense", "--length", "8", "--picture"},
+                                 looks = {"attention", path("run"), "--prime", path("text"), "--picture"},
+                                 training = this->training("train", {"--steps", "1", "--out"});
+  const std::vector<std::pair<std::vector<std::string>, std::string>> refused = {
+      {page, path("other/checkpoints/000000002/model.safetensors")},
+      {page, path("nowhere.html")},
+      {sample, path("other/config.json")},
+      {sample, path("other/best")},
+      {sample, path("other/samples/mine/")},
+      {sample, path("run/../other/checkpoints/../log.jsonl")},
+      {sample, path("link.txt")},
+      {sample, path("run/cache/x.txt")},
+      {window, path("other/config.json.9-1.partial")},
+      {picture, path("other/tensorboard/drawn.svg")},
+      {looks, path("other/best/looks.png")},
+      {training, path("other/samples/run")}};
+  std::map<std::string, std::string> before;
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root_ / "other"))
+    before[entry.path().string()] = entry.is_regular_file() ? read(entry.path().string()) : "";
+  const std::string belongs = " belongs to the run \"" + fs::canonical(path("other")).string() + "\"; name another ";
+  const auto expect_refused = [&](std::vector<std::string> words, const std::string& place) {
+    words.push_back(place);
+    const Finished done = run(words);
+    EXPECT_EQ(done.status, 2) << words[0] << place;
+    const bool own = place.find("/run/cache") != std::string::npos;
+    EXPECT_NE(done.err.find(own ? " belongs to the run \"" : belongs), std::string::npos) << done.err;
+    EXPECT_EQ(std::count(done.err.begin(), done.err.end(), '\n'), 1) << done.err;
+  };
+  for (const auto& [words, place] : refused) expect_refused(words, place);
+  expect_refused({"sample", path("run"), "--tokens", "5", "--count", "3", "--out"}, path("many.txt"));
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(root_ / "other")) {
+    ASSERT_TRUE(before.contains(entry.path().string())) << entry;
+    EXPECT_TRUE(!entry.is_regular_file() || before[entry.path().string()] == read(entry.path().string())) << entry;
+    before.erase(entry.path().string());
+  }
+  EXPECT_TRUE(before.empty());
+  for (const std::string own : {"other/page.txt", "other/notes/config.json"}) {
+    fs::create_directories((root_ / own).parent_path());
+    EXPECT_EQ(run({"sample", path("run"), "--tokens", "5", "--out", path(own)}).status, 0) << own;
+  }
+}
+
 // A command with a place to write to, and the form of a name that it takes there.
 struct Writing {
   std::vector<std::string> words;  // the option is the last of them
@@ -104,16 +157,46 @@ TEST_F(Commands, TakeADashForStandardOutputWhereThatCanBe) {
   dashed.insert(dashed.end(), {"--out", "-"});
   EXPECT_EQ(run(dashed).out, run(sample).out);
   for (const std::string both : {"--json", "--per-byte"})
-    EXPECT_EQ(refused({"evaluate", path("run"), "--data", path("text"), "--page", "-", both}),
-              "longstride evaluate: " + both +
-                  " and --page -: one of them can be on standard output; name a file for the page\n");
+    EXPECT_EQ(
+        refused({"evaluate", path("run"), "--data", path("text"), "--page", "-", both}),
+        "longstride evaluate: " + both + " and --page -: one of them can be on standard output; name another file\n");
   dashed.push_back("--json");
-  EXPECT_EQ(refused(dashed), "longstride sample: --json and --out -: one of them can be on standard output\n");
+  EXPECT_EQ(refused(dashed),
+            "longstride sample: --json and --out -: one of them can be on standard output; name another file\n");
   EXPECT_EQ(refused({"info", "--data", path("text"), "--window", "-"}),
             "longstride info: --window: needs the name of a file, got \"-\"\n");
   for (const std::string where : {"", "run/"}) EXPECT_FALSE(exists(where + "-"));
   input_ = path("text");
   EXPECT_EQ(run({"sample", path("run"), "--prime", "-", "--tokens", "0", "--quiet"}).out, read("text"));
+}
+
+// By another name too, and by that of the file that it goes to; what goes to /dev/null is no one's.
+TEST_F(Commands, PrintNothingBesideTheObjectOfJson) {
+  train(1);
+  for (const std::string ending : {"", ".png", ".svg"})
+    std::filesystem::create_symlink("/dev/stdout", root_ / ("link" + ending));
+  std::filesystem::create_symlink("out", root_ / "out.png");  // "out": where standard output goes to in tests
+  const std::vector<std::string> sample = {"sample", path("run"), "--tokens", "5", "--json", "--out"},
+                                 page = {"evaluate", path("run"), "--data", path("text"), "--json", "--page"},
+                                 bytes = {"evaluate", path("run"), "--data", path("text"), "--per-byte", "--page"},
+                                 window = {"info", "--data", path("text"), "--json", "--window"},
+                                 picture = {"pattern", "dense", "--length", "8", "--json", "--picture"},
+                                 looks = {"attention", path("run"), "--prime", path("text"), "--json", "--picture"};
+  const auto with = [](std::vector<std::string> words, const std::string& place) {
+    words.push_back(place);
+    return words;
+  };
+  for (const std::string place : {std::string("/dev/stdout"), std::string("/dev/fd/1"), std::string("/proc/self/fd/1"),
+                                  path("link"), path("out")})
+    for (const auto& words : {sample, page, bytes, window})
+      EXPECT_NE(refused(with(words, place)).find(": one of them can be on standard output; name another file\n"),
+                std::string::npos)
+          << words[0] << place;
+  EXPECT_NE(refused(with(picture, path("link.svg"))).find("standard output"), std::string::npos);
+  for (const std::string name : {"link.png", "out.png"})
+    EXPECT_NE(refused(with(looks, path(name))).find("standard output"), std::string::npos);
+  EXPECT_EQ(run(with(sample, "/dev/null"), "/dev/null").status, 0);
+  EXPECT_EQ(run(with(sample, "/dev/null")).json()["tokens"], 5);
 }
 
 }  // namespace

@@ -76,10 +76,40 @@ TEST_F(Terminal, HasALineOfWholeParts) {
 }
 
 TEST_F(Terminal, GetsPlainLinesWhereItObeysNone) {
-  environment_ = {"TERM=dumb"};
-  const std::string text = shown(run_of(20, "run"), false);
-  EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
-  EXPECT_NE(text.find(" left  "), std::string::npos) << text;
+  for (const std::string kind : {"TERM=dumb", "TERM="}) {
+    environment_ = {kind};
+    const std::string text = shown(run_of(20, "run" + kind), false);
+    EXPECT_EQ(text.find('\x1b'), std::string::npos) << text;
+    EXPECT_NE(text.find(" left  "), std::string::npos) << text;
+  }
+}
+
+// What follows on a terminal, a shell's question mostly, begins a line.
+TEST_F(Terminal, IsLeftWithNoOpenLineByAChatThatEnds) {
+  train(1);
+  const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  ASSERT_TRUE(master >= 0 && ::grantpt(master) == 0 && ::unlockpt(master) == 0);
+  input_ = ::ptsname(master);
+  const int held = ::open(input_.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  std::string text;
+  const auto shows = [&](const char* what) {
+    pollfd ready = {master, POLLIN, 0};
+    char block[4096];
+    const ssize_t got = ::poll(&ready, 1, 20) > 0 ? ::read(master, block, sizeof block) : 0;
+    if (got > 0) text.append(block, static_cast<std::size_t>(got));
+    return text.ends_with(what);
+  };
+  for (const bool by_signal : {true, false}) {
+    text.clear();
+    const pid_t process = start({"chat", path("run")}, "", input_);
+    EXPECT_TRUE(comes([&] { return shows("> "); })) << text;
+    if (by_signal) ::kill(process, SIGINT);
+    if (!by_signal) EXPECT_EQ(::write(master, "\x04", 1), 1);  // Ctrl-D
+    EXPECT_EQ(finish(process).status, by_signal ? 130 : 0);
+    EXPECT_TRUE(comes([&] { return shows("> \r\n"); })) << text;
+  }
+  ::close(held);
+  ::close(master);
 }
 
 // NO_COLOR is about colours: the line that renews itself has none.

@@ -107,5 +107,21 @@ TEST(Files, ThatArePackedAreTakenAsBytesWhereThatIsSaid) {
   EXPECT_EQ(Dataset(config).size(), 4);
 }
 
+TEST(Files, IsNotTheFolderThatIsTrainedInto) {
+  const Scratch scratch;
+  put(scratch / "a", "text");
+  fs::create_directory_symlink(".", scratch / "link");
+  for (const std::string name : {scratch / "", scratch / "link"}) {
+    EXPECT_EQ(error_words(ErrorKind::invalid_argument,
+                          [&] {
+                            list_files({name}, {scratch / "", {}});
+                          }),
+              "data.paths: \"" + name +
+                  "\" is the folder that is trained into, whose files are no data; name another "
+                  "--out");
+  }
+  EXPECT_EQ(list_files({scratch / ""}, {scratch / "none", {}}).files.size(), 1u);
+}
+
 }  // namespace
 }  // namespace longstride

@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <csignal>
 #include <thread>
 
@@ -196,6 +197,23 @@ TEST(File, AnAtomicFileCanBeOverwrittenBeforeItIsCommitted) {
   file.append(as_bytes(" end"));
   file.commit();
   EXPECT_EQ(get(scratch / "a"), "0120 text end");
+}
+
+TEST(File, HasANameThatOneOfSeveralTakes) {
+  const Scratch scratch;
+  std::atomic<int> taken = 0;
+  std::vector<std::thread> threads;
+  for (int thread = 0; thread < 4; ++thread) threads.emplace_back([&] { taken += take_name(scratch / "a"); });
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(taken, 1);
+  EXPECT_EQ(get(scratch / "a"), "");
+  put(scratch / "b", "mine");
+  EXPECT_FALSE(take_name(scratch / "b"));
+  EXPECT_EQ(get(scratch / "b"), "mine");
+  fs::create_symlink("nowhere", scratch / "link");
+  EXPECT_FALSE(take_name(scratch / "link"));
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { take_name(scratch / "none/a"); }),
+            "cannot write \"" + (scratch / "none/a") + "\": No such file or directory");
 }
 
 TEST(File, AParentThatIsAFileIsAnErrorThatNamesThePath) {

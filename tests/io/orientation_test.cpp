@@ -61,6 +61,28 @@ TEST(Orientation, IsFoundInBothOrdersOfBytes) {
   }
 }
 
+// Of the types of TIFF with whole numbers, where as many as are said lie in the entry itself.
+TEST(Orientation, IsAWholeNumberOfAnyType) {
+  const auto of = [](int type, int count, const Bytes& value) {
+    Bytes bytes = exif(1);
+    bytes[13] = static_cast<std::uint8_t>(type);
+    bytes[17] = static_cast<std::uint8_t>(count);
+    std::copy(value.begin(), value.end(), bytes.begin() + 18);
+    return exif_orientation(bytes);
+  };
+  for (const int type : {4, 9, 13}) {
+    EXPECT_EQ(of(type, 1, {0, 0, 0, 6}), 6) << type;
+    EXPECT_EQ(of(type, 2, {0, 0, 0, 6}), 1) << type;
+    EXPECT_EQ(of(type, 1, {0, 6, 0, 0}), 1) << type;
+  }
+  for (const int type : {3, 8}) EXPECT_EQ(of(type, 2, {0, 6, 0, 1}), 6) << type;
+  EXPECT_EQ(of(6, 1, {6, 0, 0, 0}), 6);
+  for (const int type : {1, 2, 5, 7, 10, 11, 12}) EXPECT_EQ(of(type, 1, {6, 6, 6, 6}), 1) << type;
+  EXPECT_EQ(of(3, 0, {0, 6, 0, 0}), 1);
+  Bytes little = {'I', 'I', 42, 0, 8, 0, 0, 0, 1, 0, 18, 1, 4, 0, 1, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0};
+  EXPECT_EQ(exif_orientation(little), 8);
+}
+
 TEST(Orientation, IsNoneWhereTheDataSayNothingThatCanBeRead) {
   for (const int strange : {0, 9, 255}) EXPECT_EQ(exif_orientation(exif(strange)), 1);
   EXPECT_EQ(exif_orientation({}), 1);

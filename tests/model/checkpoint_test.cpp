@@ -213,12 +213,15 @@ TEST_F(Checkpoint, OfARunIsTheBestOrTheLatestOrTheOneOfAStep) {
   };
   EXPECT_EQ(found("latest"), "000000100");
   EXPECT_EQ(found("best"), "000000100");  // nothing is marked as the best
+  EXPECT_EQ(missing_best(path("run")), std::nullopt);
   EXPECT_EQ(found("9"), "000000009");
   EXPECT_EQ(found("000000008"), "000000008");
   fs::create_directory_symlink("checkpoints/000000009", root_ / "run" / kBestLink);
   EXPECT_EQ(found("best"), "000000009");
+  EXPECT_EQ(missing_best(path("run")), std::nullopt);
   fs::remove_all(root_ / "run" / kCheckpointFolder / checkpoint_name(9));
   EXPECT_EQ(found("best"), "000000100");  // the link leads nowhere
+  EXPECT_EQ(missing_best(path("run")), 9);
 }
 
 TEST_F(Checkpoint, ThatTrainingRemovesBeforeItIsReadGivesWayToTheNext) {
@@ -257,8 +260,10 @@ TEST_F(Checkpoint, ThatIsTheBestIsKnownToTheNewestState) {
   fs::remove(root_ / "run" / kBestLink);
   fs::create_directory(root_ / "run" / kBestLink);
   EXPECT_EQ(best(), "checkpoints/000000100");  // the latest
+  EXPECT_EQ(missing_best(path("run")), 50);
   save_model(path("run/best/model.safetensors"), config_, 50, table_, store_.data());
   EXPECT_EQ(best(), "best");
+  EXPECT_EQ(missing_best(path("run")), std::nullopt);
   state(100, "-1");
   state(9, "-1");
   EXPECT_EQ(best(), "best");
@@ -301,6 +306,7 @@ TEST_F(Checkpoint, ThatIsNotThereIsAnErrorThatSaysWhatIs) {
   };
   EXPECT_EQ(say("run", "9"), "--checkpoint: run \"/run\" has none of step 9; it has 8, 12");
   EXPECT_EQ(say("run", "newest"), "--checkpoint: needs best, latest or a step, got \"newest\"");
+  EXPECT_EQ(say("run", "lates"), "--checkpoint: needs best, latest or a step, got \"lates\"; the nearest is latest");
   EXPECT_EQ(say("young", "best"), "run \"/young\" has no complete checkpoint yet");
   EXPECT_EQ(say("none", "best"),
             "\"/none\" does not exist; name a run directory, a checkpoint directory or a .safetensors file");

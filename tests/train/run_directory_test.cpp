@@ -4,9 +4,15 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <atomic>
+#include <barrier>
 #include <filesystem>
+#include <optional>
+#include <thread>
+#include <vector>
 
 #include "io/scratch.h"
+#include "longstride/checkpoint.h"
 
 namespace longstride {
 namespace {
@@ -62,6 +68,44 @@ TEST_F(Run, IsTrainedByOneProcessAtATime) {
   begin(true);
 }
 
+// Some come before the folder is made, some when the one that made it gives up, as half of the time one does, and takes
+// it away.
+TEST_F(Run, IsBegunByOneOfThoseThatComeAtOnce) {
+  constexpr int kRounds = 200, kThreads = 4;
+  for (int round = 0; round < kRounds; ++round) {
+    const std::string place = scratch_ / ("a" + std::to_string(round) + "/run");
+    const bool one_gives_up = round % 2 == 0;
+    std::barrier begin(kThreads), end(kThreads);
+    std::atomic<int> begun = 0, given_up = 0;
+    const auto come = [&](bool gives_up) {
+      std::optional<RunDirectory> run;
+      begin.arrive_and_wait();
+      try {
+        run.emplace(RunDirectory::claim(place, false));
+        run->require_place();
+        if (gives_up) {
+          run.reset();
+          ++given_up;
+        } else {
+          run->begin({});
+          ++begun;
+        }
+      } catch (const Error& error) {
+        const std::string words = error.what();
+        EXPECT_TRUE(words.ends_with("is being trained by another process") || words.find("holds a run") != words.npos)
+            << words;
+      }
+      end.arrive_and_wait();  // until then it is held
+    };
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) threads.emplace_back(come, one_gives_up && thread == 0);
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_LE(begun, 1);
+    EXPECT_GE(begun + given_up, 1);
+    EXPECT_EQ(fs::exists(place + "/config.json"), begun == 1) << round;
+  }
+}
+
 TEST_F(Run, ThatIsNoLongerWhereItWasIsWrittenNoMore) {
   const auto save = [](RunDirectory& run) { run.save_checkpoint(1, [](const std::string&) {}); };
   const std::string words = "train: run \"" + path() + "\" was moved or removed while it was trained";
@@ -99,6 +143,46 @@ TEST_F(Run, BeginsWhereAnInterruptedStartLeftItsFolders) {
   EXPECT_TRUE(there("cache/0123456789abcdef01234567.data"));
   EXPECT_FALSE(there("config.json.123-0.partial"));
   EXPECT_FALSE(there("checkpoints/000000000.partial"));
+}
+
+TEST_F(Run, DoesNotBeginWithinAnother) {
+  begin();
+  for (const std::string part : {"samples/run", "checkpoints/run", "cache", "config.json/run"}) {
+    const std::string within = path() + "/" + part;
+    EXPECT_EQ(
+        error_words(ErrorKind::invalid_argument, [&] { RunDirectory::claim(within, true); }),
+        "--out: \"" + within + "\" belongs to the run \"" + fs::canonical(path()).string() + "\"; name another folder");
+  }
+  RunDirectory::claim(path() + "/second", false).begin({});
+}
+
+TEST_F(Run, WhoseNameTheSystemDoesNotTakeIsAnErrorThatNamesIt) {
+  const std::string place = scratch_ / std::string(300, 'x');
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { RunDirectory::claim(place, false); }),
+            "cannot write \"" + place + "\": File name too long");
+}
+
+// Folders are runs where they hold more than another program's configuration.
+TEST_F(Run, OwnsWhatItWritesAndNothingElse) {
+  EXPECT_EQ(run_of(path() + "/config.json"), "");
+  file("config.json");
+  EXPECT_EQ(run_of(path() + "/config.json"), "");
+  make("checkpoints");
+  const std::string canonical = fs::canonical(path());
+  for (const std::string own : {"config.json", "log.jsonl", "best", "best/model.safetensors", "cache/a", "samples",
+                                "checkpoints/000000001/notes", "tensorboard/train/events", "log.jsonl.1-2.partial"})
+    EXPECT_EQ(run_of(path() + "/" + own), canonical) << own;
+  for (const std::string other : {"", ".", "..", "page.html", "config.json.txt", "mine/config.json", "sample.png"})
+    EXPECT_EQ(run_of(path() + "/" + other), "") << other;
+  make("samples");
+  fs::create_symlink("run/samples", scratch_ / "link");
+  fs::create_symlink("link/new.txt", scratch_ / "second");
+  EXPECT_EQ(run_of(scratch_ / "second"), canonical);
+  EXPECT_EQ(run_of(scratch_ / "link/../samples/a"), canonical);  // of where the link leads
+  fs::remove(path() + "/config.json");
+  EXPECT_EQ(run_of(path() + "/best"), "");
+  file("checkpoints/000000003/model.safetensors");
+  EXPECT_EQ(run_of(path() + "/best"), canonical);
 }
 
 TEST_F(Run, DoesNotBeginAmongFilesOfOthers) {
