@@ -86,8 +86,15 @@ void decode(const std::string& path, std::int64_t rate, std::int64_t most, const
     }
   }
   if (resampler) resampler->finish(append);
-  if (codes.written == before && most > 0)
-    throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" holds no samples", path));
+  if (codes.written == before && most > 0) throw_corrupt(path, "holds no samples");
+}
+
+// What can be said against a file without decoding it.
+void require_sound(const std::string& path, std::int64_t rate) {
+  SoundReader reader(path);
+  make_resampler(path, reader.rate(), rate);
+  double sample = 0;
+  if (reader.read({&sample, 1}) == 0) throw_corrupt(path, "holds no samples");
 }
 
 // What an error of reading one of several files says where the file does not claim to be sound: it was named wrongly.
@@ -115,9 +122,9 @@ std::int64_t count_sound(const std::vector<std::string>& files, const DataConfig
   std::string reason;
   for (const std::string& path : files) {
     const std::int64_t written = codes.written;
-    if (written >= most) break;
     try {
-      decode(path, config.sample_rate, most - written, nullptr, codes);
+      if (written < most) decode(path, config.sample_rate, most - written, nullptr, codes);
+      if (written >= most) require_sound(path, config.sample_rate);
     } catch (const Error& error) {
       if (!is_left_out(error, config)) rethrow_of(error, path);
       if (reason.empty()) reason = error.what();

@@ -21,6 +21,8 @@ class Walk {
   explicit Walk(std::string_view text) : text_(text) {}
 
   void whole() {
+    constexpr std::string_view kMark = "\xef\xbb\xbf";  // of UTF-8, which some editors write
+    at_ = text_.starts_with(kMark) ? kMark.size() : 0;
     skip();
     value(0);
     skip();

@@ -40,6 +40,8 @@ TEST(JsonFault, IsSaidWithItsLineAndItsColumn) {
   EXPECT_EQ(words_of("{\"a\": \"\t\"}"),
             at("line 1, column 8", "a text may not hold the control character U+0009 as it is; write \\u0009"));
   EXPECT_TRUE(words_of("{\"a\": \"C:\\data\"}").starts_with(at("line 1, column 10", "a backslash begins ")));
+  EXPECT_EQ(words_of("\xef\xbb\xbf{} 1"),
+            at("line 1, column 7", "nothing may follow the end of what was begun, got \"1\""));
   EXPECT_EQ(words_of("{} /* more"), at("line 1, column 4", "the comment that begins here has no end"));
 }
 
