@@ -51,24 +51,34 @@ const std::vector<ShortForm>& short_forms() {
 
 // Assignments to keys, each with what it came from.
 struct Assignments {
+  struct Given {
+    std::string key, words;  // "training.steps"; "--steps", "--set training.steps"
+  };
   std::vector<std::string> texts, sources;
+  std::vector<Given> given;
 
   void add(const std::string& text, const std::string& source) {
     texts.push_back(text);
     sources.push_back(source);
+    for (const std::string& key : assigned_keys(text, source))
+      given.push_back({key, source == "--set" ? source + " " + key : source});
+  }
+  // How a key was given, the last time; null: it was not.
+  const Given* find(const std::string& key) const {
+    const auto found = std::find_if(given.rbegin(), given.rend(), [&](const Given& one) { return one.key == key; });
+    return found == given.rend() ? nullptr : &*found;
   }
   // The first of the model's keys that is given; empty: none is.
   std::string model_key() const {
     const auto found =
-        std::find_if(texts.begin(), texts.end(), [](const auto& text) { return text.starts_with("model."); });
-    return found == texts.end() ? "" : found->substr(0, found->find('='));
+        std::find_if(given.begin(), given.end(), [](const Given& one) { return one.key.starts_with("model."); });
+    return found == given.end() ? "" : found->key;
   }
 };
 
 Assignments assignments_of(const ConfigOptions& options) {
   Assignments all;
   for (const std::string& set : options.sets) all.add(set, "--set");
-  if (options.steps) all.add("training.minutes=0", "--steps");  // a preset may go by the clock
   for (const ShortForm& form : short_forms()) {
     const auto add = [&](const auto& place) {
       if (options.*place) all.add(fmt::format("{}={}", form.key, *(options.*place)), form.option);
@@ -108,6 +118,16 @@ std::string begun_with_words(const ConfigOptions& options, const Assignments& gi
   return options.preset.empty() && options.init.empty() ? words + ", as none is named" : words;
 }
 
+// Options that say the same thing twice, and differently.
+void refuse_contradictions(const ConfigOptions& options, const Assignments& given, const Config& config) {
+  const Assignments::Given *steps = given.find("training.steps"), *minutes = given.find("training.minutes");
+  if (steps != nullptr && minutes != nullptr && config.training.minutes > 0 && (options.steps || options.minutes))
+    throw_invalid(fmt::format("{} and {}: a run ends by one of them, got both", steps->words, minutes->words));
+  const Assignments::Given* paths = given.find("data.paths");
+  if (paths != nullptr && !options.data.empty())
+    throw_invalid(fmt::format("--data and {}: one of them names the data, got both", paths->words));
+}
+
 std::string preset_list() { return fmt::format("{}", fmt::join(preset_names(), ", ")); }
 
 }  // namespace
@@ -136,9 +156,6 @@ void add_config_options(CommandLine app, ConfigOptions& options) {
 }
 
 Config read_options(const ConfigOptions& options, std::string* begun_with) {
-  if (options.steps && options.minutes) {
-    throw Error(ErrorKind::invalid_argument, "--steps and --minutes: a run ends by one of them, got both");
-  }
   if (options.minutes == 0)
     throw_invalid("--minutes: needs a number above 0, got 0; --steps 0 writes the initial weights");
   if (options.device) parse_device(*options.device);  // names the option where the word is none
@@ -163,7 +180,9 @@ Config read_options(const ConfigOptions& options, std::string* begun_with) {
     sources.push_back(options.config);
   }
   if (begun_with != nullptr) *begun_with = begun_with_words(options, given, preset);
-  return with_data(read_config(texts, sources, given.texts, given.sources), options);
+  const Config config = read_config(texts, sources, given.texts, given.sources);
+  refuse_contradictions(options, given, config);
+  return with_data(config, options);
 }
 
 std::vector<std::string> given_config_options(const ConfigOptions& options) {

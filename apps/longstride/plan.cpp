@@ -165,8 +165,8 @@ int run(const PlanOptions& options) {
   const double link = options.link.empty() ? 0 : parse_link(options.link);
   if (link > 0 && shared.processes == 1)
     throw_invalid("--link: joins several processes; give --processes too, at least 2");
+  check_start(config);
   const Plan plan = plan_training(config, static_cast<int>(shared.processes));
-  check_data_of_plan(config);
   if (link > 0) {
     shared.rates = measure_rates(plan.precision);
     shared.rates.link_bytes = link;

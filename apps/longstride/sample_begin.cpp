@@ -56,6 +56,7 @@ std::int64_t part_of(double share, std::size_t whole) {
 
 std::vector<std::uint8_t> begin_text(const BeginOptions& options) {
   const std::string text = options.standard_input ? *options.standard_input : read_text(options.prime);
+  if (text.empty() && !options.standard_input) throw_invalid(fmt::format("\"{}\" is empty", options.prime));
   if (const std::string media = media_words(text); !media.empty())
     throw_invalid(fmt::format("--prime: \"{}\" is {}, and the model has learned from text", options.prime, media));
   return {text.begin(), text.begin() + part_of(kept_share(options.keep, 1, true), text.size())};

@@ -73,8 +73,9 @@ struct TrainingConfig {
   std::int64_t accumulate = 1;
   std::int64_t lanes = 1;  // sums that a step's micro-batches go into: a power of two, divides accumulate
   double learning_rate = 0.001;
-  std::int64_t warmup_steps = 5000;
-  double final_rate = 0;  // share of learning_rate at the end of the cosine
+  std::int64_t warmup_steps = 5000;  // kAutomaticWarmup: at most 5,000, and at most a tenth of steps or of minutes
+  static constexpr std::int64_t kAutomaticWarmup = -1;  // written as "auto"
+  double final_rate = 0;                                // share of learning_rate at the end of the cosine
   double weight_decay = 0.01;
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double clip = 1.0;          // global gradient norm; 0: off
@@ -117,11 +118,17 @@ std::string nearest_word(const std::string& word, const std::vector<std::string>
 std::optional<std::string> likely_word(const std::string& word, const std::vector<std::string>& known);
 
 // Layers JSON texts (comments allowed) in order, later ones over earlier; then the assignments "model.width=256" (the
-// value JSON, or a word as a string). Unknown keys, wrong types, numbers out of range and values that do not fit each
-// other are errors that name key, source and remedy. `sources` gives each text's name for messages (same length as
-// texts), `assigned_by` each assignment's: "--set" where it says nothing.
+// value JSON, or a word as a string), all of them one layer. Of training.steps and training.minutes the one that a
+// later layer sets ends the run: steps alone put aside the minutes of the layers below. Unknown keys, wrong types,
+// numbers out of range and values that do not fit each other are errors that name key, source and remedy. `sources`
+// gives each text's name for messages (same length as texts), `assigned_by` each assignment's: "--set" where it says
+// nothing.
 Config read_config(const std::vector<std::string>& texts, const std::vector<std::string>& sources,
                    const std::vector<std::string>& assignments, const std::vector<std::string>& assigned_by = {});
+
+// The keys that such an assignment sets, in order: model.width alone of "model.width=256" and of
+// "model={\"width\": 256}". Errors: as read_config, but for values.
+std::vector<std::string> assigned_keys(const std::string& assignment, const std::string& assigned_by = "--set");
 
 // The whole configuration as JSON text, indented, every key present; read_config reads it back to the same values.
 std::string write_config(const Config& config);

@@ -36,10 +36,12 @@ struct Plan {
 // Error invalid_argument where they cannot share training.lanes.
 Plan plan_training(const Config& config, int processes = 1, int rank = 0);
 
-// Throws what training would say of the data that config names before its first step: the training part is shorter than
-// a context, a byte is outside the vocabulary. Of pictures and sound, which training decodes first, only what their
-// names say is looked at. Errors: invalid_argument; those of opening them.
-void check_data_of_plan(const Config& config);
+// Throws what training would say, before its first step, of the data that config names and of the weights that it
+// begins with: they do not fit the model or each other, the training part is shorter than a context, a byte is outside
+// the vocabulary. Pictures and sound, which training decodes first, are looked into, and sound is decoded as far as a
+// training part of one context needs; what is damaged further on is found by training alone. Errors: invalid_argument;
+// corrupt_data; those of opening them.
+void check_start(const Config& config);
 
 // What processes of one kind do in a second.
 struct Rates {

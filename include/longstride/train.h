@@ -103,8 +103,8 @@ TrainResult train(const Config& config, const TrainOptions& options, const Train
 
 // The JSON of what a run begins from that begins with the weights of `run` (a run directory, whose best checkpoint it
 // is, a checkpoint or a .safetensors file): training.init itself, that run's model, the form of its data and how it was
-// trained. Its warm-up was for its own length, and what it was computed with is this machine's to choose.
-// Errors: invalid_argument where there is none, corrupt_data where it is damaged.
+// trained. Its warm-up was for its own length, and what it was computed with is this machine's to choose: both are as
+// if nothing had been said of them. Errors: invalid_argument where there is none, corrupt_data where it is damaged.
 std::string config_to_begin_with(const std::string& run);
 
 // training.threads as the run directory has it: what a program hands to set_threads before it goes on with that run. 0

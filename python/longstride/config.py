@@ -150,9 +150,6 @@ def _nested(layer: Mapping[str, Any]) -> dict[str, Any]:
             result[section] = {**result.get(section, {}), **entry}
         else:
             result[section] = entry
-    training = result.get("training")
-    if isinstance(training, Mapping) and "steps" in training:  # the layers below may go by the clock
-        result["training"] = {"minutes": 0, **training}
     return result
 
 

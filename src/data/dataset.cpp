@@ -107,6 +107,7 @@ Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : conf
   }
   if (kind != "text" && kind != "image" && kind != "sound")
     throw_invalid(fmt::format("data.kind: needs text, image or sound, got \"{}\"", kind));
+  if (kind != "text" && config_.unreadable == Unreadable::error) refuse_empty(config_.paths);
   try {
     if (kind == "text") open_text(files, options);
     if (kind == "image") open_pictures(files, options);

@@ -43,6 +43,10 @@ struct DatasetOptions {
   std::string other_cache = {};                            // decoded data that nobody asks for here: never data
   // Hears that files are being decoded, which says nothing of the data; empty: `noted` does.
   std::function<void(const std::string& sentence)> decoding = {};
+  bool has_weights = false;  // the model is of weights that are there: it is nothing that one sets
+  // 0: all is decoded. Above: nothing is, and of what would have to be only the size is known, of sound up to so many
+  // tokens.
+  std::int64_t undecoded_tokens = 0;
 };
 
 // What a run knows its data by: equal where every byte lies where it lay and in the same part. Large data are compared
@@ -66,6 +70,7 @@ class Dataset {
   explicit Dataset(const DataConfig& config, const DatasetOptions& options = {});
 
   std::int64_t size() const { return size_; }  // tokens, one byte each, at least 1
+  bool readable() const { return readable_; }  // false: DatasetOptions::undecoded_tokens kept it from being decoded
   const std::string& kind() const { return config_.kind; }
   std::int64_t unit() const { return unit_; }                // bytes that stay together: of a picture, else 1
   const std::string& describe() const { return describe_; }  // "3 files, 4,154,399 bytes"
@@ -106,6 +111,7 @@ class Dataset {
   void open_text(const std::vector<std::string>& files, const DatasetOptions& options);
   void open_pictures(const std::vector<std::string>& files, const DatasetOptions& options);
   void open_sound(const std::vector<std::string>& files, const DatasetOptions& options);
+  void describe_sound(std::int64_t files);
   const Piece& piece_at(std::int64_t offset) const;
   DecodedPlace place(const DatasetOptions& options) const;
   void add_piece(const std::string& path, std::int64_t first_byte);
@@ -114,6 +120,7 @@ class Dataset {
   DataConfig config_;
   std::vector<Piece> pieces_;     // none empty
   bool decoded_ = false;          // pieces are not what the user named
+  bool readable_ = true;          // there are pieces
   std::vector<LeftOut> refused_;  // that this user may not read
   std::int64_t size_ = 0, unit_ = 1;
   std::optional<std::array<std::int64_t, 2>> own_parts_;  // where train and valid end; none: by the shares

@@ -119,7 +119,7 @@ void Dataset::settle(const Decoding& decoding, const DatasetOptions& options) {
 void Dataset::open_pictures(const std::vector<std::string>& files, const DatasetOptions& options) {
   PictureFiles pictures = find_pictures(files, config_);
   const PictureShape& shape = pictures.shape;
-  if (options.model != nullptr) check_fit(shape, *options.model);
+  if (options.model != nullptr) check_fit(shape, *options.model, options.has_weights);
   unit_ = shape.bytes();
   name_ = name_of(files);
   config_.image_size = {shape.height, shape.width};
@@ -130,6 +130,9 @@ void Dataset::open_pictures(const std::vector<std::string>& files, const Dataset
   });
   if (as_they_lie) {
     for (const PictureFile& file : pictures.files) add_piece(file.path, file.first_byte);
+  } else if (options.undecoded_tokens > 0) {
+    size_ = pictures.count() * unit_;
+    readable_ = false;
   } else {
     std::vector<std::string> sources;
     for (const PictureFile& file : pictures.files) sources.push_back(file.path);
@@ -156,17 +159,27 @@ void Dataset::open_sound(const std::vector<std::string>& files, const DatasetOpt
   const bool skip = config_.unreadable == Unreadable::skip;
   const std::string recipe = fmt::format("sound {} Hz {} dB{}", config_.sample_rate, config_.gain, skip ? " skip" : "");
   name_ = name_of(files);
+  if (options.undecoded_tokens > 0) {
+    size_ = count_sound(files, config_, options.undecoded_tokens);
+    readable_ = false;
+    describe_sound(std::ssize(files));
+    return;
+  }
   const DecodedFile decoded = open_or_decode(place(options), recipe, files, [&](AtomicFile& out) {
     return require_some(decode_sounds(files, config_, options.stop, out), static_cast<std::int64_t>(files.size()));
   });
   add_piece(decoded.path, 0);
   decoded_ = true;
-  const std::string gain = config_.gain == 0 ? "" : fmt::format(", gain {} dB", config_.gain);
-  const auto read = static_cast<std::int64_t>(files.size() - decoded.decoding.left_out.size());
-  describe_ =
-      fmt::format("{} of sound, {} at {} Hz{}, {}", counted(read, "file"), duration_words(size_, config_.sample_rate),
-                  with_commas(config_.sample_rate), gain, counted(size_, "byte"));
+  describe_sound(std::ssize(files) - std::ssize(decoded.decoding.left_out));
   settle(decoded.decoding, options);
+}
+
+// files: that were read.
+void Dataset::describe_sound(std::int64_t files) {
+  const std::string gain = config_.gain == 0 ? "" : fmt::format(", gain {} dB", config_.gain);
+  describe_ =
+      fmt::format("{} of sound, {} at {} Hz{}, {}", counted(files, "file"), duration_words(size_, config_.sample_rate),
+                  with_commas(config_.sample_rate), gain, counted(size_, "byte"));
 }
 
 }  // namespace longstride

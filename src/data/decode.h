@@ -30,4 +30,8 @@ std::vector<std::uint8_t> decode_sound(const std::string& path, const DataConfig
 Decoding decode_sounds(const std::vector<std::string>& files, const DataConfig& config, const std::atomic<bool>* stop,
                        AtomicFile& out);
 
+// How many codes decode_sounds would make, counted up to `most`; what lies beyond is looked into and not decoded.
+// Errors: the same; corrupt_data where none of the files can be read.
+std::int64_t count_sound(const std::vector<std::string>& files, const DataConfig& config, std::int64_t most);
+
 }  // namespace longstride

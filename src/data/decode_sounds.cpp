@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "data/decode.h"
+#include "data/files.h"
 #include "data/mu_law.h"
 #include "io/resample.h"
 #include "io/sound.h"
@@ -85,8 +86,25 @@ void decode(const std::string& path, std::int64_t rate, std::int64_t most, const
     }
   }
   if (resampler) resampler->finish(append);
-  if (codes.written == before && most > 0)
-    throw Error(ErrorKind::corrupt_data, fmt::format("\"{}\" holds no samples", path));
+  if (codes.written == before && most > 0) throw_corrupt(path, "holds no samples");
+}
+
+// What can be said against a file without decoding it.
+void require_sound(const std::string& path, std::int64_t rate) {
+  SoundReader reader(path);
+  make_resampler(path, reader.rate(), rate);
+  double sample = 0;
+  if (reader.read({&sample, 1}) == 0) throw_corrupt(path, "holds no samples");
+}
+
+// What an error of reading one of several files says where the file does not claim to be sound: it was named wrongly.
+[[noreturn]] void rethrow_of(const Error& error, const std::string& path) {
+  if (are_wrong_files(error, {path}, "sound")) throw_invalid(error.what());
+  throw Error(error);
+}
+
+bool is_left_out(const Error& error, const DataConfig& config) {
+  return config.unreadable == Unreadable::skip && error.kind() == ErrorKind::corrupt_data;
 }
 
 }  // namespace
@@ -99,6 +117,24 @@ std::vector<std::uint8_t> decode_sound(const std::string& path, const DataConfig
   return all;
 }
 
+std::int64_t count_sound(const std::vector<std::string>& files, const DataConfig& config, std::int64_t most) {
+  CodeWriter codes(config.gain, [](Codes) {});
+  std::string reason;
+  for (const std::string& path : files) {
+    const std::int64_t written = codes.written;
+    try {
+      if (written < most) decode(path, config.sample_rate, most - written, nullptr, codes);
+      if (written >= most) require_sound(path, config.sample_rate);
+    } catch (const Error& error) {
+      if (!is_left_out(error, config)) rethrow_of(error, path);
+      if (reason.empty()) reason = error.what();
+      codes.written = written;
+    }
+  }
+  if (codes.written > 0) return codes.written;
+  throw Error(ErrorKind::corrupt_data, fmt::format("nothing could be read: {}", reason));
+}
+
 Decoding decode_sounds(const std::vector<std::string>& files, const DataConfig& config, const std::atomic<bool>* stop,
                        AtomicFile& out) {
   Decoding decoding;
@@ -108,7 +144,7 @@ Decoding decode_sounds(const std::vector<std::string>& files, const DataConfig& 
     try {
       decode(path, config.sample_rate, std::numeric_limits<std::int64_t>::max(), stop, codes);
     } catch (const Error& error) {
-      if (config.unreadable != Unreadable::skip || error.kind() != ErrorKind::corrupt_data) throw;
+      if (!is_left_out(error, config)) rethrow_of(error, path);
       decoding.left_out.push_back({path, error.what()});
       out.shorten(written);
       codes.written = written;

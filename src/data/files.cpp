@@ -188,6 +188,14 @@ std::string kind_by_name(const std::string& file, bool image_size_given) {
   return sound.contains(word) ? "sound" : "text";
 }
 
+void refuse_empty(const std::vector<std::string>& named) {
+  for (const std::string& path : named) {
+    std::error_code none;
+    if (fs::is_regular_file(path, none) && fs::file_size(path, none) == 0)
+      throw_invalid(fmt::format("\"{}\" is empty", path));
+  }
+}
+
 bool are_wrong_files(const Error& error, const std::vector<std::string>& files, const std::string& kind) {
   if (error.kind() != ErrorKind::corrupt_data || kind == "text") return false;
   return std::none_of(files.begin(), files.end(), [&](const std::string& file) {

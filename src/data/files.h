@@ -44,6 +44,9 @@ std::string file_ending(const std::string& file);  // ".png": the last ending in
 // text | image | sound: what one name says. image_size_given: raw arrays (.bin) count as images.
 std::string kind_by_name(const std::string& file, bool image_size_given);
 
+// Throws invalid_argument for the first of the paths that is an empty file: who named it may see that it is.
+void refuse_empty(const std::vector<std::string>& named);
+
 // Whether an error of reading files as of this kind says that they are the wrong files, and not damaged ones: none of
 // them passes itself off as of the kind, by its name or by being empty. Texts are never damaged.
 bool are_wrong_files(const Error& error, const std::vector<std::string>& files, const std::string& kind);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 #include <limits>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -62,41 +63,59 @@ std::string_view between(std::string_view value, std::string_view open, std::str
   return end == std::string_view::npos ? std::string_view() : value.substr(1, end - 1);
 }
 
-// The whole numbers of a Python tuple, "5, 8, 8L"; empty where there is anything else.
-std::vector<std::int64_t> read_shape(std::string_view text) {
+// The whole numbers of a Python tuple, "(5, 8, 8L)", of which a whole number has none; nothing where it is anything
+// else.
+std::optional<std::vector<std::int64_t>> read_shape(std::string_view tuple) {
+  std::string_view text = between(tuple, "(", ")");
+  if (text.empty() && !tuple.starts_with("()")) return std::nullopt;
   std::vector<std::int64_t> shape;
   while (!(text = text.substr(std::min(text.find_first_not_of("L, "), text.size()))).empty()) {
     std::int64_t extent = -1;
     const std::from_chars_result read = std::from_chars(text.data(), text.data() + text.size(), extent);
-    if (read.ec != std::errc{} || extent < 0) return {};
+    if (read.ec != std::errc{} || extent < 0) return std::nullopt;
     shape.push_back(extent);
     text.remove_prefix(static_cast<std::size_t>(read.ptr - text.data()));
   }
   return shape;
 }
 
+// As Python writes a tuple: "()", "(20,)", "(5, 8, 8)".
+std::string tuple_words(const std::vector<std::int64_t>& shape) {
+  return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+}
+
 struct NumberKind {
   const char *words, *remedy;
 };
 
-// By the letter that numpy's types have behind their order of bytes.
+// By the letter and the number of bytes that numpy's types have behind their order of bytes.
 NumberKind kind_of(std::string_view type) {
-  const std::size_t letter = type.find_first_not_of("<>|=");
-  switch (letter == std::string_view::npos ? '\0' : type[letter]) {
+  const std::string_view name = type.substr(std::min(type.find_first_not_of("<>|="), type.size()));
+  switch (name.empty() ? '\0' : name.front()) {
     case 'f':
       return {"fractions",
-              "(255 * array).round().astype(numpy.uint8) where they go from 0 to 1, or "
+              "(255 * array).round().astype(numpy.uint8) where they go from 0 to 1, "
+              "(127.5 * (array + 1)).round().astype(numpy.uint8) where they go from -1 to 1, or "
               "array.round().astype(numpy.uint8) where they go to 255"};
     case 'b':
       return {"truth values", "255 * array.astype(numpy.uint8)"};
     case 'u':
     case 'i':
-      return {"whole numbers",
-              "array.astype(numpy.uint8) where they go from 0 to 255, or (array / 257).round().astype(numpy.uint8) "
-              "where they go to 65535"};
+      break;
     default:
       return {"no real numbers", "an array of levels from 0 to 255"};
   }
+  if (name == "i1")
+    return {"whole numbers",
+            "array.astype(numpy.uint8) where none is below 0, or (array.astype(int) + 128).astype(numpy.uint8) where "
+            "they go from -128 to 127"};
+  if (name == "u2")
+    return {"whole numbers",
+            "array.astype(numpy.uint8) where they go from 0 to 255, or (array / 257).round().astype(numpy.uint8) "
+            "where they go to 65535"};
+  return {"whole numbers",
+          "array.astype(numpy.uint8) where they go from 0 to 255, or "
+          "(255 * ((array - float(low)) / (high - low))).round().astype(numpy.uint8) where they go from low to high"};
 }
 
 // The product of extents, or -1 where it leaves 62 bits.
@@ -120,10 +139,9 @@ std::vector<std::int64_t> with_four_extents(const std::vector<std::int64_t>& sha
   const bool colours = shape[2] == 1 || shape[2] == 3;
   if (wanted(grey) ? !wanted(one) || !colours : !wanted(one) && !colours) return grey;
   if (wanted(one) && !wanted(grey)) return one;
-  throw_corrupt(name,
-                fmt::format("has the shape ({}), which may be {} grey pictures or one with {} channels; save it "
-                            "as ({}) or ({})",
-                            fmt::join(shape, ", "), shape[0], shape[2], fmt::join(grey, ", "), fmt::join(one, ", ")));
+  throw_corrupt(name, fmt::format("has the shape {}, which may be {} grey pictures or one with {} channels; save it "
+                                  "as {} or {}",
+                                  tuple_words(shape), shape[0], shape[2], tuple_words(grey), tuple_words(one)));
 }
 
 }  // namespace
@@ -140,9 +158,12 @@ NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& nam
   const Header header = read_header(bytes, name, file_bytes);
   const std::string_view type = between(value_of(header.text, "descr"), "'\"", "'\"");
   const std::string_view order = value_of(header.text, "fortran_order");
-  const std::vector<std::int64_t> shape = read_shape(between(value_of(header.text, "shape"), "(", ")"));
-  if (type.empty() || !(order.starts_with("True") || order.starts_with("False")) || shape.empty())
+  const std::optional<std::vector<std::int64_t>> named = read_shape(value_of(header.text, "shape"));
+  const bool records = value_of(header.text, "descr").starts_with('[');
+  if ((type.empty() && !records) || !(order.starts_with("True") || order.starts_with("False")) || !named)
     throw_corrupt(name, "is a damaged .npy file: its header names no descr, fortran_order and shape");
+  const std::vector<std::int64_t>& shape = *named;
+  if (records) throw_corrupt(name, "holds records; pictures need uint8: an array of levels from 0 to 255");
   if (type != "|u1" && type != "u1" && type != "<u1" && type != ">u1") {
     throw_corrupt(name, fmt::format("holds {}, type {}; pictures need uint8: {}", kind_of(type).words, type,
                                     kind_of(type).remedy));
@@ -150,15 +171,14 @@ NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& nam
   if (order.starts_with("True")) throw_corrupt(name, "is in Fortran order; save numpy.ascontiguousarray(array)");
   const std::vector<std::int64_t> four = with_four_extents(shape, name, size);
   if (four.size() != 4 || (four[3] != 1 && four[3] != 3)) {
-    throw_corrupt(name, fmt::format("has the shape ({}); needs (N, H, W) or (N, H, W, 3)", fmt::join(shape, ", ")));
+    throw_corrupt(name, fmt::format("has the shape {}; needs (N, H, W) or (N, H, W, 3)", tuple_words(shape)));
   }
   const std::int64_t needed = product(shape), there = file_bytes - header.end;
-  if (needed < 1)
-    throw_corrupt(name, fmt::format("has the shape ({}); needs at least one pixel", fmt::join(shape, ", ")));
+  if (needed < 1) throw_corrupt(name, fmt::format("has the shape {}; needs at least one pixel", tuple_words(shape)));
   if (needed != there) {
     throw_corrupt(name,
-                  fmt::format("is {}: its shape ({}) needs {} bytes, {} are there", there < needed ? "cut" : "damaged",
-                              fmt::join(shape, ", "), with_commas(needed), with_commas(there)));
+                  fmt::format("is {}: its shape {} needs {} bytes, {} are there", there < needed ? "cut" : "damaged",
+                              tuple_words(shape), with_commas(needed), with_commas(there)));
   }
   return {four[0], four[1], four[2], static_cast<int>(four[3]), header.end};
 }

@@ -144,6 +144,7 @@ PictureFiles find_pictures(const std::vector<std::string>& files, const DataConf
     try {
       pictures.files.push_back(look_into(path, config));
     } catch (const Error& error) {
+      if (are_wrong_files(error, {path}, "image") && config.unreadable != Unreadable::skip) throw_invalid(error.what());
       if (config.unreadable != Unreadable::skip || error.kind() != ErrorKind::corrupt_data) throw;
       pictures.found.left_out.push_back({path, error.what()});
     }
@@ -173,9 +174,11 @@ Image load_picture(const PictureFile& file, std::int64_t index) {
           static_cast<int>(file.shape.channels), std::move(own)};
 }
 
-void check_fit(const PictureShape& shape, const ModelConfig& model) {
-  const std::string remedy = fmt::format("--set model.context={} --set 'model.positions=[{},{},{}]'", shape.bytes(),
-                                         shape.height, shape.width, shape.channels);
+void check_fit(const PictureShape& shape, const ModelConfig& model, bool has_weights) {
+  const std::string remedy = has_weights ? "the weights to begin with have learned pictures of their own size: leave "
+                                           "data.image_size and data.channels out, or train without --init"
+                                         : fmt::format("--set model.context={} --set 'model.positions=[{},{},{}]'",
+                                                       shape.bytes(), shape.height, shape.width, shape.channels);
   if (model.context != shape.bytes()) {
     throw_invalid(fmt::format("model.context: pictures of {} are {} bytes, one window each, got {}; {}", shape.words(),
                               with_commas(shape.bytes()), with_commas(model.context), remedy));

@@ -52,7 +52,8 @@ PictureFiles find_pictures(const std::vector<std::string>& files, const DataConf
 Image load_picture(const PictureFile& file, std::int64_t index);
 
 // Throws invalid_argument where model.context is not one picture, or model.positions are not its extents (neighbouring
-// ones may be one: [32, 96] for 32 x 32 x 3).
-void check_fit(const PictureShape& shape, const ModelConfig& model);
+// ones may be one: [32, 96] for 32 x 32 x 3). has_weights: the model is of weights that are there, so that the pictures
+// are what is wrong.
+void check_fit(const PictureShape& shape, const ModelConfig& model, bool has_weights = false);
 
 }  // namespace longstride

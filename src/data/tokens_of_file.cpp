@@ -26,7 +26,6 @@ std::vector<std::uint8_t> picture_tokens(const std::string& path, DataConfig dat
 
 std::vector<std::uint8_t> bytes_of(const std::string& path, std::int64_t most) {
   const InputFile file(path);
-  if (file.size() == 0) throw_invalid(fmt::format("\"{}\" is empty", path));  // no fault of a text
   const std::vector<std::uint8_t> first = file.beginning(12);
   const std::string media = media_words({reinterpret_cast<const char*>(first.data()), first.size()});
   if (!media.empty()) throw_invalid(fmt::format("\"{}\" is {}, and the model has learned from text", path, media));
@@ -36,6 +35,7 @@ std::vector<std::uint8_t> bytes_of(const std::string& path, std::int64_t most) {
 }  // namespace
 
 std::vector<std::uint8_t> tokens_of_file(const std::string& path, const DataConfig& data, std::int64_t most) {
+  refuse_empty({path});
   try {
     if (data.kind == "image") return picture_tokens(path, data);
     if (data.kind == "sound") return decode_sound(path, data, most);

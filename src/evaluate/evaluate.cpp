@@ -132,8 +132,13 @@ struct ToScore {
     of_data.cache = options.cache;  // where to write is for the caller to say, not for a file
     std::optional<Dataset> data;
     in_turns(world_or_one(options.world), [&] {
-      data.emplace(of_data, DatasetOptions{cache_folder(checkpoint), &config.model, options.stop, options.noted, "",
-                                           config.data.cache});
+      DatasetOptions opening;
+      opening.cache = cache_folder(checkpoint);
+      opening.model = &config.model;
+      opening.stop = options.stop;
+      opening.noted = options.noted;
+      opening.other_cache = config.data.cache;
+      data.emplace(of_data, opening);
     });
     return std::move(*data);
   }

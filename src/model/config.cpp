@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "io/utf8.h"
+#include "io/words.h"
 #include "longstride/error.h"
 #include "model/config_fields.h"
 
@@ -23,18 +24,6 @@ struct Setting {
 };
 
 using Settings = std::map<std::string, Setting>;
-
-json parse_json(const std::string& text, const std::string& source) {
-  try {
-    return json::parse(as_json_text(text), watch_parse(source), true, true);
-  } catch (const json::exception& error) {
-    std::string words = error.what();  // "[json.exception...] parse error at line 3, column 5: syntax error ..."
-    for (const std::string lead : {"] ", "parse error at "}) {
-      if (const std::size_t found = words.find(lead); found != std::string::npos) words.erase(0, found + lead.size());
-    }
-    throw_invalid(fmt::format("{} is not valid JSON: {}", source, words));
-  }
-}
 
 // The key of a value that lies alone inside objects: for {"modle": {"width": 3}} it is "modle.width".
 std::string innermost(std::string key, json value) {
@@ -58,9 +47,16 @@ void collect(const json& object, const std::string& prefix, const std::string& s
       settings[key] = {value, source};
     } else {
       const std::string whole = innermost(key, value);
-      throw_invalid(fmt::format("{}: no such key; the nearest is {} (from {})", whole, nearest_key(whole), source));
+      throw_invalid(fmt::format("{}: no such key; the nearest is {} (from {})", whole,
+                                nearest_name(whole, value.is_object()), source));
     }
   }
+}
+
+// Puts a layer over what is there. Steps alone end the run: they put aside minutes of the layers below.
+void put_over(const Settings& layer, Settings& settings) {
+  if (layer.contains("training.steps") && !layer.contains("training.minutes")) settings.erase("training.minutes");
+  for (const auto& [key, setting] : layer) settings[key] = setting;
 }
 
 // "model.width=256" as an object of objects.
@@ -118,8 +114,22 @@ std::string sources_of(const std::string& sentence, const Settings& settings) {
   return different.size() == 1 ? fmt::format(" ({})", *different.begin()) : fmt::format(" ({})", fmt::join(all, ", "));
 }
 
+// Positions that came with the weights to begin with are theirs, and no advice makes more of them.
+void check_context_of_weights(const Config& config, const Settings& settings) {
+  const auto positions = settings.find("model.positions"), init = settings.find("training.init");
+  if (config.training.init.empty() || positions == settings.end() || init == settings.end()) return;
+  if (positions->second.source != init->second.source) return;
+  std::int64_t most = 1;  // stops growing once it is enough
+  for (const std::int64_t extent : config.model.positions) most *= most < config.model.context ? extent : 1;
+  if (most >= config.model.context) return;
+  throw_invalid(
+      fmt::format("model.context: the weights of \"{}\" hold positions for contexts of up to {} tokens, got {}",
+                  config.training.init, with_commas(most), with_commas(config.model.context)));
+}
+
 void check_together(const Config& config, const Settings& settings) {
   try {
+    check_context_of_weights(config, settings);
     check(config);
   } catch (const Error& error) {
     throw Error(error.kind(), error.what() + sources_of(error.what(), settings));
@@ -156,23 +166,39 @@ Config read_config(const std::vector<std::string>& texts, const std::vector<std:
     const json object = parse_json(texts[i], source);
     if (!object.is_object())
       throw_invalid(fmt::format("{}: needs an object with keys, got {}", source, value_words(object)));
-    collect(object, "", source, settings);
+    Settings layer;
+    collect(object, "", source, layer);
+    put_over(layer, settings);
   }
+  Settings assigned;
   for (std::size_t i = 0; i < assignments.size(); ++i) {
     const std::string source = i < assigned_by.size() ? assigned_by[i] : "--set";
-    collect(parse_assignment(assignments[i], source), "", source, settings);
+    collect(parse_assignment(assignments[i], source), "", source, assigned);
   }
+  put_over(assigned, settings);
   Config config;
   store(settings, config);
   if (!settings.contains("model.attention")) config.model.attention = derive_attention(config.model.context);
   if (!settings.contains("model.positions")) {
     config.model.positions = derive_positions(config.model.attention, config.model.context);
   }
-  if (!settings.contains("training.warmup_steps")) {
-    config.training.warmup_steps = std::min(config.training.warmup_steps, config.training.steps / 10);
-  }
+  TrainingConfig& training = config.training;
+  if (!settings.contains("training.warmup_steps")) training.warmup_steps = TrainingConfig::kAutomaticWarmup;
+  if (training.warmup_steps == TrainingConfig::kAutomaticWarmup && training.minutes <= 0)
+    training.warmup_steps = automatic_warmup(training.steps);
   check_together(config, settings);
   return config;
+}
+
+std::int64_t automatic_warmup(std::int64_t steps) { return std::min(kMostWarmup, steps / 10); }
+
+std::vector<std::string> assigned_keys(const std::string& assignment, const std::string& assigned_by) {
+  Settings settings;
+  collect(parse_assignment(assignment, assigned_by), "", assigned_by, settings);
+  std::vector<std::string> keys;
+  for (const ConfigField& field : config_fields())
+    if (settings.contains(field.key)) keys.push_back(field.key);
+  return keys;
 }
 
 std::string write_config(const Config& config) {

@@ -208,6 +208,22 @@ ConfigField init_sha256_field() {
   return {"training.init_sha256", read, [](const Config& config) { return json(config.training.init_sha256); }};
 }
 
+ConfigField warmup_field() {
+  const auto read = [](Config& config, const json& value) {
+    try {
+      const bool automatic = value.is_string() && value.get_ref<const std::string&>() == "auto";
+      config.training.warmup_steps = automatic ? TrainingConfig::kAutomaticWarmup : whole_number(value, 0, kMostSteps);
+    } catch (const std::string& needs) {
+      throw needs + " or auto";
+    }
+  };
+  const auto write = [](const Config& config) {
+    const std::int64_t steps = config.training.warmup_steps;
+    return steps == TrainingConfig::kAutomaticWarmup ? json("auto") : json(steps);
+  };
+  return {"training.warmup_steps", read, write};
+}
+
 std::vector<ConfigField> make_fields() {
   const auto model = &Config::model;
   const auto data = &Config::data;
@@ -244,7 +260,7 @@ std::vector<ConfigField> make_fields() {
       whole("training.accumulate", training, &T::accumulate, 1, 65536),
       whole("training.lanes", training, &T::lanes, 1, 65536),
       real("training.learning_rate", training, &T::learning_rate, 0, 100),
-      whole("training.warmup_steps", training, &T::warmup_steps, 0, kMostSteps),
+      warmup_field(),
       real("training.final_rate", training, &T::final_rate, 0, 1),
       real("training.weight_decay", training, &T::weight_decay, 0, 100),
       real("training.beta1", training, &T::beta1, 0, kBelowOne),

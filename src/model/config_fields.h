@@ -30,6 +30,16 @@ nlohmann::json::parser_callback_t watch_parse(const std::string& source);
 // The known key that a user most likely meant: smallest edit distance, to the whole key or to what follows its dot.
 std::string nearest_key(const std::string& key);
 
+// The words of an unknown top-level key's section, or of the nearest key.
+std::string nearest_name(const std::string& key, bool holds_keys);
+
+// training.warmup_steps of so many steps where nothing is said of it: 5,000, and at most a tenth of them.
+inline constexpr std::int64_t kMostWarmup = 5000;
+std::int64_t automatic_warmup(std::int64_t steps);
+
+// A text as JSON, with comments; source: for messages. Error invalid_argument naming line, column and what is wrong.
+nlohmann::json parse_json(const std::string& text, const std::string& source);
+
 std::string value_words(const nlohmann::json& value);  // as messages show it: JSON, cut where it is long
 
 // model.positions where it was left out: [ceil(context / l), l] with l the pattern's stride, or ceil(sqrt(context)).

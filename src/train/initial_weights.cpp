@@ -26,13 +26,13 @@ namespace {
 // Keys that change no tensor. A context may be another one as long as there are positions for it.
 const std::set<std::string> kFree = {"model.context", "model.attention", "model.dropout", "model.initialisation"};
 
-std::string advice(const std::string& key, const ModelConfig& then, const ModelConfig& now) {
+std::string advice(const std::string& key, const ModelConfig& then) {
   if (key == "model.vocabulary") return "; the vocabularies must be the same";
   if (key != "model.positions") return "; leave it out, or train without --init";
   std::int64_t positions = 1;
   for (const std::int64_t extent : then.positions) positions *= extent;
-  return fmt::format("; its positions are for contexts of up to {} tokens, {} were asked for", with_commas(positions),
-                     with_commas(now.context));
+  return fmt::format("; they are part of the weights, which are for contexts of up to {} tokens: leave it out",
+                     with_commas(positions));
 }
 
 void require_fit(const std::string& path, const ModelConfig& then, const ModelConfig& now) {
@@ -44,7 +44,7 @@ void require_fit(const std::string& path, const ModelConfig& then, const ModelCo
     const nlohmann::json had = field.write(before), needs = field.write(after);
     if (had == needs) continue;
     throw_invalid(fmt::format("training.init: the weights of \"{}\" do not fit: {} is {} there, {} here{}", path,
-                              field.key, value_words(had), value_words(needs), advice(field.key, then, now)));
+                              field.key, value_words(had), value_words(needs), advice(field.key, then)));
   }
 }
 

@@ -78,7 +78,7 @@ double Session::rate() {
   const TrainingConfig& training = config_.training;
   const std::int64_t update = progress_.updates + 1;
   if (training.minutes <= 0) return learning_rate_by_steps(training, update);
-  if (update <= training.warmup_steps) progress_.warm_share = share();
+  if (is_warming_up(training, update, share())) progress_.warm_share = share();
   return learning_rate_by_clock(training, update, share(), progress_.warm_share);
 }
 

@@ -149,6 +149,8 @@ void Session::follow_schedule() {
   if (training.minutes <= 0 || progress_.planned_minutes == training.minutes) return;
   if (progress_.planned_minutes > 0) {
     progress_.warm_share *= progress_.planned_minutes / training.minutes;
+  } else if (training.warmup_steps == TrainingConfig::kAutomaticWarmup) {
+    progress_.warm_share = 0;          // its rule says at each update whether that is warm-up
   } else if (progress_.updates > 0) {  // by steps until now, which took about as long each
     const double warm = static_cast<double>(training.warmup_steps) / static_cast<double>(progress_.updates);
     progress_.warm_share = std::min(1.0, warm) * progress_.elapsed_s / (60 * training.minutes);

@@ -57,8 +57,12 @@ Config shared(World& world, const Config& config) {
 std::unique_ptr<Dataset> open_data(World& world, const Config& config, const TrainOptions& options, const Noted& note) {
   std::unique_ptr<Dataset> data;
   in_turns(world, [&] {
-    data = std::make_unique<Dataset>(config.data, DatasetOptions{RunDirectory::cache_path(options.out), &config.model,
-                                                                 options.stop, note, options.out});
+    DatasetOptions of_data = data_options(config);
+    of_data.cache = RunDirectory::cache_path(options.out);
+    of_data.stop = options.stop;
+    of_data.noted = note;
+    of_data.run = options.out;
+    data = std::make_unique<Dataset>(config.data, of_data);
   });
   return data;
 }
@@ -131,8 +135,7 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   if (!options.resume) check(config);  // before a folder is made
   require_same_start(world, asked, options);
   if (!options.resume && first) {
-    settle_initial_weights(config);
-    require_kind_of_weights(config, options.out);
+    settle_weights(config, options.out);
     RunDirectory::check_initial_weights(options.out, config.training.init);
   }
   std::optional<RunDirectory> run;

@@ -1,4 +1,4 @@
-// What must hold of data before a run trains on them.
+// What must hold of data, and of weights to begin with, before a run trains.
 #pragma once
 
 #include <atomic>
@@ -7,6 +7,13 @@
 #include "longstride/config.h"
 
 namespace longstride {
+
+// Settles the weights that a run begins with, where it names any (train/initial_weights.h), and throws where they do
+// not fit its model or the kind of its data. run: the folder that will be trained into. Errors: those of both.
+void settle_weights(Config& config, const std::string& run);
+
+// How a run opens its data, before anything is said of folders. config must outlive them.
+DatasetOptions data_options(const Config& config);
 
 // Throws invalid_argument, naming key or file and what helps, where the training part is shorter than a context, or
 // validations are counted and there is nothing to validate on.

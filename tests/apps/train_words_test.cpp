@@ -90,7 +90,7 @@ TEST_F(TrainWords, SettingsSayWhatTheyBeganWith) {
     return done.out.substr(at + 11, done.out.find('\n', at + 1) - at - 11);
   };
   EXPECT_EQ(settings({}), "preset text-small, as none is named");
-  EXPECT_EQ(settings({"--preset", "image-small"}), "preset image-small");
+  EXPECT_EQ(settings({"--preset", "text-small"}), "preset text-small");
   EXPECT_EQ(settings({"--set", "model.heads=2"}),
             "the defaults and no preset, as model.heads is given; --preset NAME takes one all the same");
   EXPECT_EQ(settings({"--layers", "2", "--preset", "text-small"}), "preset text-small");

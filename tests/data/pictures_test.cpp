@@ -3,7 +3,7 @@
 
 #include "data/crop_resize.h"
 #include "data/dataset.h"
-#include "data/npy.h"
+#include "data/npy_file.h"
 #include "data/picture_files.h"
 #include "io/coded.h"
 #include "io/png.h"
@@ -234,14 +234,6 @@ TEST_F(Pictures, OfRawArraysAreReadWhereTheyLie) {
   EXPECT_EQ(data.part(Split::test).size() % 48, 0);
 }
 
-std::string npy(int version, const std::string& dictionary, const std::string& data) {
-  std::string header = dictionary + "\n";
-  std::string bytes = "\x93NUMPY";
-  bytes += {static_cast<char>(version), 0, static_cast<char>(header.size()), 0};
-  if (version > 1) bytes += std::string(2, '\0');
-  return bytes + header + data;
-}
-
 const char* kDictionary = "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 4, 4), }";
 
 TEST_F(Pictures, OfNumpyArraysAreReadWhereTheyLie) {
@@ -269,15 +261,15 @@ TEST_F(Pictures, OfOtherNumpyArraysAreRefusedWithTheReason) {
   };
   EXPECT_EQ(words("|u1", "<f4"),
             "holds fractions, type <f4; pictures need uint8: (255 * array).round().astype(numpy.uint8) where they go "
-            "from 0 to 1, or array.round().astype(numpy.uint8) where they go to 255");
-  EXPECT_TRUE(words("|u1", ">i8").starts_with("holds whole numbers, type >i8; pictures need uint8: array.astype("));
+            "from 0 to 1, (127.5 * (array + 1)).round().astype(numpy.uint8) where they go from -1 to 1, or "
+            "array.round().astype(numpy.uint8) where they go to 255");
   EXPECT_TRUE(words("|u1", "|b1").ends_with("pictures need uint8: 255 * array.astype(numpy.uint8)"));
   EXPECT_EQ(words("False", "True"), "is in Fortran order; save numpy.ascontiguousarray(array)");
   EXPECT_EQ(words("(2, 4, 4)", "(2, 4, 4, 2)"), "has the shape (2, 4, 4, 2); needs (N, H, W) or (N, H, W, 3)");
   EXPECT_EQ(words("(2, 4, 4)", "(0, 4, 4)"), "has the shape (0, 4, 4); needs at least one pixel");
   const std::string no_header = "is a damaged .npy file: its header names no descr, fortran_order and shape";
   for (const char* shape :
-       {"(2, 4, x)", "(2, -4, 4)", "()", "(2, 4, 4", "2", "(2, 4, 99999999999999999990000000000000000004)"})
+       {"(2, 4, x)", "(2, -4, 4)", "(", "(2, 4, 4", "2", "(2, 4, 99999999999999999990000000000000000004)"})
     EXPECT_EQ(words("(2, 4, 4)", shape), no_header) << shape;
   EXPECT_EQ(words("False", "Perhaps"), no_header);
   EXPECT_EQ(words("'shape':", "'shape'"), no_header);
@@ -306,39 +298,6 @@ TEST_F(Pictures, OfANumpyArrayThatIsWiderThanAnyAreRefused) {
             quoted("a.npy") + " is a picture of 3000000000 x 1; needs 1 to 100,000,000 pixels");
 }
 
-// Three extents may be grey pictures or one of colours: the size that is wanted decides, and what it leaves open is
-// refused.
-TEST_F(Pictures, OfThreeExtentsAreWhatTheSizeSays) {
-  std::string shape = "{'descr': '|u1', 'fortran_order': False, 'shape': (";
-  const auto found = [&](const std::vector<std::int64_t>& extents, const std::vector<std::int64_t>& size) {
-    const std::string words = fmt::format("{}, {}, {}", extents[0], extents[1], extents[2]);
-    const std::string bytes =
-        npy(1, shape + words + ")}", std::string(static_cast<std::size_t>(extents[0] * extents[1] * extents[2]), 'x'));
-    try {
-      const NpyPictures npy = read_npy(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()),
-                                       "a", static_cast<std::int64_t>(bytes.size()), size);
-      return fmt::format("{} of {} x {} x {}", npy.count, npy.height, npy.width, npy.channels);
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::corrupt_data);
-      return std::string(error.what());
-    }
-  };
-  const std::string open_question =
-      "\"a\" has the shape (8, 8, 3), which may be 8 grey pictures or one with 3 channels; "
-      "save it as (8, 8, 3, 1) or (1, 8, 8, 3)";
-  EXPECT_EQ(found({8, 8, 3}, {8, 8}), "1 of 8 x 8 x 3");
-  EXPECT_EQ(found({8, 8, 1}, {8, 8}), "1 of 8 x 8 x 1");
-  EXPECT_EQ(found({8, 8, 3}, {8, 3}), "8 of 8 x 3 x 1");
-  EXPECT_EQ(found({8, 8, 3}, {}), open_question);
-  EXPECT_EQ(found({8, 8, 3}, {16, 16}), open_question);
-  EXPECT_NE(found({3, 3, 3}, {3, 3}).find("may be 3 grey pictures or one with 3 channels"), std::string::npos);
-  EXPECT_EQ(found({8, 8, 4}, {8, 8}), "\"a\" has the shape (8, 8, 4); needs (N, H, W) or (N, H, W, 3)");
-  EXPECT_EQ(found({8, 8, 7}, {8, 8}), "\"a\" has the shape (8, 8, 7); needs (N, H, W) or (N, H, W, 3)");
-  EXPECT_EQ(found({8, 8, 8}, {8, 8}), "8 of 8 x 8 x 1");
-  EXPECT_EQ(found({5, 9, 8}, {4, 4}), "5 of 9 x 8 x 1");
-  EXPECT_EQ(found({5, 9, 8}, {}), "5 of 9 x 8 x 1");
-}
-
 TEST_F(Pictures, MustFitTheModel) {
   put(scratch / "a.png", flat(4, 10));
   ModelConfig model;
@@ -352,6 +311,13 @@ TEST_F(Pictures, MustFitTheModel) {
   EXPECT_EQ(words(64, {64}),
             "model.context: pictures of 4 x 4 x 3 are 48 bytes, one window each, got 64; --set "
             "model.context=48 --set 'model.positions=[4,4,3]'");
+  EXPECT_NE(error_words(ErrorKind::invalid_argument,
+                        [&] {
+                          check_fit({2, 2, 3}, model, true);
+                        })
+                .find("got 64; the weights to begin with have learned pictures of their own size: leave "
+                      "data.image_size and data.channels out, or train without --init"),
+            std::string::npos);
   EXPECT_EQ(words(48, {7, 7}),
             "model.positions: pictures of 4 x 4 x 3 need these extents, got [7, 7]; --set "
             "model.context=48 --set 'model.positions=[4,4,3]'");

@@ -64,6 +64,32 @@ class Sounds : public testing::Test {
   std::vector<std::string> notes;
 };
 
+TEST_F(Sounds, AreCountedWithoutBeingDecodedWhereNobodyReadsThem) {
+  fs::create_directory(scratch / "d");
+  wav("d/a.wav", 12000, {0, 0.5, -0.5});
+  wav("d/b.wav", 12000, {0, 0.25});
+  DatasetOptions options;
+  const auto size = [&](std::int64_t most) {
+    options.undecoded_tokens = most;
+    const Dataset data(config(scratch / "d"), options);
+    EXPECT_FALSE(data.readable());
+    return data.size();
+  };
+  EXPECT_EQ(size(100), 5);
+  EXPECT_EQ(size(4), 4);
+  EXPECT_EQ(size(2), 2);
+  EXPECT_FALSE(fs::exists(scratch / "cache"));
+  put(scratch / "d/c.wav", std::string("words"));  // beyond what is counted
+  EXPECT_EQ(error_words(ErrorKind::corrupt_data, [&] { size(2); }),
+            "\"" + (scratch / "d/c.wav") + "\" is no WAV or FLAC file");
+  fs::remove(scratch / "d/c.wav");
+  wav("d/c.wav", 12000, {});
+  EXPECT_EQ(error_words(ErrorKind::corrupt_data, [&] { size(2); }),
+            "\"" + (scratch / "d/c.wav") + "\" holds no samples");
+  EXPECT_EQ(error_words(ErrorKind::corrupt_data, [&] { size(9); }),
+            "\"" + (scratch / "d/c.wav") + "\" holds no samples");
+}
+
 TEST_F(Sounds, OfAFolderAreJoinedAsCodes) {
   fs::create_directory(scratch / "d");
   wav("d/a.wav", 12000, {0, 0.5, -0.5});

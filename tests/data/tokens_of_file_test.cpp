@@ -59,16 +59,19 @@ TEST_F(TokensOfFile, OfWhatCannotBeReadIsAnErrorThatNamesIt) {
   EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { tokens_of_file(scratch / "empty", config); }),
             "\"" + (scratch / "empty") + "\" is empty");
   config.kind = "image";
-  EXPECT_NE(error_words(ErrorKind::invalid_argument, [&] { tokens_of_file(scratch / "empty", config); }).find("size"),
+  put(scratch / "text", "no picture");
+  EXPECT_NE(error_words(ErrorKind::invalid_argument, [&] { tokens_of_file(scratch / "text", config); }).find("size"),
             std::string::npos);
   config.image_size = {2, 2};
   config.channels = 3;
   config.unreadable = Unreadable::skip;
-  EXPECT_EQ(error_words(ErrorKind::corrupt_data, [&] { tokens_of_file(scratch / "empty", config); }),
-            "\"" + (scratch / "empty") + "\" is empty");
+  for (const char* name : {"empty", "empty.png"}) {  // whoever names it can see that it is
+    put(scratch / name, std::string());
+    EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { tokens_of_file(scratch / name, config); }),
+              "\"" + (scratch / name) + "\" is empty");
+  }
   error_words(ErrorKind::invalid_argument, [&] { tokens_of_file(scratch / "missing", config); });
   put(scratch / "torn.png", "no picture");  // passes itself off as one
-  put(scratch / "text", "no picture");
   error_words(ErrorKind::corrupt_data, [&] { tokens_of_file(scratch / "torn.png", config); });
   error_words(ErrorKind::invalid_argument, [&] { tokens_of_file(scratch / "text", config); });
   put(scratch / "picture", encode_png(ramp(3, 2, 3)));

@@ -145,8 +145,9 @@ TEST_F(GoingOn, WeightsThatDoNotFitAreRefusedByTheirKey) {
     c.model.context = 140;
     c.model.positions = {16, 9};
   });
-  EXPECT_TRUE(
-      has(context, "model.positions is [8,9] there, [16,9] here; its positions are for contexts of up to 72 tokens"))
+  EXPECT_TRUE(has(context,
+                  "model.positions is [8,9] there, [16,9] here; they are part of the weights, which are for "
+                  "contexts of up to 72 tokens: leave it out"))
       << context;
   EXPECT_TRUE(has(refused([](Config& c) { c.model.width = 64; }), "model.width is 32 there, 64 here"));
   EXPECT_TRUE(has(refused([&](Config& c) { c.training.init = path("none"); }), "training.init: \""));

@@ -37,5 +37,25 @@ TEST(LearningRate, ByTheClockFollowsTheShareOfTimeLeftAfterWarmUp) {
   EXPECT_NEAR(learning_rate_by_clock(training, 90, 1, 0.2), 0, 1e-15);
 }
 
+// Automatic warm-up: a tenth of the time, or 5,000 steps where they are made sooner. It rises to where it ends first,
+// so that a model of few steps a minute does not spend them all in it, and falls from there.
+TEST(LearningRate, ByTheClockWarmsUpForATenthOfTheTimeOr5000Steps) {
+  TrainingConfig training;
+  training.warmup_steps = TrainingConfig::kAutomaticWarmup;
+  training.learning_rate = 2;
+  EXPECT_DOUBLE_EQ(learning_rate_by_clock(training, 1, 0, 0), 2 / 5000.0);
+  EXPECT_DOUBLE_EQ(learning_rate_by_clock(training, 2, 0.05, 0.05), 1);
+  EXPECT_TRUE(is_warming_up(training, 2, 0.05));
+  EXPECT_FALSE(is_warming_up(training, 3, 0.1));
+  EXPECT_DOUBLE_EQ(learning_rate_by_clock(training, 3, 0.1, 0.1), 2);
+  EXPECT_DOUBLE_EQ(learning_rate_by_clock(training, 4000, 0.01, 0.01), 1.6);
+  EXPECT_TRUE(is_warming_up(training, 5000, 0.01));
+  EXPECT_FALSE(is_warming_up(training, 5001, 0.01));
+  EXPECT_DOUBLE_EQ(learning_rate_by_clock(training, 9000, 0.55, 0.1), 1);  // half of the rest
+  training.steps = 100;                                                    // the same run goes on by steps
+  EXPECT_DOUBLE_EQ(learning_rate_by_steps(training, 5), 1);
+  EXPECT_DOUBLE_EQ(learning_rate_by_steps(training, 55), 1);
+}
+
 }  // namespace
 }  // namespace longstride
