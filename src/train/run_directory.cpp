@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <optional>
 
+#include "data/own_files.h"
 #include "io/file.h"
 #include "io/system.h"
 #include "longstride/error.h"
@@ -116,12 +117,9 @@ bool holds_run(const std::string& path) {
 
 // Whether a run at `path` writes what `named` names, or a file in it.
 bool writes(const std::string& path, const std::string& named) {
-  std::error_code ignored;
-  const fs::path within = fs::weakly_canonical(named, ignored).lexically_relative(fs::weakly_canonical(path, ignored));
-  const std::string part = within.empty() ? "" : within.begin()->string();
-  for (const std::string own : {kCheckpointFolder, "samples", "tensorboard", "cache", kLogFile, kConfigFile})
-    if (part == own) return true;
-  return false;
+  const FilesOfRun of_run(path);
+  const std::optional<FileIdentity> found = file_identity(named);
+  return of_run.has_path(named) || (found && of_run.has(*found));
 }
 
 bool is_being_replaced(const std::string& path) { return is_there(path + "/" + kCheckpointFolder + kPartial); }
