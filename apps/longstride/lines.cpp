@@ -6,6 +6,8 @@
 
 #include <cerrno>
 
+#include "longstride/error.h"
+
 namespace longstride::program {
 namespace {
 
@@ -27,6 +29,8 @@ std::optional<std::string> LineReader::next(const std::atomic<bool>& stop) {
     char block[4096];
     const ssize_t taken = ::read(STDIN_FILENO, block, sizeof block);
     if (taken > 0) waiting_.append(block, static_cast<std::size_t>(taken));
+    if (taken < 0 && errno == EBADF)
+      throw_invalid("standard input is closed, and what is said to the model comes from there");
     ended_ = taken == 0 || (taken < 0 && errno != EINTR && errno != EAGAIN);
   }
   return std::nullopt;

@@ -10,7 +10,7 @@ namespace longstride::program {
 class LineReader {
  public:
   // Of standard input, without its end; what is left at the end of input is a line too. None where input has ended, or
-  // `stop` was set meanwhile.
+  // `stop` was set meanwhile. Error invalid_argument where it is closed.
   std::optional<std::string> next(const std::atomic<bool>& stop);
 
  private:

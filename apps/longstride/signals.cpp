@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "longstride/file.h"
 #include "output.h"
 
 namespace longstride::program {
@@ -51,6 +52,7 @@ const std::atomic<bool>* stop_on_signals(const std::string& line, const std::str
   for (const int signal : {SIGINT, SIGHUP})
     if (!is_ignored(signal)) sigaddset(&signals, signal);  // ignored by nohup, by a shell
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);           // threads that are made from now on inherit it
+  end_waits_on(&stop_asked);
   std::thread(wait_for_requests, signals, line, at_once).detach();
   return &stop_asked;
 }

@@ -10,9 +10,10 @@ namespace longstride::program {
 inline constexpr int kInterrupted = 130;  // exit status: 128 + SIGINT, as shells have it
 
 // From now on SIGINT, SIGTERM, SIGHUP, SIGXCPU (a limit of processor time), SIGUSR1 and SIGUSR2 (which batch systems
-// send before a limit) set the flag returned, however often they come. SIGINT and SIGHUP stay ignored where the program
-// was started so (nohup). A Ctrl-C that comes more than a second after the first writes `line`, newlines and all, to
-// standard error, and the first of all signals writes `at_once`. To be called once, before there are threads.
+// send before a limit) set the flag returned, however often they come, and waits for the other ends of pipes end
+// (end_waits_on). SIGINT and SIGHUP stay ignored where the program was started so (nohup). A Ctrl-C that comes more
+// than a second after the first writes `line`, newlines and all, to standard error, and the first of all signals writes
+// `at_once`. To be called once, before there are threads.
 const std::atomic<bool>* stop_on_signals(
     const std::string& line = "\nlongstride: stopping as soon as what is under way is done; Ctrl-\\ ends at once\n",
     const std::string& at_once = "");

@@ -2,6 +2,7 @@
 // small ones.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -27,6 +28,11 @@ bool take_name(const std::string& path);
 
 // True for what is no file but takes bytes: a pipe, a device, a descriptor under /proc (where /dev/stdout leads).
 bool is_written_in_place(const std::string& path);
+
+// From now on waiting for the other end of a pipe, here and wherever the library opens, reads or writes one, ends with
+// Error stopped once the flag is set, and a reader that takes nothing two seconds after. Null, as at first: waits as
+// long as it takes. The flag must outlive all waits.
+void end_waits_on(const std::atomic<bool>* stop);
 
 // All that a file, a pipe or a device gives until its end. Errors: as above; corrupt_data beyond 1 GB.
 std::string read_text(const std::string& path);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -36,6 +37,15 @@ std::string passed_words(const std::vector<Passed>& passed) {
   const std::string others =
       passed.size() == 1 ? "" : fmt::format(", and so are {} more", with_commas(std::ssize(passed) - 1));
   return fmt::format("\"{}\" {} and is left out{}", path, reason, others);
+}
+
+// A sentence for each reason.
+std::vector<std::string> written_words(const std::vector<Passed>& written) {
+  std::map<std::string, std::vector<Passed>> by_reason;
+  for (const Passed& one : written) by_reason[one.reason].push_back(one);
+  std::vector<std::string> sentences;
+  for (const auto& [reason, passed] : by_reason) sentences.push_back(passed_words(passed));
+  return sentences;
 }
 
 std::string again_words(const std::vector<std::pair<std::string, std::string>>& again) {
@@ -97,6 +107,8 @@ Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : conf
   std::vector<std::string>& files = listed.files;
   if (!listed.runs.empty() && options.noted) options.noted(runs_words(listed.runs));
   if (!listed.passed.empty() && options.noted) options.noted(passed_words(listed.passed));
+  for (const std::string& words : written_words(listed.written))
+    if (options.noted) options.noted(words);
   if (!listed.again.empty() && options.noted) options.noted(again_words(listed.again));
   if (kind != "text") files = without_companions(files);
   if (files.empty()) throw_invalid("data.paths: only CIFAR-10's descriptions are there; name its batches");

@@ -18,6 +18,7 @@
 
 #include "data/decoded.h"
 #include "data/foreign.h"
+#include "data/own_files.h"
 #include "data/picture_files.h"
 #include "io/system.h"
 #include "longstride/error.h"
@@ -26,14 +27,11 @@ namespace longstride {
 namespace {
 
 namespace fs = std::filesystem;
-using Identity = std::pair<dev_t, ino_t>;
+using Identity = FileIdentity;
 
-// None where nothing is there.
-std::optional<Identity> identity(const fs::path& path) {
-  struct stat status = {};
-  if (path.empty() || ::stat(path.c_str(), &status) != 0) return std::nullopt;
-  return Identity(status.st_dev, status.st_ino);
-}
+std::optional<Identity> identity(const fs::path& path) { return file_identity(path.string()); }
+
+constexpr const char* kTakesWords = "takes the words of this program";
 
 bool is_run(const fs::path& folder) {
   std::error_code none;
@@ -75,7 +73,7 @@ class Refusals {
 class Walk {
  public:
   Walk(const Outputs& outputs, Refusals& refusals, FileList& all)
-      : run_(identity(outputs.run)), refusals_(refusals), all_(all) {
+      : run_path_(outputs.run), run_(identity(outputs.run)), of_run_(outputs.run), refusals_(refusals), all_(all) {
     for (const std::string& cache : outputs.caches)
       if (const std::optional<Identity> found = identity(cache)) caches_.insert(*found);
   }
@@ -90,29 +88,52 @@ class Walk {
     above_.insert(*found);
     for (const std::string& name : names_in(folder.string())) {
       if (name.starts_with('.') || (caches_.contains(*found) && is_decoded_name(name))) continue;
-      std::error_code missing;  // a link to nowhere is no file
-      const fs::path path = folder / name;
-      const fs::file_status entry = fs::status(path, missing);
-      if (missing.value() == EACCES) {
-        refusals_.add("open", path.string(), EACCES);
-      } else if (fs::is_regular_file(entry)) {
-        files.push_back(path.string());
-      } else if (fs::is_directory(entry)) {
-        enter(path, files);
-      } else {
-        all_.passed.push_back({path.string(), fs::exists(entry) ? "is no file" : "leads nowhere"});
-      }
+      add(folder / name, files);
     }
     above_.erase(*found);
   }
 
  private:
+  void add(const fs::path& path, std::vector<std::string>& files) {
+    std::error_code missing;  // a link to nowhere is no file
+    if (is_written(path)) return;
+    const fs::file_status entry = fs::status(path, missing);
+    if (missing.value() == EACCES) {
+      refusals_.add("open", path.string(), EACCES);
+    } else if (fs::is_regular_file(entry)) {
+      files.push_back(path.string());
+    } else if (fs::is_directory(entry)) {
+      enter(path, files);
+    } else {
+      all_.passed.push_back({path.string(), fs::exists(entry) ? "is no file" : "leads nowhere"});
+    }
+  }
+
+  // Whether an entry is left out because the run or this program writes it, which is noted.
+  bool is_written(const fs::path& path) {
+    std::error_code none;
+    const std::optional<Identity> found = identity(path);
+    const bool leads_there = fs::is_symlink(fs::symlink_status(path, none)) && of_run_.has_path(path.string());
+    const bool of_run = leads_there || (found && of_run_.has(*found));
+    if (of_run && !leads_there && fs::is_regular_file(fs::status(path, none)))
+      throw_invalid(
+          fmt::format("data.paths: \"{}\" is a file that the run \"{}\" writes itself; remove it from the data, "
+                      "or name another --out",
+                      path.string(), run_path_));
+    if (of_run) all_.written.push_back({path.string(), "is written by the run itself"});
+    const bool words = !of_run && found && takes_words(*found);
+    if (words) all_.written.push_back({path.string(), kTakesWords});
+    return of_run || words;
+  }
+
   void enter(const fs::path& folder, std::vector<std::string>& files) {
     if (!is_run(folder)) return list(folder, files);
     if (identity(folder) != run_) all_.runs.push_back(folder.string());
   }
 
+  std::string run_path_;  // as it was named
   std::optional<Identity> run_;
+  FilesOfRun of_run_;
   std::set<Identity> caches_;
   std::set<Identity> above_;  // the folders that lead here; a link back to one of them would go round for ever
   Refusals& refusals_;
@@ -144,6 +165,8 @@ FileList list_files(const std::vector<std::string>& paths, const Outputs& output
       continue;
     }
     if (!S_ISDIR(status.st_mode)) {
+      if (takes_words({status.st_dev, status.st_ino}))
+        throw_invalid(fmt::format("data.paths: \"{}\" {} itself; name other data", path, kTakesWords));
       all.files.push_back(path);
       continue;
     }
@@ -166,7 +189,8 @@ FileList list_files(const std::vector<std::string>& paths, const Outputs& output
     all.files.insert(all.files.end(), below.begin(), below.end());
   }
   std::sort(all.runs.begin(), all.runs.end());
-  std::sort(all.passed.begin(), all.passed.end(), [](const Passed& a, const Passed& b) { return a.path < b.path; });
+  for (std::vector<Passed>* passed : {&all.passed, &all.written})
+    std::sort(passed->begin(), passed->end(), [](const Passed& a, const Passed& b) { return a.path < b.path; });
   refusals.remove_from(all.files);
   if (all.files.empty() && !all.refused.empty()) {
     throw Error(ErrorKind::exhausted, fmt::format("nothing could be read: {}", all.refused.front().reason));

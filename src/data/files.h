@@ -18,13 +18,14 @@ struct Outputs {
 };
 
 struct Passed {
-  std::string path, reason;  // "leads nowhere", "is no file"
+  std::string path, reason;  // "leads nowhere", "is no file"; of FileList's `written`: who writes it
 };
 
 struct FileList {
   std::vector<std::string> files;
   std::vector<std::string> runs;  // folders of runs, other than the one of Outputs, that were met and left out
   std::vector<Passed> passed;     // what was met in folders and is neither a file nor a folder, and left out
+  std::vector<Passed> written;    // what was met there and the run or this program writes itself, and left out
   std::vector<std::pair<std::string, std::string>>
       again;                     // a file that one before it is, by this or another name: both
   std::vector<LeftOut> refused;  // files and folders that this user may not read, left out where that was asked for
@@ -33,9 +34,11 @@ struct FileList {
 // Files as given, and for a folder all files below it sorted by path, without files and folders whose name begins with
 // a dot, without outputs and without the folders of runs (config.json beside checkpoints/) that lie in it: the same
 // files count when a run begins and when it is resumed. Links are followed; a folder already visited on the way down is
-// not entered again. A run that is named itself is refused. With `skip` each file is opened once, to know whether it
-// may be read. Errors: invalid_argument where a path is missing or a run, exhausted where a folder, or what lies in it,
-// cannot be read.
+// not entered again. What the run of Outputs writes is left out wherever links and mounts show it; a hard link to a
+// file of it is refused, for nothing tells one from a file any more once the run has replaced its own; and so is a file
+// that is named itself and takes this program's words, and a run that is named itself. With `skip` each file is opened
+// once, to know whether it may be read. Errors: invalid_argument where a path is missing or refused, exhausted where a
+// folder, or what lies in it, cannot be read.
 FileList list_files(const std::vector<std::string>& paths, const Outputs& outputs = {},
                     Unreadable unreadable = Unreadable::error);
 

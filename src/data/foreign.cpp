@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string_view>
 
@@ -22,6 +23,8 @@ namespace longstride {
 namespace {
 
 using namespace std::string_view_literals;
+
+constexpr const char* kByBytes = ", as its first bytes say";
 
 constexpr Foreign kPacked = {"packed", "unpack it"};
 constexpr Foreign kDocument = {"a packed document", "take the text from it"};
@@ -201,11 +204,16 @@ bool is_no_text(std::span<const std::uint8_t> bytes) {
   return strange > 0 && malformed_bytes(bytes) * 10 > std::ssize(bytes);
 }
 
+std::optional<std::string> foreign_words(const std::string& file) {
+  if (const Foreign* by_name = foreign_by_name(file)) return by_name->what;
+  if (const Foreign* by_bytes = foreign_by_bytes(beginning_of(file))) return std::string(by_bytes->what) + kByBytes;
+  return std::nullopt;
+}
+
 void refuse_foreign_names(const std::vector<std::string>& files) { refuse_first(files, "", foreign_by_name); }
 
 void refuse_foreign_bytes(const std::vector<std::string>& files) {
-  refuse_first(files, ", as its first bytes say",
-               [](const std::string& file) { return foreign_by_bytes(beginning_of(file)); });
+  refuse_first(files, kByBytes, [](const std::string& file) { return foreign_by_bytes(beginning_of(file)); });
 }
 
 std::string no_text_words(const std::vector<std::string>& files) {

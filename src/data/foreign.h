@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,6 +28,10 @@ bool is_no_text(std::span<const std::uint8_t> bytes);
 // what helps. Files that cannot be read are left to those who read them.
 void refuse_foreign_names(const std::vector<std::string>& files);
 void refuse_foreign_bytes(const std::vector<std::string>& files);
+
+// What a file is by its name, or else by its first bytes: "packed", "packed, as its first bytes say"; none where it is
+// nothing that is known as foreign.
+std::optional<std::string> foreign_words(const std::string& file);
 
 // Says of files that will be learned as text which are none, by what stands in eight places of each; empty where all
 // are.

@@ -118,11 +118,12 @@ NumberKind kind_of(std::string_view type) {
           "(255 * ((array - float(low)) / (high - low))).round().astype(numpy.uint8) where they go from low to high"};
 }
 
-// The product of extents, or -1 where it leaves 62 bits.
-std::int64_t product(const std::vector<std::int64_t>& shape) {
+// The product of extents; none where it is more bytes than a file can have.
+std::optional<std::int64_t> product(const std::vector<std::int64_t>& shape) {
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
   std::int64_t total = 1;
   for (const std::int64_t extent : shape) {
-    if (extent > 0 && total > (std::numeric_limits<std::int64_t>::max() >> 1) / extent) return -1;
+    if (total > std::numeric_limits<std::int64_t>::max() / extent) return std::nullopt;
     total *= extent;
   }
   return total;
@@ -173,12 +174,13 @@ NpyPictures read_npy(std::span<const std::uint8_t> bytes, const std::string& nam
   if (four.size() != 4 || (four[3] != 1 && four[3] != 3)) {
     throw_corrupt(name, fmt::format("has the shape {}; needs (N, H, W) or (N, H, W, 3)", tuple_words(shape)));
   }
-  const std::int64_t needed = product(shape), there = file_bytes - header.end;
-  if (needed < 1) throw_corrupt(name, fmt::format("has the shape {}; needs at least one pixel", tuple_words(shape)));
+  const std::optional<std::int64_t> needed = product(shape);
+  const std::int64_t there = file_bytes - header.end;
+  if (needed == 0) throw_corrupt(name, fmt::format("has the shape {}; needs at least one pixel", tuple_words(shape)));
   if (needed != there) {
-    throw_corrupt(name,
-                  fmt::format("is {}: its shape {} needs {} bytes, {} are there", there < needed ? "cut" : "damaged",
-                              tuple_words(shape), with_commas(needed), with_commas(there)));
+    throw_corrupt(name, fmt::format("is {}: its shape {} needs {} bytes, {} are there",
+                                    !needed || there < *needed ? "cut" : "damaged", tuple_words(shape),
+                                    needed ? with_commas(*needed) : "more than 2^63", with_commas(there)));
   }
   return {four[0], four[1], four[2], static_cast<int>(four[3]), header.end};
 }

@@ -12,6 +12,7 @@
 
 #include "data/dataset.h"
 #include "data/files.h"
+#include "data/foreign.h"
 #include "evaluate/scored_tokens.h"
 #include "evaluate/scoring_network.h"
 #include "io/system.h"
@@ -55,8 +56,8 @@ void check_min_context(std::int64_t min_context, std::int64_t context) {
   }
 }
 
-// A model of bytes scores any; where their names say that they are pictures or sound, and it did not learn from the
-// same paths, that is hardly what was meant.
+// A model of bytes scores any; where their names say that they are pictures or sound, or their names or first bytes
+// that they are packed or the like, and it did not learn from the same paths, that is hardly what was meant.
 void note_media(const EvaluateOptions& options, const DataConfig& learned) {
   const std::vector<std::string>& known = learned.paths;
   const bool same = std::all_of(options.paths.begin(), options.paths.end(), [&](const std::string& path) {
@@ -64,11 +65,14 @@ void note_media(const EvaluateOptions& options, const DataConfig& learned) {
   });
   if (same) return;
   std::vector<std::string> media = list_files(options.paths, {}, learned.unreadable).files;
-  std::erase_if(media, [](const std::string& file) { return kind_by_name(file, false) == "text"; });
+  const auto what = [](const std::string& file) {
+    return kind_by_name(file, false) == "text" ? foreign_words(file) : "no text by its name";
+  };
+  std::erase_if(media, [&](const std::string& file) { return !what(file); });
   if (media.empty()) return;
-  const std::string which = media.size() == 1 ? fmt::format("\"{}\" is no text by its name", media.front())
-                                              : fmt::format("\"{}\" and {} more are no text by their names",
-                                                            media.front(), with_commas(std::ssize(media) - 1));
+  const std::string others =
+      media.size() == 1 ? "" : fmt::format(" (and {} more are no text)", with_commas(std::ssize(media) - 1));
+  const std::string which = fmt::format("\"{}\" is {}{}", media.front(), *what(media.front()), others);
   options.noted(which + ", and the model has learned from text: bytes are scored as they lie");
 }
 

@@ -17,6 +17,7 @@
 
 #include "io/sha256.h"
 #include "io/system.h"
+#include "io/waits.h"
 #include "longstride/error.h"
 
 namespace longstride {
@@ -74,17 +75,14 @@ std::string sha256_of(const InputFile& file) {
 
 std::string read_text(const std::string& path) {
   constexpr std::size_t kMostText = 1'000'000'000;  // a device may give bytes for ever
-  const Descriptor file(open_path(path, O_RDONLY));
-  if (file.get() < 0) fail_system("read", path);
+  const Descriptor file = open_to_read(path);
   std::string text;
   std::vector<char> block(1 << 16);
-  for (;;) {
-    const ssize_t got = uninterrupted([&] { return ::read(file.get(), block.data(), block.size()); });
-    if (got < 0) fail_system("read", path);
-    if (got == 0) return text;
+  while (const std::size_t got = read_some(file, block, path)) {
     if (text.size() >= kMostText) throw_corrupt(path, "does not end; needs at most 1 GB of text");
-    text.append(block.data(), static_cast<std::size_t>(got));
+    text.append(block.data(), got);
   }
+  return text;
 }
 
 namespace {
@@ -136,8 +134,7 @@ bool is_written_in_place(const std::string& path) {
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   if (is_written_in_place(path)) {
-    descriptor_ = open_path(path, O_WRONLY | O_APPEND);
-    if (descriptor_ < 0) fail_system("write", path);
+    descriptor_ = open_to_write(path).release();
     return;
   }
   struct stat before = {};

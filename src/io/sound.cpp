@@ -14,6 +14,8 @@
 
 #include "io/file.h"
 #include "io/flac_end.h"
+#include "io/wav_chunks.h"
+#include "io/wav_fault.h"
 #include "io/wav_length.h"
 #include "io/words.h"
 #include "longstride/error.h"
@@ -48,12 +50,12 @@ struct SoundBytes {
     if (file.size() == 0) throw_corrupt(path, "is empty");
     if (!begins_as_wav_or_flac(file)) throw_corrupt(path, "is no WAV or FLAC file");
     length = find_wav_length(file);
-    check_flac_end(file);
+    end = flac_end(file);
   }
 
   // 0 where the file cannot be read, and the reason in `failed`: libsndfile is C, no exception may pass through it.
   sf_count_t read(std::uint8_t* out, sf_count_t count) {
-    count = std::clamp<sf_count_t>(file.size() - at, 0, count);
+    count = std::clamp<sf_count_t>(end - at, 0, count);
     try {
       file.read(at, {out, static_cast<std::size_t>(count)});
     } catch (const Error&) {
@@ -69,8 +71,13 @@ struct SoundBytes {
   }
 
   sf_count_t seek(sf_count_t offset, int whence) {
-    at = offset + (whence == SEEK_CUR ? at : whence == SEEK_END ? file.size() : 0);
+    at = offset + (whence == SEEK_CUR ? at : whence == SEEK_END ? end : 0);
     return at;
+  }
+
+  // Why libsndfile, which says `reason`, does not open it.
+  std::string fault(const std::string& reason) const {
+    return WavChunks(file).is_wav() ? wav_fault(file, reason) : "is a damaged FLAC file: its header cannot be read";
   }
 
   void require_readable() const {
@@ -78,7 +85,7 @@ struct SoundBytes {
   }
 
   InputFile file;
-  std::int64_t at = 0;
+  std::int64_t at = 0, end = 0;  // end: of what is read of the file
   std::optional<WavLength> length;
   std::exception_ptr failed;
 };
@@ -86,7 +93,7 @@ struct SoundBytes {
 SoundBytes& bytes_of(void* user) { return *static_cast<SoundBytes*>(user); }
 
 SF_VIRTUAL_IO virtual_io() {
-  return {[](void* user) { return sf_count_t{bytes_of(user).file.size()}; },
+  return {[](void* user) { return sf_count_t{bytes_of(user).end}; },
           [](sf_count_t offset, int whence, void* user) { return bytes_of(user).seek(offset, whence); },
           [](void* out, sf_count_t count, void* user) {
             return bytes_of(user).read(static_cast<std::uint8_t*>(out), count);
@@ -115,7 +122,7 @@ SoundReader::SoundReader(const std::string& path) : file_(std::make_unique<File>
   SF_VIRTUAL_IO io = virtual_io();
   file_->sound = sf_open_virtual(&io, SFM_READ, &file_->info, &file_->bytes);
   file_->bytes.require_readable();
-  if (file_->sound == nullptr) throw_corrupt(path, fmt::format("is no WAV or FLAC file: {}", sf_strerror(nullptr)));
+  if (file_->sound == nullptr) throw_corrupt(path, file_->bytes.fault(sf_strerror(nullptr)));
   if (file_->info.samplerate < 1 || file_->info.channels < 1) throw_corrupt(path, "has no sample rate or no channels");
 }
 
@@ -126,6 +133,11 @@ int SoundReader::rate() const { return file_->info.samplerate; }
 std::size_t SoundReader::read(std::span<double> mono) {
   const auto channels = static_cast<std::size_t>(file_->info.channels);
   mono = mono.first(std::min(mono.size(), std::max<std::size_t>(1, kBlock / channels)));
+  if (file_->length_known()) {  // what follows the last one, a tag or another stream, is nobody's sound
+    mono = mono.first(
+        static_cast<std::size_t>(std::min<std::int64_t>(std::ssize(mono), file_->info.frames - file_->frames_read)));
+    if (mono.empty()) return 0;
+  }
   file_->block.resize(mono.size() * channels);
   const sf_count_t got = sf_readf_double(file_->sound, file_->block.data(), static_cast<sf_count_t>(mono.size()));
   file_->bytes.require_readable();

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "io/waits.h"
 #include "longstride/error.h"
 
 namespace longstride {
@@ -83,6 +84,10 @@ void write_all(int descriptor, std::span<const std::uint8_t> bytes, const std::s
   constexpr int kMostRefusals = 100;  // in a row, each taking nothing
   for (int refusals = 0; !bytes.empty();) {
     const ssize_t written = uninterrupted([&] { return ::write(descriptor, bytes.data(), bytes.size()); });
+    if (written < 0 && errno == EAGAIN) {
+      wait_for_room(descriptor, path);
+      continue;
+    }
     if (written < 0) fail_system("write", path);
     refusals = written == 0 ? refusals + 1 : 0;
     if (refusals == kMostRefusals) {

@@ -40,6 +40,7 @@ class Descriptor {  // closes what it owns; negative: nothing
     return *this;
   }
   int get() const { return number_; }
+  int release() { return std::exchange(number_, -1); }  // to be closed by the caller from now on
 
  private:
   int number_;
@@ -68,7 +69,8 @@ std::vector<std::string> names_in(const std::string& folder);
 // Removes a file or a folder and all that is in it, as far as the system lets, if it is there; returns what it said.
 std::error_code remove_tree(const std::string& path);
 
-// Writes all of it; a call that writes less or is interrupted goes on. Error exhausted where the system takes nothing.
+// Writes all of it; a call that writes less or is interrupted goes on, and so does one that a pipe has no room for.
+// Error exhausted where the system takes nothing.
 void write_all(int descriptor, std::span<const std::uint8_t> bytes, const std::string& path);
 
 // Fills all of it from `offset` on; Error corrupt_data where the file ends before.

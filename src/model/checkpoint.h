@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "io/run_parts.h"
 #include "io/safetensors.h"
 #include "io/system.h"
 #include "longstride/checkpoint.h"
@@ -24,8 +25,6 @@ inline constexpr const char* kCheckpointFormat = "longstride-1";
 inline constexpr const char* kModelFile = "model.safetensors";          // within a checkpoint directory
 inline constexpr const char* kTrainingStateFile = "state.safetensors";  // beside it, where training can go on
 inline constexpr const char* kModelHash = "model_sha256";               // in a state's metadata
-inline constexpr const char* kCheckpointFolder = "checkpoints";         // within a run directory
-inline constexpr const char* kBestLink = "best";                        // within a run directory
 
 // "000001000": a checkpoint directory's name; names sort as their steps do.
 std::string checkpoint_name(std::int64_t step);

@@ -83,6 +83,12 @@ void check_positions(const ModelConfig& model) {
                     "context of {}",
                     fmt::join(model.positions, " x "), product, model.context));
   }
+  constexpr double kMostProduct = 0x1p62;  // what a position is divided by is a product of extents, in 64 bits
+  double all = 1;
+  for (const std::int64_t extent : model.positions) all *= static_cast<double>(extent);
+  if (all > kMostProduct)
+    throw_invalid(fmt::format("model.positions: the product of the extents must be at most 2^62, got {}",
+                              fmt::join(model.positions, " x ")));
 }
 
 void check_hashes(const ModelConfig& model) {

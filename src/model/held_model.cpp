@@ -20,7 +20,7 @@ constexpr std::int64_t kBlock = std::int64_t{1} << 20;  // bytes hashed at once
 
 HeldModel::HeldModel(const std::string& path, Device device)
     : backend(make_backend(device)),
-      file(open_path(path, O_RDONLY)),
+      file(open_path(path, O_RDONLY | O_NONBLOCK)),  // a pipe is no checkpoint, and not waited for
       loaded(load_model(*backend, path, DType::float32)) {
   if (file.get() < 0) fail_system("open", path);  // load_model says it better where the path is wrong
 }

@@ -5,9 +5,9 @@
 #include <optional>
 #include <set>
 
+#include "io/file.h"
 #include "io/system.h"
 #include "longstride/error.h"
-#include "longstride/file.h"
 #include "longstride/train.h"
 #include "model/checkpoint.h"
 #include "model/config_fields.h"
@@ -141,7 +141,7 @@ void note_config_changes(const RunDirectory& run, const Config& config, const No
 std::int64_t threads_of_run(const std::string& run) {
   const std::string path = run + "/config.json";
   try {
-    return read_config({read_text(path)}, {path}, {}).training.threads;
+    return read_config({InputFile(path).text()}, {path}, {}).training.threads;
   } catch (const Error&) {
     return 0;
   }

@@ -100,11 +100,12 @@ void Journal::step(const StepReport& r) {
 
 void Journal::validation(std::int64_t step, double bits, double standard_error, std::int64_t min_context,
                          std::int64_t tokens_scored) {
-  const nlohmann::ordered_json line = {{"step", step},
-                                       {"valid_bits", number(bits)},
-                                       {"standard_error", number(standard_error)},
-                                       {"min_context", min_context},
-                                       {"tokens_scored", tokens_scored}};
+  const nlohmann::ordered_json line = {
+      {"step", step},
+      {"valid_bits", number(bits)},
+      {"standard_error", standard_error < 0 ? nlohmann::ordered_json() : number(standard_error)},
+      {"min_context", min_context},
+      {"tokens_scored", tokens_scored}};
   lines_.write(line.dump());
   show([&](Events& events) { events.valid.scalar(kBitsTag, step, bits); });
 }

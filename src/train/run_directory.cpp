@@ -6,12 +6,13 @@
 #include <initializer_list>
 #include <optional>
 
+#include "data/own_files.h"
 #include "io/file.h"
 #include "io/system.h"
 #include "longstride/checkpoint.h"
 #include "longstride/error.h"
 #include "model/checkpoint.h"
-#include "train/run_names.h"
+#include "train/find_run.h"
 
 namespace longstride {
 
@@ -107,6 +108,13 @@ void remove_run(const std::string& run) {
   remove(run, std::string(kCheckpointFolder) + kPartial);
 }
 
+// Whether a run at `path` writes what `named` names, or a file in it.
+bool writes(const std::string& path, const std::string& named) {
+  const FilesOfRun of_run(path);
+  const std::optional<FileIdentity> found = file_identity(named);
+  return of_run.has_path(named) || (found && of_run.has(*found));
+}
+
 bool is_being_replaced(const std::string& path) { return is_there(path + "/" + kCheckpointFolder + kPartial); }
 
 void check_place(const std::string& path, bool overwrite) {
@@ -134,13 +142,13 @@ void check_place(const std::string& path, bool overwrite) {
 
 void RunDirectory::check_data(const std::string& path, const std::vector<std::string>& data) {
   for (const std::string& named : data)
-    if (is_part_of_run(path, named))
+    if (writes(path, named))
       throw Error(ErrorKind::invalid_argument, "--data: \"" + named + "\" is written by the run \"" + path +
                                                    "\" itself; name other data or another --out");
 }
 
 void RunDirectory::check_initial_weights(const std::string& path, const std::string& init) {
-  if (!init.empty() && is_part_of_run(path, init))
+  if (!init.empty() && writes(path, init))
     throw Error(ErrorKind::invalid_argument, "--init: \"" + init + "\" belongs to the run \"" + path +
                                                  "\", which would be replaced; name another --out");
 }

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "io/file.h"
+#include "io/run_parts.h"
 #include "io/system.h"
 #include "longstride/config.h"
-#include "train/run_names.h"
 
 namespace longstride {
 

@@ -169,6 +169,18 @@ TEST_F(Looking, MediaAreNotScoredAsTextWithoutAWord) {
   EXPECT_EQ(run({"evaluate", path("run"), "--data", path("text")}).err.find("no text"), std::string::npos);
 }
 
+// What train refuses is scored with a word.
+TEST_F(Looking, PackedTextsAreNotScoredWithoutAWord) {
+  write("text.gz", "\x1f\x8b\x08 and so on");
+  write("text.raw", "\x1f\x8b\x08 and so on");
+  const std::string learned = ", and the model has learned from text: bytes are scored as they lie\n";
+  for (const auto& [name, what] : {std::pair("text.gz", "packed"), {"text.raw", "packed, as its first bytes say"}}) {
+    const Finished scored = run({"evaluate", path("run"), "--data", path(name)});
+    EXPECT_EQ(scored.status, 0) << scored.err;
+    EXPECT_NE(scored.err.find("\"" + path(name) + "\" is " + what + learned), std::string::npos) << scored.err;
+  }
+}
+
 TEST_F(Looking, APictureIsNoBeginningOfAText) {
   write("photo.jpg", "\xff\xd8\xff\xe0 and more");
   EXPECT_EQ(refused({"sample", path("run"), "--prime", path("photo.jpg")}),

@@ -1,13 +1,16 @@
 // These tests name files twice, by the same name, by links, and by a folder and what is in it; and files of no kind.
 #include "data/files.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
 #include "data/dataset.h"
 #include "io/scratch.h"
+#include "io/system.h"
 
 namespace longstride {
 namespace {
@@ -74,6 +77,57 @@ TEST(Files, WhatIsNoFileOrEmptyIsSaid) {
   EXPECT_EQ(notes, "\"" + (scratch / "d/link") + "\" leads nowhere and is left out, and so are 1 more\n\"" +
                        (scratch / "d/empty") + "\" is empty: nothing is learned from it\n");
   EXPECT_EQ(list_files({scratch / "d"}).passed[1].reason, "is no file");
+}
+
+TEST(Files, ThatARunWritesAreLeftOutWhereLinksShowThem) {
+  const Scratch scratch;
+  for (const char* folder : {"d", "run", "run/checkpoints", "run/other"}) fs::create_directory(scratch / folder);
+  put(scratch / "d/a", "1");
+  put(scratch / "run/checkpoints/c", "12");
+  put(scratch / "run/config.json", "{}");
+  put(scratch / "run/other/text", "123");
+  fs::create_symlink("../run/checkpoints", scratch / "d/folder");
+  fs::create_symlink("../run/checkpoints/c", scratch / "d/file");
+  fs::create_symlink("../run/log.jsonl", scratch / "d/later");  // is not there yet
+  fs::create_symlink("later", scratch / "d/later still");
+  fs::create_symlink("../run", scratch / "d/whole");
+  fs::create_symlink("../run/other", scratch / "d/other");  // nobody writes there
+  DataConfig config;
+  config.paths = {scratch / "d"};
+  std::string notes;
+  DatasetOptions options;
+  options.run = scratch / "run";
+  options.noted = [&](const std::string& sentence) { notes += sentence + "\n"; };
+  EXPECT_EQ(Dataset(config, options).describe(), "2 files, 4 bytes");
+  EXPECT_EQ(notes,
+            "\"" + (scratch / "d/file") + "\" is written by the run itself and is left out, and so are 3 more\n");
+  put(scratch / "run/log.jsonl", "{}");
+  EXPECT_EQ(Dataset(config, options).describe(), "2 files, 4 bytes");
+  fs::create_hard_link(scratch / "run/config.json", scratch / "d/hard");
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { Dataset(config, options); }),
+            "data.paths: \"" + (scratch / "d/hard") + "\" is a file that the run \"" + (scratch / "run") +
+                "\" writes itself; remove it from the data, or name another --out");
+  options.run = "";
+  EXPECT_EQ(Dataset(config, options).describe(), "7 files, 14 bytes");  // of no run that is trained
+}
+
+TEST(Files, ThatTakeTheWordsOfThisProgramAreLeftOut) {
+  const Scratch scratch;
+  fs::create_directory(scratch / "d");
+  put(scratch / "d/a", "1");
+  put(scratch / "d/log", "words");
+  const Descriptor log(open_path(scratch / "d/log", O_WRONLY | O_APPEND)), before(::dup(STDERR_FILENO));
+  ASSERT_EQ(::dup2(log.get(), STDERR_FILENO), STDERR_FILENO);
+  const FileList found = list_files({scratch / "d"});
+  const std::string named = error_words(ErrorKind::invalid_argument, [&] { list_files({scratch / "d/log"}); });
+  ::dup2(before.get(), STDERR_FILENO);
+  EXPECT_EQ(found.files, std::vector<std::string>{scratch / "d/a"});
+  ASSERT_EQ(found.written.size(), 1u);
+  EXPECT_EQ(found.written[0].path + " " + found.written[0].reason,
+            (scratch / "d/log") + " takes the words of this program");
+  EXPECT_EQ(named,
+            "data.paths: \"" + (scratch / "d/log") + "\" takes the words of this program itself; name other data");
+  EXPECT_EQ(list_files({scratch / "d"}).files.size(), 2u);
 }
 
 TEST(Files, ThatPassThemselvesOffAsNothingAreTheWrongOnes) {

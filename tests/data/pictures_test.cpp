@@ -275,8 +275,8 @@ TEST_F(Pictures, OfOtherNumpyArraysAreRefusedWithTheReason) {
   EXPECT_EQ(words("'shape':", "'shape'"), no_header);
   EXPECT_EQ(words("|u1", "|u1", 31), "is cut: its shape (2, 4, 4) needs 32 bytes, 31 are there");
   EXPECT_EQ(words("|u1", "|u1", 33), "is damaged: its shape (2, 4, 4) needs 32 bytes, 33 are there");
-  EXPECT_NE(words("(2, 4, 4)", "(3037000500, 3037000500, 3037000500)"), "");
-  EXPECT_EQ(words("descr", "desc"), "is a damaged .npy file: its header names no descr, fortran_order and shape");
+  EXPECT_TRUE(words("(2, 4, 4)", "(2305843009213693953, 8, 1, 1)").ends_with("more than 2^63 bytes, 32 are there"));
+  EXPECT_EQ(words("descr", "desc"), no_header);
   put(scratch / "a.npy", npy(9, kDictionary, ""));
   refusal(ErrorKind::corrupt_data, config(scratch / "a.npy"));
   put(scratch / "a.npy", npy(1, kDictionary, "").substr(0, 40));

@@ -193,7 +193,11 @@ TEST(Sound, OfAnotherKindIsRefusedByName) {
   put(scratch / "text", "no sound at all, only a few words");
   EXPECT_EQ(refusal(scratch / "text"), "\"" + (scratch / "text") + "\" is no WAV or FLAC file");
   put(scratch / "torso", "RIFF....WAVE and nothing more");
-  EXPECT_NE(refusal(scratch / "torso").find("\" is no WAV or FLAC file: "), std::string::npos);
+  EXPECT_EQ(refusal(scratch / "torso"),
+            "\"" + (scratch / "torso") + "\" is a damaged WAV: no \"fmt \" chunk says what its samples are");
+  put(scratch / "head", "fLaC and nothing more");
+  EXPECT_EQ(refusal(scratch / "head"),
+            "\"" + (scratch / "head") + "\" is a damaged FLAC file: its header cannot be read");
   put_sound(scratch / "a.aiff", SF_FORMAT_AIFF | SF_FORMAT_PCM_16, 12000, 1, kSamples);
   EXPECT_EQ(refusal(scratch / "a.aiff"), "\"" + (scratch / "a.aiff") + "\" is no WAV or FLAC file");
   for (const char* coding : {"\x50", "\x55"}) {

@@ -208,7 +208,10 @@ TEST(Config, SizesThatDoNotFitEachOtherAreErrors) {
       "training.batch, model.context, model.layers and model.width: 60000 x 1000000000 tokens through 4 layers of "
       "width 256 are more than any machine holds; smaller numbers are needed (model.context from --set, "
       "model.layers by default, model.width by default, training.batch from --set)");
-  from_set({"model.positions=[1073741824, 1073741824, 1073741824, 1073741824]"});  // the product leaves 64 bits
+  from_set({"model.positions=[1073741824, 1073741824, 4]"});
+  EXPECT_EQ(set_words("model.positions=[1073741824, 1073741824, 5]"),  // a product of four would leave 64 bits
+            "model.positions: the product of the extents must be at most 2^62, got 1073741824 x 1073741824 x 5 (from "
+            "--set)");
 }
 
 TEST(Config, CheckSeesWhatAProgramPutTogether) {

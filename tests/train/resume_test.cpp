@@ -316,6 +316,36 @@ TEST_F(Training, TakesNoFilesOfRunsForData) {
             "--data: \"" + path("texts/run/checkpoints") + "\" is written by the run \"" + path("texts/run") +
                 "\" itself; name other data or another --out");
   EXPECT_TRUE(fs::exists(path("texts/run/checkpoints/000000006")));
+  fs::create_hard_link(root_ / "texts/run/config.json", root_ / "hard");
+  own.data.paths = {path("hard")};
+  EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { train(own, options, {}); }),
+            "--data: \"" + path("hard") + "\" is written by the run \"" + path("texts/run") +
+                "\" itself; name other data or another --out");
+}
+
+// What the run writes meanwhile is not learned through links either, and the run goes on.
+TEST_F(Training, TakesNoFilesOfItsOwnForDataThroughLinks) {
+  fs::create_directory(root_ / "texts");
+  fs::rename(path("data.txt"), path("texts/data.txt"));
+  fs::create_symlink("../run/checkpoints", root_ / "texts/checkpoints");
+  fs::create_symlink("../run/log.jsonl", root_ / "texts/log");
+  Config c = config(6);
+  c.data.paths = {path("texts")};
+  c.data.kind = "";
+  run(c, "run", 2);
+  EXPECT_EQ(notes_,
+            "\"" + path("texts/checkpoints") + "\" is written by the run itself and is left out, and so are 1 more\n");
+  EXPECT_EQ(run(c, "run", -1, true).step, 6);
+  TrainOptions again;
+  again.out = path("run");
+  again.overwrite = true;
+  c.training.steps = 2;
+  train(c, again, {});
+  c.training.steps = 4;
+  again.overwrite = false;
+  again.resume = true;
+  again.steps = 4;
+  EXPECT_EQ(train(c, again, {}).step, 4);
 }
 
 }  // namespace

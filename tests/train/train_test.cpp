@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "io/file.h"
 #include "io/picture.h"
@@ -61,6 +62,28 @@ TEST_F(Training, WritesOneObjectAStepIntoTheLog) {
   }
   EXPECT_EQ(steps, 5);
   EXPECT_EQ(validations, 1);
+}
+
+TEST_F(Training, LogsNoStandardErrorOfOneWindow) {
+  const std::string text = read_text(path("data.txt"));
+  for (const auto& [bytes, is_known] : {std::pair(7'000u, false), {14'000u, true}}) {  // of which validation is 1/100
+    std::ofstream(path("data.txt")) << text.substr(0, bytes);
+    Config c = config(1);
+    c.data.split = {0.98, 0.01, 0.01};
+    const std::string name = "run" + std::to_string(bytes);
+    run(c, name);
+    std::istringstream log(read_text(path(name + "/log.jsonl")));
+    std::string line;
+    int validations = 0;
+    while (std::getline(log, line)) {
+      const auto json = nlohmann::json::parse(line);
+      if (!json.contains("valid_bits")) continue;
+      ++validations;
+      EXPECT_EQ(json["standard_error"].is_number(), is_known) << line;
+      EXPECT_EQ(json["standard_error"].is_null(), !is_known) << line;
+    }
+    EXPECT_EQ(validations, 1);
+  }
 }
 
 TEST_F(Training, GoesOnToTheSameBitsAfterAnyInterruption) {

@@ -1,4 +1,4 @@
-// What a run consists of (docs/files.md), and which folder is one: the one list of names.
+// What a run consists of (docs/files.md): the one list of names.
 #pragma once
 
 #include <string>
@@ -7,19 +7,19 @@ namespace longstride {
 
 inline constexpr const char* kConfigFile = "config.json";
 inline constexpr const char* kLogFile = "log.jsonl";
+inline constexpr const char* kCheckpointFolder = "checkpoints";
+inline constexpr const char* kBestLink = "best";
 inline constexpr const char* kSampleFolder = "samples";
 inline constexpr const char* kEventFolder = "tensorboard";
 inline constexpr const char* kDecodedFolder = "cache";
+inline constexpr const char* kRunParts[] = {kConfigFile,   kLogFile,     kCheckpointFolder, kBestLink,
+                                            kSampleFolder, kEventFolder, kDecodedFolder};
 inline constexpr const char* kPartial = ".partial";  // ends the name of what is being written or removed
 
 // Whether a name is one that `file` has while it is written: FILE.partial, FILE.PID-COUNT.partial.
 bool is_partial(const std::string& name, const std::string& file);
 
-// Whether there is a run at `path` to go on with or to replace: a config.json, or checkpoints that know what was in it.
-// One that is being replaced is none any more. Error exhausted where the system does not say.
-bool holds_run(const std::string& path);
-
-// Whether `named` is, or lies in, what a run at `path` writes itself, wherever links lead; whether it is there or not.
-bool is_part_of_run(const std::string& path, const std::string& named);
+// Whether a run has, or has while it is written, an entry of this name in its folder.
+bool is_run_part(const std::string& name);
 
 }  // namespace longstride

@@ -1,14 +1,12 @@
-// This tells what is a run's own from other files that lie in its folder.
-#include "train/run_names.h"
+// This tells runs from other folders, and what is a run's own from other files that lie in it.
+#include "train/find_run.h"
 
-#include <algorithm>
 #include <filesystem>
-#include <iterator>
 #include <system_error>
 
-#include "io/file.h"
+#include "data/own_files.h"
+#include "io/run_parts.h"
 #include "io/system.h"
-#include "longstride/checkpoint.h"
 #include "model/checkpoint.h"
 
 namespace longstride {
@@ -16,21 +14,6 @@ namespace longstride {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr const char* kParts[] = {kConfigFile,   kLogFile,     kCheckpointFolder, kBestLink,
-                                  kSampleFolder, kEventFolder, kDecodedFolder};
-
-// Whether a run has, or has while it is written, an entry of this name in its folder.
-bool is_part(const std::string& name) {
-  return std::any_of(std::begin(kParts), std::end(kParts),
-                     [&](const char* part) { return name == part || is_partial(name, part); });
-}
-
-// Where bytes go that are written to `named`: from the root, through links, those that lead nowhere yet included.
-fs::path place_of(const std::string& named) {
-  std::error_code ignored;
-  return fs::weakly_canonical(follow_links(named), ignored);
-}
 
 // The first part of a path within a folder; empty where it is the folder or lies outside.
 std::string first_within(const fs::path& place, const fs::path& folder) {
@@ -59,24 +42,16 @@ bool is_run(const fs::path& folder) {
 
 }  // namespace
 
-bool is_partial(const std::string& name, const std::string& file) {
-  return name.starts_with(file + ".") && name.ends_with(kPartial);
-}
-
 bool holds_run(const std::string& path) {
   std::error_code error;
   return fs::exists(fs::symlink_status(path + "/" + kConfigFile, error)) || holds_checkpoint(path);
 }
 
-bool is_part_of_run(const std::string& path, const std::string& named) {
-  return is_part(first_within(place_of(named), place_of(path)));
-}
-
 std::string run_of(const std::string& path) {
-  const fs::path place = place_of(path);
+  const fs::path place = without_links(path);
   for (fs::path folder = place; folder.has_relative_path();) {
     folder = folder.parent_path();
-    if (is_part(first_within(place, folder)) && is_run(folder)) return folder.string();
+    if (is_run_part(first_within(place, folder)) && is_run(folder)) return folder.string();
   }
   return "";
 }
