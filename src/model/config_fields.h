@@ -30,7 +30,8 @@ nlohmann::json::parser_callback_t watch_parse(const std::string& source);
 // The known key that a user most likely meant: smallest edit distance, to the whole key or to what follows its dot.
 std::string nearest_key(const std::string& key);
 
-// The words of an unknown top-level key's section, or of the nearest key.
+// What an unknown key was most likely meant to be: a section where it holds keys, or is spelt much like one, and else
+// the nearest key.
 std::string nearest_name(const std::string& key, bool holds_keys);
 
 // training.warmup_steps of so many steps where nothing is said of it: 5,000, and at most a tenth of them.

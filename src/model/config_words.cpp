@@ -99,7 +99,6 @@ std::string nearest_key(const std::string& key) {
   return whole[static_cast<std::size_t>(std::find(ends.begin(), ends.end(), by_end) - ends.begin())];
 }
 
-// What holds keys is no key but a section, however it is spelt.
 std::string nearest_name(const std::string& key, bool holds_keys) {
   static const std::vector<std::string> sections = {"model", "data", "training"};
   if (key.find('.') != std::string::npos) return nearest_key(key);

@@ -369,7 +369,7 @@ TEST_F(SampleMedia, SoundRefusesWhatDoesNotFitInOneSentence) {
 TEST_F(SampleMedia, ThePresetIsThatOfTheFilesKind) {
   std::filesystem::create_directory(root_ / "pictures");
   write_png(noise(9, 7, 1), path("pictures/1.png"));
-  write("song.wav", wav_of({1, 2, 3}));
+  write("song.wav", wav_of(std::vector<std::uint8_t>(12'000, 7)));
   const auto planned = [&](const std::vector<std::string>& more) {
     std::vector<std::string> arguments = {"plan"};
     arguments.insert(arguments.end(), more.begin(), more.end());
