@@ -6,23 +6,45 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "longstride/error.h"
+#include "signals.h"
 #include "words.h"
 
 namespace longstride::program {
 namespace {
 
-// All of it, also where the reader takes its time and is not waited for. False: errno says why not.
+constexpr int kLookAtSignals_ms = 100;     // signals are taken by another thread, and interrupt no write
+constexpr int kLooksAfterStop = 20;        // then a reader who takes nothing is left
+constexpr std::size_t kAtOnce = PIPE_BUF;  // bytes that a pipe which is ready takes without a wait
+
+// Until the descriptor takes bytes. False where it does not, after a signal that asks the program to end.
+bool comes_to_take(int descriptor) {
+  pollfd ready = {descriptor, POLLOUT, 0};
+  for (int looks = 0; ::poll(&ready, 1, kLookAtSignals_ms) <= 0;)
+    if (is_stop_asked() && ++looks == kLooksAfterStop) return false;
+  return true;
+}
+
+// All of it, also where the reader takes its time. False: errno says why not, ECANCELED that it was not waited for any
+// longer.
 bool write_whole(int descriptor, std::string_view bytes) {
+  struct stat status = {};
+  const bool pipe = ::fstat(descriptor, &status) == 0 && S_ISFIFO(status.st_mode);
   while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
+    if (pipe && !comes_to_take(descriptor)) {
+      errno = ECANCELED;
+      return false;
+    }
+    const ssize_t written = ::write(descriptor, bytes.data(), pipe ? std::min(bytes.size(), kAtOnce) : bytes.size());
     if (written > 0) bytes.remove_prefix(static_cast<std::size_t>(written));
     if (written == 0) errno = EIO;  // a system that takes nothing
     pollfd ready = {descriptor, POLLOUT, 0};
@@ -50,6 +72,8 @@ bool are_read_together() {
 void print(std::string_view bytes) {
   if (!bytes.empty()) line_is_open = bytes.back() != '\n';
   if (write_whole(STDOUT_FILENO, bytes)) return;
+  if (errno == ECANCELED)
+    throw Error(ErrorKind::stopped, "stopped while it waited for somebody to read standard output");
   throw Error(errno == EPIPE ? ErrorKind::reader_gone : ErrorKind::exhausted,
               fmt::format("cannot write standard output: {}", std::strerror(errno)));
 }

@@ -57,6 +57,8 @@ const std::atomic<bool>* stop_on_signals(const std::string& line, const std::str
   return &stop_asked;
 }
 
+bool is_stop_asked() { return stop_asked.load(); }
+
 void without_signals(const std::function<void()>& begin) {
   sigset_t all, before;
   sigfillset(&all);

@@ -18,6 +18,9 @@ const std::atomic<bool>* stop_on_signals(
     const std::string& line = "\nlongstride: stopping as soon as what is under way is done; Ctrl-\\ ends at once\n",
     const std::string& at_once = "");
 
+// Whether such a signal has come, and was not taken by take_interruption.
+bool is_stop_asked();
+
 // Threads that `begin` starts are given no signals.
 void without_signals(const std::function<void()>& begin);
 

@@ -21,6 +21,7 @@
 #include "data/own_files.h"
 #include "data/picture_files.h"
 #include "io/system.h"
+#include "io/waits.h"
 #include "longstride/error.h"
 
 namespace longstride {
@@ -159,6 +160,7 @@ FileList list_files(const std::vector<std::string>& paths, const Outputs& output
   FileList all;
   Refusals refusals(unreadable, all.refused);
   for (const std::string& path : paths) {
+    require_open_input(path);
     struct stat status = {};
     if (::stat(path.c_str(), &status) != 0) {
       refusals.add("open", path, errno);

@@ -28,6 +28,7 @@ InputFile::InputFile(const std::string& path) : path_(path), file_(open_path(pat
   struct stat status = {};
   if (::fstat(file_.get(), &status) != 0) fail_system("open", path);
   if (S_ISDIR(status.st_mode)) {
+    require_open_input(path);
     throw Error(ErrorKind::invalid_argument, fmt::format("\"{}\" is a directory, not a file", path));
   }
   if (!S_ISREG(status.st_mode)) {

@@ -56,17 +56,20 @@ bool is_closed(int descriptor) {
   return flags < 0 || (flags & O_PATH) != 0;
 }
 
-Descriptor standard_input(const std::string& path) {
-  if (is_closed(STDIN_FILENO)) throw_invalid(fmt::format("cannot read \"{}\": standard input is closed", path));
-  return Descriptor(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-}
+Descriptor standard_input() { return Descriptor(::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)); }
 
 }  // namespace
 
 void end_waits_on(const std::atomic<bool>* stop) { end_asked.store(stop); }
 
+void require_open_input(const std::string& path) {
+  if (is_standard_input(path) && is_closed(STDIN_FILENO))
+    throw_invalid(fmt::format("cannot read \"{}\": standard input is closed", path));
+}
+
 Descriptor open_to_read(const std::string& path) {
-  Descriptor file = is_standard_input(path) ? standard_input(path) : Descriptor(open_path(path, O_RDONLY | O_NONBLOCK));
+  require_open_input(path);
+  Descriptor file = is_standard_input(path) ? standard_input() : Descriptor(open_path(path, O_RDONLY | O_NONBLOCK));
   struct stat status = {};
   if (file.get() < 0 || ::fstat(file.get(), &status) != 0) fail_system("read", path);
   if (S_ISDIR(status.st_mode)) {

@@ -10,6 +10,10 @@
 
 namespace longstride {
 
+// Throws where the path stands for standard input, and the program was started with that closed. Error
+// invalid_argument.
+void require_open_input(const std::string& path);
+
 // To be read by read_some. A pipe without a writer is opened at once, and waited for when it is read. What stands for
 // standard input (/dev/stdin) is the descriptor itself, from where it stands. Errors: as fail_system; invalid_argument
 // for a directory, and for a standard input that is closed.

@@ -28,6 +28,19 @@ class Pipes : public Commands {
     }
     return true;
   }
+
+  void end_by(int signal, pid_t process, const std::string& command) const {
+    ::kill(process, signal);
+    EXPECT_TRUE(comes([&] {
+      siginfo_t ended = {};
+      return waitid(P_PID, static_cast<id_t>(process), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid != 0;
+    })) << command;
+    ::kill(process, SIGKILL);
+    int status = 0;
+    EXPECT_EQ(waitpid(process, &status, 0), process);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 130) << command << " " << status << ": " << read("err");
+    EXPECT_NE(read("err").find(": stopped while it waited for "), std::string::npos) << read("err");
+  }
 };
 
 TEST_F(Pipes, AreWaitedForUntilASignalComes) {
@@ -39,16 +52,18 @@ TEST_F(Pipes, AreWaitedForUntilASignalComes) {
            {SIGINT, {"evaluate", path("run"), "--data", path("text"), "--bytes", "100", "--page", path("pipe")}}}) {
     const pid_t process = start(arguments);
     EXPECT_TRUE(comes([&] { return waits(process); }));
-    ::kill(process, signal);
-    EXPECT_TRUE(comes([&] {
-      siginfo_t ended = {};
-      return waitid(P_PID, static_cast<id_t>(process), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid != 0;
-    })) << arguments[0];
-    ::kill(process, SIGKILL);
-    const Finished done = finish(process);
-    EXPECT_EQ(done.status, 130) << arguments[0] << ": " << done.err;
-    EXPECT_NE(done.err.find(": stopped while it waited for "), std::string::npos) << done.err;
+    end_by(signal, process, arguments[0]);
   }
+}
+
+TEST_F(Pipes, AReaderWhoTakesNothingIsLeftAfterASignal) {
+  train(1);
+  const int reader = ::open(path("pipe").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ::fcntl(reader, F_SETPIPE_SZ, 4096);
+  const pid_t process = start({"sample", path("run"), "--tokens", "6000", "--quiet"}, path("pipe"));
+  EXPECT_TRUE(comes([&] { return waits(process); }));
+  end_by(SIGTERM, process, "sample");
+  ::close(reader);
 }
 
 TEST_F(Pipes, GiveSettingsAndTextsAndTakeSamples) {
@@ -78,6 +93,10 @@ TEST_F(Pipes, AClosedStandardInputIsCalledSo) {
             "longstride sample: cannot read \"/dev/stdin\": standard input is closed\n");
   EXPECT_EQ(refused({"plan", "--config", "/dev/stdin"}),
             "longstride plan: cannot read \"/dev/stdin\": standard input is closed\n");
+  EXPECT_EQ(refused({"evaluate", path("run"), "--data", "/dev/stdin"}),  // and not every file of the machine
+            "longstride evaluate: cannot read \"/dev/stdin\": standard input is closed\n");
+  EXPECT_EQ(refused({"attention", path("run"), "--prime", "/dev/stdin"}),
+            "longstride attention: cannot read \"/dev/stdin\": standard input is closed\n");
   EXPECT_EQ(refused({"chat", path("run"), "--quiet"}),
             "longstride chat: standard input is closed, and what is said to the model comes from there\n");
 }
