@@ -181,6 +181,7 @@ void Session::go_on(TrainResult& result) {
   }
   result.interrupted = !done() || (stopped() && (!is_complete() || result.test_bits < 0));
   save();
+  result.data_change = changed_data();
   if (journal_) {
     journal_->event(progress_.step, result.interrupted ? "interrupted" : "finished");
     journal_->sync();
