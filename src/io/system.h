@@ -58,7 +58,8 @@ bool lies_at(const Descriptor& directory, const std::string& path);
 // action: what was tried, "open", "write", ...: `cannot open "data.txt": No such file or directory`.
 [[noreturn]] void fail_system(std::string_view action, const std::string& path);
 
-// Whether something is there, links followed. Error exhausted where the system does not say.
+// Whether something is there, links followed; a loop of them leads nowhere. Error exhausted where the system does not
+// say.
 bool is_there(const std::string& path);
 
 // Names of what a folder holds, in no order. Errors: as fail_system.
