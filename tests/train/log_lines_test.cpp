@@ -64,6 +64,7 @@ TEST_F(LogLines, ALogThatIsTakenAwayWhileItIsWrittenIsSaidAndGoesOn) {
                         }),
             "\"" + log + "\" is a link and must be a plain file; put one in its place, or move it away");
   EXPECT_EQ(get(path("out")), "precious");
+  EXPECT_TRUE(fs::exists(path("run/checkpoints/000000003/state.safetensors")));  // and nothing that was learned is lost
 }
 
 TEST_F(LogLines, ALogWithGapsOrLinesTwiceIsSaidAsTheRunGoesOn) {
