@@ -7,7 +7,7 @@ target_include_directories(fuzz_harness PUBLIC ${PROJECT_SOURCE_DIR}/include ${P
 target_link_libraries(fuzz_harness PUBLIC longstride_options fmt::fmt nlohmann_json::nlohmann_json)
 
 # The readers: rooms without a device, and of training what reads a run that is resumed.
-add_library(fuzz_readers STATIC ${PROJECT_SOURCE_DIR}/src/train/journal.cpp ${PROJECT_SOURCE_DIR}/src/train/progress.cpp)
+add_library(fuzz_readers STATIC ${PROJECT_SOURCE_DIR}/src/train/log_lines.cpp ${PROJECT_SOURCE_DIR}/src/train/progress.cpp)
 target_include_directories(fuzz_readers PRIVATE ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(fuzz_readers PUBLIC longstride_data longstride_model fmt::fmt nlohmann_json::nlohmann_json
                       PRIVATE longstride_options)

@@ -104,7 +104,8 @@ int run(TrainArguments& arguments, const Launched& launched, const std::atomic<b
     print_words(result_words(result, screen.config(), arguments.what.out));
   }
   if (!result.interrupted) return 0;
-  screen.note(fmt::format("stopped at step {}; `longstride train --resume --out {}` goes on", result.step,
+  screen.note(fmt::format("stopped at step {}; {}`longstride train --resume --out {}` goes on", result.step,
+                          result.data_change.empty() ? "" : "once the data are as they were, ",
                           shell_word(arguments.what.out)));
   return kInterrupted;
 }

@@ -78,6 +78,7 @@ struct TrainResult {
   Origin origin;
   std::string data_sha256;  // that names the data (docs/training.md)
   std::int64_t data_bytes = 0;
+  std::string data_change;  // what changed in the data since the run began, in words: --resume refuses them so
 };
 
 struct TrainOptions {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <numeric>
 
@@ -58,6 +59,21 @@ std::string again_words(const std::vector<std::pair<std::string, std::string>>& 
       path, first, others);
 }
 
+FileList files_of(const DataConfig& config, const DatasetOptions& options) {
+  return list_files(config.paths, {options.run, {options.cache, config.cache, options.other_cache}}, config.unreadable);
+}
+
+// One that is missing is said where it is opened, and has none.
+std::vector<FileState> states_of(const std::vector<std::string>& files) {
+  std::vector<FileState> all;
+  all.reserve(files.size());
+  for (const std::string& file : files) {
+    std::error_code error;
+    all.push_back(std::filesystem::exists(file, error) ? file_state(file) : FileState());
+  }
+  return all;
+}
+
 }  // namespace
 
 Split parse_split(const std::string& word) {
@@ -98,11 +114,13 @@ std::string difference_words(const DataMark& then, const DataMark& now) {
 }
 
 Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : config_(config) {
+  quiet_.cache = options.cache;
+  quiet_.run = options.run;
+  quiet_.other_cache = options.other_cache;
   check_split(config_.split);
   if (config_.paths.empty()) throw_invalid("data.paths: no data was given; name files or folders with --data");
   std::string& kind = config_.kind;
-  FileList listed =
-      list_files(config_.paths, {options.run, {options.cache, config_.cache, options.other_cache}}, config_.unreadable);
+  FileList listed = files_of(config_, quiet_);
   refused_ = std::move(listed.refused);
   std::vector<std::string>& files = listed.files;
   if (!listed.runs.empty() && options.noted) options.noted(runs_words(listed.runs));
@@ -120,6 +138,8 @@ Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : conf
   if (kind != "text" && kind != "image" && kind != "sound")
     throw_invalid(fmt::format("data.kind: needs text, image or sound, got \"{}\"", kind));
   if (kind != "text" && config_.unreadable == Unreadable::error) refuse_empty(config_.paths);
+  files_ = files;
+  states_ = states_of(files);
   try {
     if (kind == "text") open_text(files, options);
     if (kind == "image") open_pictures(files, options);
@@ -244,6 +264,26 @@ DataMark Dataset::mark() const {
   }
   mark.sha256 = hash.hex();
   return mark;
+}
+
+std::string Dataset::change_since(const DataMark& then) const {
+  try {
+    std::vector<std::string> files = files_of(config_, quiet_).files;
+    if (config_.kind != "text") files = without_companions(files);
+    if (decoded_ && files != files_)
+      return files.size() == files_.size()
+                 ? "other files than then"
+                 : fmt::format("{} then, {} now", counted(std::ssize(files_), "file"), with_commas(std::ssize(files)));
+    if (files == files_ && states_of(files) == states_) return "";
+    if (decoded_) {
+      const std::string& folder = config_.cache.empty() ? quiet_.cache : config_.cache;
+      return is_decoded(folder, decoded_->recipe, decoded_->sources) ? "" : "not the same bytes as then";
+    }
+    const DataMark now = Dataset(config_, quiet_).mark();
+    return now == then ? "" : difference_words(then, now);
+  } catch (const Error& error) {
+    return error.what();
+  }
 }
 
 std::string Dataset::identity() const { return describe_ + " " + mark().sha256; }

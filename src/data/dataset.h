@@ -96,6 +96,9 @@ class Dataset {
 
   // Reads up to 64 MiB; of larger data 1,024 blocks of 4 KiB, the first and the last among them, spread evenly.
   DataMark mark() const;
+  // What a run that goes on finds different in its data since they were opened here and had this mark, in words; empty:
+  // nothing. Looks at names, sizes and times of the files; only where these differ, at bytes.
+  std::string change_since(const DataMark& then) const;
   // What differs where the bytes do that processes are to compute with together, as far as a mark tells.
   std::string identity() const;
 
@@ -114,14 +117,23 @@ class Dataset {
   void describe_sound(std::int64_t files);
   const Piece& piece_at(std::int64_t offset) const;
   DecodedPlace place(const DatasetOptions& options) const;
+  DecodedFile decoded_by(std::string recipe, const std::vector<std::string>& sources, const DatasetOptions& options,
+                         const std::function<Decoding(AtomicFile& out)>& decode);
   void add_piece(const std::string& path, std::int64_t first_byte);
   void settle(const Decoding& decoding, const DatasetOptions& options);
 
   DataConfig config_;
-  std::vector<Piece> pieces_;     // none empty
-  bool decoded_ = false;          // pieces are not what the user named
-  bool readable_ = true;          // there are pieces
-  std::vector<LeftOut> refused_;  // that this user may not read
+  DatasetOptions quiet_;            // folders alone: what opening them again needs
+  std::vector<std::string> files_;  // that the paths stand for
+  std::vector<FileState> states_;   // of these, before they were opened
+  std::vector<Piece> pieces_;       // none empty
+  struct Decoded {
+    std::string recipe;
+    std::vector<std::string> sources;
+  };
+  std::optional<Decoded> decoded_;  // pieces are not what the user named
+  bool readable_ = true;            // there are pieces
+  std::vector<LeftOut> refused_;    // that this user may not read
   std::int64_t size_ = 0, unit_ = 1;
   std::optional<std::array<std::int64_t, 2>> own_parts_;  // where train and valid end; none: by the shares
   std::string name_;                                      // of the data, for messages

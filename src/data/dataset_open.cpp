@@ -103,6 +103,14 @@ DecodedPlace Dataset::place(const DatasetOptions& options) const {
   return {folder, options.decoding ? options.decoding : options.noted};
 }
 
+DecodedFile Dataset::decoded_by(std::string recipe, const std::vector<std::string>& sources,
+                                const DatasetOptions& options, const std::function<Decoding(AtomicFile& out)>& decode) {
+  DecodedFile decoded = open_or_decode(place(options), recipe, sources, decode);
+  add_piece(decoded.path, 0);
+  decoded_ = Decoded{std::move(recipe), sources};
+  return decoded;
+}
+
 // Says what there is to say of a decoding.
 void Dataset::settle(const Decoding& decoding, const DatasetOptions& options) {
   std::vector<LeftOut> left_out = refused_;
@@ -138,11 +146,9 @@ void Dataset::open_pictures(const std::vector<std::string>& files, const Dataset
     for (const PictureFile& file : pictures.files) sources.push_back(file.path);
     const bool skip = config_.unreadable == Unreadable::skip;
     const std::string recipe = fmt::format("upright pictures {}{}", shape.words(), skip ? " skip" : "");
-    const DecodedFile decoded = open_or_decode(place(options), recipe, sources, [&](AtomicFile& out) {
+    const DecodedFile decoded = decoded_by(recipe, sources, options, [&](AtomicFile& out) {
       return require_some(decode_pictures(pictures, config_.unreadable, options.stop, out), pictures.count());
     });
-    add_piece(decoded.path, 0);
-    decoded_ = true;
     decoding.left_out.insert(decoding.left_out.end(), decoded.decoding.left_out.begin(),
                              decoded.decoding.left_out.end());
   }
@@ -165,11 +171,9 @@ void Dataset::open_sound(const std::vector<std::string>& files, const DatasetOpt
     describe_sound(std::ssize(files));
     return;
   }
-  const DecodedFile decoded = open_or_decode(place(options), recipe, files, [&](AtomicFile& out) {
+  const DecodedFile decoded = decoded_by(recipe, files, options, [&](AtomicFile& out) {
     return require_some(decode_sounds(files, config_, options.stop, out), static_cast<std::int64_t>(files.size()));
   });
-  add_piece(decoded.path, 0);
-  decoded_ = true;
   describe_sound(std::ssize(files) - std::ssize(decoded.decoding.left_out));
   settle(decoded.decoding, options);
 }

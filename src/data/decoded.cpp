@@ -25,22 +25,9 @@ using nlohmann::json;
 
 constexpr const char* kFormat = "longstride-data-2";
 
-// What the system says of a file (size, times, inode): as long as it stays, so do the bytes.
-using Identity = std::array<std::int64_t, 4>;
-
-Identity identity(const std::string& path) {
-  struct stat status = {};
-  if (::stat(path.c_str(), &status) != 0) fail_system("open", path);
-  const auto nanoseconds = [](const timespec& time) {
-    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-  };
-  return {status.st_size, nanoseconds(status.st_mtim), nanoseconds(status.st_ctim),
-          static_cast<std::int64_t>(status.st_ino)};
-}
-
-std::vector<Identity> identities(const std::vector<std::string>& files) {
-  std::vector<Identity> found;
-  for (const std::string& file : files) found.push_back(identity(file));
+std::vector<FileState> identities(const std::vector<std::string>& files) {
+  std::vector<FileState> found;
+  for (const std::string& file : files) found.push_back(file_state(file));
   return found;
 }
 
@@ -62,8 +49,8 @@ std::string key_of(const std::string& recipe, const std::vector<std::string>& fi
 }
 
 struct Manifest {
-  std::vector<Identity> identities;  // of the sources, in order, and last of the decoded data
-  std::vector<std::string> hashes;   // of the same
+  std::vector<FileState> identities;  // of the sources, in order, and last of the decoded data
+  std::vector<std::string> hashes;    // of the same
   Decoding decoding;
 };
 
@@ -81,8 +68,8 @@ std::string write_manifest(const Manifest& manifest, const std::string& recipe) 
 // get_ref where get would cast a fraction of any size.
 std::int64_t whole_number(const json& value) { return value.get_ref<const std::int64_t&>(); }
 
-Identity read_identity(const json& value) {
-  Identity identity;
+FileState read_identity(const json& value) {
+  FileState identity;
   for (std::size_t i = 0; i < identity.size(); ++i) identity[i] = whole_number(value.at(i));
   return identity;
 }
@@ -108,7 +95,7 @@ std::optional<Manifest> read_manifest(const std::string& path) {
 // where all prove the same, the manifest is written again, so that it costs once.
 bool is_of(Manifest& manifest, const std::vector<std::string>& files, const std::string& path,
            const std::string& recipe) {
-  const std::vector<Identity> found = identities(files);
+  const std::vector<FileState> found = identities(files);
   if (manifest.identities.size() != files.size() || manifest.hashes.size() != files.size()) return false;
   std::vector<std::size_t> doubtful;
   for (std::size_t i = 0; i < files.size(); ++i) {
@@ -130,10 +117,27 @@ bool is_of(Manifest& manifest, const std::vector<std::string>& files, const std:
   return true;
 }
 
+struct DecodedNames {
+  std::string data, about;
+};
+
+DecodedNames names_of(const std::string& folder, const std::string& recipe, const std::vector<std::string>& files) {
+  const std::string stem = folder + "/" + key_of(recipe, files);
+  return {stem + ".data", stem + ".json"};
+}
+
+// The same where the decoded data may be gone.
+bool is_whole(Manifest& manifest, std::vector<std::string> files, const std::string& data, const std::string& about,
+              const std::string& recipe) {
+  std::error_code missing;
+  files.push_back(data);
+  return fs::is_regular_file(data, missing) && is_of(manifest, files, about, recipe);
+}
+
 // What was decoded from one state of a file must not be kept as made from another.
-void refuse_changed(const std::vector<std::string>& files, const std::vector<Identity>& before) {
+void refuse_changed(const std::vector<std::string>& files, const std::vector<FileState>& before) {
   for (std::size_t i = 0; i < files.size(); ++i)
-    if (identity(files[i]) != before[i]) throw_corrupt(files[i], "changed while it was decoded");
+    if (file_state(files[i]) != before[i]) throw_corrupt(files[i], "changed while it was decoded");
 }
 
 // What is made where decoded data go; the folder may be one that only others write.
@@ -155,16 +159,23 @@ bool is_decoded_name(const std::string& name) {
          (rest.starts_with(".data") || rest.starts_with(".json"));
 }
 
+FileState file_state(const std::string& path) {
+  struct stat status = {};
+  if (::stat(path.c_str(), &status) != 0) fail_system("open", path);
+  const auto nanoseconds = [](const timespec& time) {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  };
+  return {status.st_size, nanoseconds(status.st_mtim), nanoseconds(status.st_ctim),
+          static_cast<std::int64_t>(status.st_ino)};
+}
+
 DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe, const std::vector<std::string>& files,
                            const std::function<Decoding(AtomicFile& out)>& decode) {
-  const std::string stem = place.folder + "/" + key_of(recipe, files);
-  const std::string data = stem + ".data", about = stem + ".json";
+  const DecodedNames names = names_of(place.folder, recipe, files);
+  const std::string &data = names.data, &about = names.about;
   std::optional<Manifest> earlier = read_manifest(about);
   std::error_code missing;
-  std::vector<std::string> all = files;
-  all.push_back(data);
-  const bool whole = earlier && fs::is_regular_file(data, missing);
-  if (whole && is_of(*earlier, all, about, recipe)) return {data, earlier->decoding};
+  if (earlier && is_whole(*earlier, files, data, about, recipe)) return {data, earlier->decoding};
 
   if (place.noted) {
     place.noted(fmt::format(
@@ -183,11 +194,17 @@ DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe,
   manifest.hashes = hash_files(files, each);
   refuse_changed(files, manifest.identities);
   out.commit();
-  manifest.identities.push_back(identity(data));
+  manifest.identities.push_back(file_state(data));
   manifest.hashes.push_back(sha256_of(InputFile(data)));
   write_file_atomically(about, write_manifest(manifest, recipe));
   folder.keep();
   return {data, manifest.decoding};
+}
+
+bool is_decoded(const std::string& folder, const std::string& recipe, const std::vector<std::string>& files) {
+  const auto [data, about] = names_of(folder, recipe, files);
+  std::optional<Manifest> manifest = read_manifest(about);
+  return manifest && is_whole(*manifest, files, data, about, recipe);
 }
 
 }  // namespace longstride

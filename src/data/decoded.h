@@ -4,6 +4,7 @@
 // names and the way of decoding. Both are written aside, synced and renamed, the second after the first.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -16,6 +17,11 @@ namespace longstride {
 
 // Whether a file of a folder of decoded data was made here: KEY.data, KEY.json, or one of them while it is written.
 bool is_decoded_name(const std::string& name);
+
+// What the system says of a file (size, times, inode): as long as it stays, so do the bytes. Error as fail_system where
+// there is no file.
+using FileState = std::array<std::int64_t, 4>;
+FileState file_state(const std::string& path);
 
 struct LeftOut {
   std::string path, reason;
@@ -44,5 +50,8 @@ struct DecodedPlace {
 // folder cannot be written. Nothing stays of a decoding that failed.
 DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe, const std::vector<std::string>& files,
                            const std::function<Decoding(AtomicFile& out)>& decode);
+
+// Whether there is such a file, made by `recipe` from these files as they are now. Decodes nothing.
+bool is_decoded(const std::string& folder, const std::string& recipe, const std::vector<std::string>& files);
 
 }  // namespace longstride

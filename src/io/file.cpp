@@ -224,7 +224,21 @@ void require_writable(const std::string& path) {
   }
 }
 
+void require_plain_file(const std::string& path) {
+  struct stat status = {};
+  if (uninterrupted([&] { return ::lstat(path.c_str(), &status); }) != 0) {
+    if (errno != ENOENT && errno != ENOTDIR) fail_system("read", path);
+    return;
+  }
+  if (S_ISREG(status.st_mode)) return;
+  const char* what = S_ISLNK(status.st_mode) ? "link" : S_ISDIR(status.st_mode) ? "folder" : "pipe or a device";
+  throw Error(
+      ErrorKind::invalid_argument,
+      fmt::format("\"{}\" is a {} and must be a plain file; put one in its place, or move it away", path, what));
+}
+
 LineWriter::LineWriter(const std::string& path, const std::function<bool(std::string_view line)>& keep) : path_(path) {
+  require_plain_file(path);
   const bool was_there = is_there(path);
   if (was_there) {
     const std::string text = InputFile(path).text();
@@ -236,9 +250,31 @@ LineWriter::LineWriter(const std::string& path, const std::function<bool(std::st
     }
     if (kept.size() != text.size()) write_file_atomically(path, kept);
   }
-  descriptor_ = open_path(path, O_WRONLY | O_CREAT | O_APPEND);
-  if (descriptor_ < 0) fail_system("write", path);
+  open();
   if (!was_there) sync_directory(parent_directory(path));  // its lines are no safer than its name
+}
+
+void LineWriter::open() {
+  struct stat status = {};
+  descriptor_ = open_path(path_, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW);
+  if (descriptor_ < 0 || ::fstat(descriptor_, &status) != 0) fail_system("write", path_);
+  size_ = status.st_size;
+}
+
+std::string LineWriter::loss() const {
+  struct stat held = {}, there = {};
+  if (::fstat(descriptor_, &held) != 0) return "";
+  if (uninterrupted([&] { return ::lstat(path_.c_str(), &there); }) != 0)
+    return errno == ENOENT || errno == ENOTDIR ? "was removed" : "";
+  if (held.st_dev != there.st_dev || held.st_ino != there.st_ino) return "was replaced";
+  return held.st_size < size_ ? "was shortened" : "";
+}
+
+void LineWriter::reopen() {
+  require_plain_file(path_);
+  ::close(std::exchange(descriptor_, -1));
+  open();
+  sync_directory(parent_directory(path_));
 }
 
 LineWriter::~LineWriter() {
@@ -246,10 +282,11 @@ LineWriter::~LineWriter() {
 }
 
 LineWriter::LineWriter(LineWriter&& other) noexcept
-    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+    : path_(std::move(other.path_)), size_(other.size_), descriptor_(std::exchange(other.descriptor_, -1)) {}
 
 LineWriter& LineWriter::operator=(LineWriter&& other) noexcept {
   std::swap(path_, other.path_);
+  std::swap(size_, other.size_);
   std::swap(descriptor_, other.descriptor_);
   return *this;
 }
@@ -258,6 +295,7 @@ void LineWriter::write(std::string_view line) {
   std::string text(line);
   text.push_back('\n');
   write_all(descriptor_, as_bytes(text), path_);
+  size_ += static_cast<std::int64_t>(text.size());
 }
 
 void LineWriter::sync() {

@@ -78,7 +78,11 @@ std::string follow_links(const std::string& path);
 // where the file system knows no locks.
 void remove_abandoned(const std::string& path);
 
-// Appends lines to a file, one system call a line, so that a crash cuts at most the last one.
+// Throws where `path` itself is something else than a plain file: a link, a folder, a pipe. Nothing there is right.
+// Error invalid_argument.
+void require_plain_file(const std::string& path);
+
+// Appends lines to a plain file, one system call a line, so that a crash cuts at most the last one.
 class LineWriter {
  public:
   // Opens or makes the file. A last line without its newline is dropped, and so is every line for which `keep` is false
@@ -91,8 +95,16 @@ class LineWriter {
   void write(std::string_view line);  // without the newline, which must not occur in it
   void sync();
 
+  // What befell the lines that were written, by others: "was removed", "was replaced", "was shortened". Empty: nothing,
+  // or the system does not say.
+  std::string loss() const;
+  void reopen();  // goes on in the file that lies at the path, which is made where there is none
+
  private:
+  void open();
+
   std::string path_;
+  std::int64_t size_ = 0;  // with all that was written
   int descriptor_ = -1;
 };
 

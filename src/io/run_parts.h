@@ -15,6 +15,7 @@ inline constexpr const char* kDecodedFolder = "cache";
 inline constexpr const char* kRunParts[] = {kConfigFile,   kLogFile,     kCheckpointFolder, kBestLink,
                                             kSampleFolder, kEventFolder, kDecodedFolder};
 inline constexpr const char* kPartial = ".partial";  // ends the name of what is being written or removed
+inline constexpr const char* kDamaged = ".damaged";  // ends the name of a checkpoint that was set aside
 
 // Whether a name is one that `file` has while it is written: FILE.partial, FILE.PID-COUNT.partial.
 bool is_partial(const std::string& name, const std::string& file);

@@ -53,7 +53,7 @@ void fail_system(std::string_view action, const std::string& path) {
 bool is_there(const std::string& path, std::string_view action) {
   struct stat status = {};
   if (uninterrupted([&] { return ::stat(path.c_str(), &status); }) == 0) return true;
-  if (errno != ENOENT && errno != ENOTDIR) fail_system(action, path);
+  if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) fail_system(action, path);
   return false;
 }
 

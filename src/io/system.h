@@ -59,8 +59,8 @@ bool lies_at(const Descriptor& directory, const std::string& path);
 // action: what was tried, "open", "write", ...: `cannot open "data.txt": No such file or directory`.
 [[noreturn]] void fail_system(std::string_view action, const std::string& path);
 
-// Whether something is there, links followed. Error as fail_system where the system does not say; action: what is
-// about to be done.
+// Whether something is there, links followed; a loop of them leads nowhere. Error as fail_system where the system does
+// not say; action: what is about to be done.
 bool is_there(const std::string& path, std::string_view action = "read");
 
 // Names of what a folder holds, in no order. Errors: as fail_system.

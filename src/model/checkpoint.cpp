@@ -136,7 +136,7 @@ ParameterTable table_for(const SafetensorsFile& file, const ModelConfig& model) 
 // The folder of a checkpoint in a run says its step: one that was renamed or copied over another would count as that.
 void check_name(const std::string& model_path, std::int64_t step) {
   const std::filesystem::path folder = std::filesystem::path(model_path).parent_path();
-  const std::optional<std::int64_t> named = parse_step(folder.filename().string());
+  const std::optional<std::int64_t> named = step_of_name(folder.filename().string());
   if (!named || *named == step || folder.parent_path().filename() != kCheckpointFolder) return;
   throw_corrupt_checkpoint(model_path, fmt::format("is of step {}, its folder says {}; give it its name back, {}", step,
                                                    *named, checkpoint_name(step)));

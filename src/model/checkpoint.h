@@ -28,7 +28,9 @@ inline constexpr const char* kModelHash = "model_sha256";               // in a 
 
 // "000001000": a checkpoint directory's name; names sort as their steps do.
 std::string checkpoint_name(std::int64_t step);
-// The step that a name, or what a user says, stands for: digits only; nothing otherwise.
+// The step of a name that checkpoint_name gives: what has another name, "31" or "2024", is somebody else's, and none.
+std::optional<std::int64_t> step_of_name(const std::string& name);
+// The step that a text, or what a user says, stands for: digits only; nothing otherwise.
 std::optional<std::int64_t> parse_step(const std::string& text);
 
 // A model in a backend's memory, ready to compute.

@@ -33,7 +33,7 @@ std::vector<Saved> saved_checkpoints(const fs::path& run) {
   for (int tries = 0; saved.empty() && removed && tries < kMostTries; ++tries) {
     removed = false;
     for (const std::string& name : names_in(folder.string())) {
-      const std::optional<std::int64_t> step = parse_step(name);
+      const std::optional<std::int64_t> step = step_of_name(name);
       const fs::path model = folder / name / kModelFile;
       if (!step) continue;
       if (is_there(model.string())) saved.push_back({*step, model});
@@ -80,7 +80,7 @@ struct Best {
 Best find_best(const fs::path& run, const std::vector<Saved>& saved) {
   std::error_code error;
   const fs::path target = fs::read_symlink(run / kBestLink, error);
-  const std::optional<std::int64_t> linked = parse_step(target.filename().string());
+  const std::optional<std::int64_t> linked = step_of_name(target.filename().string());
   const fs::path best = target.empty() ? run / kBestLink : target.is_absolute() ? target : run / target;
   const bool leads = fs::is_regular_file(best / kModelFile, error);
   // The link is made when its checkpoint is there: one that names a later step than all that are knows of one that
@@ -130,6 +130,11 @@ std::optional<std::int64_t> parse_step(const std::string& text) {
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), step);
   if (text.empty() || error != std::errc() || stop != text.data() + text.size() || step < 0) return std::nullopt;
   return step;
+}
+
+std::optional<std::int64_t> step_of_name(const std::string& name) {
+  const std::optional<std::int64_t> step = parse_step(name);
+  return step && checkpoint_name(*step) == name ? step : std::nullopt;
 }
 
 std::string other_checkpoints_words(const std::string& model_path) {

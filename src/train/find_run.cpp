@@ -27,7 +27,7 @@ bool holds_checkpoint(const fs::path& run) {
   std::error_code none;
   if (!fs::is_directory(folder, none)) return false;
   for (const std::string& name : names_in(folder))
-    if (parse_step(name) && is_there(folder + "/" + name + "/" + kModelFile)) return true;
+    if (step_of_name(name) && is_there(folder + "/" + name + "/" + kModelFile)) return true;
   return false;
 }
 

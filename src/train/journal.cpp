@@ -4,12 +4,14 @@
 #include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
 
 #include "io/system.h"
 #include "longstride/device.h"
 #include "longstride/error.h"
 #include "model/config_fields.h"
+#include "train/log_lines.h"
 
 namespace longstride {
 
@@ -31,19 +33,12 @@ nlohmann::ordered_json event_of(std::int64_t step, const std::string& name) {
 
 }  // namespace
 
-bool is_known(std::string_view line, const Progress& before) {
-  const auto json = nlohmann::json::parse(line, nullptr, false);
-  const auto step = json.is_object() ? json.find("step") : json.end();
-  if (!json.is_object() || step == json.end() || !step->is_number_integer()) return false;
-  const std::int64_t known = json.contains("valid_bits") ? before.validated_step
-                             : json.contains("sample")   ? before.sampled_step
-                                                         : before.step;
-  return step->get<std::int64_t>() <= known;
-}
-
-Journal::Journal(const RunDirectory& run, const Progress* before, Noted noted)
-    : lines_(run.log_path(), [before](std::string_view line) { return before != nullptr && is_known(line, *before); }),
-      noted_(std::move(noted)) {
+Journal::Journal(const RunDirectory& run, const Progress* before, Noted noted) : run_(run), noted_(std::move(noted)) {
+  std::optional<KeptLines> kept;
+  if (before != nullptr) kept.emplace(*before);
+  lines_.emplace(run.log_path(), [&](std::string_view line) { return kept && kept->keep(line); });
+  if (kept)
+    for (const std::string& problem : kept->problems()) noted_(problem);
   try {
     // From this step on earlier files are forgotten, also those of a start that left no checkpoint; not before it.
     const std::int64_t first_step = before != nullptr ? before->step + 1 : 1;
@@ -61,6 +56,18 @@ bool Journal::says_finished(const RunDirectory& run, std::int64_t step) {
   std::string line = event_of(step, kFinished).dump();
   line.push_back('\n');
   return InputFile(run.log_path()).text().find(line) != std::string::npos;
+}
+
+// Others may remove or empty the file while it is written (a program that keeps logs small does): what follows lands in
+// one that is there.
+void Journal::write(const std::string& line) {
+  if (const std::string loss = lines_->loss(); !loss.empty()) {
+    run_.require_place();
+    lines_->reopen();
+    noted_("log.jsonl " + loss + " while the run was trained: what it lost is missing there; new lines go into \"" +
+           run_.log_path() + "\"");
+  }
+  lines_->write(line);
 }
 
 void Journal::show(const std::function<void(Events&)>& write) {
@@ -88,7 +95,7 @@ void Journal::step(const StepReport& r) {
                                  {"memory_bytes", r.memory_bytes}};
   if (r.skipped) line["skipped"] = true;
   if (r.skipped) line["not_finite"] = r.not_finite;
-  lines_.write(line.dump());
+  write(line.dump());
   show([&](Events& events) {
     events.train.scalar(kBitsTag, r.step, r.loss_bits);
     events.train.scalar("optimiser/learning_rate", r.step, r.learning_rate);
@@ -106,12 +113,12 @@ void Journal::validation(std::int64_t step, double bits, double standard_error, 
       {"standard_error", standard_error < 0 ? nlohmann::ordered_json() : number(standard_error)},
       {"min_context", min_context},
       {"tokens_scored", tokens_scored}};
-  lines_.write(line.dump());
+  write(line.dump());
   show([&](Events& events) { events.valid.scalar(kBitsTag, step, bits); });
 }
 
 void Journal::sample(std::int64_t step, const std::string& name, const MadeSample& sample) {
-  lines_.write(nlohmann::ordered_json{{"step", step}, {"sample", name}}.dump());
+  write(nlohmann::ordered_json{{"step", step}, {"sample", name}}.dump());
   show([&](Events& events) {
     if (const auto* image = std::get_if<Image>(&sample)) events.whole.image("sample", step, *image);
     if (const auto* sound = std::get_if<Sound>(&sample)) events.whole.audio("sample", step, *sound);
@@ -140,7 +147,7 @@ void Journal::event(std::int64_t step, const std::string& name, const std::optio
     Origin::fields(*origin, [&](const char* key, const std::string& text) { line[key] = text; });
     line["processor"] = machine_info().processor;
   }
-  lines_.write(line.dump());
+  write(line.dump());
 }
 
 }  // namespace longstride

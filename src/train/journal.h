@@ -5,7 +5,6 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "io/file.h"
 #include "io/tensorboard.h"
@@ -18,15 +17,11 @@
 
 namespace longstride {
 
-// Whether a line of log.jsonl tells of something that is a part of the run as it stood then: what a run that goes on
-// from there keeps of its log.
-bool is_known(std::string_view line, const Progress& before);
-
 class Journal {
  public:
-  // before: where the run stood as this session began; lines that it does not know of, which a crash left, are dropped.
-  // Null: all lines. TensorBoard's files are a convenience: where they cannot be written, `noted` hears of it, and the
-  // log goes on without them.
+  // run: outlives this. before: where the run stood as this session began; lines that it does not know of, which a
+  // crash left, are dropped, and `noted` hears what else is wrong with them. Null: all lines are. TensorBoard's files
+  // are a convenience: where they cannot be written, `noted` hears of it, and the log goes on without them.
   Journal(const RunDirectory& run, const Progress* before, Noted noted);
 
   // Whether the log says that the run ended with this step.
@@ -39,16 +34,18 @@ class Journal {
   void configuration(std::int64_t step, const Config& config);  // for TensorBoard: the run has it in a file
   // started, resumed, interrupted, finished; origin: of what computes from now on.
   void event(std::int64_t step, const std::string& name, const std::optional<Origin>& origin = {});
-  void sync() { lines_.sync(); }
+  void sync() { lines_->sync(); }
 
  private:
   // TensorBoard takes each folder for a run, and shows what has one tag in several of them in one chart.
   struct Events {
     EventWriter whole, train, valid;
   };
+  void write(const std::string& line);
   void show(const std::function<void(Events&)>& write);
 
-  LineWriter lines_;
+  const RunDirectory& run_;
+  std::optional<LineWriter> lines_;
   std::optional<Events> events_;  // nothing where they could not be written
   Noted noted_;
 };

@@ -13,14 +13,13 @@
 #include "longstride/error.h"
 #include "model/checkpoint.h"
 #include "train/find_run.h"
+#include "train/whole_run.h"
 
 namespace longstride {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr const char* kDamaged = ".damaged";  // ends the name of a checkpoint that was set aside
 
 [[noreturn]] void refuse(const std::string& path, const std::error_code& error) {
   throw Error(ErrorKind::exhausted, "train: cannot write in \"" + path + "\": " + error.message());
@@ -51,8 +50,8 @@ std::vector<fs::path> entries(const fs::path& folder) {
 // Whether an entry of the folder `part` of a run is what a killed process left there.
 bool is_leftover(const std::string& part, const std::string& name) {
   const std::string stem = name.substr(0, name.find('.'));
-  if (part == kCheckpointFolder) return parse_step(stem) && name == stem + kPartial;
-  return part == kSampleFolder && parse_step(stem) && name.ends_with(kPartial);
+  if (part == kCheckpointFolder) return step_of_name(stem) && name == stem + kPartial;
+  return part == kSampleFolder && step_of_name(stem) && name.ends_with(kPartial);
 }
 
 std::vector<fs::path> leftovers(const std::string& run) {
@@ -70,7 +69,7 @@ std::vector<fs::path> leftovers(const std::string& run) {
   for (const std::string part : {kCheckpointFolder, kSampleFolder})
     add(fs::path(run) / part, [&](const std::string& name) { return is_leftover(part, name); });
   for (const fs::path& checkpoint : entries(fs::path(run) / kCheckpointFolder))
-    if (parse_step(checkpoint.filename().string())) add(checkpoint, of_files({kModelFile, kTrainingStateFile}));
+    if (step_of_name(checkpoint.filename().string())) add(checkpoint, of_files({kModelFile, kTrainingStateFile}));
   return found;
 }
 
@@ -85,6 +84,32 @@ bool is_of_interrupted_start(const fs::path& entry) {
   const std::vector<fs::path> below = entries(entry);
   return std::all_of(below.begin(), below.end(),
                      [&](const fs::path& path) { return is_leftover(name, path.filename().string()); });
+}
+
+// Whether this text is that of the link to the best checkpoint.
+bool is_best_target(const fs::path& target) {
+  return step_of_name(target.filename().string()) && target.parent_path().filename() == kCheckpointFolder;
+}
+
+// Whether `best` of a run is the run's own: nothing yet, its link, or what a copy of the run has in the link's place.
+bool is_own_best(const std::string& link) {
+  constexpr std::uintmax_t kMostText = 256;
+  std::error_code none;
+  const fs::file_status status = fs::symlink_status(link, none);
+  if (fs::is_symlink(status)) {
+    const fs::path target = fs::read_symlink(link, none);
+    return none || is_best_target(target);
+  }
+  if (fs::is_directory(status)) return fs::exists(link + "/" + kModelFile, none);
+  if (!fs::is_regular_file(status)) return !fs::exists(status);
+  if (fs::file_size(link, none) > kMostText) return false;
+  try {
+    std::string text = InputFile(link).text();
+    text.erase(text.find_last_not_of('\n') + 1);
+    return is_best_target(text);
+  } catch (const Error&) {
+    return false;  // it is not known whose it is
+  }
 }
 
 void remove(const std::string& run, const std::string& name) {
@@ -103,8 +128,8 @@ void remove_run(const std::string& run) {
     fs::rename(checkpoints, checkpoints + kPartial, error);
   if (error) refuse(run, error);
   sync_directory(run);
-  for (const std::string name : {kBestLink, kCheckpointFolder, kSampleFolder, kEventFolder, kLogFile})
-    remove(run, name);
+  if (is_own_best(run + "/" + kBestLink)) remove(run, kBestLink);
+  for (const std::string name : {kCheckpointFolder, kSampleFolder, kEventFolder, kLogFile}) remove(run, name);
   remove(run, std::string(kCheckpointFolder) + kPartial);
 }
 
@@ -192,6 +217,8 @@ RunDirectory RunDirectory::open(const std::string& path) {
                 "--resume: \"" + path + "\" holds no run (no config.json); start one without --resume");
   run.lock_ = lock_directory(path);
   run.require_lock();
+  require_run_parts(path);
+  if (run.named_checkpoints().empty()) require_none_lost(path);
   run.remove_leftovers();
   make_directory(path + "/" + kSampleFolder);
   make_directory(path + "/" + kEventFolder);
@@ -224,7 +251,7 @@ Config RunDirectory::config() const { return read_config({InputFile(config_path(
 std::vector<std::int64_t> RunDirectory::named_checkpoints() const {
   std::vector<std::int64_t> steps;
   for (const fs::path& entry : entries(fs::path(path_) / kCheckpointFolder)) {
-    if (const std::optional<std::int64_t> step = parse_step(entry.filename().string())) steps.push_back(*step);
+    if (const std::optional<std::int64_t> step = step_of_name(entry.filename().string())) steps.push_back(*step);
   }
   std::sort(steps.begin(), steps.end());
   return steps;
@@ -267,6 +294,7 @@ std::string RunDirectory::set_best(std::int64_t step) {
   const fs::path target = fs::path(kCheckpointFolder) / checkpoint_name(step);
   std::error_code none;
   if (fs::read_symlink(link, none) == target) return "";
+  if (!is_own_best(link)) return "\"" + link + "\" is none of the run's and stays";
   const bool is_copy = has_best_folder();
   if (is_copy) fs::rename(link, copy, none);
   std::string problem;
@@ -288,7 +316,7 @@ bool RunDirectory::has_best_folder() const {
 void RunDirectory::unset_best() {
   std::error_code none;
   const fs::path link = path_ + "/" + kBestLink;
-  if (fs::is_symlink(link, none)) fs::remove(link, none);
+  if (is_best_target(fs::read_symlink(link, none))) fs::remove(link, none);
 }
 
 void RunDirectory::rotate(std::int64_t keep, std::int64_t best_step) {

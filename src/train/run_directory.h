@@ -35,7 +35,8 @@ class RunDirectory {
   void begin(const Config& config);  // makes an empty run with its config.json
 
   // One that is there, without what killed processes left: it has a config.json, or checkpoints that know what was in
-  // it. Errors: invalid_argument where there is none or another process trains it.
+  // it. Errors: invalid_argument where there is none, another process trains it, or a part of it is no part of a run
+  // (train/whole_run.h); corrupt_data where it has lost its checkpoints. Then nothing was changed.
   static RunDirectory open(const std::string& path);
 
   // Throws where the folder has been removed or renamed meanwhile, or another one lies in its place: what was written
@@ -49,7 +50,7 @@ class RunDirectory {
   std::string log_path() const { return path_ + "/" + kLogFile; }
   std::string tensorboard_path() const { return path_ + "/" + kEventFolder; }
 
-  // Steps of the checkpoints, ascending: all that have their name, and those that have a model in them.
+  // Steps of the checkpoints, ascending: all that have a name of ours, and those that have a model in them.
   std::vector<std::int64_t> named_checkpoints() const;
   std::vector<std::int64_t> checkpoints() const;
   std::string checkpoint_path(std::int64_t step) const { return checkpoint_of(path_, step); }
@@ -61,8 +62,8 @@ class RunDirectory {
   void rotate(std::int64_t keep, std::int64_t best_step);
 
   // The link is a convenience: the state of the newest checkpoint says which one is the best. Returns why it could not
-  // be made; empty where it could. A folder in its place, as copies of a run have it, is replaced where it holds a
-  // model.
+  // be made; empty where it could. What copies of a run have in its place is replaced: a folder that holds a model, a
+  // file of the link's text. Anything else there is somebody's, and stays.
   std::string set_best(std::int64_t step);
   bool has_best_folder() const;  // with a model, in place of the link
   void unset_best();             // removes the link

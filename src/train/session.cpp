@@ -133,12 +133,14 @@ void Session::step() {
 }
 
 // Data that cannot be read any more end the run, and not what it has learned: weights change only after a step's
-// windows were read. Where there are several processes the others know of nothing: the last checkpoint stands.
+// windows were read. So does what others put in the log's place, which is met once the step is done. Where there are
+// several processes the others know of nothing: the last checkpoint stands.
 void Session::step_or_save() {
   try {
     step();
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::corrupt_data && progress_.step > 0 && alone()) save();
+    const bool of_files = error.kind() == ErrorKind::corrupt_data || error.kind() == ErrorKind::invalid_argument;
+    if (of_files && progress_.step > 0 && alone()) save();
     throw;
   }
 }
@@ -181,6 +183,7 @@ void Session::go_on(TrainResult& result) {
   }
   result.interrupted = !done() || (stopped() && (!is_complete() || result.test_bits < 0));
   save();
+  result.data_change = changed_data();
   if (journal_) {
     journal_->event(progress_.step, result.interrupted ? "interrupted" : "finished");
     journal_->sync();

@@ -94,6 +94,7 @@ class Session {
   double final_seconds() const;  // for each of what is done at the end
   bool is_complete() const;      // validated and sampled at its last step
   void test(TrainResult& result);
+  std::string changed_data() const;  // what in them, in words, and says so
   void note(const std::string& sentence) const;
 
   Backend& backend_;

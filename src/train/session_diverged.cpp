@@ -55,6 +55,7 @@ void Session::end_diverged(const std::string& what) {
     journal_->event(progress_.step, "diverged");
     journal_->sync();
   }
+  changed_data();
   const std::string last = shared_text(world_, newest_sound());
   throw Error(ErrorKind::diverged,
               fmt::format("train: {}; {}; a lower training.learning_rate, a training.clip above 0 or a longer "

@@ -148,11 +148,18 @@ double Session::final_seconds() const { return std::max(kFinalSeconds, kFinalSha
 void Session::finish() {
   save();  // first, so that whatever follows can be interrupted
   if (!saved_) end_unsound();
-  if (is_first() && data_.mark() != progress_.data)
-    note("the data changed while they were trained on: what was learned is not of the data that the run is known by");
   if (progress_.validated_step != progress_.step) validate(tokens_in(final_seconds()));
   if (progress_.sampled_step != progress_.step) make_sample(final_seconds());
   save();
+}
+
+std::string Session::changed_data() const {
+  if (!is_first()) return "";
+  const std::string change = data_.change_since(progress_.data);
+  if (!change.empty())
+    note("the data changed while they were trained on: " + change +
+         "; what was learned may be of both, and --resume goes on with them only as they were");
+  return change;
 }
 
 bool Session::is_complete() const {

@@ -238,10 +238,12 @@ TEST_F(Run, ReadsNoPipesAndGoesPastWhatIsNoCheckpoint) {
   fs::remove(run.config_path());
   ASSERT_EQ(::mkfifo(run.config_path().c_str(), 0600), 0);
   ASSERT_EQ(::mkfifo(run.log_path().c_str(), 0600), 0);
-  const std::string words = "\" is neither a file nor a directory; copy what it gives into a file first";
+  const std::string words = "\" is neither a file nor a directory; copy what it gives into a file first",
+                    log_words =
+                        "\" is a pipe or a device and must be a plain file; put one in its place, or move it away";
   EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { run.config(); }), "\"" + run.config_path() + words);
   EXPECT_EQ(error_words(ErrorKind::invalid_argument, [&] { const LineWriter lines(run.log_path()); }),
-            "\"" + run.log_path() + words);
+            "\"" + run.log_path() + log_words);
 }
 
 TEST_F(Run, IsOpenedWithoutWhatKilledProcessesLeft) {

@@ -2,22 +2,26 @@
 #include "io/file.h"
 
 #include "fuzz/harness.h"
-#include "train/journal.h"
+#include "train/log_lines.h"
 
 namespace longstride::fuzz {
 namespace {
 
 void keep_lines(Input bytes) {
   const std::string path = as_file(bytes, "log.jsonl");
-  const auto keep = [](std::string_view line) {
-    Progress before;
-    before.step = before.validated_step = before.sampled_step = 100;
-    return is_known(line, before);
+  Progress before;
+  before.step = before.validated_step = before.sampled_step = 100;
+  const auto keep_known = [&] {
+    KeptLines known(before);
+    {
+      const LineWriter log(path, [&](std::string_view line) { return known.keep(line); });
+    }
+    return known.problems();
   };
-  { const LineWriter log(path, keep); }
+  keep_known();
   const std::string kept = read_text(path);
   require(kept.size() <= bytes.size() && (kept.empty() || kept.back() == '\n'), "a log keeps whole lines");
-  { const LineWriter log(path, keep); }
+  keep_known();
   require(read_text(path) == kept, "what was kept once is kept again");
 }
 
