@@ -79,11 +79,13 @@ void take_modes(const std::string& place, const std::string& aside) {
 
 }  // namespace
 
-// Another one may take folders away that were there when they were looked for: then all is looked for again.
+// Another one may take folders away that were there when they were looked for, or were in the way of being made: then
+// all is looked for again.
 NewFolder::NewFolder(const std::string& folder) {
   constexpr int kMostTries = 100;
   std::error_code code = make(folder);
-  for (int tries = 1; code == std::errc::no_such_file_or_directory && tries < kMostTries; ++tries) code = make(folder);
+  const auto went = [&] { return code == std::errc::no_such_file_or_directory || code == std::errc::file_exists; };
+  for (int tries = 1; went() && tries < kMostTries; ++tries) code = make(folder);
   if (code == std::errc::no_such_file_or_directory)  // though those above it were made
     throw Error(ErrorKind::exhausted, fmt::format("cannot make the folder \"{}\": its file system takes none", folder));
   if (code) fail_filesystem("make the folder", folder, code);

@@ -39,11 +39,16 @@ std::unique_ptr<NewFolder> make_folder(const std::string& path) {
   }
 }
 
+// None of a folder that is not there, also where it goes meanwhile.
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code none;
   if (!fs::is_directory(folder, none)) return found;
-  for (const std::string& name : names_in(folder.string())) found.push_back(folder / name);
+  try {
+    for (const std::string& name : names_in(folder.string())) found.push_back(folder / name);
+  } catch (const Error&) {
+    if (is_there(folder.string())) throw;
+  }
   return found;
 }
 
@@ -148,19 +153,22 @@ void check_place(const std::string& path, bool overwrite) {
                 "--out: \"" + path + "\" belongs to the run \"" + owner + "\"; name another folder");
   if (!is_there(path, "write")) return;
   std::error_code error;
-  const bool folder = fs::is_directory(path, error);
-  if (error) refuse(path, error);
-  if (!folder)
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status)) {
+    if (fs::status_known(status)) return;  // it went meanwhile
+    refuse(path, error);
+  }
+  if (!fs::is_directory(status))
     throw Error(ErrorKind::invalid_argument, "--out: \"" + path + "\" is a file; name a folder that is new or empty");
-  const bool run = holds_run(path);
-  if (run && !overwrite)
+  const std::vector<fs::path> all = entries(path);  // first: a run that begins now makes them
+  if (holds_run(path)) {
+    if (overwrite) return;
     throw Error(ErrorKind::invalid_argument,
                 "--out: \"" + path + "\" holds a run already; --resume goes on with it, --overwrite replaces it");
-  for (const fs::path& entry : run || is_being_replaced(path) ? std::vector<fs::path>() : entries(path)) {
-    if (is_of_interrupted_start(entry)) continue;
+  }
+  if (!is_being_replaced(path) && !std::all_of(all.begin(), all.end(), is_of_interrupted_start))
     throw Error(ErrorKind::invalid_argument,
                 "--out: \"" + path + "\" holds other files; name a folder that is new or empty");
-  }
 }
 
 }  // namespace

@@ -186,7 +186,7 @@ TEST_F(Commands, PrintNothingBesideTheObjectOfJson) {
     words.push_back(place);
     return words;
   };
-  for (const std::string place : {std::string("/dev/stdout"), std::string("/dev/fd/1"), std::string("/proc/self/fd/1"),
+  for (const std::string& place : {std::string("/dev/stdout"), std::string("/dev/fd/1"), std::string("/proc/self/fd/1"),
                                   path("link"), path("out")})
     for (const auto& words : {sample, page, bytes, window})
       EXPECT_NE(refused(with(words, place)).find(": one of them can be on standard output; name another file\n"),
