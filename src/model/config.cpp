@@ -53,12 +53,6 @@ void collect(const json& object, const std::string& prefix, const std::string& s
   }
 }
 
-// Puts a layer over what is there. Steps alone end the run: they put aside minutes of the layers below.
-void put_over(const Settings& layer, Settings& settings) {
-  if (layer.contains("training.steps") && !layer.contains("training.minutes")) settings.erase("training.minutes");
-  for (const auto& [key, setting] : layer) settings[key] = setting;
-}
-
 // "model.width=256" as an object of objects.
 json parse_assignment(const std::string& assignment, const std::string& source) {
   const std::size_t sign = assignment.find('=');
@@ -94,6 +88,19 @@ void store(const Settings& settings, Config& config) {
       throw_invalid(fmt::format("{}{} (from {})", words.starts_with(key) ? "" : key + ": ", words, setting.source));
     }
   }
+}
+
+// Values that others hide are looked at too.
+void require_types(const Settings& settings) {
+  Config unused;
+  store(settings, unused);
+}
+
+// Puts a layer over what is there. Steps alone end the run: they put aside minutes of the layers below.
+void put_over(const Settings& layer, Settings& settings) {
+  require_types(layer);
+  if (layer.contains("training.steps") && !layer.contains("training.minutes")) settings.erase("training.minutes");
+  for (const auto& [key, setting] : layer) settings[key] = setting;
 }
 
 // Where the values came from whose keys a sentence names: " (model.heads from --set, model.width by default)". Empty
@@ -174,6 +181,7 @@ Config read_config(const std::vector<std::string>& texts, const std::vector<std:
   for (std::size_t i = 0; i < assignments.size(); ++i) {
     const std::string source = i < assigned_by.size() ? assigned_by[i] : "--set";
     collect(parse_assignment(assignments[i], source), "", source, assigned);
+    require_types(assigned);
   }
   put_over(assigned, settings);
   Config config;

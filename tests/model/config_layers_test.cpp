@@ -93,5 +93,16 @@ TEST(ConfigLayers, ASectionThatIsSpeltWronglyIsNamedWhole) {
   EXPECT_EQ(words(R"({"steps": 1})"), nearest("steps", "training.steps"));
 }
 
+TEST(ConfigLayers, ValuesThatOthersHideAreLookedAtToo) {
+  const auto words_of = [](const std::vector<std::string>& texts, const std::vector<std::string>& assignments) {
+    return error_words(ErrorKind::invalid_argument, [&] { read_config(texts, {"run.json"}, assignments); });
+  };
+  const std::string in_file = words_of({R"({"training": {"steps": true}})"}, {"training.steps=2"});
+  EXPECT_TRUE(in_file.starts_with("training.steps: needs ") && in_file.ends_with("got true (from run.json)"))
+      << in_file;
+  const std::string earlier = words_of({}, {"model.width=wide", "model.width=8"});
+  EXPECT_TRUE(earlier.ends_with("got \"wide\" (from --set)")) << earlier;
+}
+
 }  // namespace
 }  // namespace longstride
