@@ -104,7 +104,9 @@ TEST_F(Terminal, IsLeftWithNoOpenLineByAChatThatEnds) {
     const pid_t process = start({"chat", path("run")}, "", input_);
     EXPECT_TRUE(comes([&] { return shows("> "); })) << text;
     if (by_signal) ::kill(process, SIGINT);
-    if (!by_signal) EXPECT_EQ(::write(master, "\x04", 1), 1);  // Ctrl-D
+    if (!by_signal) {
+      EXPECT_EQ(::write(master, "\x04", 1), 1);  // Ctrl-D
+    }
     EXPECT_EQ(finish(process).status, by_signal ? 130 : 0);
     EXPECT_TRUE(comes([&] { return shows("> \r\n"); })) << text;
   }
