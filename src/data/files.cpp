@@ -20,6 +20,7 @@
 #include "data/foreign.h"
 #include "data/own_files.h"
 #include "data/picture_files.h"
+#include "io/run_parts.h"
 #include "io/system.h"
 #include "io/waits.h"
 #include "longstride/error.h"
@@ -28,15 +29,12 @@ namespace longstride {
 namespace {
 
 namespace fs = std::filesystem;
-using Identity = FileIdentity;
-
-std::optional<Identity> identity(const fs::path& path) { return file_identity(path.string()); }
 
 constexpr const char* kTakesWords = "takes the words of this program";
 
 bool is_run(const fs::path& folder) {
   std::error_code none;
-  return fs::is_regular_file(folder / "config.json", none) && fs::is_directory(folder / "checkpoints", none);
+  return fs::is_regular_file(folder / kConfigFile, none) && fs::is_directory(folder / kCheckpointFolder, none);
 }
 
 // What this user may not read: an error, or left out where that was asked for.
@@ -73,15 +71,20 @@ class Refusals {
 
 class Walk {
  public:
-  Walk(const Outputs& outputs, Refusals& refusals, FileList& all)
-      : run_path_(outputs.run), run_(identity(outputs.run)), of_run_(outputs.run), refusals_(refusals), all_(all) {
+  Walk(const Outputs& outputs, const std::set<FileIdentity>& words, Refusals& refusals, FileList& all)
+      : run_path_(outputs.run),
+        run_(file_identity(outputs.run)),
+        of_run_(outputs.run),
+        words_(words),
+        refusals_(refusals),
+        all_(all) {
     for (const std::string& cache : outputs.caches)
-      if (const std::optional<Identity> found = identity(cache)) caches_.insert(*found);
+      if (const std::optional<FileIdentity> found = file_identity(cache)) caches_.insert(*found);
   }
 
   // Adds what counts as data below a folder.
   void list(const fs::path& folder, std::vector<std::string>& files) {
-    const std::optional<Identity> found = identity(folder);
+    const std::optional<FileIdentity> found = file_identity(folder.string());
     if (!found) fail_system("read", folder.string());
     if (found == run_ || above_.contains(*found)) return;
     if (::faccessat(AT_FDCWD, folder.c_str(), R_OK, AT_EACCESS) != 0 && errno == EACCES)
@@ -113,8 +116,9 @@ class Walk {
   // Whether an entry is left out because the run or this program writes it, which is noted.
   bool is_written(const fs::path& path) {
     std::error_code none;
-    const std::optional<Identity> found = identity(path);
-    const bool leads_there = fs::is_symlink(fs::symlink_status(path, none)) && of_run_.has_path(path.string());
+    const std::optional<FileIdentity> found = file_identity(path.string());
+    const bool leads_there =
+        !run_path_.empty() && fs::is_symlink(fs::symlink_status(path, none)) && of_run_.has_path(path.string());
     const bool of_run = leads_there || (found && of_run_.has(*found));
     if (of_run && !leads_there && fs::is_regular_file(fs::status(path, none)))
       throw_invalid(
@@ -122,21 +126,22 @@ class Walk {
                       "or name another --out",
                       path.string(), run_path_));
     if (of_run) all_.written.push_back({path.string(), "is written by the run itself"});
-    const bool words = !of_run && found && takes_words(*found);
+    const bool words = !of_run && found && words_.contains(*found);
     if (words) all_.written.push_back({path.string(), kTakesWords});
     return of_run || words;
   }
 
   void enter(const fs::path& folder, std::vector<std::string>& files) {
     if (!is_run(folder)) return list(folder, files);
-    if (identity(folder) != run_) all_.runs.push_back(folder.string());
+    if (file_identity(folder.string()) != run_) all_.runs.push_back(folder.string());
   }
 
   std::string run_path_;  // as it was named
-  std::optional<Identity> run_;
+  std::optional<FileIdentity> run_;
   FilesOfRun of_run_;
-  std::set<Identity> caches_;
-  std::set<Identity> above_;  // the folders that lead here; a link back to one of them would go round for ever
+  const std::set<FileIdentity>& words_;  // files that take the words of this program
+  std::set<FileIdentity> caches_;
+  std::set<FileIdentity> above_;  // the folders that lead here; a link back to one of them would go round for ever
   Refusals& refusals_;
   FileList& all_;
 };
@@ -144,9 +149,9 @@ class Walk {
 // Copies of a file are other files; links to it, and folders that were named beside what is in them, are not.
 std::vector<std::pair<std::string, std::string>> named_again(const std::vector<std::string>& files) {
   std::vector<std::pair<std::string, std::string>> again;
-  std::map<Identity, std::string> known;
+  std::map<FileIdentity, std::string> known;
   for (const std::string& path : files) {
-    const std::optional<Identity> found = identity(path);
+    const std::optional<FileIdentity> found = file_identity(path);
     if (!found) continue;
     const auto [first, is_new] = known.try_emplace(*found, path);
     if (!is_new) again.emplace_back(path, first->second);
@@ -159,6 +164,8 @@ std::vector<std::pair<std::string, std::string>> named_again(const std::vector<s
 FileList list_files(const std::vector<std::string>& paths, const Outputs& outputs, Unreadable unreadable) {
   FileList all;
   Refusals refusals(unreadable, all.refused);
+  const std::set<FileIdentity> words = files_of_words();
+  std::optional<Walk> walk;  // of all folders: it looks through the run's own
   for (const std::string& path : paths) {
     require_open_input(path);
     struct stat status = {};
@@ -167,22 +174,23 @@ FileList list_files(const std::vector<std::string>& paths, const Outputs& output
       continue;
     }
     if (!S_ISDIR(status.st_mode)) {
-      if (takes_words({status.st_dev, status.st_ino}))
+      if (words.contains({status.st_dev, status.st_ino}))
         throw_invalid(fmt::format("data.paths: \"{}\" {} itself; name other data", path, kTakesWords));
       all.files.push_back(path);
       continue;
     }
-    if (is_run(path) && identity(path) != identity(outputs.run))
+    if (is_run(path) && file_identity(path) != file_identity(outputs.run))
       throw_invalid(
           fmt::format("data.paths: \"{}\" is a run, whose files are no data; where it is meant as RUN, put it "
                       "before --data",
                       path));
-    if (outputs.run != "" && identity(path) == identity(outputs.run))
+    if (outputs.run != "" && file_identity(path) == file_identity(outputs.run))
       throw_invalid(fmt::format(
           "data.paths: \"{}\" is the folder that is trained into, whose files are no data; name another --out", path));
     std::vector<std::string> below;
     const std::size_t before = all.refused.size();
-    Walk(outputs, refusals, all).list(path, below);
+    if (!walk) walk.emplace(outputs, words, refusals, all);
+    walk->list(path, below);
     if (below.empty() && all.refused.size() == before) {
       throw Error(ErrorKind::invalid_argument,
                   fmt::format("\"{}\": the folder holds no files (hidden ones and those of runs do not count)", path));

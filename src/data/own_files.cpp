@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <system_error>
 
@@ -56,13 +55,13 @@ std::string without_links(const std::string& path) {
   return "";
 }
 
-bool takes_words(const FileIdentity& file) {
-  const int descriptors[] = {STDOUT_FILENO, STDERR_FILENO};
-  return std::any_of(std::begin(descriptors), std::end(descriptors), [&](int descriptor) {
+std::set<FileIdentity> files_of_words() {
+  std::set<FileIdentity> files;
+  for (const int descriptor : {STDOUT_FILENO, STDERR_FILENO}) {
     struct stat status = {};
-    return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) &&
-           file == FileIdentity(status.st_dev, status.st_ino);
-  });
+    if (::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) files.emplace(status.st_dev, status.st_ino);
+  }
+  return files;
 }
 
 FilesOfRun::FilesOfRun(const std::string& run) : run_(run.empty() ? "" : without_links(run)) {
@@ -71,9 +70,12 @@ FilesOfRun::FilesOfRun(const std::string& run) : run_(run.empty() ? "" : without
 }
 
 bool FilesOfRun::has_path(const std::string& path) const {
-  if (run_.empty()) return false;
-  const fs::path within = fs::path(without_links(path)).lexically_relative(run_);
-  return !within.empty() && is_run_part(within.begin()->string());
+  return !run_.empty() && is_in_run_part(without_links(path), run_);
+}
+
+bool FilesOfRun::has_either(const std::string& path) const {
+  const std::optional<FileIdentity> found = file_identity(path);
+  return has_path(path) || (found && has(*found));
 }
 
 // What cannot be looked into is left to those who must.

@@ -19,8 +19,8 @@ std::optional<FileIdentity> file_identity(const std::string& path);
 // Where the links of a path lead, those too that lead to nothing that is there yet. Empty where they go round.
 std::string without_links(const std::string& path);
 
-// Whether standard output or standard error goes into this file.
-bool takes_words(const FileIdentity& file);
+// Those that standard output and standard error go into.
+std::set<FileIdentity> files_of_words();
 
 // What a run at a folder writes: checkpoints, samples, events and decoded data, its log and its configuration, whether
 // they are there or will be.
@@ -32,6 +32,7 @@ class FilesOfRun {
   bool has_path(const std::string& path) const;
   // Whether this is a file or a folder of it that is there now, whatever its name: hard links and mounts have others.
   bool has(const FileIdentity& file) const { return files_.contains(file); }
+  bool has_either(const std::string& path) const;  // by its path, or as what it names
 
  private:
   void add_below(const std::string& path);

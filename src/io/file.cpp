@@ -92,6 +92,18 @@ constexpr int kMostLinks = 40;  // as Linux follows
 
 bool is_below_proc(const std::string& path) { return path.starts_with("/proc/"); }
 
+// Where the links of a path's last part lead, whether something is there or not; not beyond /proc.
+std::string follow_links(const std::string& path) {
+  std::filesystem::path at = path;
+  std::error_code error;
+  for (int followed = 0; followed < kMostLinks && !is_below_proc(at.string()); ++followed) {
+    const std::filesystem::path target = std::filesystem::read_symlink(at, error);
+    if (error) return at.string();  // no link
+    at = at.parent_path() / target;
+  }
+  return at.string();
+}
+
 // A neighbour of its own: several files of one process may be written at once. Linux takes names of up to 255 bytes.
 std::string name_aside(const std::string& place) {
   static std::atomic<int> counter = 0;
@@ -115,17 +127,6 @@ void take_owner_and_mode(int descriptor, const struct stat& from) {
 }
 
 }  // namespace
-
-std::string follow_links(const std::string& path) {
-  std::filesystem::path at = path;
-  std::error_code error;
-  for (int followed = 0; followed < kMostLinks && !is_below_proc(at.string()); ++followed) {
-    const std::filesystem::path target = std::filesystem::read_symlink(at, error);
-    if (error) return at.string();  // no link
-    at = at.parent_path() / target;
-  }
-  return at.string();
-}
 
 bool is_written_in_place(const std::string& path) {
   struct stat status = {};

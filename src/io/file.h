@@ -71,9 +71,6 @@ class AtomicFile {
   int descriptor_ = -1;
 };
 
-// Where the links of a path's last part lead, whether something is there or not; not beyond /proc.
-std::string follow_links(const std::string& path);
-
 // Removes what AtomicFiles of this path left whose processes were killed; what one is writing stays, and so does all
 // where the file system knows no locks.
 void remove_abandoned(const std::string& path);

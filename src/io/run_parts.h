@@ -1,6 +1,7 @@
 // What a run consists of (docs/files.md): the one list of names.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 namespace longstride {
@@ -20,7 +21,8 @@ inline constexpr const char* kDamaged = ".damaged";  // ends the name of a check
 // Whether a name is one that `file` has while it is written: FILE.partial, FILE.PID-COUNT.partial.
 bool is_partial(const std::string& name, const std::string& file);
 
-// Whether a run has, or has while it is written, an entry of this name in its folder.
-bool is_run_part(const std::string& name);
+// Whether a place is, or lies in, what a run in this folder has there or has there while it is written. By their names
+// alone, both without links.
+bool is_in_run_part(const std::filesystem::path& place, const std::filesystem::path& run);
 
 }  // namespace longstride

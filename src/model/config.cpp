@@ -98,7 +98,6 @@ void require_types(const Settings& settings) {
 
 // Puts a layer over what is there. Steps alone end the run: they put aside minutes of the layers below.
 void put_over(const Settings& layer, Settings& settings) {
-  require_types(layer);
   if (layer.contains("training.steps") && !layer.contains("training.minutes")) settings.erase("training.minutes");
   for (const auto& [key, setting] : layer) settings[key] = setting;
 }
@@ -175,6 +174,7 @@ Config read_config(const std::vector<std::string>& texts, const std::vector<std:
       throw_invalid(fmt::format("{}: needs an object with keys, got {}", source, value_words(object)));
     Settings layer;
     collect(object, "", source, layer);
+    require_types(layer);
     put_over(layer, settings);
   }
   Settings assigned;

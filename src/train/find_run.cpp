@@ -15,13 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// The first part of a path within a folder; empty where it is the folder or lies outside.
-std::string first_within(const fs::path& place, const fs::path& folder) {
-  const fs::path within = place.lexically_relative(folder);
-  const std::string first = within.empty() ? "" : within.begin()->string();
-  return first == "." || first == ".." ? "" : first;
-}
-
 bool holds_checkpoint(const fs::path& run) {
   const std::string folder = (run / kCheckpointFolder).string();
   std::error_code none;
@@ -51,7 +44,7 @@ std::string run_of(const std::string& path) {
   const fs::path place = without_links(path);
   for (fs::path folder = place; folder.has_relative_path();) {
     folder = folder.parent_path();
-    if (is_run_part(first_within(place, folder)) && is_run(folder)) return folder.string();
+    if (is_in_run_part(place, folder) && is_run(folder)) return folder.string();
   }
   return "";
 }

@@ -138,13 +138,6 @@ void remove_run(const std::string& run) {
   remove(run, std::string(kCheckpointFolder) + kPartial);
 }
 
-// Whether a run at `path` writes what `named` names, or a file in it.
-bool writes(const std::string& path, const std::string& named) {
-  const FilesOfRun of_run(path);
-  const std::optional<FileIdentity> found = file_identity(named);
-  return of_run.has_path(named) || (found && of_run.has(*found));
-}
-
 bool is_being_replaced(const std::string& path) { return is_there(path + "/" + kCheckpointFolder + kPartial); }
 
 void check_place(const std::string& path, bool overwrite) {
@@ -174,14 +167,15 @@ void check_place(const std::string& path, bool overwrite) {
 }  // namespace
 
 void RunDirectory::check_data(const std::string& path, const std::vector<std::string>& data) {
+  const FilesOfRun of_run(path);
   for (const std::string& named : data)
-    if (writes(path, named))
+    if (of_run.has_either(named))
       throw Error(ErrorKind::invalid_argument, "--data: \"" + named + "\" is written by the run \"" + path +
                                                    "\" itself; name other data or another --out");
 }
 
 void RunDirectory::check_initial_weights(const std::string& path, const std::string& init) {
-  if (!init.empty() && writes(path, init))
+  if (!init.empty() && FilesOfRun(path).has_either(init))
     throw Error(ErrorKind::invalid_argument, "--init: \"" + init + "\" belongs to the run \"" + path +
                                                  "\", which would be replaced; name another --out");
 }
