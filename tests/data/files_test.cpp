@@ -165,7 +165,7 @@ TEST(Files, IsNotTheFolderThatIsTrainedInto) {
   const Scratch scratch;
   put(scratch / "a", "text");
   fs::create_directory_symlink(".", scratch / "link");
-  for (const std::string name : {scratch / "", scratch / "link"}) {
+  for (const std::string& name : {scratch / "", scratch / "link"}) {
     EXPECT_EQ(error_words(ErrorKind::invalid_argument,
                           [&] {
                             list_files({name}, {scratch / "", {}});

@@ -14,11 +14,6 @@ namespace {
 
 class LogLines : public Training {
  protected:
-  Config every_step() const {
-    Config c = config(8);
-    c.training.checkpoint_minutes = c.training.validate_minutes = 1e-9;
-    return c;
-  }
   // Trains and does this after the second step.
   void train_and(const std::string& name, const std::function<void()>& meanwhile) {
     TrainObserver observer;
@@ -68,10 +63,10 @@ TEST_F(LogLines, ALogThatIsTakenAwayWhileItIsWrittenIsSaidAndGoesOn) {
 }
 
 TEST_F(LogLines, ALogWithGapsOrLinesTwiceIsSaidAsTheRunGoesOn) {
-  run(every_step(), "run", 6);
+  run(saved_every_step(8), "run", 6);
   const std::string whole = get(path("run/log.jsonl"));
   put(path("run/log.jsonl"), whole + whole);
-  run(every_step(), "run", 7, true);
+  run(saved_every_step(8), "run", 7, true);
   EXPECT_NE(notes_.find("log.jsonl had 11 lines twice: one of each stays\n"), std::string::npos) << notes_;
   std::istringstream lines(get(path("run/log.jsonl")));
   std::string kept;
@@ -81,7 +76,7 @@ TEST_F(LogLines, ALogWithGapsOrLinesTwiceIsSaidAsTheRunGoesOn) {
   }
   put(path("run/log.jsonl"), kept);
   notes_.clear();
-  run(every_step(), "run", 8, true);
+  run(saved_every_step(8), "run", 8, true);
   EXPECT_NE(notes_.find("log.jsonl has no line of 4 of the 7 steps that the run has made, the first of them step 3: "),
             std::string::npos)
       << notes_;

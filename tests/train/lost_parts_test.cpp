@@ -17,8 +17,7 @@ namespace {
 class LostParts : public Training {
  protected:
   Config every_step() const {
-    Config c = config(5);
-    c.training.checkpoint_minutes = c.training.validate_minutes = 1e-9;
+    Config c = saved_every_step(5);
     c.training.keep = 100;
     return c;
   }

@@ -38,6 +38,13 @@ class Training : public ::testing::Test {
                        {"training.steps=" + std::to_string(steps), "data.paths=[\"" + path("data.txt") + "\"]"});
   }
 
+  // With a validation and a checkpoint after each step.
+  Config saved_every_step(std::int64_t steps) const {
+    Config c = config(steps);
+    c.training.checkpoint_minutes = c.training.validate_minutes = 1e-9;
+    return c;
+  }
+
   TrainResult run(const Config& c, const std::string& name, std::int64_t stop_at = -1, bool resume = false) {
     std::atomic<bool> stop = false;
     TrainObserver observer;
