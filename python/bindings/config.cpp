@@ -139,9 +139,15 @@ void bind_config(nb::module_& module) {
              [](const Path& run) { return said(without_lock([&] { return config_to_begin_with(run.name); })); });
   module.def("describe", describe);
   module.def("describe_data", describe_data);
-  module.def("plan", [](const std::string& config) {
-    const Config read = read_config({config}, {"config"}, {});
-    return plan_record(computing([&] { return plan_training(read); }));
+  // data: in the place of the configuration's own paths where there are any.
+  module.def("plan", [](const std::string& config, const std::vector<Path>& data) {
+    Config asked = read_config({config}, {"config"}, {});
+    if (!data.empty()) asked.data.paths.clear();
+    for (const Path& path : data) asked.data.paths.push_back(path.name);
+    return plan_record(computing([&] {
+      check_start(asked);
+      return plan_training(asked);
+    }));
   });
 }
 

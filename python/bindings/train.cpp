@@ -55,6 +55,7 @@ nb::dict record(const TrainResult& result) {
   fields["checkpoint"] = said(result.checkpoint);
   fields["data_bytes"] = result.data_bytes;
   fields["data_sha256"] = result.data_sha256;
+  fields["data_change"] = said(result.data_change);
   fields["origin"] = origin_record(result.origin);
   return fields;
 }

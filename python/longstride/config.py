@@ -45,8 +45,14 @@ def resolve(config: Config | None = None, data: Paths | None = None, init: Path 
 
 
 def plan(config: Config | None = None, data: Paths | None = None, init: Path | None = None) -> Plan:
-    """Parameters, memory and products a step of a run, before it starts. Raises as `resolve`."""
-    return Plan(**_core.plan(resolved_json(config, as_paths(data), "", init)))
+    """Parameters, memory and products a step of a run, before it starts.
+
+    Raises as `resolve`, and what `train` would raise of the data and of the weights that it begins with.
+    """
+    paths = as_paths(data)
+    asked = resolved_json(config, paths, "", init)
+    with naming_missing(*paths):
+        return Plan(**_core.plan(asked, paths))
 
 
 def info(run: Path, checkpoint: str | int = "best") -> Info:

@@ -113,6 +113,7 @@ class TrainResult:
     checkpoint: str  #: the last one saved: the path of its model.safetensors
     data_bytes: int
     data_sha256: str
+    data_change: str  #: what changed in the data since the run began, which resume=True then refuses; "": nothing
     origin: dict[str, str]
 
 

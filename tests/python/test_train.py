@@ -203,6 +203,34 @@ def test_a_plan_is_the_programs_plan():
     assert (plan.multiply_adds_per_step, plan.fits) == (said["multiply_adds_per_step"], said["fits"])
 
 
+def test_data_that_change_meanwhile_are_said(corpus, tmp_path):
+    data = tmp_path / "data.txt"
+    data.write_bytes(corpus.read_bytes())
+    assert longstride.train([TINY, {"training.steps": 2}], data, out=tmp_path / "alone").data_change == ""
+
+    def append(step):
+        with open(data, "ab") as file:
+            file.write(b"more")
+
+    result = longstride.train([TINY, {"training.steps": 2}], data, out=tmp_path / "run", on_step=append)
+    assert "data.txt" in result.data_change
+    with pytest.raises(ValueError, match="data"):
+        longstride.train(out=tmp_path / "run", resume=True, steps=4)
+
+
+def test_a_plan_is_of_data_that_can_be_trained_on(corpus, tmp_path):
+    assert longstride.plan(TINY, corpus).fits
+    short = tmp_path / "short.txt"
+    short.write_bytes(b"hallo")
+    with pytest.raises(ValueError, match="less than one context") as planned:
+        longstride.plan(TINY, short)
+    with pytest.raises(ValueError) as trained:
+        longstride.train(TINY, short, out=tmp_path / "run")
+    assert str(planned.value) == str(trained.value)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        longstride.plan(TINY, tmp_path / "nowhere")
+
+
 @pytest.mark.parametrize(
     "wrong, kind, words",
     [
