@@ -11,6 +11,7 @@
 namespace longstride {
 
 std::optional<LogLine> read_log_line(std::string_view line) {
+  if (line.find('\0') != std::string_view::npos) return std::nullopt;  // the parser takes it for the end
   const auto json = nlohmann::json::parse(line, nullptr, false);
   const auto step = json.is_object() ? json.find("step") : json.end();
   if (!json.is_object() || step == json.end() || !step->is_number_integer()) return std::nullopt;

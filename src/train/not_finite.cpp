@@ -74,7 +74,7 @@ std::string TrainState::last_gradient_not_finite() const {
   return name;
 }
 
-std::string Trainer::activation_not_finite(std::int64_t step) {
+std::string Trainer::activation_not_finite() {
   const TrainingConfig& training = config_.training;
   Pass pass;
   pass.batch = training.batch;
@@ -82,7 +82,7 @@ std::string Trainer::activation_not_finite(std::int64_t step) {
   std::string found;
   std::vector<float> bits(tokens_.size());
   for (std::int64_t micro = 0; micro < training.accumulate && found.empty(); ++micro) {
-    read_windows((step * training.accumulate + micro) * training.batch);
+    read_windows(first_window_ + micro * training.batch);
     network_.watch(pass, [&](std::int64_t block, const Attention& attention) {
       if (!found.empty()) return;
       const std::string operand = operand_words(backend_, attention);
@@ -95,10 +95,10 @@ std::string Trainer::activation_not_finite(std::int64_t step) {
   return found;
 }
 
-std::string Trainer::first_not_finite(std::int64_t step) {
+std::string Trainer::first_not_finite() {
   if (const std::string weight = state_.first_weight_not_finite(); !weight.empty()) return weight;
   try {
-    if (std::string activation = activation_not_finite(step); !activation.empty()) return activation;
+    if (std::string activation = activation_not_finite(); !activation.empty()) return activation;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::exhausted) throw;  // there is no memory to look: the gradients are there anyway
   }

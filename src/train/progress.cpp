@@ -3,6 +3,8 @@
 
 #include <charconv>
 
+#include <fmt/format.h>
+
 #include "longstride/error.h"
 
 namespace longstride {
@@ -11,6 +13,8 @@ namespace {
 
 constexpr const char* kDataHash = "data_sha256";
 constexpr const char* kSinceBest = "since_best";
+constexpr const char* kWindows = "windows";
+constexpr std::int64_t kMostWindows = std::int64_t{1} << 40;  // no run reads as many
 
 // Numbers of Progress by name: one list for writing and reading. The shortest text that reads back the same.
 template <typename Visit>
@@ -60,6 +64,7 @@ std::map<std::string, std::string> progress_metadata(const Progress& progress) {
   each_number(numbers, put_number);
   each_later_number(numbers, put_number);
   put_number(kSinceBest, numbers.since_best);
+  put_number(kWindows, numbers.windows);
   if (!progress.data.sha256.empty()) {
     each_number(numbers.data, put_number);
     metadata[kDataHash] = progress.data.sha256;
@@ -84,6 +89,13 @@ Progress read_progress(const SafetensorsFile& state) {
     progress.validated_s = progress.sampled_s = progress.elapsed_s;
   }
   if (state.metadata().contains(kSinceBest)) read_number(kSinceBest, progress.since_best);
+  progress.windows = kUnknownWindows;
+  if (state.metadata().contains(kWindows)) {
+    read_number(kWindows, progress.windows);
+    if (progress.windows < 0 || progress.windows > kMostWindows)
+      throw Error(ErrorKind::corrupt_data, fmt::format("train: \"{}\" counts {} windows, which are not in [0, {}]",
+                                                       state.path(), progress.windows, kMostWindows));
+  }
   if (const auto hash = state.metadata().find(kDataHash); hash != state.metadata().end()) {
     each_number(progress.data, read_number);
     progress.data.sha256 = hash->second;

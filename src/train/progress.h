@@ -12,8 +12,12 @@
 
 namespace longstride {
 
+// States of version 0.1.0 do not say how many windows were read: as many in every step as in the next.
+inline constexpr std::int64_t kUnknownWindows = -1;
+
 struct Progress {
   std::int64_t step = 0;     // steps done, skipped ones included
+  std::int64_t windows = 0;  // of the data's order that they read; another batch goes on with those that follow
   std::int64_t updates = 0;  // steps that changed the weights
   std::int64_t skipped = 0;
   std::int64_t skipped_in_a_row = 0;
@@ -38,7 +42,7 @@ struct Progress {
 // The metadata of a state. Numbers are the shortest texts that read back the same.
 std::map<std::string, std::string> progress_metadata(const Progress& progress);
 
-// Error corrupt_data where a number is missing or none.
+// Error corrupt_data where a number is missing or none, or counts windows that no run reads.
 Progress read_progress(const SafetensorsFile& state);
 
 }  // namespace longstride

@@ -96,8 +96,8 @@ StepReport Session::report(const Trainer::Result& result, double rate, double st
   r.steps = config_.training.minutes > 0
                 ? static_cast<std::int64_t>(static_cast<double>(r.step) / std::max(r.share, 1e-9))
                 : config_.training.steps;
-  r.tokens = progress_.step * trainer_.tokens_per_step();
-  r.epoch = trainer_.epoch(progress_.step);
+  r.tokens = progress_.windows * config_.model.context;
+  r.epoch = trainer_.epoch(progress_.windows);
   r.loss_bits = result.loss_bits;
   r.smoothed_bits = progress_.smoothed_bits;
   r.learning_rate = rate;
@@ -116,14 +116,18 @@ StepReport Session::report(const Trainer::Result& result, double rate, double st
   return r;
 }
 
-void Session::step() {
+void Session::require_place() const {
   if (run_) run_->require_place();
+}
+
+void Session::step() {
+  require_place();
   const double rate = this->rate();
   const Clock::time_point begun = Clock::now();
   const Trainer::Result result = trainer_.step(progress_, rate);
   saved_ = false;
   StepReport r = report(result, rate, agree(seconds_since(begun)));
-  if (result.skipped) r.not_finite = trainer_.first_not_finite(progress_.step - 1);
+  if (result.skipped) r.not_finite = trainer_.first_not_finite();
   if (journal_) journal_->step(r);
   if (observer_.stepped) observer_.stepped(r);
   if (!result.skipped) return;

@@ -33,6 +33,7 @@ class Session {
   void start();   // from the initial weights
   void resume();  // from the last checkpoint that is whole; from the initial weights where there is none yet
   TrainResult run();
+  void require_place() const;  // Error exhausted where the run directory was moved or removed meanwhile
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -54,6 +55,7 @@ class Session {
   void resume_first();
   void note_finished() const;
   void take_end(const Config& written);  // options_.steps or minutes; written: config.json as it is
+  bool keep_warmup();
   void follow_schedule();
   void share_progress();
   void check_data(const DataMark& now) const;

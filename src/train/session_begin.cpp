@@ -1,5 +1,6 @@
 // How a session begins: from nothing, or from the newest checkpoint that is whole and was trained on the same data.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -8,6 +9,8 @@
 #include "io/words.h"
 #include "longstride/error.h"
 #include "model/checkpoint.h"
+#include "model/config_fields.h"
+#include "train/schedule.h"
 #include "train/session.h"
 
 namespace longstride {
@@ -54,7 +57,8 @@ Progress Session::load(std::int64_t step) {
     throw Error(ErrorKind::exhausted, fmt::format("\"{}\", which the first process goes on from, is not there for this "
                                                   "one; all need to see the folder of the run",
                                                   checkpoint));
-  const Progress progress = state_.load(checkpoint);
+  Progress progress = state_.load(checkpoint);
+  if (progress.windows == kUnknownWindows) progress.windows = progress.step * trainer_.windows_per_step();
   saved_updates_ = progress.updates;
   if (!alone()) begun_with_ = sha256_of(InputFile(checkpoint + "/" + kTrainingStateFile));  // which knows its model's
   return progress;
@@ -68,6 +72,7 @@ void Session::resume() {
   if (!is_first() && step < 0) start();
   if (!is_first() && step >= 0) {
     progress_ = load(step);
+    keep_warmup();
     follow_schedule();
   }
   share_progress();
@@ -105,7 +110,8 @@ void Session::resume_first() {
   check_data(now);  // before anything in the run changes
   progress_.data = now;
   take_end(written);
-  if (changed) run_->write_config(on_machine(config_, written.training));
+  const bool settled = keep_warmup();
+  if (changed || settled) run_->write_config(on_machine(config_, written.training));
   follow_schedule();
   set_aside(damaged);
   saved_ = true;
@@ -139,6 +145,27 @@ void Session::take_end(const Config& written) {
                     used, now.minutes));
   note(fmt::format("the run of {} becomes one of {}: from step {} on its learning rate is that of such a run",
                    length_words(then), length_words(now), with_commas(progress_.step + 1)));
+}
+
+// Where the end of a run with an automatic warm-up by the clock was moved, and warm-up is over or the new end counts
+// steps: from now on warm-up has the number of steps that it had, so that it is not repeated. Returns whether it was
+// so.
+bool Session::keep_warmup() {
+  TrainingConfig& now = config_.training;
+  TrainingConfig then = now;
+  then.minutes = progress_.planned_minutes;
+  if (now.warmup_steps != TrainingConfig::kAutomaticWarmup || then.minutes <= 0 || then.minutes == now.minutes)
+    return false;
+  const double share = progress_.elapsed_s / (60 * then.minutes);
+  if (!is_warming_up(then, progress_.updates + 1, share)) {  // its steps took about as long each
+    const double warm = share > 0 ? std::min(1.0, progress_.warm_share / share) : 1;
+    now.warmup_steps = std::llround(warm * static_cast<double>(progress_.updates));
+  } else if (now.minutes <= 0) {
+    now.warmup_steps = automatic_warmup(now.steps);
+  } else {
+    return false;
+  }
+  return true;
 }
 
 // Where the run's end was moved: the share of time at which warm-up ended is one of the time that is planned now, and

@@ -76,7 +76,7 @@ void Session::end_unsound() {
                                                       : counted(progress_.skipped_in_a_row, "step") + " were")
           : "";
   end_diverged(fmt::format("the run has come to its end at step {} with weights that give no finite loss{}, first {}",
-                           progress_.step, skipped, trainer_.first_not_finite(progress_.step - 1)));
+                           progress_.step, skipped, trainer_.first_not_finite()));
 }
 
 }  // namespace longstride

@@ -52,10 +52,10 @@ void Trainer::read_windows(std::int64_t first) {
 }
 
 // Of all lanes, also those of other processes.
-double Trainer::scored_tokens(std::int64_t step) const {
+double Trainer::scored_tokens(std::int64_t first) const {
   double tokens = 0;
   for (std::int64_t window = 0; window < windows_per_step(); ++window)
-    tokens += static_cast<double>(order_.window(step * windows_per_step() + window).score_count);
+    tokens += static_cast<double>(order_.window(first + window).score_count);
   return tokens;
 }
 
@@ -70,22 +70,25 @@ Trainer::Result Trainer::step(Progress& progress, double rate) {
   // the training part scores fewer.
   pass.gradient = static_cast<float>(1.0 / static_cast<double>(tokens_per_step()));
   Result result;
+  first_window_ = progress.windows;
   const std::int64_t of_lane = training.accumulate / training.lanes, mine = of_lane * state_.lanes();
   for (std::int64_t micro = 0; micro < mine; ++micro) {
-    pass.dropout_step = progress.step * training.accumulate + world_.rank() * mine + micro;
+    const std::int64_t of_all = world_.rank() * mine + micro;
+    pass.dropout_step = progress.step * training.accumulate + of_all;
     const auto begun = std::chrono::steady_clock::now();
-    read_windows(pass.dropout_step * training.batch);
+    read_windows(first_window_ + of_all * training.batch);
     result.load_s += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
     const bool last = micro + 1 == mine;
     network_.forward_backward(pass, nullptr, last ? at_mark_ : Executable::AtMark());
     if (!last && (micro + 1) % of_lane == 0) state_.end_lane(static_cast<int>(micro / of_lane));
   }
   const TrainState::Sums sums = state_.update(rate, progress.updates + 1);
-  result.loss_bits = sums.bits / scored_tokens(progress.step);
+  result.loss_bits = sums.bits / scored_tokens(first_window_);
   result.gradient_norm = sums.norm;
   result.exchange_s = sums.waited_s;
   result.skipped = !sums.finite();
   ++progress.step;
+  progress.windows += windows_per_step();
   if (result.skipped) {
     ++progress.skipped;
     ++progress.skipped_in_a_row;

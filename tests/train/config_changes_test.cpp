@@ -92,6 +92,31 @@ TEST_F(ConfigChanges, ThatTheWeightsDoNotDependOnEndInTheSameOnes) {
     EXPECT_EQ(one.read(tensor), other.read(other.tensor(tensor.name))) << tensor.name;
 }
 
+// Of weights that hardly move, so that a step's loss is the mean of those of its windows.
+TEST_F(ConfigChanges, AnotherBatchGoesOnWithTheWindowsThatFollow) {
+  Config c = config(11);
+  c.model.dropout = 0;
+  c.model.initialisation = Initialisation::gpt2;  // or every byte would cost the same
+  c.training.learning_rate = 1e-12;
+  c.training.batch = 1;
+  run(c, "single");
+  const std::vector<StepReport> single = std::exchange(reports_, {});
+  c.training.batch = 2;
+  run(c, "another", 3);
+  Config edited = read_config({read_text(path("another/config.json"))}, {"config.json"}, {});
+  edited.training.batch = 5;
+  put(path("another/config.json"), write_config(edited));
+  reports_.clear();
+  run(Config(), "another", 4, true);
+  ASSERT_EQ(reports_.size(), 1u);
+  EXPECT_EQ(reports_[0].tokens, (3 * 2 + 5) * c.model.context);
+  EXPECT_DOUBLE_EQ(reports_[0].epoch, single[10].epoch);
+  double bits = 0;
+  for (std::size_t window = 6; window < 11; ++window) bits += single[window].loss_bits / 5;
+  EXPECT_NEAR(reports_[0].loss_bits, bits, 1e-5);
+  EXPECT_GT(std::abs(single[5].loss_bits - single[10].loss_bits), 1e-4);  // another window would be seen
+}
+
 // What is left to the program stays so in config.json, and the sessions that go on take what was chosen first: here
 // what this machine would not choose, for one of the two precisions.
 TEST_F(ConfigChanges, AChoiceOfTheProgramIsKeptAndKnownAsOne) {

@@ -1,4 +1,5 @@
 // Runs that go on beyond their end, runs that begin with another's weights, and runs that end early.
+#include <algorithm>
 #include <cmath>
 
 #include <gtest/gtest.h>
@@ -99,6 +100,53 @@ TEST_F(GoingOn, ByTheClockTheScheduleIsStretchedToTheNewLength) {
   expect_rate(reports_.front().learning_rate, 1.0 / 3, reports_.front().share);
   expect_last_rate();
   EXPECT_EQ(written("run").training.minutes, 0.06);
+}
+
+// Automatic warm-up by the clock is over after a tenth of the time, of twenty times as much a two-hundredth.
+TEST_F(GoingOn, WarmUpThatIsOverIsNotRepeated) {
+  Config c = config(1000);
+  c.training.minutes = 0.005;
+  c.training.warmup_steps = TrainingConfig::kAutomaticWarmup;
+  std::int64_t made = 0;
+  while (made < 40) {  // however busy the machine is
+    fs::remove_all(path("run"));
+    c.training.minutes *= 2;
+    made = run(c, "run").step;
+  }
+  fs::copy(path("run"), path("other"), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  const auto expect_falling = [&](TrainOptions options) {
+    std::atomic<bool> stop = false;
+    std::vector<double> rates;
+    TrainObserver observer;
+    observer.stepped = [&](const StepReport& r) {
+      rates.push_back(r.learning_rate);
+      stop = r.step >= made + 15;
+    };
+    options.resume = true;
+    options.stop = &stop;
+    train(Config(), options, observer);
+    ASSERT_EQ(rates.size(), 15u);
+    EXPECT_GT(rates.front(), 0.9 * c.training.learning_rate);
+    EXPECT_TRUE(std::is_sorted(rates.rbegin(), rates.rend()));
+  };
+  expect_falling({.out = path("run"), .minutes = 20 * c.training.minutes});
+  expect_falling({.out = path("other"), .steps = 40 * made});
+  for (const char* name : {"run", "other"}) {
+    EXPECT_NE(written(name).training.warmup_steps, TrainingConfig::kAutomaticWarmup);
+    EXPECT_LT(written(name).training.warmup_steps, made / 2);
+  }
+}
+
+TEST_F(GoingOn, WarmUpThatIsNotOverGoesOn) {
+  Config c = config(1000);
+  c.training.minutes = 10;
+  c.training.warmup_steps = TrainingConfig::kAutomaticWarmup;
+  run(c, "run", 3);
+  fs::copy(path("run"), path("other"), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  go_on("run", 100);
+  EXPECT_EQ(written("run").training.warmup_steps, 10);
+  run(Config(), "other", 6, true);
+  EXPECT_EQ(written("other").training.warmup_steps, TrainingConfig::kAutomaticWarmup);
 }
 
 TEST_F(GoingOn, ARunBeginsWithTheWeightsOfAnother) {

@@ -93,6 +93,7 @@ TEST(KeptLines, AreThoseThatTheRunKnowsOfOnceEach) {
     EXPECT_EQ(lines.keep(line), line.size() > 10u) << line;
   EXPECT_FALSE(lines.keep(R"({"step":3,"valid_bits":7})"));
   EXPECT_FALSE(lines.keep(R"({"step":4,"loss_bits":7})"));
+  EXPECT_FALSE(lines.keep(std::string_view("{\"step\":3,\"loss_bits\":6}\0", 25)));
   EXPECT_TRUE(lines.keep(R"({"step":2,"event":"interrupted"})"));  // it was, twice
   EXPECT_EQ(lines.problems(),
             std::vector<std::string>{"log.jsonl has no line of 1 of the 3 steps that the run has made, "
