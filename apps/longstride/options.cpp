@@ -19,7 +19,6 @@ namespace {
 
 constexpr const char* kDevices = "auto|cpu|cuda";
 constexpr const char* kDevicePurpose = "What computes; cuda:K is card K, from 0 on";
-constexpr std::int64_t kMostThreads = 4096;
 
 // What is typed often has an option of its own, which is --set KEY=VALUE in other words: the only list of them.
 struct ShortForm {

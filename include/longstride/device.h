@@ -38,8 +38,10 @@ std::string card_words();
 // Threads that every operation of this process uses from now on, whichever thread calls it. 0, as before the first
 // call: OMP_NUM_THREADS, or where that is not set every core that this process may run on, or as many as its control
 // groups let it use the time of. For programs to call, not while anything computes; nothing else in the library does.
-// Error invalid_argument where it is negative.
+// Errors: invalid_argument where it is not in [0, kMostThreads]; exhausted where the system does not let the process
+// have so many.
 void set_threads(int threads);
+inline constexpr int kMostThreads = 4096;  // also of OMP_NUM_THREADS: more count as so many
 
 // From now on this process shares the cores with other programs that want them: threads that wait for one another then
 // sleep soon, where they otherwise spin, and loops take no more threads than the system runs at a time. Judged ten

@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <iterator>
 #include <sstream>
+
+#include "io/system.h"
 
 namespace longstride::cpu {
 
@@ -30,10 +31,7 @@ void each_group(const std::string& groups, const std::string& root, const std::s
   }
 }
 
-std::string groups_of_process() {
-  std::ifstream file("/proc/self/cgroup");
-  return {std::istreambuf_iterator<char>(file), {}};
-}
+std::string groups_of_process() { return kernel_text("/proc/self/cgroup"); }
 
 std::optional<double> cores_by_groups(const std::string& groups, const std::string& root) {
   std::optional<double> least;

@@ -1,14 +1,20 @@
 // What this machine offers (longstride/device.h): from cpuid, /proc and a measurement.
 #include <omp.h>
+#include <pthread.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <fstream>
+#include <latch>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
+#include <thread>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "cpu/backend.h"
 #include "cpu/groups.h"
@@ -106,8 +112,20 @@ int threads_at_start() {
   const auto started = [] {
     return omp_get_max_threads() != omp_get_num_procs() ? omp_get_max_threads() : usable_cores();
   };
-  static const int threads = started();
+  static const int threads = std::min(started(), kMostThreads);
   return threads;
+}
+
+// OpenMP ends the process where it gets no threads, and says little.
+void require_startable(int threads) {
+  static std::atomic<int> known{1};
+  if (threads <= known) return;
+  if (!cpu::can_start(threads - 1))
+    throw Error(ErrorKind::exhausted,
+                fmt::format("the system does not let this process have {} threads (limits of processes, ulimit -u, of "
+                            "memory, ulimit -v, or of its control group); set fewer",
+                            threads));
+  known = threads;
 }
 
 std::atomic<int>& threads_in_use() {
@@ -124,9 +142,31 @@ std::int64_t cpu::available_memory() {
 
 int cpu::threads() { return threads_in_use().load(std::memory_order_relaxed); }
 
+bool cpu::can_start(int more) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // none of them is to take a signal
+  std::latch over(1);
+  std::vector<std::thread> started;
+  bool all_started = true;
+  try {
+    started.reserve(static_cast<std::size_t>(more));
+    for (int thread = 0; thread < more; ++thread) started.emplace_back([&over] { over.wait(); });
+  } catch (const std::exception&) {  // the system's word, or no memory
+    all_started = false;
+  }
+  over.count_down();
+  for (std::thread& thread : started) thread.join();
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return all_started;
+}
+
 void set_threads(int threads) {
-  if (threads < 0) throw_invalid("set_threads: needs at least 0, got " + std::to_string(threads));
-  threads_in_use() = threads == 0 ? threads_at_start() : threads;
+  if (threads < 0 || threads > kMostThreads)
+    throw_invalid(fmt::format("set_threads: needs a whole number in [0, {}], got {}", kMostThreads, threads));
+  const int wanted = threads == 0 ? threads_at_start() : threads;
+  require_startable(wanted);
+  threads_in_use() = wanted;
   omp_set_num_threads(threads_in_use());  // for what asks OpenMP itself, on this thread
 }
 

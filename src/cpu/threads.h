@@ -7,4 +7,7 @@ namespace longstride::cpu {
 int threads();  // set_threads (longstride/device.h); until then what OpenMP was started with
 int team();     // of them those that a loop takes now: less while others want the cores (cpu/waiting.h)
 
+// Whether the system lets this process have so many threads more at once, for a moment.
+bool can_start(int more);
+
 }  // namespace longstride::cpu

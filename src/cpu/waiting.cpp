@@ -8,14 +8,13 @@
 #include <chrono>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <optional>
 #include <sstream>
 #include <system_error>
 
 #include "cpu/threads.h"
+#include "io/system.h"
 #include "longstride/device.h"
 
 namespace longstride {
@@ -34,27 +33,26 @@ constexpr double kContended = 0.1, kWorthAThread = 0.3;
 std::atomic<bool> short_waits{false};
 std::atomic<int> spared{0};
 
-std::string text_of(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 // Nanoseconds of each thread of this process, by its number. Empty where the kernel does not say.
 std::map<std::string, std::int64_t> delays() {
   std::map<std::string, std::int64_t> found;
   std::error_code ignored;  // a thread that ends meanwhile is none
   for (std::filesystem::directory_iterator at("/proc/self/task", ignored), end; at != end && !ignored;
        at.increment(ignored)) {
-    const std::int64_t delay = delay_in(text_of(at->path() / "schedstat"));
+    const std::int64_t delay = delay_in(kernel_text(at->path() / "schedstat"));
     if (delay >= 0) found[at->path().filename()] = delay;
   }
   return found;
 }
 
-// For ever.
-void watch() {
+// OpenMP ends the process where a team cannot be made.
+bool can_shorten_waits() { return can_start(omp_get_num_procs() + 1); }
+
+// For ever, or until the system denies what it needs.
+void watch_on() {
   CoreSharing sharing;
   std::optional<ShortWaits> waits;
+  bool asked = false;  // whether waits were shortened, or could not be, since others last began to want the cores
   auto before = delays();
   for (Clock::time_point then = Clock::now(); !before.empty();) {
     std::this_thread::sleep_for(kBetweenLooks);
@@ -65,10 +63,21 @@ void watch() {
       if (const auto known = before.find(thread); known != before.end()) delay += ns - known->second;
     sharing.look(static_cast<double>(delay) / std::chrono::nanoseconds(time - then).count(), threads());
     before = std::move(now), then = time;
-    if (sharing.short_waits() && !waits) waits.emplace();
+    if (sharing.short_waits() && !asked && can_shorten_waits()) waits.emplace();
     if (!sharing.short_waits()) waits.reset();
+    asked = sharing.short_waits();
     short_waits = sharing.short_waits();
     spared = sharing.spared();
+  }
+}
+
+// An aid, whose end is none of the program's.
+void watch() {
+  try {
+    watch_on();
+  } catch (const std::exception&) {
+    short_waits = false;
+    spared = 0;
   }
 }
 

@@ -6,6 +6,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
@@ -106,6 +107,18 @@ void read_all(int descriptor, std::int64_t offset, std::span<std::uint8_t> bytes
     }
     bytes = bytes.subspan(static_cast<std::size_t>(got));
     offset += got;
+  }
+}
+
+std::string kernel_text(const std::string& path) { return kernel_text(Descriptor(open_path(path, O_RDONLY))); }
+
+std::string kernel_text(const Descriptor& file) {
+  std::string text;
+  std::array<char, 4096> piece;
+  while (true) {
+    const ssize_t got = uninterrupted([&] { return ::read(file.get(), piece.data(), piece.size()); });
+    if (got <= 0) return text;
+    text.append(piece.data(), static_cast<std::size_t>(got));
   }
 }
 

@@ -76,6 +76,11 @@ void write_all(int descriptor, std::span<const std::uint8_t> bytes, const std::s
 // Fills all of it from `offset` on; Error corrupt_data where the file ends before.
 void read_all(int descriptor, std::int64_t offset, std::span<std::uint8_t> bytes, const std::string& path);
 
+// A text that the kernel makes while it is read, in /proc or /sys, as far as it gives it: nothing where there is none,
+// or where the process or thread that it tells of ends meanwhile (streams throw there).
+std::string kernel_text(const std::string& path);
+std::string kernel_text(const Descriptor& file);
+
 std::string parent_directory(const std::string& path);  // "." for a bare name
 
 // A path as it is kept: from the root, so that it means the same from whatever folder the program is started next,

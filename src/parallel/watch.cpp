@@ -9,12 +9,11 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "io/system.h"
 #include "longstride/error.h"
 
 namespace longstride {
@@ -39,8 +38,7 @@ Descriptor new_wake() {
 
 // By SIGSTOP and the like: the state that stands behind the process's name in parentheses (proc(5)).
 bool is_halted(std::int64_t process) {
-  std::ifstream file(fmt::format("/proc/{}/stat", process));
-  const std::string words{std::istreambuf_iterator<char>(file), {}};
+  const std::string words = kernel_text(fmt::format("/proc/{}/stat", process));
   const std::size_t name_end = words.rfind(')');
   return name_end != std::string::npos && words.compare(name_end, 3, ") T") == 0;
 }

@@ -1,6 +1,9 @@
 // These tests give the program data, prompts and sizes that its numbers cannot hold: one sentence, before anything
 // runs.
+#include <sys/resource.h>
+
 #include "apps/program.h"
+#include "longstride/device.h"
 
 namespace longstride {
 namespace {
@@ -14,6 +17,25 @@ class Numbers : public Commands {
     return training(command, more);
   }
 };
+
+TEST_F(Numbers, OfThreadsAreThoseThatTheSystemLetsAProcessHave) {
+  ::setenv("OMP_NUM_THREADS", "1000000000", 1);
+  const Finished told = run({"info", "--json"});
+  ::unsetenv("OMP_NUM_THREADS");
+  EXPECT_EQ(told.json()["threads"], kMostThreads) << told.err;
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which need more addresses than any limit leaves
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  const rlimit limited = {rlim_t{1'500'000'000}, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &limited), 0);
+  const pid_t process = start(training("train", {"--threads", "3000", "--out", path("run"), "--quiet"}));
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
+  const Finished done = finish(process);
+  EXPECT_EQ(done.status, 1);
+  EXPECT_NE(done.err.find("does not let this process have 3000 threads"), std::string::npos) << done.err;
+  EXPECT_FALSE(exists("run"));
+#endif
+}
 
 TEST_F(Numbers, AByteBeyondTheVocabularyIsFoundBeforeTheFirstStep) {
   const std::string text = read("text");

@@ -1,8 +1,10 @@
 // How long threads wait in a loop before they sleep.
 #include "cpu/waiting.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <omp.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -15,7 +17,9 @@
 #include <vector>
 
 #include "cpu/threads.h"
+#include "io/system.h"
 #include "longstride/device.h"
+#include "longstride/error.h"
 
 namespace longstride::tests {
 
@@ -41,6 +45,53 @@ TEST(Waiting, DelayIsTheSecondNumber) {
 // So many looks at which so many threads lacked a core.
 void look(CoreSharing& sharing, int times, double lacked, int threads) {
   for (int i = 0; i < times; ++i) sharing.look(lacked, threads);
+}
+
+// Where a stream would throw: the kernel answers that there is no such process.
+TEST(Waiting, OfAThreadThatEndsWhileItIsReadNothingIsKnown) {
+  std::atomic<int> number{0};
+  std::atomic<bool> over{false};
+  std::thread thread([&] {
+    number = ::gettid();
+    while (!over) std::this_thread::sleep_for(1ms);
+  });
+  while (number == 0) std::this_thread::sleep_for(1ms);
+  const std::string path = "/proc/self/task/" + std::to_string(number) + "/stat";
+  const Descriptor before(open_path(path, O_RDONLY)), later(open_path(path, O_RDONLY));
+  EXPECT_TRUE(kernel_text(before).starts_with(std::to_string(number) + " ("));
+  over = true;
+  thread.join();
+  while (::access(path.c_str(), F_OK) == 0) std::this_thread::sleep_for(1ms);
+  EXPECT_EQ(kernel_text(later), "");
+  EXPECT_EQ(kernel_text(path), "");
+}
+
+TEST(Threads, ThatTheSystemDoesNotStartAreRefused) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer needs more addresses than any limit leaves";
+#endif
+  EXPECT_TRUE(can_start(3));
+  EXPECT_TRUE(can_start(0));
+  const int before = threads();
+  rlimit unlimited = {};
+  ASSERT_EQ(::getrlimit(RLIMIT_AS, &unlimited), 0);
+  std::int64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  const rlimit limited = {static_cast<rlim_t>(pages * ::sysconf(_SC_PAGESIZE) + (64 << 20)), unlimited.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_AS, &limited), 0);
+  const bool started = can_start(2000);  // stacks of 8 MB, if nobody set another size
+  std::string words;
+  try {
+    set_threads(3000);
+  } catch (const Error& error) {
+    words = error.what();
+    EXPECT_EQ(error.kind(), ErrorKind::exhausted);
+  }
+  ASSERT_EQ(::setrlimit(RLIMIT_AS, &unlimited), 0);
+  EXPECT_FALSE(started);
+  EXPECT_NE(words.find("does not let this process have 3000 threads"), std::string::npos) << words;
+  EXPECT_EQ(threads(), before);
+  EXPECT_THROW(set_threads(kMostThreads + 1), Error);
 }
 
 TEST(CoreSharing, AMomentChangesNothing) {
