@@ -194,6 +194,8 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : file_(open_file(path
   };
   try {
     const json rest = json::parse(header_, take);  // nothing is kept in it
+    if (header_.find('\0') != std::string::npos)   // the parser takes it for the end
+      throw_corrupt_checkpoint(path, "is damaged: its header is not valid JSON");
   } catch (const json::exception&) {
     throw_corrupt_checkpoint(path, "is damaged: its header is not valid JSON");
   }

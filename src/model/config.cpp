@@ -63,7 +63,9 @@ json parse_assignment(const std::string& assignment, const std::string& source) 
   std::string key = assignment.substr(0, sign);
   if (std::count(key.begin(), key.end(), '.') > kMostDepth)
     throw_invalid(fmt::format("{}: no such key (from {})", key, source));
-  json value = json::parse(as_json_text(text), watch_parse(source), false, true);
+  json value = json::value_t::discarded;
+  if (text.find('\0') == std::string::npos)  // which the parser takes for the end
+    value = json::parse(as_json_text(text), watch_parse(source), false, true);
   if (value.is_discarded() && !text.empty() && std::string_view("[{\"").find(text[0]) != std::string_view::npos) {
     const bool by_set = source == "--set";  // else by the option that stands for the key
     throw_invalid(fmt::format("{} {}: {} is not valid JSON; texts in a list need quotation marks: [\"a\", \"b\"]",

@@ -75,7 +75,8 @@ json attention_to_json(const AttentionLayout& layout) {
 
 AttentionLayout read_attention(const std::string& json_or_text) {
   const std::size_t first = json_or_text.find_first_not_of(" \t\r\n");
-  const bool is_json = first != std::string::npos && (json_or_text[first] == '[' || json_or_text[first] == '"');
+  const bool is_json = first != std::string::npos && (json_or_text[first] == '[' || json_or_text[first] == '"') &&
+                       json_or_text.find('\0') == std::string::npos;  // which the parser takes for the end
   if (!is_json) return {{{parse_pattern(json_or_text)}}};
   json value;
   try {

@@ -173,6 +173,8 @@ std::optional<JsonFault> find_json_fault(std::string_view text) {
 
 json parse_json(const std::string& text, const std::string& source) {
   const std::string coded = as_json_text(text);
+  if (const std::size_t zero = coded.find('\0'); zero != std::string::npos)  // the parser takes it for the end
+    throw_invalid(fmt::format("{} is not valid JSON: {}: a byte 0 stands there", source, place_words(coded, zero)));
   try {
     return json::parse(coded, watch_parse(source), true, true);
   } catch (const json::parse_error& error) {

@@ -149,6 +149,7 @@ TEST(Safetensors, ForeignFilesAreCalledThat) {
 TEST(Safetensors, EachDamageOfTheHeaderHasItsWords) {
   const Scratch scratch;
   const std::vector<std::pair<std::string, std::string>> cases = {
+      {std::string("{}\0{}", 5), "is damaged: its header is not valid JSON"},
       {R"({"__metadata__":[]})", "is damaged: its __metadata__ is no object"},
       {R"({"__metadata__":{"step":1}})", "is damaged: its metadata \"step\" is no text"},
       {R"({"a":3})", "is damaged: tensor \"a\" has no description"},
