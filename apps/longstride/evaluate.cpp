@@ -58,27 +58,13 @@ nlohmann::ordered_json to_json(const Evaluation& result) {
   return json;
 }
 
-// What one figure is the mean of, and how much each scored byte could read before it.
-std::string protocol_words(const Evaluation& result) {
-  if (result.kind == "image") {
-    return fmt::format("{}, each one window of {}", counted(result.windows, "picture"), with_commas(result.context));
-  }
-  return fmt::format("{} of {} with a minimum context of {}", counted(result.windows, "window"),
-                     with_commas(result.context), with_commas(result.min_context));
-}
-
 // unit: what a bit is per, dim or byte.
 std::string to_words(const Evaluation& result, const std::string& unit) {
   const std::string spread = result.standard_error < 0
                                  ? " (one window: no standard error)"
                                  : fmt::format(" ± {:.4f} (standard error over windows)", result.standard_error);
-  return fmt::format(
-      "{:.4f} bits per {}{}\n"
-      "{} of {} from offset {} on (sha256 {}); {}; {} at step {} (sha256 {}); {}; {}; {}\n",
-      result.bits_per_byte, unit, spread, counted(result.tokens_scored, "byte"), escaped(result.data),
-      with_commas(result.offset), result.data_sha256.substr(0, 12), protocol_words(result), escaped(result.checkpoint),
-      with_commas(result.step), result.checkpoint_sha256.substr(0, 12), result.precision, origin_words(result.origin),
-      duration_words(result.seconds));
+  return fmt::format("{:.4f} bits per {}{}\n{}; {}\n", result.bits_per_byte, unit, spread,
+                     escaped(protocol_words(result)), duration_words(result.seconds));
 }
 
 int run(EvaluateArguments& arguments, const Launched& launched, const std::atomic<bool>* stop) {

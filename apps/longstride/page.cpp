@@ -108,14 +108,10 @@ std::string page_html(const std::vector<ScoredToken>& tokens, const Evaluation& 
   const std::string title = fmt::format("{:.4f} bits per {}", result.bits_per_byte, unit);
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{0}</title>\n<style>\n{1}{2}</style>"
-      "</head>\n<body>\n<h1>{0}</h1>\n<p>{3} bits over {4} of {5}; {6} at step {7}; context {8}, minimum context "
-      "{9}; {10}.</p>\n<p class=\"small\">Bits a {11}: {12} Point at one to see its bits and what the model expected "
-      "in "
-      "its place.</p>\n{13}</body>\n</html>\n",
-      title, kRules, colours(), fmt::format("{:.2f}", bits), counted(result.tokens_scored, "byte"),
-      html_escaped(escaped(result.data)), html_escaped(escaped(result.checkpoint)), with_commas(result.step),
-      with_commas(result.context), with_commas(result.min_context), html_escaped(origin_words(result.origin)), unit,
-      legend(), body);
+      "</head>\n<body>\n<h1>{0}</h1>\n<p>{3:.2f} bits over {4}.</p>\n<p class=\"small\">Bits a {5}: {6} Point at one "
+      "to see its bits "
+      "and what the model expected in its place.</p>\n{7}</body>\n</html>\n",
+      title, kRules, colours(), bits, html_escaped(escaped(protocol_words(result))), unit, legend(), body);
 }
 
 }  // namespace longstride::program

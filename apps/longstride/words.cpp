@@ -39,11 +39,17 @@ std::string scaled(double number, const std::vector<const char*>& units) {
 }
 
 // Length of the UTF-8 sequence at the front of `bytes`, or 0 where it is none or one that terminals obey: a control
-// character of Latin-1, U+0080 to U+009F.
+// character of Latin-1, U+0080 to U+009F, or one that turns round what follows, U+202A to U+202E and U+2066 to U+2069.
 std::size_t shown_length(std::string_view bytes) {
   const std::size_t length = utf8_length(bytes);
-  const bool control = length == 2 && bytes[0] == '\xc2' && static_cast<unsigned char>(bytes[1]) < 0xa0;
-  return control ? 0 : length;
+  const auto second_to_last = [&](std::string_view least, std::string_view most) {
+    const std::string_view rest = bytes.substr(1, length - 1);
+    return rest >= least && rest <= most;
+  };
+  const bool control = length == 2 && bytes[0] == '\xc2' && second_to_last("\x80", "\x9f");
+  const bool turns = length == 3 && bytes[0] == '\xe2' &&
+                     (second_to_last("\x80\xaa", "\x80\xae") || second_to_last("\x81\xa6", "\x81\xa9"));
+  return control || turns ? 0 : length;
 }
 
 }  // namespace
@@ -94,6 +100,18 @@ std::string processor_words(const MachineInfo& machine) {
 
 std::string instructions_words(const MachineInfo& machine) {
   return fmt::format("{}; in use: {}", fmt::join(machine.instruction_sets, ", "), machine.instruction_set);
+}
+
+std::string protocol_words(const Evaluation& result) {
+  const std::string windows =
+      result.kind == "image"
+          ? fmt::format("{}, each one window of {}", counted(result.windows, "picture"), with_commas(result.context))
+          : fmt::format("{} of {} with a minimum context of {}", counted(result.windows, "window"),
+                        with_commas(result.context), with_commas(result.min_context));
+  return fmt::format("{} of {} from offset {} on (sha256 {}); {}; {} at step {} (sha256 {}); {}; {}",
+                     counted(result.tokens_scored, "byte"), result.data, with_commas(result.offset),
+                     result.data_sha256.substr(0, 12), windows, result.checkpoint, with_commas(result.step),
+                     result.checkpoint_sha256.substr(0, 12), result.precision, origin_words(result.origin));
 }
 
 std::string bits_unit(const DataConfig& data) { return data.kind == "image" ? "dim" : "byte"; }

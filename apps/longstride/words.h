@@ -8,6 +8,7 @@
 
 #include "longstride/config.h"
 #include "longstride/device.h"
+#include "longstride/evaluate.h"
 #include "longstride/plan.h"
 
 namespace longstride::program {
@@ -25,6 +26,8 @@ bool is_text(const DataConfig& data);            // what a model has learned fro
 std::string kind_words(const DataConfig& data);  // text, pictures, sound
 std::string bits_unit(const DataConfig& data);   // what bits are said to be per: dim, of pictures, or byte
 std::string precision_words(const Plan& plan);   // bfloat16: as asked
+// What a figure is a figure of: tokens, data with their hash, windows, checkpoint, precision, program. Not escaped.
+std::string protocol_words(const Evaluation& result);
 // "AMD EPYC, 2 threads", and "scalar, avx2; in use: avx2".
 std::string processor_words(const MachineInfo& machine);
 std::string instructions_words(const MachineInfo& machine);

@@ -63,6 +63,11 @@ TEST_F(Looking, APageShowsEveryCharacterWholeAndNoneAsMarkup) {
   EXPECT_EQ(body.find("<b>"), std::string::npos);
   EXPECT_EQ(body.find('\x1b'), std::string::npos);
   EXPECT_EQ(page.find("http"), std::string::npos);
+  const std::size_t begin = page.find(" bits over ") + std::string_view(" bits over ").size();
+  const std::string protocol = page.substr(begin, page.find(".</p>", begin) - begin);
+  EXPECT_NE(done.out.find("\n" + protocol + "; "), std::string::npos) << protocol << done.out;
+  for (const char* part : {"from offset 0 on (sha256 ", " at step 3 (sha256 ", "minimum context"})
+    EXPECT_NE(protocol.find(part), std::string::npos) << protocol;
   EXPECT_EQ(page.find("<script"), std::string::npos);
   EXPECT_NE(done.out.find("bits per byte"), std::string::npos);
   EXPECT_EQ(refused({"evaluate", path("run"), "--data", path("odd"), "--page", path("p"), "--bytes", "900000"}),
@@ -101,14 +106,14 @@ TEST_F(Looking, ATerminalGetsNoCommandsAndNoBytesThatAreNoText) {
   ASSERT_EQ(::grantpt(terminal) + ::unlockpt(terminal), 0);
   const std::string slave = ::ptsname(terminal);
   const int held = ::open(slave.c_str(), O_RDWR | O_NOCTTY);  // or the program's end would throw away what it wrote
-  const std::vector<std::string> options = {"sample",   path("run"), "--prompt",      "K\xc3\xa4se ",
+  const std::vector<std::string> options = {"sample",   path("run"), "--prompt",      "K\xc3\xa4se\xe2\x80\xae ",
                                             "--tokens", "600",       "--temperature", "3"};
   const std::string whole = run(options).out;
   ASSERT_NE(whole.find('\x1b'), std::string::npos);  // some of 600 are
   EXPECT_EQ(run(options, slave).status, 0);
   char bytes[4096];
   const std::string shown(bytes, static_cast<std::size_t>(std::max<ssize_t>(0, ::read(terminal, bytes, sizeof bytes))));
-  EXPECT_TRUE(shown.starts_with("K\xc3\xa4se ")) << shown;
+  EXPECT_TRUE(shown.starts_with("K\xc3\xa4se... ")) << shown;
   EXPECT_GT(shown.size(), 500u);
   for (std::size_t at = 0; at < shown.size();) {
     const std::size_t length = utf8_length(std::string_view(shown).substr(at));

@@ -150,12 +150,13 @@ TEST_F(Names, OfDataThatBecomeShorterAreInTheSentence) {
 TEST_F(Names, DoNotPaintTheTerminal) {
   const std::string painted =
                         "a\x1b[31m\n\x7f\xc2\x9b"
-                        "b",
-                    shown = "a\\x1b[31m\\x0a\\x7f\\xc2\\x9bb";
+                        "b\xe2\x80\xaetxt\xe2\x81\xa6\xe2\x80\xa9",
+                    shown = "a\\x1b[31m\\x0a\\x7f\\xc2\\x9bb\\xe2\\x80\\xaetxt\\xe2\\x81\\xa6\xe2\x80\xa9";
   const auto says = [&](const std::vector<std::string>& arguments, int status = 2) {
     const std::string sentence = refused(arguments, status);
     EXPECT_NE(sentence.find(shown), std::string::npos) << sentence;
-    for (const char* raw : {"\x1b", "\x7f", "\xc2\x9b"}) EXPECT_EQ(sentence.find(raw), std::string::npos) << sentence;
+    for (const char* raw : {"\x1b", "\x7f", "\xc2\x9b", "\xe2\x80\xae", "\xe2\x81\xa6"})
+      EXPECT_EQ(sentence.find(raw), std::string::npos) << sentence;
   };
   says({"train", "--data", path(painted), "--out", path("run")});
   says({"info", path(painted)});
