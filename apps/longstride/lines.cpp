@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <system_error>
 
 #include "longstride/error.h"
 
@@ -31,7 +32,10 @@ std::optional<std::string> LineReader::next(const std::atomic<bool>& stop) {
     if (taken > 0) waiting_.append(block, static_cast<std::size_t>(taken));
     if (taken < 0 && errno == EBADF)
       throw_invalid("standard input is closed, and what is said to the model comes from there");
-    ended_ = taken == 0 || (taken < 0 && errno != EINTR && errno != EAGAIN);
+    const bool gone = taken < 0 && errno == EIO;  // the terminal
+    if (taken < 0 && !gone && errno != EINTR && errno != EAGAIN)
+      throw_invalid("cannot read standard input: " + std::system_category().message(errno));
+    ended_ = taken == 0 || gone;
   }
   return std::nullopt;
 }

@@ -90,7 +90,8 @@ def set_threads(threads: int) -> None:
     """Threads that every call of this process computes on from now on.
 
     0, as before the first call: OMP_NUM_THREADS, or every core that the process may use. Results are the same bits for any
-    number. Call it while nothing computes. ValueError where it is negative.
+    number. Call it while nothing computes. ValueError where it is negative or beyond 4,096; Exhausted where the system
+    does not let the process have so many.
     """
     _core.set_threads(threads)
 

@@ -281,6 +281,7 @@ TEST_F(Names, ASampleThatIsInterruptedSaysSo) {
     EXPECT_EQ(done.status, 130);
     const std::string left = where.empty() ? "what was made until then is printed" : "no file was written";
     EXPECT_NE(done.err.find("longstride sample: interrupted; " + left + "\n"), std::string::npos) << done.err;
+    EXPECT_FALSE(exists("a.txt"));
   }
 }
 

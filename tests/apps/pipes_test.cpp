@@ -99,6 +99,8 @@ TEST_F(Pipes, AClosedStandardInputIsCalledSo) {
             "longstride attention: cannot read \"/dev/stdin\": standard input is closed\n");
   EXPECT_EQ(refused({"chat", path("run"), "--quiet"}),
             "longstride chat: standard input is closed, and what is said to the model comes from there\n");
+  launcher_ = {"/bin/sh", "-c", "exec \"$0\" \"$@\" </"};
+  EXPECT_EQ(refused({"chat", path("run"), "--quiet"}), "longstride chat: cannot read standard input: Is a directory\n");
 }
 
 // `cd texts; longstride train --data . --out ../run >log 2>&1`

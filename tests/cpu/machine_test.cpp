@@ -37,7 +37,7 @@ TEST(Machine, UsesAsManyThreadsAsItIsTold) {
     set_threads(-1);
     FAIL() << "was accepted";
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "set_threads: needs at least 0, got -1");
+    EXPECT_STREQ(error.what(), "set_threads: needs a whole number in [0, 4096], got -1");
   }
 }
 

@@ -22,7 +22,7 @@ const fs::path kRoot = LONGSTRIDE_SOURCE_DIR;
 const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"pattern", {}},
     {"ops", {"pattern", "parallel"}},
-    {"cpu", {"ops", "pattern"}},               // implements ops/backend.h; no room includes it
+    {"cpu", {"ops", "pattern", "io"}},         // implements ops/backend.h; no room includes it
     {"cuda", {"ops", "pattern", "parallel"}},  // likewise; brings its memory to other processes
     {"attention", {"ops", "pattern"}},
     {"io", {}},
