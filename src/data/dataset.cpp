@@ -64,12 +64,12 @@ FileList files_of(const DataConfig& config, const DatasetOptions& options) {
 }
 
 // One that is missing is said where it is opened, and has none.
-std::vector<FileState> states_of(const std::vector<std::string>& files) {
+std::vector<FileState> states_of(const std::vector<std::string>& files, FileState (*state)(const std::string&)) {
   std::vector<FileState> all;
   all.reserve(files.size());
   for (const std::string& file : files) {
     std::error_code error;
-    all.push_back(std::filesystem::exists(file, error) ? file_state(file) : FileState());
+    all.push_back(std::filesystem::exists(file, error) ? state(file) : FileState());
   }
   return all;
 }
@@ -139,7 +139,7 @@ Dataset::Dataset(const DataConfig& config, const DatasetOptions& options) : conf
     throw_invalid(fmt::format("data.kind: needs text, image or sound, got \"{}\"", kind));
   if (kind != "text" && config_.unreadable == Unreadable::error) refuse_empty(config_.paths);
   files_ = files;
-  states_ = states_of(files);
+  states_ = states_of(files, lasting_state);
   try {
     if (kind == "text") open_text(files, options);
     if (kind == "image") open_pictures(files, options);
@@ -274,7 +274,7 @@ std::string Dataset::change_since(const DataMark& then) const {
       return files.size() == files_.size()
                  ? "other files than then"
                  : fmt::format("{} then, {} now", counted(std::ssize(files_), "file"), with_commas(std::ssize(files)));
-    if (files == files_ && states_of(files) == states_) return "";
+    if (files == files_ && states_of(files, file_state) == states_) return "";
     if (decoded_) {
       const std::string& folder = config_.cache.empty() ? quiet_.cache : config_.cache;
       return is_decoded(folder, decoded_->recipe, decoded_->sources) ? "" : "not the same bytes as then";

@@ -2,6 +2,7 @@
 #include "data/decoded.h"
 
 #include <sys/stat.h>
+#include <time.h>
 
 #include <array>
 #include <filesystem>
@@ -25,10 +26,16 @@ using nlohmann::json;
 
 constexpr const char* kFormat = "longstride-data-2";
 
-std::vector<FileState> identities(const std::vector<std::string>& files) {
-  std::vector<FileState> found;
-  for (const std::string& file : files) found.push_back(file_state(file));
-  return found;
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kLongestStep = 2 * kSecond;  // of a file system's clock, FAT's
+constexpr std::size_t kChanged = 2;                 // where a state has the time of the last change
+
+std::int64_t nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * kSecond + time.tv_nsec; }
+
+std::vector<FileState> states(const std::vector<std::string>& files, FileState (*state)(const std::string&)) {
+  std::vector<FileState> all;
+  for (const std::string& file : files) all.push_back(state(file));
+  return all;
 }
 
 std::vector<std::string> hash_files(const std::vector<std::string>& files, const std::vector<std::size_t>& which) {
@@ -95,7 +102,9 @@ std::optional<Manifest> read_manifest(const std::string& path) {
 // where all prove the same, the manifest is written again, so that it costs once.
 bool is_of(Manifest& manifest, const std::vector<std::string>& files, const std::string& path,
            const std::string& recipe) {
-  const std::vector<FileState> found = identities(files);
+  const std::vector<FileState> found = states(files, file_state);
+  std::vector<FileState> lasting = states(files, lasting_state);
+  lasting.back() = found.back();  // the decoded data, which nobody else writes
   if (manifest.identities.size() != files.size() || manifest.hashes.size() != files.size()) return false;
   std::vector<std::size_t> doubtful;
   for (std::size_t i = 0; i < files.size(); ++i) {
@@ -108,7 +117,7 @@ bool is_of(Manifest& manifest, const std::vector<std::string>& files, const std:
     if (hashes[i] != manifest.hashes[doubtful[i]]) return false;
   }
   if (doubtful.empty()) return true;
-  manifest.identities = found;
+  manifest.identities = lasting;
   try {
     write_file_atomically(path, write_manifest(manifest, recipe));
   } catch (const Error&) {
@@ -162,11 +171,16 @@ bool is_decoded_name(const std::string& name) {
 FileState file_state(const std::string& path) {
   struct stat status = {};
   if (::stat(path.c_str(), &status) != 0) fail_system("open", path);
-  const auto nanoseconds = [](const timespec& time) {
-    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-  };
   return {status.st_size, nanoseconds(status.st_mtim), nanoseconds(status.st_ctim),
           static_cast<std::int64_t>(status.st_ino)};
+}
+
+FileState lasting_state(const std::string& path) {
+  timespec now = {};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  FileState state = file_state(path);
+  if (state[kChanged] > nanoseconds(now) - kLongestStep) state[kChanged] = -1;
+  return state;
 }
 
 DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe, const std::vector<std::string>& files,
@@ -186,13 +200,14 @@ DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe,
   for (const std::string& file : {data, about}) remove_abandoned(file);
   fs::remove(about, missing);  // never beside bytes that are not its own
   Manifest manifest;
-  manifest.identities = identities(files);  // before they are read
+  const std::vector<FileState> before = states(files, file_state);
+  manifest.identities = states(files, lasting_state);  // before they are read
   AtomicFile out = made_in_cache([&] { return AtomicFile(data); });
   manifest.decoding = decode(out);
   std::vector<std::size_t> each(files.size());
   std::iota(each.begin(), each.end(), std::size_t{0});
   manifest.hashes = hash_files(files, each);
-  refuse_changed(files, manifest.identities);
+  refuse_changed(files, before);
   out.commit();
   manifest.identities.push_back(file_state(data));
   manifest.hashes.push_back(sha256_of(InputFile(data)));

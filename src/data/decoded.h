@@ -22,6 +22,10 @@ bool is_decoded_name(const std::string& name);
 // there is no file.
 using FileState = std::array<std::int64_t, 4>;
 FileState file_state(const std::string& path);
+// The same to be kept and compared with file_state later. A file that was changed a moment ago may be changed again
+// within one step of the file system's clock, which no time tells: what is kept of it equals no state, so that its
+// bytes are looked at.
+FileState lasting_state(const std::string& path);
 
 struct LeftOut {
   std::string path, reason;

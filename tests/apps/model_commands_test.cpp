@@ -117,6 +117,9 @@ TEST_F(ModelCommands, SampleBeginsWithTheBytesOfAFile) {
   const Finished done = run({"sample", path("run"), "--prime", path("prime"), "--tokens", "3", "--temperature", "0"});
   EXPECT_EQ(done.out.substr(0, 7), bytes) << done.err;
   EXPECT_EQ(done.out.size(), 10u);
+  write("hundred", std::string(100, 'a'));  // 0.29 x 100 is a little less than 29 in binary
+  EXPECT_EQ(run({"sample", path("run"), "--prime", path("hundred"), "--keep", "0.29", "--tokens", "1"}).out.size(),
+            30u);
 }
 
 TEST_F(ModelCommands, SampleMakesSeveralSideBySide) {

@@ -155,6 +155,8 @@ TEST_F(Numbers, OfOptionsAreRefusedByTheOptionsName) {
             "longstride plan: training.steps: needs a whole number in [0, 1000000000000], got -1 (from --steps)\n");
   EXPECT_EQ(refused(training("plan", {"--minutes", "nan"})),
             "longstride plan: training.minutes: needs a number in [0, 1000000], got \"nan\" (from --minutes)\n");
+  EXPECT_EQ(refused({"doctor", "--threads", "4097"}),
+            "longstride doctor: --threads: needs a whole number in [0, 4096] (0: every core), got 4097\n");
 }
 
 TEST_F(Numbers, WhatSinglePrecisionCannotHoldIsRefusedByItsKey) {

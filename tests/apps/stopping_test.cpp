@@ -93,6 +93,18 @@ TEST_F(Stopping, TakesTheSameRequestTwiceForOne) {
   kill_and_wait(process);
 }
 
+TEST_F(Stopping, AnEvaluationHasNoResultThen) {
+  train(1);
+  write("long", std::string(20'000'000, 'a'));
+  const pid_t process = start({"evaluate", path("run"), "--data", path("long"), "--threads", "1", "--json"});
+  EXPECT_TRUE(comes([&] { return hundredths(process) > 20; }));
+  ::kill(process, SIGINT);
+  const Finished done = finish(process);
+  EXPECT_EQ(done.status, 130);
+  EXPECT_EQ(done.out, "");
+  EXPECT_NE(done.err.find("longstride evaluate: interrupted after "), std::string::npos) << done.err;
+}
+
 TEST_F(Stopping, SaysNothingWhereItIsToBeQuiet) {
   const pid_t process = start_long("run", "--quiet");
   ::kill(process, SIGINT);

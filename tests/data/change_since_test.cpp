@@ -1,15 +1,30 @@
 // These tests change files after a data set was opened, and ask what a run that goes on would find different.
 #include <fmt/format.h>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 #include "data/dataset.h"
+#include "data/decoded.h"
 #include "io/coded.h"
 
 namespace longstride {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Within one step of its clock a file may change twice and look the same.
+TEST(ChangeSince, AFileThatWasJustWrittenIsNotKnownByItsTimes) {
+  const Scratch scratch;
+  put(scratch / "a", "one text");
+  const FileState kept = lasting_state(scratch / "a");
+  EXPECT_NE(kept, file_state(scratch / "a"));
+  EXPECT_NE(kept, FileState());
+  std::this_thread::sleep_for(std::chrono::milliseconds(2100));
+  EXPECT_NE(kept, file_state(scratch / "a"));  // nor later
+  EXPECT_EQ(lasting_state(scratch / "a"), file_state(scratch / "a"));
+}
 
 TEST(ChangeSince, OfTextIsWhatOpeningItAgainWouldFind) {
   const Scratch scratch;
