@@ -21,14 +21,16 @@ TEST_F(AttentionCommand, TellsAndDrawsWhereHeadsLook) {
   EXPECT_EQ(json["step"], 3);
   ASSERT_EQ(json["rows"].size(), 4u);  // one layer, two heads, two queries
   for (const nlohmann::json& row : json["rows"]) {
-    double sum = 0, before = 1 + 1e-5;
+    double sum = 0, bits = 0, before = 1 + 1e-5;
     for (const nlohmann::json& key : row["top"]) {
       sum += key["p"].get<double>();
+      bits -= key["p"] > 0 ? key["p"].get<double>() * std::log2(key["p"].get<double>()) : 0;
       EXPECT_LE(key["p"].get<double>(), before);
       before = key["p"];
       EXPECT_EQ(key["token"].is_null(), key["key"] == 0);
     }
     EXPECT_NEAR(sum, 1, 1e-5);
+    EXPECT_NEAR(row["entropy_bits"].get<double>(), bits, 1e-4);
     EXPECT_EQ(row["top"].size(), row["keys"]);
   }
   EXPECT_EQ(json["rows"][0]["top"][0]["key"], 0);
