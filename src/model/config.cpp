@@ -98,9 +98,9 @@ void require_types(const Settings& settings) {
   store(settings, unused);
 }
 
-// Puts a layer over what is there. Steps alone end the run: they put aside minutes of the layers below.
+// Puts a layer over what is there. Its steps end the run, and put aside minutes of the layers below.
 void put_over(const Settings& layer, Settings& settings) {
-  if (layer.contains("training.steps") && !layer.contains("training.minutes")) settings.erase("training.minutes");
+  if (layer.contains("training.steps")) settings.erase("training.minutes");
   for (const auto& [key, setting] : layer) settings[key] = setting;
 }
 

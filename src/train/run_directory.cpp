@@ -272,14 +272,19 @@ std::string RunDirectory::checkpoint_of(const std::string& path, std::int64_t st
 void RunDirectory::save_checkpoint(std::int64_t step, const std::function<void(const std::string&)>& write) {
   require_place();
   const std::string path = checkpoint_path(step);
-  const std::string aside = begin_directory(path);
   try {
-    write(aside);
+    const std::string aside = begin_directory(path);
+    try {
+      write(aside);
+    } catch (...) {
+      remove_tree(aside);
+      throw;
+    }
+    commit_directory(path);
   } catch (...) {
-    remove_tree(aside);
+    require_place();  // says more than that a name is not there
     throw;
   }
-  commit_directory(path);
 }
 
 std::string RunDirectory::set_aside(std::int64_t step) {

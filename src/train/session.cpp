@@ -116,12 +116,8 @@ StepReport Session::report(const Trainer::Result& result, double rate, double st
   return r;
 }
 
-void Session::require_place() const {
-  if (run_) run_->require_place();
-}
-
 void Session::step() {
-  require_place();
+  if (run_) run_->require_place();
   const double rate = this->rate();
   const Clock::time_point begun = Clock::now();
   const Trainer::Result result = trainer_.step(progress_, rate);

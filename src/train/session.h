@@ -33,7 +33,6 @@ class Session {
   void start();   // from the initial weights
   void resume();  // from the last checkpoint that is whole; from the initial weights where there is none yet
   TrainResult run();
-  void require_place() const;  // Error exhausted where the run directory was moved or removed meanwhile
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -181,7 +181,6 @@ TrainResult train(const Config& asked, const TrainOptions& options, const TrainO
   try {
     return session.run();
   } catch (const Error& error) {  // what was asked for has been found right: by now something else is wrong
-    session.require_place();      // or it is a name that was there before the run was moved
     throw Error(error.kind() == ErrorKind::invalid_argument ? ErrorKind::exhausted : error.kind(), error.what());
   }
 }

@@ -132,6 +132,14 @@ TEST_F(Run, ThatIsNoLongerWhereItWasIsWrittenNoMore) {
   EXPECT_TRUE(fs::exists(scratch_ / "elsewhere/checkpoints/000000001"));
 }
 
+TEST_F(Run, ThatIsMovedWhileACheckpointIsWrittenSaysSo) {
+  RunDirectory run = RunDirectory::claim(path(), false);
+  run.begin({});
+  const auto move = [&](const std::string&) { fs::rename(path(), scratch_ / "moved"); };
+  const std::string words = error_words(ErrorKind::exhausted, [&] { run.save_checkpoint(3, move); });
+  EXPECT_NE(words.find("was moved or removed while it was trained"), std::string::npos) << words;
+}
+
 TEST_F(Run, BeginsWhereAnInterruptedStartLeftItsFolders) {
   make("checkpoints/000000000.partial");
   make("samples");

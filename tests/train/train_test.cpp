@@ -118,22 +118,6 @@ TEST_F(Training, EndsWhereItsFolderIsTakenAwayAndGoesOnWhereItLies) {
   EXPECT_EQ(model_bytes("moved"), model_bytes("whole"));
 }
 
-// As a link is made that names the best, which no longer has a folder.
-TEST_F(Training, SaysThatItsFolderIsGoneWhateverItWasAboutToWrite) {
-  TrainObserver observer;
-  observer.validated = [&](std::int64_t step, double, bool) {
-    if (step == 2) fs::rename(path("run"), path("moved"));
-  };
-  try {
-    train(saved_every_step(12), {.out = path("run")}, observer);
-    FAIL() << "the run went on";
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::exhausted);
-    EXPECT_NE(std::string(error.what()).find("was moved or removed while it was trained"), std::string::npos)
-        << error.what();
-  }
-}
-
 TEST_F(Training, GivesTheSameBytesForAnyNumberOfThreadsAndWithRecomputation) {
   for (const Precision precision : {Precision::float32, Precision::bfloat16}) {
     std::vector<std::string> bytes;
