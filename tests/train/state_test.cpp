@@ -186,6 +186,12 @@ TEST_F(State, ComesBackFromItsFilesWithItsRoundedWeights) {
   state_->initialise(9);
   state_->load(scratch_.path());
   EXPECT_EQ(bytes(), before);
+  for (const char* name : {"state.safetensors", "model.safetensors"}) {
+    const std::string path = scratch_ / name, whole = get(path);
+    put(path, whole.substr(0, whole.size() - 1) + static_cast<char>(whole.back() ^ 1));
+    EXPECT_THROW(state_->load(scratch_.path()), Error) << name;
+    put(path, whole);
+  }
 }
 
 // The first number that is not finite, from the weights through the layers to the gradients, has a name.
