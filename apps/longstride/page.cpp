@@ -109,8 +109,7 @@ std::string page_html(const std::vector<ScoredToken>& tokens, const Evaluation& 
   return fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>{0}</title>\n<style>\n{1}{2}</style>"
       "</head>\n<body>\n<h1>{0}</h1>\n<p>{3:.2f} bits over {4}.</p>\n<p class=\"small\">Bits a {5}: {6} Point at one "
-      "to see its bits "
-      "and what the model expected in its place.</p>\n{7}</body>\n</html>\n",
+      "to see its bits and what the model expected in its place.</p>\n{7}</body>\n</html>\n",
       title, kRules, colours(), bits, html_escaped(escaped(protocol_words(result))), unit, legend(), body);
 }
 

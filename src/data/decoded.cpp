@@ -32,9 +32,26 @@ constexpr std::size_t kChanged = 2;                 // where a state has the tim
 
 std::int64_t nanoseconds(const timespec& time) { return std::int64_t{time.tv_sec} * kSecond + time.tv_nsec; }
 
-std::vector<FileState> states(const std::vector<std::string>& files, FileState (*state)(const std::string&)) {
+std::int64_t now() {
+  timespec time = {};
+  ::clock_gettime(CLOCK_REALTIME, &time);
+  return nanoseconds(time);
+}
+
+// asked: a time before the system was asked for the state.
+FileState lasting(FileState state, std::int64_t asked) {
+  if (state[kChanged] > asked - kLongestStep) state[kChanged] = -1;
+  return state;
+}
+
+std::vector<FileState> lasting(std::vector<FileState> states, std::int64_t asked) {
+  for (FileState& state : states) state = lasting(state, asked);
+  return states;
+}
+
+std::vector<FileState> states(const std::vector<std::string>& files) {
   std::vector<FileState> all;
-  for (const std::string& file : files) all.push_back(state(file));
+  for (const std::string& file : files) all.push_back(file_state(file));
   return all;
 }
 
@@ -102,9 +119,8 @@ std::optional<Manifest> read_manifest(const std::string& path) {
 // where all prove the same, the manifest is written again, so that it costs once.
 bool is_of(Manifest& manifest, const std::vector<std::string>& files, const std::string& path,
            const std::string& recipe) {
-  const std::vector<FileState> found = states(files, file_state);
-  std::vector<FileState> lasting = states(files, lasting_state);
-  lasting.back() = found.back();  // the decoded data, which nobody else writes
+  const std::int64_t asked = now();
+  const std::vector<FileState> found = states(files);
   if (manifest.identities.size() != files.size() || manifest.hashes.size() != files.size()) return false;
   std::vector<std::size_t> doubtful;
   for (std::size_t i = 0; i < files.size(); ++i) {
@@ -117,7 +133,8 @@ bool is_of(Manifest& manifest, const std::vector<std::string>& files, const std:
     if (hashes[i] != manifest.hashes[doubtful[i]]) return false;
   }
   if (doubtful.empty()) return true;
-  manifest.identities = lasting;
+  manifest.identities = lasting(found, asked);
+  manifest.identities.back() = found.back();  // of the decoded data, which nobody else writes
   try {
     write_file_atomically(path, write_manifest(manifest, recipe));
   } catch (const Error&) {
@@ -176,11 +193,8 @@ FileState file_state(const std::string& path) {
 }
 
 FileState lasting_state(const std::string& path) {
-  timespec now = {};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  FileState state = file_state(path);
-  if (state[kChanged] > nanoseconds(now) - kLongestStep) state[kChanged] = -1;
-  return state;
+  const std::int64_t asked = now();
+  return lasting(file_state(path), asked);
 }
 
 DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe, const std::vector<std::string>& files,
@@ -200,8 +214,9 @@ DecodedFile open_or_decode(const DecodedPlace& place, const std::string& recipe,
   for (const std::string& file : {data, about}) remove_abandoned(file);
   fs::remove(about, missing);  // never beside bytes that are not its own
   Manifest manifest;
-  const std::vector<FileState> before = states(files, file_state);
-  manifest.identities = states(files, lasting_state);  // before they are read
+  const std::int64_t asked = now();
+  const std::vector<FileState> before = states(files);
+  manifest.identities = lasting(before, asked);
   AtomicFile out = made_in_cache([&] { return AtomicFile(data); });
   manifest.decoding = decode(out);
   std::vector<std::size_t> each(files.size());
