@@ -77,7 +77,7 @@ nb::str resolve(const std::vector<std::string>& texts, const std::vector<std::st
 
 nb::str kind_of(const std::vector<Path>& data, const Path& run) {
   DataConfig config;
-  for (const Path& path : data) config.paths.push_back(path.name);
+  config.paths = names_of(data);
   return said(without_lock([&] { return find_kind(config, run.name); }));
 }
 
@@ -101,9 +101,7 @@ nb::dict describe(const Path& run, const std::string& checkpoint) {
 // config: its data are `data` where any are named. cache: for decoded data, where the configuration names none.
 nb::dict describe_data(const std::string& config, const std::vector<Path>& data, const Path& cache,
                        const nb::callable& noted) {
-  Config asked = read_config({config}, {"config"}, {});
-  if (!data.empty()) asked.data.paths.clear();
-  for (const Path& path : data) asked.data.paths.push_back(path.name);
+  Config asked = config_of(config, data);
   if (asked.data.cache.empty()) asked.data.cache = cache.name;
   Errand errand;
   DataPreview found;
@@ -139,11 +137,8 @@ void bind_config(nb::module_& module) {
              [](const Path& run) { return said(without_lock([&] { return config_to_begin_with(run.name); })); });
   module.def("describe", describe);
   module.def("describe_data", describe_data);
-  // data: in the place of the configuration's own paths where there are any.
   module.def("plan", [](const std::string& config, const std::vector<Path>& data) {
-    Config asked = read_config({config}, {"config"}, {});
-    if (!data.empty()) asked.data.paths.clear();
-    for (const Path& path : data) asked.data.paths.push_back(path.name);
+    const Config asked = config_of(config, data);
     return plan_record(computing([&] {
       check_start(asked);
       return plan_training(asked);

@@ -116,7 +116,7 @@ nb::dict evaluate(const ModelHandle& self, const std::vector<Path>& data, const 
   const InWorld together(world);
   Errand errand;
   EvaluateOptions options;
-  for (const Path& path : data) options.paths.push_back(path.name);
+  options.paths = names_of(data);
   options.split = split;
   options.offset = offset;
   options.bytes = bytes;

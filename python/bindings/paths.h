@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "bindings.h"
+#include "longstride/config.h"
 
 namespace longstride::python {
 
@@ -11,6 +13,19 @@ namespace longstride::python {
 struct Path {
   std::string name;
 };
+
+inline std::vector<std::string> names_of(const std::vector<Path>& paths) {
+  std::vector<std::string> names;
+  for (const Path& path : paths) names.push_back(path.name);
+  return names;
+}
+
+// json: a configuration. data: in the place of its own paths where there are any.
+inline Config config_of(const std::string& json, const std::vector<Path>& data) {
+  Config config = read_config({json}, {"config"}, {});
+  if (!data.empty()) config.data.paths = names_of(data);
+  return config;
+}
 
 // What the library says, with names of files in it.
 inline nb::str said(const std::string& text) {

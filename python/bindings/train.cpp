@@ -117,9 +117,7 @@ TrainObserver observer_of(Errand& errand, const nb::object& watcher) {
 nb::dict train_it(const std::string& config, const std::vector<Path>& data, const Path& out, bool resume,
                   bool overwrite, std::optional<std::int64_t> steps, std::optional<double> minutes,
                   const WorldHandle* world, const nb::object& watcher) {
-  Config asked = read_config({config}, {"config"}, {});
-  if (!data.empty()) asked.data.paths.clear();
-  for (const Path& path : data) asked.data.paths.push_back(path.name);
+  Config asked = config_of(config, data);
   if (resume) asked.training.threads = threads_of_run(out.name);
   const InWorld together(world);
   Errand errand;
